@@ -1,0 +1,214 @@
+"""What users call: one active backend, and submissions to it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from checkmaite.jobs._config import BackendContext, parse_options
+from checkmaite.jobs._discovery import BACKENDS_GROUP, load_plugin, store_spec
+from checkmaite.jobs._errors import ConfigurationError, NotConfiguredError
+from checkmaite.jobs._listing import job_query
+from checkmaite.jobs._problems import Problem
+from checkmaite.jobs._protocols import Job, JobBackend
+from checkmaite.jobs._provenance import get_provenance_defaults
+from checkmaite.jobs._resources import Resources
+from checkmaite.jobs._submission import RunOptions, Submission, prepare, submissions_of
+
+_MISSING: Any = object()
+
+
+class _Active:
+    """The one backend that submissions of this process go to."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.backend: JobBackend | None = None
+
+
+_active = _Active()
+
+
+def configure_job_backend(
+    kind: str = "ray", *, analytics_store: Mapping[str, Any] = _MISSING, **backend_options: Any
+) -> JobBackend:
+    """Choose where jobs run and where their results go, for every later submission of this process.
+
+    A backend that was active before hands over: its jobs go on and its handles keep working.
+
+    Args:
+        kind: The job backend: ``"ray"``, ``"ray-simple"``, ``"inline"``, or one that a plug-in brings.
+        analytics_store: ``{"backend": name, ...}`` with the store's own options, for example
+            ``{"backend": "parquet", "uri": "./analytics_store"}``.
+        **backend_options: The backend's own options; see its page.
+
+    Returns:
+        The backend, which is active now.
+
+    Raises:
+        ConfigurationError: Something is wrong; the error lists everything that is, and the backend that was active
+            before still is.
+    """
+    backend_type, problems = load_plugin(BACKENDS_GROUP, kind, path="kind")
+    config = None
+    if not problems:
+        config, problems = parse_options(backend_type.config_type, backend_options)
+    if analytics_store is _MISSING:
+        example = 'Pass, for example, analytics_store={"backend": "parquet", "uri": "./analytics_store"}.'
+        spec, faults = None, [Problem("analytics_store", "is required.", example)]
+    else:
+        spec, faults = store_spec(analytics_store, remote=bool(getattr(config, "is_remote", False)))
+    problems += faults
+    if problems or spec is None:
+        raise ConfigurationError(f"The job backend {kind!r} cannot be configured like this; nothing was changed.", problems)
+    with _active.lock:
+        backend = cast(JobBackend, backend_type(config, BackendContext(spec)))
+        before, _active.backend = _active.backend, backend
+        if before is not None:
+            before.hand_over()
+    return backend
+
+
+def get_job_backend() -> JobBackend:
+    """The active backend.
+
+    Raises:
+        NotConfiguredError: `configure_job_backend` has not been called, or the backend was shut down.
+    """
+    backend = _active.backend
+    if backend is None:
+        raise NotConfiguredError(
+            "no job backend is configured. Call configure_job_backend(...) first, for example "
+            'configure_job_backend("inline", analytics_store={"backend": "parquet", "uri": "./analytics_store"}).'
+        )
+    return backend
+
+
+def submit_capability(
+    capability: Any,
+    *,
+    models: Any = None,
+    datasets: Any = None,
+    metrics: Any = None,
+    config: Any = None,
+    use_cache: bool = False,
+    job_name: str | None = None,
+    resources: Resources | Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Job:
+    """Submit one run and return its handle at once. For many, `submit_capabilities` is faster.
+
+    Args:
+        capability: An object with ``id`` and ``run``.
+        models: Given to ``run`` as it is; so are the next three.
+        datasets: Objects with ``metadata["id"]``, like models and metrics.
+        metrics: The metrics.
+        config: The capability's configuration.
+        use_cache: Must stay False: a worker's own cache is neither shared nor kept.
+        job_name: A name for people, at most 255 bytes; the capability's id when None.
+        resources: For example ``{"num_cpus": 2, "num_gpus": 1}``. What is not given is taken from ``config.num_cpus`` and
+            ``num_gpus``, then from ``capability.default_num_cpus`` and ``default_num_gpus``, then 1 CPU and no GPU.
+        **options: Options of this job; ``force=True`` and ``report_threshold`` everywhere, more by backend.
+
+    Raises:
+        NotConfiguredError: No backend is active.
+        JobSubmissionError: The submission is faulty; every fault is listed, and nothing was submitted.
+        BackpressureError: The backend is full; nothing was submitted.
+    """
+    submission = Submission(
+        capability=capability,
+        models=models,
+        datasets=datasets,
+        metrics=metrics,
+        config=config,
+        use_cache=use_cache,
+        job_name=job_name,
+        resources=resources,
+        options=options,
+    )
+    return _submit([submission], several=False)[0]
+
+
+def submit_capabilities(submissions: Iterable[Mapping[str, Any] | Submission]) -> list[Job]:
+    """Submit many runs in one step, all of them or, when one is faulty, none.
+
+    Args:
+        submissions: Mappings of `submit_capability`'s arguments, ``capability`` included, or `Submission` objects.
+
+    Returns:
+        A handle for each, in order.
+
+    Raises:
+        NotConfiguredError: No backend is active.
+        JobSubmissionError: Some are faulty; every fault is listed with a path such as
+            ``submissions[3].resources.num_cpus``, and nothing was submitted.
+        BackpressureError: The backend is full; nothing was submitted.
+    """
+    return _submit(submissions_of(submissions), several=True)
+
+
+def _submit(submissions: list[Submission], *, several: bool) -> list[Job]:
+    backend = get_job_backend()
+    options_type: type[RunOptions] = getattr(backend, "run_options_type", RunOptions)
+    prepared = prepare(
+        submissions, options_type=options_type, provenance=get_provenance_defaults(), several=several
+    )
+    return backend.submit(prepared) if prepared else []
+
+
+def get_job(job_id: str) -> Job:
+    """The job with this id.
+
+    Raises:
+        NotConfiguredError: No backend is active.
+        JobNotFoundError: The active backend does not know it.
+    """
+    return get_job_backend().get_job(job_id)
+
+
+def list_jobs(
+    limit: int = 100,
+    status_filter: object = None,
+    submitted_before_ts: float | None = None,
+    *,
+    submitted_after_ts: float | None = None,
+    job_name: str | None = None,
+    capability_id: str | None = None,
+) -> list[Job]:
+    """The jobs that the active backend knows and that pass every filter, newest first.
+
+    Args:
+        limit: At most this many.
+        status_filter: A `JobStatus`, its name, or several of them.
+        submitted_before_ts: Created before this instant, in seconds since the epoch. To page, pass
+            ``jobs[-1].created_at.timestamp()`` of the page before.
+        submitted_after_ts: Created at or after this instant.
+        job_name: Of exactly this name.
+        capability_id: Of this capability.
+
+    Raises:
+        NotConfiguredError: No backend is active.
+        ConfigurationError: A filter is of the wrong kind.
+    """
+    query = job_query(
+        limit=limit,
+        status_filter=status_filter,
+        submitted_before_ts=submitted_before_ts,
+        submitted_after_ts=submitted_after_ts,
+        job_name=job_name,
+        capability_id=capability_id,
+    )
+    return get_job_backend().list_jobs(query)
+
+
+def shutdown_job_backend(wait: bool = True) -> None:
+    """Stop the active backend; without one, do nothing.
+
+    Args:
+        wait: Wait until every job that lives in or through this process is final. False cancels those jobs.
+    """
+    with _active.lock:
+        backend, _active.backend = _active.backend, None
+    if backend is not None:
+        backend.shutdown(wait=wait)

@@ -1,0 +1,85 @@
+"""The one cattrs converter: strict when it reads what a user wrote, plain builtins when it writes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from cattrs import Converter
+
+T = TypeVar("T")
+
+
+def _strict_bool(value: object, _: type) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"expected True or False, got {_shown(value)}")
+    return value
+
+
+def _strict_int(value: object, _: type) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"expected a whole number, got {_shown(value)}")
+    return value
+
+
+def _strict_float(value: object, _: type) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"expected a number, got {_shown(value)}")
+    return float(value)
+
+
+def _strict_str(value: object, _: type) -> str:
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, got {_shown(value)}")
+    return value
+
+
+def _strict_mapping(value: object, _: type) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"expected a mapping, got {_shown(value)}")
+    if unnamed := [key for key in value if not isinstance(key, str)]:
+        raise TypeError(f"expected text keys, got {unnamed[0]!r}")
+    return dict(value)
+
+
+def _shown(value: object) -> str:
+    """A value as an error may show it: never the content of a container, which may hold secrets."""
+    shown = repr(value) if isinstance(value, (bool, int, float)) or value is None else type(value).__name__
+    return f"the text {value!r}" if isinstance(value, str) and len(value) <= 40 else shown
+
+
+def _as_is(value: Any, _: type) -> Any:
+    return value
+
+
+def _make() -> Converter:
+    converter = Converter(forbid_extra_keys=True, detailed_validation=False)
+    converter.register_structure_hook(bool, _strict_bool)
+    converter.register_structure_hook(int, _strict_int)
+    converter.register_structure_hook(float, _strict_float)
+    converter.register_structure_hook(str, _strict_str)
+    converter.register_structure_hook_func(lambda kind: kind == Mapping[str, Any], _strict_mapping)
+    converter.register_structure_hook(datetime, _as_is)
+    converter.register_unstructure_hook(datetime, lambda instant: instant)
+    return converter
+
+
+_converter = _make()
+
+
+def structure(value: object, kind: type[T]) -> T:
+    """`value`, made of builtins, as a `kind`. Nothing is coerced: text is not a number, 1 is not True.
+
+    Raises:
+        TypeError, ValueError, KeyError: It does not fit.
+    """
+    return _converter.structure(value, kind)
+
+
+def unstructure(value: object) -> Any:
+    """An attrs object as plain builtins; datetimes stay what they are."""
+    return _converter.unstructure(value)

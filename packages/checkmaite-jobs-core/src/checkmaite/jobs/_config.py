@@ -1,0 +1,144 @@
+"""Options as frozen attrs classes, read from keyword arguments with every fault reported at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+from urllib.parse import parse_qsl, urlsplit
+
+import attrs
+from attrs import NOTHING, field, frozen
+
+from checkmaite.jobs._codec import structure
+from checkmaite.jobs._problems import Problem, unknown_name
+
+C = TypeVar("C")
+
+
+def option(doc: str, **arguments: Any) -> Any:
+    """An attrs field of an options class.
+
+    Args:
+        doc: What the option means and its unit; shown as the remedy when the value is missing or wrong.
+        **arguments: Passed on to `attrs.field`.
+    """
+    return field(metadata={"doc": doc}, kw_only=True, **arguments)
+
+
+def parse_options(
+    config_type: type[C], given: Mapping[str, Any], *, path: str = ""
+) -> tuple[C | None, list[Problem]]:
+    """An options class from what a user gave, or everything that is wrong with it.
+
+    Args:
+        config_type: An attrs class; its fields' ``metadata["doc"]`` become remedies, and their validators run.
+            A classmethod ``refused_options() -> Mapping[str, str]`` may name options that others take and this
+            one refuses, with the reason.
+        given: Option names and values.
+        path: Where `given` stands, as the prefix of every problem's path.
+    """
+    # The cast is for type checkers only: attrs.fields wants a type that is known to be an attrs class.
+    declared = {item.alias: item for item in attrs.fields(cast("type[Any]", attrs.resolve_types(config_type)))}
+    refused = getattr(config_type, "refused_options", dict)()
+    problems: list[Problem] = []
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in refused:
+            problems.append(Problem(name, f"{name} is not an option here.", refused[name]))
+        elif name not in declared:
+            problems.append(unknown_name(name, name, declared))
+    for name, item in declared.items():
+        if name in given:
+            problem = _read(item, given[name], values)
+        elif item.default is NOTHING:
+            problem = Problem(name, "is required.", _doc(item))
+        else:
+            problem = None
+        if problem:
+            problems.append(problem)
+    if not problems:
+        try:
+            return config_type(**values), []
+        except ValueError as error:  # a rule between options, raised by __attrs_post_init__
+            problems.append(Problem("", str(error), ""))
+    return None, [problem.below(path) for problem in problems]
+
+
+def _read(item: Any, value: object, values: dict[str, Any]) -> Problem | None:
+    try:
+        structured = structure(value, item.type)
+        if item.validator is not None:
+            item.validator(None, item, structured)
+    except Exception as error:  # validators and structure hooks may raise anything: all of it is bad input
+        return Problem(item.alias, f"{_first_line(error)}.", _doc(item))
+    values[item.alias] = structured
+    return None
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error.args[0]) if error.args else type(error).__name__
+    return (text.splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _doc(item: Any) -> str:
+    doc = item.metadata.get("doc", "")
+    return f"{item.alias}: {doc}" if doc else ""
+
+
+@frozen
+class StoreSpec:
+    """Which analytics store to open, as plain values that any process can open it from.
+
+    Attributes:
+        backend: Name of the store's entry point.
+        options: Its options, already checked and made absolute. They may hold secrets, so they are never shown.
+    """
+
+    backend: str
+    options: Mapping[str, Any] = field(factory=dict, repr=False)
+
+
+@frozen
+class BackendContext:
+    """What a backend is given beside its own options.
+
+    Attributes:
+        store: The analytics store that its workers write to.
+    """
+
+    store: StoreSpec
+
+
+_SECRET_NAME = re.compile(r"secret|token|password|passwd|credential|access_?key|signature|sas\b|^sig$", re.IGNORECASE)
+
+
+def uri_problem(path: str, uri: str, *, remote: bool = False) -> Problem | None:
+    """What is wrong with the URI of a store or journal, if anything.
+
+    Args:
+        path: Where it stands in the configuration.
+        uri: A path or an fsspec URL.
+        remote: Whether other machines must understand it too, so that a relative path means nothing.
+    """
+    if not uri.strip():
+        return Problem(path, "is empty.", "Pass a folder, or an fsspec URL such as s3://bucket/folder.")
+    scheme, separator, _ = uri.partition("://")
+    if separator:
+        parts = urlsplit(uri)
+        named = [name for name, _ in parse_qsl(parts.query) if _SECRET_NAME.search(name)]
+        if "@" in parts.netloc or named:
+            return Problem(
+                path,
+                f"the {scheme} URL holds credentials, which would end in logs and receipts.",
+                "Take them out of the URL and pass them in storage_options, or let the environment supply them.",
+            )
+        return None
+    if remote and not os.path.isabs(os.path.expanduser(uri)):
+        return Problem(
+            path,
+            f"the relative path {uri!r} means another folder on every machine of a remote cluster.",
+            "Pass an absolute path that all machines share, or an object store's URL.",
+        )
+    return None

@@ -1,0 +1,32 @@
+"""One instant by which something must have happened, so that a time-out is spent once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from attrs import frozen
+
+Clock = Callable[[], float]
+
+
+@frozen
+class Deadline:
+    """The end of a wait.
+
+    Attributes:
+        at: The instant on `clock`, in seconds; None waits for ever.
+        clock: A monotonic clock in seconds.
+    """
+
+    at: float | None
+    clock: Clock = time.monotonic
+
+    @classmethod
+    def after(cls, timeout_s: float | None, clock: Clock = time.monotonic) -> Deadline:
+        """The deadline `timeout_s` seconds from now; None never comes, negative counts as 0."""
+        return cls(None if timeout_s is None else clock() + max(0.0, timeout_s), clock)
+
+    def remaining_s(self) -> float | None:
+        """Seconds left, at least 0; None when the deadline never comes."""
+        return None if self.at is None else max(0.0, self.at - self.clock())

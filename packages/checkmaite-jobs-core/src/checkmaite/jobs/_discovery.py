@@ -1,0 +1,115 @@
+"""Job backends and stores found by entry point; a plug-in that is broken breaks only itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, cast
+
+import attrs
+
+from checkmaite.jobs._config import StoreSpec, parse_options, uri_problem
+from checkmaite.jobs._errors import ConfigurationError
+from checkmaite.jobs._problems import Problem, nearest_name
+from checkmaite.jobs._protocols import AnalyticsStore
+
+BACKENDS_GROUP = "checkmaite.jobs.backends"
+STORES_GROUP = "checkmaite.stores"
+
+_KNOWN_EXTRAS: Mapping[str, Mapping[str, str]] = {
+    BACKENDS_GROUP: {"ray": "checkmaite-jobs[ray]", "ray-simple": "checkmaite-jobs[ray-simple]"},
+    STORES_GROUP: {"parquet": "checkmaite-jobs[parquet]"},
+}
+_WHAT = {BACKENDS_GROUP: "job backend", STORES_GROUP: "analytics store"}
+
+
+@cache
+def _entries(group: str) -> Mapping[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=group)}
+
+
+def forget_plugins() -> None:
+    """Look for plug-ins anew the next time, for example after an installation into the running process."""
+    _entries.cache_clear()
+
+
+def load_plugin(group: str, name: object, *, path: str) -> tuple[Any, list[Problem]]:
+    """The object behind an entry point, or the problem why there is none.
+
+    Args:
+        group: `BACKENDS_GROUP` or `STORES_GROUP`.
+        name: The name that the user gave.
+        path: Where the user gave it.
+    """
+    what, entries = _WHAT[group], _entries(group)
+    if not isinstance(name, str):
+        cause = f"expected the name of a {what}, got {type(name).__name__}."
+        return None, [Problem(path, cause, f"Installed: {_names(entries)}.")]
+    entry = entries.get(name)
+    if entry is None:
+        return None, [Problem(path, f"no {what} {name!r} is installed.", _how_to_get(group, name, entries))]
+    try:
+        return entry.load(), []
+    except Exception as error:  # a plug-in's import may raise anything; it must be named, not passed on raw
+        distribution = entry.dist.name if entry.dist else "an unknown distribution"
+        cause = f"the {what} {name!r} of {distribution} does not import: {type(error).__name__}: {error}."
+        return None, [Problem(path, cause, f"Mend or reinstall {distribution}.")]
+
+
+def _how_to_get(group: str, name: str, entries: Mapping[str, EntryPoint]) -> str:
+    extras = _KNOWN_EXTRAS[group]
+    near = nearest_name(name, [*entries, *extras])
+    wanted = name if name in extras else near
+    if wanted in entries:
+        return f"Did you mean {wanted!r}? Installed: {_names(entries)}."
+    if wanted in extras:
+        meant = "" if wanted == name else f"Did you mean {wanted!r}? "
+        return f'{meant}Install it with: pip install "{extras[wanted]}". Installed: {_names(entries)}.'
+    return f"Installed: {_names(entries)}. Others come with: {', '.join(sorted(set(extras.values())))}."
+
+
+def _names(entries: Mapping[str, EntryPoint]) -> str:
+    return ", ".join(sorted(entries)) or "none"
+
+
+def store_spec(given: object, *, remote: bool, path: str = "analytics_store") -> tuple[StoreSpec | None, list[Problem]]:
+    """A store's spec from the mapping that a user gave, checked by the store's own ``config_type``.
+
+    Args:
+        given: ``{"backend": name, ...}``.
+        remote: Whether workers may run on other machines.
+        path: Where it stands in the configuration.
+    """
+    if not isinstance(given, Mapping):
+        cause = f"expected a mapping, got {type(given).__name__}."
+        return None, [Problem(path, cause, 'Pass, for example, {"backend": "parquet", "uri": "./analytics_store"}.')]
+    if "backend" not in given:
+        return None, [Problem(f"{path}.backend", "is required.", f"Installed: {_names(_entries(STORES_GROUP))}.")]
+    store_type, problems = load_plugin(STORES_GROUP, given["backend"], path=f"{path}.backend")
+    if problems:
+        return None, problems
+    options, problems = parse_options(
+        store_type.config_type, {name: value for name, value in given.items() if name != "backend"}, path=path
+    )
+    uri = given.get("uri")
+    if isinstance(uri, (str, os.PathLike)) and (fault := uri_problem(f"{path}.uri", os.fspath(uri), remote=remote)):
+        problems.append(fault)
+    if problems or options is None:
+        return None, problems
+    plain = {item.alias: getattr(options, item.name) for item in attrs.fields(cast("type[Any]", type(options)))}
+    normalized = getattr(store_type, "normalized_options", dict)(plain)
+    return StoreSpec(cast(str, given["backend"]), normalized), []
+
+
+def open_store(spec: StoreSpec) -> AnalyticsStore:
+    """The store that a spec means, on whatever machine this is.
+
+    Raises:
+        ConfigurationError: The store's package is not installed here, or does not import.
+    """
+    store_type, problems = load_plugin(STORES_GROUP, spec.backend, path="analytics_store.backend")
+    if problems:
+        raise ConfigurationError("The analytics store cannot be opened here.", problems)
+    return cast(AnalyticsStore, store_type(**spec.options))

@@ -1,0 +1,222 @@
+"""What a worker does with one job: run the capability, write the results durably, say how it ended.
+
+Every backend uses it, and it is all that a worker needs. An order travels as builtins, so that versions can be compared
+before anything is unpickled; the user's objects travel as opaque bytes beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from checkmaite.jobs._codec import structure, unstructure
+from checkmaite.jobs._config import StoreSpec
+from checkmaite.jobs._discovery import open_store
+from checkmaite.jobs._errors import IncompatibleVersionError, StoreError
+from checkmaite.jobs._interrupt import Interrupt
+from checkmaite.jobs._news import Post, Printed, Reporter
+from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome
+from checkmaite.jobs._protocols import AnalyticsStore
+from checkmaite.jobs._provenance import Provenance
+from checkmaite.jobs._refs import CapabilityRunRef
+from checkmaite.jobs._report import collect_report
+from checkmaite.jobs._running import reporting
+from checkmaite.jobs._submission import PreparedSubmission
+from checkmaite.jobs._versions import Versions, check_versions, versions_here
+
+Arguments = tuple[Any, Any, Any, Any, Any]
+"""Capability, models, datasets, metrics, config."""
+
+
+@frozen(kw_only=True)
+class WorkOrder:
+    """Everything about one job but the user's objects.
+
+    Attributes:
+        job_id: The job.
+        run_uid: The uid that the run will have, when it is known before; lets the worker skip a run that is stored.
+        force: Run even when the store holds the run.
+        report_threshold: Given to ``collect_md_report``.
+        store: The store to write to.
+        provenance: As resolved by the submitter, the backend's facts included.
+        versions: What the submitter runs.
+    """
+
+    job_id: str
+    run_uid: str | None
+    force: bool
+    report_threshold: float
+    store: StoreSpec
+    provenance: Provenance
+    versions: Versions = field(factory=versions_here)
+
+    @classmethod
+    def of(cls, prepared: PreparedSubmission, *, store: StoreSpec, provenance: Provenance) -> WorkOrder:
+        """The order for a submission whose job has been accepted; `provenance` names the job."""
+        assert provenance.job_id is not None, "a backend gives its provenance a job id before it makes an order"
+        return cls(
+            job_id=provenance.job_id,
+            run_uid=prepared.run_key.run_uid,
+            force=prepared.options.force,
+            report_threshold=prepared.options.report_threshold,
+            store=store,
+            provenance=provenance,
+        )
+
+    def to_wire(self) -> Mapping[str, Any]:
+        """The order as builtins and datetimes."""
+        wire: Mapping[str, Any] = unstructure(self)
+        return wire
+
+
+@frozen(kw_only=True)
+class Finished:
+    """What `execute` returns: the outcome, and the output that no news has carried yet."""
+
+    outcome: Outcome
+    printed: Printed | None = None
+
+
+def execute(order: Mapping[str, Any], payload: bytes, post: Post | None = None) -> Finished:
+    """Carry out one order in a worker process. The only function that a worker needs.
+
+    Args:
+        order: `WorkOrder.to_wire`'s value.
+        payload: The pickled `Arguments`.
+        post: Where news of the job goes; None sends none.
+
+    Returns:
+        How the job ended; no exception of the user's code leaves this function.
+    """
+    try:
+        check_versions(structure(order["versions"], Versions), this_side="worker", other_side="submitter")
+    except IncompatibleVersionError as error:
+        return Finished(outcome=failure(error, phase="start"))
+    read = structure(order, WorkOrder)
+    reporter, interrupt = Reporter(read.job_id, post), Interrupt()
+    with interrupt.from_signals():
+        outcome = carry_out(
+            read,
+            load=lambda: pickle.loads(payload),
+            open_store=lambda: _opened(pickle.dumps(read.store)),
+            reporter=reporter,
+            interrupt=interrupt,
+        )
+    return Finished(outcome=outcome, printed=reporter.close())
+
+
+def carry_out(
+    order: WorkOrder,
+    *,
+    load: Callable[[], Arguments],
+    open_store: Callable[[], AnalyticsStore],
+    reporter: Reporter,
+    interrupt: Interrupt,
+) -> Outcome:
+    """Run one order on this thread.
+
+    Args:
+        order: What to do.
+        load: Gives the user's objects; called once.
+        open_store: Gives the store to write to.
+        reporter: Takes what the job prints and reports.
+        interrupt: Says whether the job was asked to stop; the caller has armed it for this thread.
+    """
+    phase = _Phase()
+    try:
+        with reporting(reporter):
+            return _run(order, load, open_store, interrupt, phase)
+    except KeyboardInterrupt:
+        return Cancelled()
+    except Exception as error:  # the user's code may raise anything, and all of it must reach the submitter
+        return failure(error, phase=phase.name)
+    except SystemExit as error:  # a capability that calls sys.exit() ends its job, not the worker
+        return failure(error, phase=phase.name)
+
+
+class _Phase:
+    """What the worker is doing, for the message when it fails."""
+
+    name = "start"
+
+
+def _run(
+    order: WorkOrder,
+    load: Callable[[], Arguments],
+    open_store: Callable[[], AnalyticsStore],
+    interrupt: Interrupt,
+    phase: _Phase,
+) -> Outcome:
+    store = open_store()
+    phase.name = "load"
+    capability, models, datasets, metrics, config = load()
+    if order.run_uid is not None and not order.force:
+        phase.name = "write"
+        store_uri = store.get_run_uri(order.run_uid)
+        if store_uri is not None:
+            ref = CapabilityRunRef(run_uid=order.run_uid, capability_id=capability.id, store_uri=store_uri)
+            return Completed(ref=ref, already_stored=True)
+    phase.name = "run"
+    run = capability.run(models=models, datasets=datasets, metrics=metrics, config=config, use_cache=False)
+    del models, datasets, metrics
+    phase.name = "write"
+    with interrupt.shielded():
+        provenance = evolve(order.provenance, completed_at=datetime.now(UTC))
+        receipt = store.write_with_receipt(run, provenance=provenance)
+    report, notes = collect_report(run, store, threshold=order.report_threshold)
+    ref = CapabilityRunRef(
+        run_uid=run.run_uid,
+        capability_id=run.capability_id,
+        store_uri=receipt.store_uri,
+        outputs_uri=getattr(run, "outputs_uri", None),
+        report=report,
+    )
+    return Completed(ref=ref, notes=notes)
+
+
+@lru_cache(maxsize=8)
+def _opened(pickled_spec: bytes) -> AnalyticsStore:
+    """The store of a spec, opened once a process."""
+    return open_store(pickle.loads(pickled_spec))
+
+
+def failure(error: BaseException, *, phase: str) -> Failed:
+    """The outcome that an exception on this machine means, in plain text."""
+    kind = type(error)
+    try:
+        message = str(error)
+    except Exception as broken:  # a user's exception class may not even be printable
+        message = f"(its message cannot be shown: {type(broken).__name__})"
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return Failed(
+        error_type=name,
+        error_message=message,
+        traceback_text="".join(traceback.format_exception(error)),
+        phase=phase,
+        node=socket.gethostname(),
+        pid=os.getpid(),
+        remedy=_remedy(error, phase),
+    )
+
+
+def _remedy(error: BaseException, phase: str) -> str:
+    """What to do about the failures whose cause can be told from here."""
+    if phase == "load" and isinstance(error, ImportError):
+        missing = error.name or "the module"
+        return (
+            f"The capability's code needs {missing!r}, which is not importable on the worker. Install it in the worker's "
+            'environment, or send your code along with runtime_env={"working_dir": "."}.'
+        )
+    if phase == "load" and isinstance(error, AttributeError):
+        return "The worker's copy of the capability's code is another version than yours; bring both to the same."
+    if phase == "write" and isinstance(error, StoreError):
+        return f"The analytics store on the worker refused{f' ({error.uri})' if error.uri else ''}; nothing is visible in it."
+    return ""

@@ -1,0 +1,289 @@
+"""A job handle that its backend pushes news into; the promises of `Job` are kept here once for every backend.
+
+A backend makes a `JobHandle`, calls `advance`, `apply` and `finish` as facts arrive, from any thread, and supplies a
+`JobControls`. Everything that a user may ask is answered from those facts: nothing polls, and a fact that contradicts
+an earlier final one is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from html import escape
+from typing import Any, Protocol
+
+from checkmaite.jobs._deadline import Deadline
+from checkmaite.jobs._errors import JobTimeoutError
+from checkmaite.jobs._news import LogTail, News, Printed, Progressed, Started
+from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, error_of, status_of
+from checkmaite.jobs._protocols import Job, JobProgress
+from checkmaite.jobs._refs import CapabilityRunRef
+from checkmaite.jobs._status import JobStatus
+
+DEFAULT_GRACE_S = 10.0
+"""Seconds that a cancelled job has to stop by itself before it is stopped by force."""
+
+_log = logging.getLogger("checkmaite.jobs")
+
+
+def new_job_id() -> str:
+    """A new job id: the time in milliseconds and 40 random bits, so that ids sort by age."""
+    return f"job-{time.time_ns() // 1_000_000:012x}-{secrets.token_hex(5)}"
+
+
+class JobControls(Protocol):
+    """What a handle asks of its backend."""
+
+    def cancel(self, job: JobHandle, grace: float) -> None:
+        """Begin to stop the job; return at once."""
+        ...
+
+    def explain(self, job: JobHandle) -> str:
+        """What the backend knows beyond the handle's own facts, as a sentence; empty when it knows no more."""
+        ...
+
+
+class JobHandle:
+    """A thread-safe `Job`. See the module's text for how a backend drives it."""
+
+    def __init__(
+        self,
+        *,
+        job_id: str,
+        job_name: str,
+        capability_id: str,
+        created_at: datetime,
+        controls: JobControls,
+    ) -> None:
+        self._job_id = job_id
+        self._job_name = job_name
+        self._capability_id = capability_id
+        self._created_at = created_at
+        self._controls = controls
+        self._changed = threading.Condition()
+        self._status = JobStatus.PENDING
+        self._outcome: Outcome | None = None
+        self._cancelling = False
+        self._progress: JobProgress | None = None
+        self._where = ""
+        self._finished_at: datetime | None = None
+        self._printed = LogTail()
+        self._callbacks: list[Callable[[Job], object]] = []
+        self._future: Future[CapabilityRunRef] | None = None
+
+    # -- what a user asks ---------------------------------------------------------------------------------------------
+
+    @property
+    def job_id(self) -> str:
+        """Identity of the job."""
+        return self._job_id
+
+    @property
+    def job_name(self) -> str:
+        """The job's name for people."""
+        return self._job_name
+
+    @property
+    def capability_id(self) -> str:
+        """The capability that the job runs."""
+        return self._capability_id
+
+    @property
+    def created_at(self) -> datetime:
+        """When the job was accepted (UTC)."""
+        return self._created_at
+
+    @property
+    def status(self) -> JobStatus:
+        """What is known of the job now."""
+        return self._status
+
+    @property
+    def progress(self) -> JobProgress | None:
+        """What the job said last through `report_progress`; None when it has said nothing."""
+        return self._progress
+
+    def wait(self, timeout: float | None = None) -> JobStatus:
+        """Block until the job is final or `timeout` seconds have passed; return the status then."""
+        deadline = Deadline.after(timeout)
+        with self._changed:
+            self._changed.wait_for(lambda: self._outcome is not None, deadline.remaining_s())
+            return self._status
+
+    def result(self, timeout: float | None = None) -> CapabilityRunRef:
+        """Block until the job is final and return its run ref; see `Job.result`."""
+        outcome = self._await_outcome(timeout)
+        if isinstance(outcome, Completed):
+            return outcome.ref
+        error = error_of(outcome, job_id=self._job_id, job_name=self._job_name)
+        assert error is not None, "only a completed job has no error"
+        raise error
+
+    def exception(self, timeout: float | None = None) -> Exception | None:
+        """Block until the job is final and return what `result` would raise; None when it completed."""
+        return error_of(self._await_outcome(timeout), job_id=self._job_id, job_name=self._job_name)
+
+    def cancel(self, grace: float = DEFAULT_GRACE_S) -> bool:
+        """Ask the job to stop, by force after `grace` seconds; see `Job.cancel`.
+
+        True means that the job will end CANCELLED, once its work has stopped. Results that it committed before it stopped
+        stay in the store.
+        """
+        with self._changed:
+            if self._outcome is not None:
+                return False
+            self._cancelling = True
+        self._controls.cancel(self, max(0.0, grace))
+        return True
+
+    def add_done_callback(self, callback: Callable[[Job], object]) -> None:
+        """Call `callback(job)` once the job is final, at once when it is already.
+
+        It runs on the thread that brings the news, so it should be quick; what it raises is logged.
+        """
+        with self._changed:
+            if self._outcome is None:
+                self._callbacks.append(callback)
+                return
+        self._call(callback)
+
+    def future(self) -> Future[CapabilityRunRef]:
+        """A `concurrent.futures.Future` of `result`, the same one each time.
+
+        It counts as running from the start, so cancelling it, or a coroutine that awaits it, does not cancel the job.
+        """
+        with self._changed:
+            if self._future is None:
+                self._future = Future()
+                self._future.set_running_or_notify_cancel()
+                new = self._future
+            else:
+                return self._future
+        self.add_done_callback(lambda _: self._settle(new))
+        return new
+
+    def __await__(self) -> Generator[Any, None, CapabilityRunRef]:
+        return asyncio.wrap_future(self.future()).__await__()
+
+    def explain(self) -> str:
+        """Why the job is where it is, in words."""
+        first = f"{self._job_name} ({self._job_id}) is {self._status}"
+        match self._outcome:
+            case Completed() as done:
+                stored = " The run was in the store already, so nothing was computed again." if done.already_stored else ""
+                return f"{first}.{stored}" + "".join(f"\nNote: {note}" for note in done.notes)
+            case Failed() | Cancelled() as ended:
+                return f"{first}. {error_of(ended, job_id=self._job_id, job_name=self._job_name)}"
+            case None:
+                cancelling = " It is being cancelled." if self._cancelling else ""
+                more = self._controls.explain(self)
+                return f"{first}{self._where}.{cancelling} {more}".rstrip()
+
+    def logs(self) -> str:
+        """What the job has printed so far, stdout and stderr together; of very long output the end."""
+        return self._printed.text()
+
+    def __repr__(self) -> str:
+        progress = self._progress
+        far = f", {progress.fraction:.0%}" if progress and progress.fraction is not None and not self._outcome else ""
+        return f"<Job {self._job_name!r} {self._job_id} {self._status}{far}>"
+
+    def _repr_html_(self) -> str:
+        error = error_of(self._outcome, job_id=self._job_id, job_name=self._job_name) if self._outcome else None
+        rows = {"job": self._job_name, "id": self._job_id, "status": str(self._status)}
+        if self._progress and self._outcome is None:
+            share = self._progress.fraction
+            done = f"{self._progress.done:g}" if share is None else f"{share:.0%}"
+            rows["progress"] = f"{done} {self._progress.message}".strip()
+        rows["created"] = f"{self._created_at:%Y-%m-%d %H:%M:%S} UTC"
+        if self._finished_at:
+            rows["took"] = f"{(self._finished_at - self._created_at).total_seconds():.1f} s"
+        if error:
+            rows["error"] = str(error.args[0])
+        cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows.items())
+        return f"<table>{cells}</table>"
+
+    # -- what a backend tells -----------------------------------------------------------------------------------------
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the job ended; None while it has not."""
+        return self._outcome
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether `cancel` was accepted."""
+        return self._cancelling
+
+    def advance(self, status: JobStatus) -> bool:
+        """Move the status forward; a step back, or one to a final status, is dropped. Returns whether it moved."""
+        with self._changed:
+            if status.is_final or not self._status.may_become(status):
+                return False
+            self._status = status
+            return True
+
+    def apply(self, news: News) -> None:
+        """Take in what the worker said; news that comes after the end changes nothing but the logs."""
+        match news:
+            case Started():
+                with self._changed:
+                    if self._outcome is None:
+                        self._printed = LogTail() if self._where else self._printed  # a retry starts its logs anew
+                        self._where = f" on {news.node} (pid {news.pid}) since {news.at:%H:%M:%S} UTC"
+                self.advance(JobStatus.RUNNING)
+            case Progressed():
+                with self._changed:
+                    if self._outcome is None:
+                        self._progress = news.progress
+            case Printed():
+                self._printed.extend(news.start, news.text)
+
+    def finish(self, outcome: Outcome) -> bool:
+        """End the job; only the first outcome counts. Returns whether it did.
+
+        After an accepted `cancel` every outcome means that the work has stopped, so the job ends CANCELLED.
+        """
+        with self._changed:
+            if self._outcome is not None:
+                return False
+            if self._cancelling and not isinstance(outcome, Cancelled):
+                outcome = Cancelled()
+            self._outcome = outcome
+            self._status = status_of(outcome)
+            self._finished_at = datetime.now(UTC)
+            callbacks, self._callbacks = self._callbacks, []
+            self._changed.notify_all()
+        for callback in callbacks:
+            self._call(callback)
+        return True
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _await_outcome(self, timeout: float | None) -> Outcome:
+        self.wait(timeout)
+        if self._outcome is None:
+            raise JobTimeoutError(
+                f"job {self._job_name} ({self._job_id}) is still {self._status} after {timeout:g} s; it goes on. "
+                "Wait longer, or see job.explain()."
+            )
+        return self._outcome
+
+    def _settle(self, future: Future[CapabilityRunRef]) -> None:
+        error = self.exception()
+        if error is None:
+            future.set_result(self.result())
+        else:
+            future.set_exception(error)
+
+    def _call(self, callback: Callable[[Job], object]) -> None:
+        try:
+            callback(self)
+        except Exception:  # as concurrent.futures does: one callback's fault must not keep others from the news
+            _log.exception("a done callback of %r raised", self)

@@ -1,0 +1,153 @@
+"""``"inline"``: jobs in threads of this process, for trying things out and for tests of one's own capabilities.
+
+It keeps every promise of `Job` without Ray. What it cannot do is outlive the process or kill a job that never returns to
+Python: cancellation raises KeyboardInterrupt in the job's thread, again when the grace is over, and nothing of a cancelled job is
+published however late it stops.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from attrs import frozen, validators
+
+from checkmaite.jobs._config import BackendContext, option
+from checkmaite.jobs._discovery import open_store
+from checkmaite.jobs._errors import JobSubmissionError
+from checkmaite.jobs._execution import WorkOrder, carry_out
+from checkmaite.jobs._handle import JobHandle, new_job_id
+from checkmaite.jobs._interrupt import Interrupt
+from checkmaite.jobs._ledger import JobLedger
+from checkmaite.jobs._listing import JobQuery
+from checkmaite.jobs._news import Reporter
+from checkmaite.jobs._outcome import Cancelled
+from checkmaite.jobs._protocols import AnalyticsStore, Job
+from checkmaite.jobs._status import JobStatus
+from checkmaite.jobs._submission import PreparedSubmission, RunOptions
+
+
+@frozen
+class InlineOptions:
+    """Options of ``configure_job_backend("inline", ...)``."""
+
+    max_workers: int = option("jobs that run at once; 1 or more.", default=2, validator=validators.ge(1))
+    max_retained_terminal_jobs: int = option(
+        "finished jobs that list_jobs() and get_job() remember; 1 or more.", default=10_000, validator=validators.ge(1)
+    )
+
+
+class InlineBackend:
+    """Runs jobs in a thread pool of this process; resources are checked but not reserved."""
+
+    config_type: ClassVar[type[InlineOptions]] = InlineOptions
+    run_options_type: ClassVar[type[RunOptions]] = RunOptions
+    name = "inline"
+
+    def __init__(self, options: InlineOptions, context: BackendContext) -> None:
+        self._store_spec = context.store
+        self._store = open_store(context.store)
+        self._ledger = JobLedger(retained=options.max_retained_terminal_jobs, where="this process's inline backend")
+        self._pool = ThreadPoolExecutor(options.max_workers, thread_name_prefix="checkmaite-job")
+        self._running: dict[str, tuple[Future[None], Interrupt]] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @property
+    def analytics_store(self) -> AnalyticsStore:
+        """The store that jobs write to."""
+        return self._store
+
+    def submit(self, submissions: Sequence[PreparedSubmission]) -> list[Job]:
+        """Queue all of them; see `JobBackend.submit`."""
+        with self._lock:
+            if self._closed:
+                raise JobSubmissionError("this inline backend was shut down; configure one again.", phase="launch")
+            return [self._accept(prepared) for prepared in submissions]
+
+    def _accept(self, prepared: PreparedSubmission) -> Job:
+        created_at = datetime.now(UTC)
+        job = JobHandle(
+            job_id=new_job_id(),
+            job_name=prepared.job_name,
+            capability_id=prepared.capability_id,
+            created_at=created_at,
+            controls=self,
+        )
+        provenance = prepared.provenance.for_job(job_id=job.job_id, backend=self.name, submitted_at=created_at)
+        order = WorkOrder.of(prepared, store=self._store_spec, provenance=provenance)
+        interrupt = Interrupt()
+        self._ledger.add(job)
+        job.advance(JobStatus.SCHEDULING)
+        queued = self._pool.submit(self._run, job, order, prepared, interrupt)
+        self._running[job.job_id] = queued, interrupt
+        job.add_done_callback(lambda _: self._running.pop(job.job_id, None))
+        return job
+
+    def _run(self, job: JobHandle, order: WorkOrder, prepared: PreparedSubmission, interrupt: Interrupt) -> None:
+        reporter = Reporter(job.job_id, lambda _, news: [job.apply(each) for each in news], announce_after_s=0)
+        try:
+            with interrupt.from_threads():
+                outcome = carry_out(
+                    order,
+                    load=lambda: prepared.arguments,
+                    open_store=lambda: self._store,
+                    reporter=reporter,
+                    interrupt=interrupt,
+                )
+        except KeyboardInterrupt:  # asked to stop in the instant before the work began or after it ended
+            outcome = Cancelled()
+        printed = reporter.close()
+        if printed is not None:
+            job.apply(printed)
+        job.finish(outcome)
+
+    def get_job(self, job_id: str) -> Job:
+        """A job of this process; see `JobBackend.get_job`."""
+        return self._ledger.get(job_id)
+
+    def list_jobs(self, query: JobQuery) -> list[Job]:
+        """The jobs of this process that match, newest first."""
+        return self._ledger.matching(query)
+
+    def cancel(self, job: JobHandle, grace: float) -> None:
+        """Stop a job: at once when it is queued, else by KeyboardInterrupt, and again after `grace` seconds."""
+        with self._lock:
+            found = self._running.get(job.job_id)
+        if found is None:
+            return
+        queued, interrupt = found
+        if queued.cancel():
+            job.finish(Cancelled())
+            return
+        interrupt.request()
+        again = threading.Timer(grace, interrupt.request)
+        again.daemon = True
+        again.start()
+        job.add_done_callback(lambda _: again.cancel())
+
+    def explain(self, job: JobHandle) -> str:
+        """Where a job stands in this process's queue."""
+        if job.status is JobStatus.RUNNING:
+            return ""
+        waiting = [each for each in self._ledger.live() if each.status is JobStatus.SCHEDULING]
+        position = next((index for index, each in enumerate(waiting, 1) if each is job), 0)
+        return f"It is number {position} of {len(waiting)} in the queue of this process's thread pool."
+
+    def hand_over(self) -> None:
+        """Accept nothing more; queued and running jobs go on in their threads."""
+        with self._lock:
+            self._closed = True
+        self._pool.shutdown(wait=False)
+
+    def shutdown(self, *, wait: bool = True) -> None:
+        """Stop, after every job is final; without `wait`, cancel those that are not."""
+        with self._lock:
+            self._closed = True
+        if not wait:
+            for job in self._ledger.live():
+                job.cancel(grace=0)
+        self._pool.shutdown(wait=wait)

@@ -1,0 +1,104 @@
+"""Which jobs a listing is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from attrs import frozen
+
+from checkmaite.jobs._errors import ConfigurationError
+from checkmaite.jobs._problems import Problem, unknown_name
+from checkmaite.jobs._status import JobStatus
+
+
+@frozen(kw_only=True)
+class JobQuery:
+    """Filters of `list_jobs`; every one that is given must hold.
+
+    Attributes:
+        limit: At most this many jobs, newest first.
+        statuses: Only jobs in one of these; None takes all.
+        submitted_before_ts: Only jobs created before this instant, in seconds since the epoch. To page, pass the
+            ``created_at.timestamp()`` of the last job of the page before.
+        submitted_after_ts: Only jobs created at or after this instant.
+        job_name: Only jobs of exactly this name.
+        capability_id: Only jobs of this capability.
+    """
+
+    limit: int = 100
+    statuses: frozenset[JobStatus] | None = None
+    submitted_before_ts: float | None = None
+    submitted_after_ts: float | None = None
+    job_name: str | None = None
+    capability_id: str | None = None
+
+    def matches(self, *, status: JobStatus, created_at: datetime, job_name: str, capability_id: str) -> bool:
+        """Whether a job with these facts belongs to the listing."""
+        created_ts = created_at.timestamp()
+        return (
+            (self.statuses is None or status in self.statuses)
+            and (self.submitted_before_ts is None or created_ts < self.submitted_before_ts)
+            and (self.submitted_after_ts is None or created_ts >= self.submitted_after_ts)
+            and self.job_name in (None, job_name)
+            and self.capability_id in (None, capability_id)
+        )
+
+
+def job_query(
+    *,
+    limit: int = 100,
+    status_filter: object = None,
+    submitted_before_ts: float | None = None,
+    submitted_after_ts: float | None = None,
+    job_name: str | None = None,
+    capability_id: str | None = None,
+) -> JobQuery:
+    """The query that a user's arguments mean.
+
+    Args:
+        status_filter: A `JobStatus`, its name, or several of them.
+
+    Raises:
+        ConfigurationError: An argument is of the wrong kind; all faults are listed.
+    """
+    problems: list[Problem] = []
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        problems.append(Problem("limit", f"{limit!r} is not a number of jobs.", "Pass 1 or more."))
+    for name, instant in (("submitted_before_ts", submitted_before_ts), ("submitted_after_ts", submitted_after_ts)):
+        if instant is not None and (isinstance(instant, bool) or not isinstance(instant, (int, float))):
+            problems.append(
+                Problem(
+                    name,
+                    f"expected seconds since the epoch, got {type(instant).__name__}.",
+                    "Pass a float, for example job.created_at.timestamp().",
+                )
+            )
+    for name, text in (("job_name", job_name), ("capability_id", capability_id)):
+        if text is not None and not isinstance(text, str):
+            problems.append(Problem(name, f"expected text, got {type(text).__name__}.", "Pass a string."))
+    statuses = _statuses(status_filter, problems)
+    if problems:
+        raise ConfigurationError("Jobs cannot be listed like this.", problems)
+    return JobQuery(
+        limit=limit,
+        statuses=statuses,
+        submitted_before_ts=submitted_before_ts,
+        submitted_after_ts=submitted_after_ts,
+        job_name=job_name,
+        capability_id=capability_id,
+    )
+
+
+def _statuses(given: object, problems: list[Problem]) -> frozenset[JobStatus] | None:
+    if given is None:
+        return None
+    several = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
+    known = {status.value for status in JobStatus}
+    found = set()
+    for name in several:
+        if isinstance(name, str) and name.upper() in known:
+            found.add(JobStatus(name.upper()))
+        else:
+            problems.append(unknown_name("status_filter", str(name), known, what="status"))
+    return frozenset(found)

@@ -1,0 +1,78 @@
+"""A store that keeps nothing: for trying a backend out and for measuring what the backend itself costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from attrs import frozen
+
+from checkmaite.jobs._errors import StoreNotFoundError
+from checkmaite.jobs._protocols import CapabilityRun, TableDescription
+from checkmaite.jobs._provenance import Provenance
+from checkmaite.jobs._receipt import WriteReceipt
+from checkmaite.jobs._records import table_rows
+
+
+@frozen
+class NullOptions:
+    """The null store has no options."""
+
+
+@frozen
+class NullStore:
+    """Checks every run's records as a real store would, and forgets them.
+
+    Configure it with ``analytics_store={"backend": "null"}``. Nothing can be read back, so every read says so.
+    """
+
+    config_type: ClassVar[type[NullOptions]] = NullOptions
+    uri: ClassVar[str] = "null://"
+
+    def write(
+        self, runs: CapabilityRun | Iterable[CapabilityRun], *, provenance: Provenance | None = None
+    ) -> list[WriteReceipt]:
+        """Check each run and forget it."""
+        several = runs if isinstance(runs, Iterable) else [runs]
+        return [self.write_with_receipt(run, provenance=provenance) for run in several]
+
+    def write_with_receipt(self, run: CapabilityRun, *, provenance: Provenance | None = None) -> WriteReceipt:
+        """Check the run and forget it; the receipt names no object."""
+        tables = table_rows(run.extract(), run_uid=run.run_uid)
+        return WriteReceipt(
+            run_uid=run.run_uid, store_uri=None, created=bool(tables), rows={each.name: len(each.rows) for each in tables}
+        )
+
+    def get_run_uri(self, run_uid: str) -> str | None:
+        """None: no run is ever kept."""
+        return None
+
+    def list_tables(self) -> list[str]:
+        """No table is ever kept."""
+        return []
+
+    def describe_table(self, name: str) -> TableDescription:
+        """Always raises StoreNotFoundError."""
+        raise self._kept_nothing(name)
+
+    def read_table(
+        self,
+        name: str,
+        *,
+        columns: Sequence[str] | None = None,
+        run_uids: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> Any:
+        """Always raises StoreNotFoundError."""
+        raise self._kept_nothing(name)
+
+    def query_sql(self, sql: str) -> Any:
+        """Always raises StoreNotFoundError."""
+        raise self._kept_nothing("any table")
+
+    def _kept_nothing(self, name: str) -> StoreNotFoundError:
+        return StoreNotFoundError(
+            f"the null store keeps nothing, so there is no {name} to read. "
+            'Configure analytics_store={"backend": "parquet", "uri": ...} to keep results.',
+            uri=self.uri,
+        )

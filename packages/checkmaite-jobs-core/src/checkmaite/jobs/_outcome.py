@@ -1,0 +1,102 @@
+"""How a job ends: a sum type, so that "completed without a result" cannot be written."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from attrs import frozen
+
+from checkmaite.jobs._errors import JobCancelledError, JobFailedError, JobLostError
+from checkmaite.jobs._refs import CapabilityRunRef
+from checkmaite.jobs._status import JobStatus
+
+
+@frozen(kw_only=True)
+class Completed:
+    """The run is stored durably.
+
+    Attributes:
+        ref: Where its results are.
+        already_stored: True when the run was in the store before this job, so that nothing was computed again.
+        notes: What the user should know although the job succeeded, for example a report that failed.
+    """
+
+    ref: CapabilityRunRef
+    already_stored: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class Failed:
+    """The run ended in an error. The fields are those of `JobFailedError`.
+
+    Attributes:
+        lost: True when the machinery around the job died, so that `JobLostError` is raised.
+        remedy: What to do next, when the cause is known well enough to say.
+    """
+
+    error_type: str
+    error_message: str
+    traceback_text: str = ""
+    phase: str = "run"
+    node: str | None = None
+    pid: int | None = None
+    exit_cause: str | None = None
+    lost: bool = False
+    remedy: str = ""
+
+
+@frozen(kw_only=True)
+class Cancelled:
+    """The job was cancelled and its work has stopped."""
+
+    reason: str = "cancelled on request"
+
+
+Outcome = Completed | Failed | Cancelled
+
+
+def status_of(outcome: Outcome) -> JobStatus:
+    """The final status that an outcome means."""
+    match outcome:
+        case Completed():
+            return JobStatus.COMPLETED
+        case Failed():
+            return JobStatus.FAILED
+        case Cancelled():
+            return JobStatus.CANCELLED
+        case _:
+            assert_never(outcome)
+
+
+def error_of(outcome: Outcome, *, job_id: str, job_name: str) -> JobFailedError | JobCancelledError | None:
+    """The exception that an outcome means to somebody who asked for the result; None when it completed."""
+    match outcome:
+        case Completed():
+            return None
+        case Failed():
+            return _failure(outcome, job_id, job_name)
+        case Cancelled():
+            return JobCancelledError(f"job {job_name} ({job_id}) was cancelled: {outcome.reason}.", job_id=job_id)
+        case _:
+            assert_never(outcome)
+
+
+def _failure(failed: Failed, job_id: str, job_name: str) -> JobFailedError:
+    where = f" on {failed.node}" if failed.node else ""
+    where += f" (pid {failed.pid})" if failed.pid else ""
+    cause = f" [{failed.exit_cause}]" if failed.exit_cause else ""
+    remedy = f"\n{failed.remedy}" if failed.remedy else ""
+    kind = JobLostError if failed.lost else JobFailedError
+    return kind(
+        f"job {job_name} ({job_id}) failed in phase {failed.phase!r}{where}{cause}: "
+        f"{failed.error_type}: {failed.error_message}{remedy}",
+        job_id=job_id,
+        error_type=failed.error_type,
+        error_message=failed.error_message,
+        traceback_text=failed.traceback_text,
+        phase=failed.phase,
+        node=failed.node,
+        pid=failed.pid,
+        exit_cause=failed.exit_cause,
+    )

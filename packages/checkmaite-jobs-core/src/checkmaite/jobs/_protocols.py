@@ -1,0 +1,331 @@
+"""The promises that the parts make to each other. All of them are structural: nothing need inherit.
+
+`Job` and `JobBackend` are what a backend gives to users, `AnalyticsStore` what a store gives to workers and
+notebooks, `Capability` and `CapabilityRun` what users bring. `checkmaite.jobs.testing` holds the suites that check
+the first three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from attrs import frozen
+
+from checkmaite.jobs._status import JobStatus
+
+if TYPE_CHECKING:
+    from checkmaite.jobs._listing import JobQuery
+    from checkmaite.jobs._provenance import Provenance
+    from checkmaite.jobs._receipt import WriteReceipt
+    from checkmaite.jobs._refs import CapabilityRunRef
+    from checkmaite.jobs._submission import PreparedSubmission
+
+
+@runtime_checkable
+class Capability(Protocol):
+    """A test that can be run on models and datasets."""
+
+    @property
+    def id(self) -> str:
+        """Stable identity of the capability, part of every run key."""
+        ...
+
+    def run(
+        self,
+        *,
+        models: Any = None,
+        datasets: Any = None,
+        metrics: Any = None,
+        config: Any = None,
+        use_cache: bool = False,
+    ) -> CapabilityRun:
+        """Do the work and return the run. Workers always pass ``use_cache=False``."""
+        ...
+
+
+class CapabilityRun(Protocol):
+    """What `Capability.run` returns.
+
+    It may also have ``collect_md_report(threshold)``, whose NotImplementedError means that there is no report, and
+    ``outputs_uri``.
+    """
+
+    @property
+    def run_uid(self) -> str:
+        """Identity of the run; the same inputs give the same uid."""
+        ...
+
+    @property
+    def capability_id(self) -> str:
+        """The capability that ran."""
+        ...
+
+    @property
+    def dataset_metadata(self) -> Sequence[Mapping[str, Any]]:
+        """One mapping with an ``"id"`` for each dataset."""
+        ...
+
+    @property
+    def model_metadata(self) -> Sequence[Mapping[str, Any]]:
+        """One mapping with an ``"id"`` for each model."""
+        ...
+
+    @property
+    def metric_metadata(self) -> Sequence[Mapping[str, Any]]:
+        """One mapping with an ``"id"`` for each metric."""
+        ...
+
+    def extract(self) -> Iterable[Any]:
+        """The run's flat records; see `checkmaite.jobs.Record`."""
+        ...
+
+
+@frozen(kw_only=True)
+class JobProgress:
+    """How far a running job is, in its own words.
+
+    Attributes:
+        done: Units finished so far.
+        total: Units in all; None when the job does not know.
+        message: What it is doing.
+        reported_at: When the job said so (UTC).
+    """
+
+    done: float
+    total: float | None = None
+    message: str = ""
+    reported_at: datetime | None = None
+
+    @property
+    def fraction(self) -> float | None:
+        """Share finished, 0 to 1; None when the total is unknown or 0."""
+        return min(1.0, self.done / self.total) if self.total else None
+
+
+@runtime_checkable
+class Job(Protocol):
+    """A handle on one submitted run. Cheap, thread-safe, and never the job itself: dropping it stops nothing.
+
+    Promises of every backend:
+
+    - `status` moves forward only, and a final status never changes again.
+    - COMPLETED is reported after the results are durable, CANCELLED after the work has stopped.
+    - An error of the run is never swallowed: `result` raises it, `exception` returns it.
+    """
+
+    @property
+    def job_id(self) -> str: ...
+    @property
+    def job_name(self) -> str: ...
+    @property
+    def created_at(self) -> datetime: ...
+    @property
+    def status(self) -> JobStatus: ...
+    @property
+    def progress(self) -> JobProgress | None: ...
+
+    def wait(self, timeout: float | None = None) -> JobStatus:
+        """Block until the job is final or `timeout` seconds have passed; return the status then."""
+        ...
+
+    def result(self, timeout: float | None = None) -> CapabilityRunRef:
+        """Block until the job is final and return its run ref.
+
+        Raises:
+            JobTimeoutError: `timeout` seconds passed first; the job goes on.
+            JobFailedError: The job failed.
+            JobCancelledError: The job was cancelled.
+        """
+        ...
+
+    def exception(self, timeout: float | None = None) -> Exception | None:
+        """Block until the job is final and return what `result` would raise; None when it completed.
+
+        Raises:
+            JobTimeoutError: `timeout` seconds passed first.
+        """
+        ...
+
+    def cancel(self, grace: float = ...) -> bool:
+        """Ask the job to stop: cooperatively first, by force after `grace` seconds.
+
+        Returns at once. True means that the job will end CANCELLED; False that it was final already.
+        """
+        ...
+
+    def add_done_callback(self, callback: Callable[[Job], object]) -> None:
+        """Call `callback(job)` once the job is final, at once when it is already."""
+        ...
+
+    def future(self) -> Future[CapabilityRunRef]:
+        """A `concurrent.futures.Future` of `result`. Cancelling the future does not cancel the job."""
+        ...
+
+    def __await__(self) -> Generator[Any, None, CapabilityRunRef]: ...
+
+    def explain(self) -> str:
+        """Why the job is where it is, in words."""
+        ...
+
+    def logs(self) -> str:
+        """What the job has printed so far, stdout and stderr together."""
+        ...
+
+
+@runtime_checkable
+class JobBackend(Protocol):
+    """Where and how jobs run.
+
+    A backend class found by entry point also has ``config_type``, an attrs class of its options, and is called as
+    ``Backend(config, context)``; see `checkmaite.jobs.spi`.
+    """
+
+    @property
+    def name(self) -> str:
+        """The kind it is configured by, for example ``"ray"``."""
+        ...
+
+    @property
+    def analytics_store(self) -> AnalyticsStore:
+        """The store that jobs write to, opened in this process."""
+        ...
+
+    def submit(self, submissions: Sequence[PreparedSubmission]) -> list[Job]:
+        """Accept all of them or none, and return a job for each, in order, without waiting for any."""
+        ...
+
+    def get_job(self, job_id: str) -> Job:
+        """The job with this id.
+
+        Raises:
+            JobNotFoundError: Nobody knows it.
+        """
+        ...
+
+    def list_jobs(self, query: JobQuery) -> list[Job]:
+        """The jobs that match, newest first."""
+        ...
+
+    def hand_over(self) -> None:
+        """Another backend becomes active: accept nothing more, lose nothing, wait for nothing.
+
+        Handles given out before keep working until their jobs are final.
+        """
+        ...
+
+    def shutdown(self, *, wait: bool = True) -> None:
+        """Stop. With `wait`, only after every job that this process keeps alive is final; without, cancel those."""
+        ...
+
+
+@frozen(kw_only=True)
+class ColumnDescription:
+    """One column of a table: its name, and its type in the store's words."""
+
+    name: str
+    type: str
+
+
+@frozen(kw_only=True)
+class TableDescription:
+    """What a store knows of one table.
+
+    Attributes:
+        name: The table.
+        columns: Its columns, those added later included.
+        runs: Number of committed runs with rows in it.
+        rows: Number of rows of committed runs.
+    """
+
+    name: str
+    columns: tuple[ColumnDescription, ...]
+    runs: int
+    rows: int
+
+
+@runtime_checkable
+class AnalyticsStore(Protocol):
+    """Where results are kept, one table for each kind of record and one, ``runs``, that says where they came from.
+
+    Promises of every store:
+
+    - A run is stored once, whatever number of writers, retries and lost replies: the first durable write wins.
+    - A write returns after the run is durable. Readers see whole runs or nothing.
+    - An error is raised as a `StoreError`, never taken for "empty".
+    - Secrets never appear in a repr, an error, a receipt or a URI.
+
+    A store is picklable: workers get a copy.
+    """
+
+    @property
+    def uri(self) -> str:
+        """Where the store is, without secrets."""
+        ...
+
+    def write(
+        self, runs: CapabilityRun | Iterable[CapabilityRun], *, provenance: Provenance | None = None
+    ) -> list[WriteReceipt]:
+        """Store one run or several, each atomically, in order; a receipt for each."""
+        ...
+
+    def write_with_receipt(
+        self, run: CapabilityRun, *, provenance: Provenance | None = None
+    ) -> WriteReceipt:
+        """Store one run.
+
+        Raises:
+            RecordError: The records cannot be stored as they are; nothing was written.
+            StoreError: The store refused or could not be reached.
+        """
+        ...
+
+    def get_run_uri(self, run_uid: str) -> str | None:
+        """URI of the object that makes the run visible; None when the store does not hold the run."""
+        ...
+
+    def list_tables(self) -> list[str]:
+        """Names of the tables that hold rows, ``runs`` included, sorted."""
+        ...
+
+    def describe_table(self, name: str) -> TableDescription:
+        """Columns and size of a table.
+
+        Raises:
+            StoreNotFoundError: There is no such table.
+        """
+        ...
+
+    def read_table(
+        self,
+        name: str,
+        *,
+        columns: Sequence[str] | None = None,
+        run_uids: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> Any:
+        """Rows of committed runs as a ``pyarrow.Table``.
+
+        Raises:
+            StoreNotFoundError: There is no such table, or no such column.
+        """
+        ...
+
+    def query_sql(self, sql: str) -> Any:
+        """The result of one read-only SELECT over the tables, as a ``pyarrow.Table``.
+
+        Raises:
+            QueryError: The text is not one SELECT, or the engine refused it.
+        """
+        ...
+
+
+@runtime_checkable
+class KeepsArtifacts(Protocol):
+    """A store that can also keep documents, such as a report too large for a run ref."""
+
+    def put_artifact(self, name: str, content: bytes) -> str:
+        """Keep `content` under `name` (``<run_uid>/report.md``) and return its URI. The first write of a name wins."""
+        ...

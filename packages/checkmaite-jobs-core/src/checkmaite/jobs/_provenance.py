@@ -1,0 +1,135 @@
+"""Who ran what, where and for whom: the facts stored beside every run.
+
+Provenance is resolved where a job is submitted and travels with it; a worker never re-reads it from its own
+environment.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+
+from attrs import evolve, fields_dict, frozen
+
+from checkmaite.jobs._errors import ConfigurationError
+from checkmaite.jobs._problems import Problem, unknown_name
+
+_ENVIRONMENT_PREFIX = "CHECKMAITE_PROVENANCE_"
+_SETTABLE = ("user_id", "workspace_id", "environment", "executor", "cluster_id", "request_id")
+
+
+@frozen(kw_only=True)
+class Provenance:
+    """The provenance columns of one run; None where nobody said.
+
+    Attributes:
+        user_id: Who asked for the run.
+        workspace_id: The workspace or experiment; the idempotency scope when unset.
+        environment: For example ``dev`` or ``prod``.
+        executor: What started it, for example a pipeline's name.
+        cluster_id: The cluster that it ran on.
+        request_id: An outer request that the run belongs to.
+        job_id: The job; set by the backend.
+        backend: The job backend's name; set by the backend.
+        submitted_at: When the job was accepted (UTC); set by the backend.
+        completed_at: When the run ended (UTC); set by the worker just before the write.
+        run_event_id: Identity of this execution of the run; the job id.
+    """
+
+    user_id: str | None = None
+    workspace_id: str | None = None
+    environment: str | None = None
+    executor: str | None = None
+    cluster_id: str | None = None
+    request_id: str | None = None
+    job_id: str | None = None
+    backend: str | None = None
+    submitted_at: datetime | None = None
+    completed_at: datetime | None = None
+    run_event_id: str | None = None
+
+    def for_job(
+        self, *, job_id: str, backend: str, submitted_at: datetime, scope: str | None = None
+    ) -> Provenance:
+        """These facts with the backend's own added."""
+        return evolve(
+            self,
+            job_id=job_id,
+            backend=backend,
+            submitted_at=submitted_at,
+            run_event_id=job_id,
+            workspace_id=self.workspace_id if self.workspace_id is not None else scope,
+        )
+
+
+class _Configured:
+    """What `configure_provenance` was last told, for this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: Mapping[str, str] = {}
+
+    def update(self, values: Mapping[str, str | None]) -> None:
+        with self._lock:
+            merged = {**self._values, **values}
+            self._values = {name: value for name, value in merged.items() if value is not None}
+
+    def clear(self) -> None:
+        with self._lock:
+            self._values = {}
+
+    def values(self) -> Mapping[str, str]:
+        return self._values
+
+
+_configured = _Configured()
+
+
+def configure_provenance(**values: str | None) -> Provenance:
+    """Set provenance defaults for every later submission of this process.
+
+    Args:
+        **values: Any of `user_id`, `workspace_id`, `environment`, `executor`, `cluster_id`, `request_id`.
+            None takes a default back, so that the environment variable counts again.
+
+    Returns:
+        The defaults now in force.
+
+    Raises:
+        ConfigurationError: An unknown name or a value that is not text; nothing was changed.
+    """
+    problems = [
+        unknown_name(name, name, _SETTABLE, what="provenance field") for name in values if name not in _SETTABLE
+    ]
+    problems += [
+        Problem(name, f"expected text, got {type(value).__name__}.", "Pass a string or None.")
+        for name, value in values.items()
+        if name in _SETTABLE and value is not None and not isinstance(value, str)
+    ]
+    if problems:
+        raise ConfigurationError("Provenance was not changed.", problems)
+    _configured.update(values)
+    return get_provenance_defaults()
+
+
+def get_provenance_defaults() -> Provenance:
+    """The defaults that a submission made now would get.
+
+    A value given to `configure_provenance` comes before the environment variable
+    ``CHECKMAITE_PROVENANCE_USER_ID`` (``_WORKSPACE_ID``, ``_ENVIRONMENT``, ``_EXECUTOR``, ``_CLUSTER_ID``,
+    ``_REQUEST_ID``); an empty variable counts as unset.
+    """
+    found = {name: os.environ.get(_ENVIRONMENT_PREFIX + name.upper()) or None for name in _SETTABLE}
+    return Provenance(**{**found, **_configured.values()})
+
+
+def reset_provenance() -> None:
+    """Forget everything that `configure_provenance` was told."""
+    _configured.clear()
+
+
+def provenance_columns() -> tuple[str, ...]:
+    """Names of the provenance columns, in the order of `Provenance`."""
+    return tuple(fields_dict(Provenance))

@@ -1,0 +1,94 @@
+"""The job that the current code belongs to: its progress, its prints, its interruption.
+
+Inside a worker process one job runs at a time, so code in any thread belongs to it. The inline backend runs several in
+one process; there a context variable tells them apart.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TextIO
+
+from checkmaite.jobs._news import Reporter
+
+_mine: ContextVar[Reporter | None] = ContextVar("checkmaite_jobs_reporter", default=None)
+_all: list[Reporter] = []
+_lock = threading.Lock()
+
+
+def report_progress(done: float, total: float | None = None, message: str = "") -> None:
+    """Say from inside a capability how far it is; it appears as ``job.progress`` within a second.
+
+    Cheap enough for a tight loop: only the newest report is sent. Outside a job it does nothing, so that a capability can be
+    run by hand too.
+
+    Args:
+        done: Units finished so far.
+        total: Units in all; None when unknown.
+        message: What is being done, for people.
+    """
+    reporter = current_reporter()
+    if reporter is not None:
+        reporter.progressed(done, total, message)
+
+
+def current_reporter() -> Reporter | None:
+    """The reporter of the job that the calling code belongs to; None outside a job."""
+    mine = _mine.get()
+    if mine is not None:
+        return mine
+    running = _all[:]
+    return running[0] if len(running) == 1 else None
+
+
+@contextmanager
+def reporting(reporter: Reporter) -> Iterator[None]:
+    """Within the block, prints and `report_progress` belong to `reporter`'s job; prints also go where they went before."""
+    token = _mine.set(reporter)
+    with _lock:
+        _all.append(reporter)
+        if len(_all) == 1:
+            sys.stdout, sys.stderr = _Tee(sys.stdout), _Tee(sys.stderr)
+    try:
+        yield
+    finally:
+        with _lock:
+            _all.remove(reporter)
+            if not _all:
+                sys.stdout, sys.stderr = _without_tee(sys.stdout), _without_tee(sys.stderr)
+        _mine.reset(token)
+
+
+class _Tee(io.TextIOBase):
+    """A text stream that also gives what is written to the job that writes it."""
+
+    def __init__(self, original: TextIO) -> None:
+        self._original = original
+
+    def write(self, text: str) -> int:
+        reporter = current_reporter()
+        if reporter is not None:
+            reporter.printed(text)
+        return self._original.write(text)
+
+    def flush(self) -> None:
+        self._original.flush()
+
+    def isatty(self) -> bool:
+        return self._original.isatty()
+
+    def fileno(self) -> int:
+        return self._original.fileno()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._original, name)
+
+
+def _without_tee(stream: Any) -> Any:
+    """The stream below ours; a stream that somebody put on top in the meantime stays."""
+    return stream._original if isinstance(stream, _Tee) else stream

@@ -1,0 +1,48 @@
+"""Waiting for many jobs at once, driven by the jobs themselves: nothing here polls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from queue import Empty, SimpleQueue
+
+from checkmaite.jobs._deadline import Deadline
+from checkmaite.jobs._errors import JobTimeoutError
+from checkmaite.jobs._protocols import Job
+from checkmaite.jobs._status import JobStatus
+
+
+def wait_all(jobs: Iterable[Job], timeout: float | None = None) -> list[JobStatus]:
+    """Block until every job is final or `timeout` seconds have passed.
+
+    Returns:
+        The status of each job then, in the order given. Like `Job.wait`, and unlike `Job.result`, it raises neither for
+        failed jobs nor for time-outs.
+    """
+    deadline = Deadline.after(timeout)
+    return [job.wait(deadline.remaining_s()) for job in jobs]
+
+
+def as_completed(jobs: Iterable[Job], timeout: float | None = None) -> Iterator[Job]:
+    """Yield each job once, as soon as it is final, whatever its end.
+
+    Args:
+        jobs: The jobs; one that is given twice is yielded once.
+        timeout: Seconds for all of them together, counted from this call; None waits for ever.
+
+    Raises:
+        JobTimeoutError: `timeout` seconds passed before all were final. Those that were have been yielded.
+    """
+    return _as_completed(list({id(job): job for job in jobs}.values()), Deadline.after(timeout), timeout)
+
+
+def _as_completed(jobs: list[Job], deadline: Deadline, timeout: float | None) -> Iterator[Job]:
+    finished: SimpleQueue[Job] = SimpleQueue()
+    for job in jobs:
+        job.add_done_callback(finished.put)
+    for count in range(len(jobs)):
+        try:
+            yield finished.get(timeout=deadline.remaining_s())
+        except Empty:
+            raise JobTimeoutError(
+                f"{len(jobs) - count} of {len(jobs)} jobs were not finished after {timeout:g} s; they go on."
+            ) from None

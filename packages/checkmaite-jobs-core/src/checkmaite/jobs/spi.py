@@ -1,0 +1,82 @@
+"""The door for authors of job backends and analytics stores.
+
+A job backend is a class named by an entry point of the group ``checkmaite.jobs.backends``:
+
+- ``config_type``: an attrs class of its options, each made with `option`. A property ``is_remote`` says whether workers may run on
+  other machines.
+- ``run_options_type``: `RunOptions` or a subclass, the options of one job.
+- ``__init__(options, context)`` with an instance of ``config_type`` and a `BackendContext`; it raises `ConfigurationError` and
+  leaves nothing behind when it cannot work.
+- the methods of `JobBackend`. `JobHandle` and `JobLedger` do most of the work; `execute` is the worker's side.
+
+A store is a class named by an entry point of the group ``checkmaite.stores``: ``config_type`` likewise; ``__init__(**options)``, which makes no
+request; optionally a classmethod ``normalized_options(options)`` that makes them independent of the working directory; the methods of
+`AnalyticsStore`, and optionally those of `KeepsArtifacts`.
+
+Check either with `checkmaite.jobs.testing`.
+"""
+
+from checkmaite.jobs._columns import ColumnType
+from checkmaite.jobs._config import BackendContext, StoreSpec, option, parse_options, uri_problem
+from checkmaite.jobs._deadline import Deadline
+from checkmaite.jobs._discovery import forget_plugins, open_store
+from checkmaite.jobs._execution import Finished, WorkOrder, execute, failure
+from checkmaite.jobs._handle import DEFAULT_GRACE_S, JobControls, JobHandle, new_job_id
+from checkmaite.jobs._ledger import JobLedger
+from checkmaite.jobs._listing import JobQuery
+from checkmaite.jobs._news import News, Post, Printed, Progressed, RemotePost, Started
+from checkmaite.jobs._objects import ObjectStore
+from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome
+from checkmaite.jobs._problems import nearest_name, unknown_name
+from checkmaite.jobs._protocols import KeepsArtifacts
+from checkmaite.jobs._provenance import provenance_columns
+from checkmaite.jobs._records import TableRows, run_entities, table_rows
+from checkmaite.jobs._run_key import RunKey
+from checkmaite.jobs._submission import PreparedSubmission, RunOptions
+from checkmaite.jobs._versions import Versions, check_versions, versions_here
+
+__all__ = [
+    "DEFAULT_GRACE_S",
+    "BackendContext",
+    "Cancelled",
+    "ColumnType",
+    "Completed",
+    "Deadline",
+    "Failed",
+    "Finished",
+    "JobControls",
+    "JobHandle",
+    "JobLedger",
+    "JobQuery",
+    "KeepsArtifacts",
+    "News",
+    "ObjectStore",
+    "Outcome",
+    "Post",
+    "PreparedSubmission",
+    "Printed",
+    "Progressed",
+    "RemotePost",
+    "RunKey",
+    "RunOptions",
+    "Started",
+    "StoreSpec",
+    "TableRows",
+    "Versions",
+    "WorkOrder",
+    "check_versions",
+    "execute",
+    "failure",
+    "forget_plugins",
+    "nearest_name",
+    "new_job_id",
+    "open_store",
+    "option",
+    "parse_options",
+    "provenance_columns",
+    "run_entities",
+    "table_rows",
+    "unknown_name",
+    "uri_problem",
+    "versions_here",
+]
