@@ -61,7 +61,9 @@ def configure_job_backend(
         spec, faults = store_spec(analytics_store, remote=bool(getattr(config, "is_remote", False)))
     problems += faults
     if problems or spec is None:
-        raise ConfigurationError(f"The job backend {kind!r} cannot be configured like this; nothing was changed.", problems)
+        raise ConfigurationError(
+            f"The job backend {kind!r} cannot be configured like this; nothing was changed.", problems
+        )
     with _active.lock:
         backend = cast(JobBackend, backend_type(config, BackendContext(spec)))
         before, _active.backend = _active.backend, backend
@@ -107,7 +109,8 @@ def submit_capability(
         config: The capability's configuration.
         use_cache: Must stay False: a worker's own cache is neither shared nor kept.
         job_name: A name for people, at most 255 bytes; the capability's id when None.
-        resources: For example ``{"num_cpus": 2, "num_gpus": 1}``. What is not given is taken from ``config.num_cpus`` and
+        resources: For example ``{"num_cpus": 2, "num_gpus": 1}``. What is not given is taken from
+        ``config.num_cpus`` and
             ``num_gpus``, then from ``capability.default_num_cpus`` and ``default_num_gpus``, then 1 CPU and no GPU.
         **options: Options of this job; ``force=True`` and ``report_threshold`` everywhere, more by backend.
 
@@ -151,9 +154,7 @@ def submit_capabilities(submissions: Iterable[Mapping[str, Any] | Submission]) -
 def _submit(submissions: list[Submission], *, several: bool) -> list[Job]:
     backend = get_job_backend()
     options_type: type[RunOptions] = getattr(backend, "run_options_type", RunOptions)
-    prepared = prepare(
-        submissions, options_type=options_type, provenance=get_provenance_defaults(), several=several
-    )
+    prepared = prepare(submissions, options_type=options_type, provenance=get_provenance_defaults(), several=several)
     return backend.submit(prepared) if prepared else []
 
 

@@ -12,7 +12,6 @@ from typing import Any, Literal, NewType, Union, get_args, get_origin
 from uuid import UUID
 
 import attrs
-
 from checkmaite.jobs._problems import Problem
 
 _INT64 = range(-(2**63), 2**63)
@@ -28,7 +27,6 @@ class ColumnType(StrEnum):
     BYTES = "bytes"
     DATE = "date"
     INSTANT = "timestamp[us, UTC]"
-
 
 
 @attrs.frozen
@@ -51,9 +49,7 @@ _BY_CLASS: Mapping[type, ColumnType] = {
 }
 
 
-def declared_columns(
-    record_type: type, *, only: Collection[str]
-) -> tuple[dict[str, ColumnType], list[Problem]]:
+def declared_columns(record_type: type, *, only: Collection[str]) -> tuple[dict[str, ColumnType], list[Problem]]:
     """Column types that a record class declares for the columns in `only`, and what is wrong with them.
 
     A mapping declares nothing. An annotation of Any, or none, declares nothing for its column.
@@ -169,7 +165,8 @@ def _type_of_annotation(annotation: Any) -> ColumnType | Cause | None:
     name = getattr(annotation, "__name__", None) or str(annotation)
     return Cause(
         f"is declared {name}, which is not a flat column.",
-        "Declare text, numbers, booleans, dates, datetimes or bytes; make nested values columns or tables of their own.",
+        "Declare text, numbers, booleans, dates, datetimes or bytes; "
+        "make nested values columns or tables of their own.",
     )
 
 
@@ -191,5 +188,6 @@ def _one_of(kinds: list[Any]) -> ColumnType | Cause | None:
     if None in distinct:
         return None
     return Cause(
-        f"is declared as one of {', '.join(sorted(str(kind) for kind in distinct))}.", "Declare one type for a column."
+        f"is declared as one of {', '.join(sorted(str(kind) for kind in distinct))}.",
+        "Declare one type for a column.",
     )

@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 from attrs import NOTHING, field, frozen
-
 from checkmaite.jobs._codec import structure
 from checkmaite.jobs._problems import Problem, unknown_name
 
@@ -27,9 +26,7 @@ def option(doc: str, **arguments: Any) -> Any:
     return field(metadata={"doc": doc}, kw_only=True, **arguments)
 
 
-def parse_options(
-    config_type: type[C], given: Mapping[str, Any], *, path: str = ""
-) -> tuple[C | None, list[Problem]]:
+def parse_options(config_type: type[C], given: Mapping[str, Any], *, path: str = "") -> tuple[C | None, list[Problem]]:
     """An options class from what a user gave, or everything that is wrong with it.
 
     Args:
@@ -40,11 +37,11 @@ def parse_options(
         path: Where `given` stands, as the prefix of every problem's path.
     """
     # The cast is for type checkers only: attrs.fields wants a type that is known to be an attrs class.
-    declared = {item.alias: item for item in attrs.fields(cast("type[Any]", attrs.resolve_types(config_type)))}
-    refused = getattr(config_type, "refused_options", dict)()
+    declared = {item.alias: item for item in attrs.fields(attrs.resolve_types(cast("type[Any]", config_type)))}
+    refused: Mapping[str, str] = getattr(config_type, "refused_options", dict)()
     problems: list[Problem] = []
     values: dict[str, Any] = {}
-    for name, value in given.items():
+    for name in given:
         if name in refused:
             problems.append(Problem(name, f"{name} is not an option here.", refused[name]))
         elif name not in declared:
@@ -71,7 +68,7 @@ def _read(item: Any, value: object, values: dict[str, Any]) -> Problem | None:
         structured = structure(value, item.type)
         if item.validator is not None:
             item.validator(None, item, structured)
-    except Exception as error:  # validators and structure hooks may raise anything: all of it is bad input
+    except Exception as error:  # noqa: BLE001 - validators and structure hooks may raise anything: all of it is bad input
         return Problem(item.alias, f"{_first_line(error)}.", _doc(item))
     values[item.alias] = structured
     return None

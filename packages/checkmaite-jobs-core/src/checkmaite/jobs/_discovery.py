@@ -9,7 +9,6 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
 import attrs
-
 from checkmaite.jobs._config import StoreSpec, parse_options, uri_problem
 from checkmaite.jobs._errors import ConfigurationError
 from checkmaite.jobs._problems import Problem, nearest_name
@@ -52,7 +51,7 @@ def load_plugin(group: str, name: object, *, path: str) -> tuple[Any, list[Probl
         return None, [Problem(path, f"no {what} {name!r} is installed.", _how_to_get(group, name, entries))]
     try:
         return entry.load(), []
-    except Exception as error:  # a plug-in's import may raise anything; it must be named, not passed on raw
+    except Exception as error:  # noqa: BLE001 - a plug-in's import may raise anything; it must be named, not passed on raw
         distribution = entry.dist.name if entry.dist else "an unknown distribution"
         cause = f"the {what} {name!r} of {distribution} does not import: {type(error).__name__}: {error}."
         return None, [Problem(path, cause, f"Mend or reinstall {distribution}.")]
@@ -61,7 +60,7 @@ def load_plugin(group: str, name: object, *, path: str) -> tuple[Any, list[Probl
 def _how_to_get(group: str, name: str, entries: Mapping[str, EntryPoint]) -> str:
     extras = _KNOWN_EXTRAS[group]
     near = nearest_name(name, [*entries, *extras])
-    wanted = name if name in extras else near
+    wanted = name if name in extras else near or ""
     if wanted in entries:
         return f"Did you mean {wanted!r}? Installed: {_names(entries)}."
     if wanted in extras:
@@ -98,7 +97,7 @@ def store_spec(given: object, *, remote: bool, path: str = "analytics_store") ->
         problems.append(fault)
     if problems or options is None:
         return None, problems
-    plain = {item.alias: getattr(options, item.name) for item in attrs.fields(cast("type[Any]", type(options)))}
+    plain = {item.alias: getattr(options, item.name) for item in attrs.fields(type(options))}
     normalized = getattr(store_type, "normalized_options", dict)(plain)
     return StoreSpec(cast(str, given["backend"]), normalized), []
 

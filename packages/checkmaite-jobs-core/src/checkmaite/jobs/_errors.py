@@ -32,7 +32,7 @@ def _rebuild(kind: type[JobsError], args: tuple[Any, ...], fields: dict[str, Any
     return error
 
 
-class _WithProblems(JobsError):
+class _WithProblems(JobsError):  # noqa: N818
     """An error that lists every fault found, not only the first."""
 
     def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:

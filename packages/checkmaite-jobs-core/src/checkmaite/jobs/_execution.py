@@ -16,7 +16,6 @@ from functools import lru_cache
 from typing import Any
 
 from attrs import evolve, field, frozen
-
 from checkmaite.jobs._codec import structure, unstructure
 from checkmaite.jobs._config import StoreSpec
 from checkmaite.jobs._discovery import open_store
@@ -105,7 +104,7 @@ def execute(order: Mapping[str, Any], payload: bytes, post: Post | None = None) 
     with interrupt.from_signals():
         outcome = carry_out(
             read,
-            load=lambda: pickle.loads(payload),
+            load=lambda: pickle.loads(payload),  # noqa: S301 - the submitter sent it, and running its code is the point
             open_store=lambda: _opened(pickle.dumps(read.store)),
             reporter=reporter,
             interrupt=interrupt,
@@ -136,7 +135,7 @@ def carry_out(
             return _run(order, load, open_store, interrupt, phase)
     except KeyboardInterrupt:
         return Cancelled()
-    except Exception as error:  # the user's code may raise anything, and all of it must reach the submitter
+    except Exception as error:  # noqa: BLE001 - the user's code may raise anything, and all of it must reach the submitter
         return failure(error, phase=phase.name)
     except SystemExit as error:  # a capability that calls sys.exit() ends its job, not the worker
         return failure(error, phase=phase.name)
@@ -185,7 +184,7 @@ def _run(
 @lru_cache(maxsize=8)
 def _opened(pickled_spec: bytes) -> AnalyticsStore:
     """The store of a spec, opened once a process."""
-    return open_store(pickle.loads(pickled_spec))
+    return open_store(pickle.loads(pickled_spec))  # noqa: S301 - the submitter sent it, and running its code is the point
 
 
 def failure(error: BaseException, *, phase: str) -> Failed:
@@ -193,7 +192,7 @@ def failure(error: BaseException, *, phase: str) -> Failed:
     kind = type(error)
     try:
         message = str(error)
-    except Exception as broken:  # a user's exception class may not even be printable
+    except Exception as broken:  # noqa: BLE001 - a user's exception class may not even be printable
         message = f"(its message cannot be shown: {type(broken).__name__})"
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return Failed(
@@ -210,13 +209,14 @@ def failure(error: BaseException, *, phase: str) -> Failed:
 def _remedy(error: BaseException, phase: str) -> str:
     """What to do about the failures whose cause can be told from here."""
     if phase == "load" and isinstance(error, ImportError):
-        missing = error.name or "the module"
+        missing = error.name or "a module"
         return (
-            f"The capability's code needs {missing!r}, which is not importable on the worker. Install it in the worker's "
-            'environment, or send your code along with runtime_env={"working_dir": "."}.'
+            f"The capability's code needs {missing!r}, which is not importable on the worker. Install it in the "
+            'worker\'s environment, or send your code along with runtime_env={"working_dir": "."}.'
         )
     if phase == "load" and isinstance(error, AttributeError):
         return "The worker's copy of the capability's code is another version than yours; bring both to the same."
     if phase == "write" and isinstance(error, StoreError):
-        return f"The analytics store on the worker refused{f' ({error.uri})' if error.uri else ''}; nothing is visible in it."
+        where = f" ({error.uri})" if error.uri else ""
+        return f"The analytics store on the worker refused{where}; nothing of the run is visible in it."
     return ""

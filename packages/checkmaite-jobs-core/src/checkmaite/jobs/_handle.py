@@ -132,7 +132,8 @@ class JobHandle:
     def cancel(self, grace: float = DEFAULT_GRACE_S) -> bool:
         """Ask the job to stop, by force after `grace` seconds; see `Job.cancel`.
 
-        True means that the job will end CANCELLED, once its work has stopped. Results that it committed before it stopped
+        True means that the job will end CANCELLED, once its work has stopped. Results that it committed before it
+        stopped
         stay in the store.
         """
         with self._changed:
@@ -176,7 +177,9 @@ class JobHandle:
         first = f"{self._job_name} ({self._job_id}) is {self._status}"
         match self._outcome:
             case Completed() as done:
-                stored = " The run was in the store already, so nothing was computed again." if done.already_stored else ""
+                stored = (
+                    " The run was in the store already, so nothing was computed again." if done.already_stored else ""
+                )
                 return f"{first}.{stored}" + "".join(f"\nNote: {note}" for note in done.notes)
             case Failed() | Cancelled() as ended:
                 return f"{first}. {error_of(ended, job_id=self._job_id, job_name=self._job_name)}"
@@ -285,5 +288,5 @@ class JobHandle:
     def _call(self, callback: Callable[[Job], object]) -> None:
         try:
             callback(self)
-        except Exception:  # as concurrent.futures does: one callback's fault must not keep others from the news
+        except Exception:  # noqa: BLE001 - as concurrent.futures does: one callback's fault must not keep others from the news
             _log.exception("a done callback of %r raised", self)

@@ -1,7 +1,9 @@
 """``"inline"``: jobs in threads of this process, for trying things out and for tests of one's own capabilities.
 
-It keeps every promise of `Job` without Ray. What it cannot do is outlive the process or kill a job that never returns to
-Python: cancellation raises KeyboardInterrupt in the job's thread, again when the grace is over, and nothing of a cancelled job is
+It keeps every promise of `Job` without Ray. What it cannot do is outlive the process or kill a job that never
+returns to
+Python: cancellation raises KeyboardInterrupt in the job's thread, again when the grace is over, and nothing of a
+cancelled job is
 published however late it stops.
 """
 
@@ -14,7 +16,6 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from attrs import frozen, validators
-
 from checkmaite.jobs._config import BackendContext, option
 from checkmaite.jobs._discovery import open_store
 from checkmaite.jobs._errors import JobSubmissionError
@@ -23,7 +24,7 @@ from checkmaite.jobs._handle import JobHandle, new_job_id
 from checkmaite.jobs._interrupt import Interrupt
 from checkmaite.jobs._ledger import JobLedger
 from checkmaite.jobs._listing import JobQuery
-from checkmaite.jobs._news import Reporter
+from checkmaite.jobs._news import News, Reporter
 from checkmaite.jobs._outcome import Cancelled
 from checkmaite.jobs._protocols import AnalyticsStore, Job
 from checkmaite.jobs._status import JobStatus
@@ -36,7 +37,9 @@ class InlineOptions:
 
     max_workers: int = option("jobs that run at once; 1 or more.", default=2, validator=validators.ge(1))
     max_retained_terminal_jobs: int = option(
-        "finished jobs that list_jobs() and get_job() remember; 1 or more.", default=10_000, validator=validators.ge(1)
+        "finished jobs that list_jobs() and get_job() remember; 1 or more.",
+        default=10_000,
+        validator=validators.ge(1),
     )
 
 
@@ -88,7 +91,12 @@ class InlineBackend:
         return job
 
     def _run(self, job: JobHandle, order: WorkOrder, prepared: PreparedSubmission, interrupt: Interrupt) -> None:
-        reporter = Reporter(job.job_id, lambda _, news: [job.apply(each) for each in news], announce_after_s=0)
+
+        def take(_: str, news: Sequence[News]) -> None:
+            for each in news:
+                job.apply(each)
+
+        reporter = Reporter(job.job_id, take, announce_after_s=0)
         try:
             with interrupt.from_threads():
                 outcome = carry_out(

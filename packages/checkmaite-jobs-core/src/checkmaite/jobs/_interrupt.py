@@ -1,6 +1,7 @@
 """Cooperative cancellation on the worker: KeyboardInterrupt, remembered, and kept out of the write.
 
-A capability may swallow KeyboardInterrupt and go on. Whoever raises it therefore leaves a note first, and the note is read
+A capability may swallow KeyboardInterrupt and go on. Whoever raises it therefore leaves a note first, and the note
+is read
 before anything is published, so that a cancelled job publishes nothing.
 """
 
@@ -34,7 +35,7 @@ class Interrupt:
 
     @contextmanager
     def shielded(self) -> Iterator[None]:
-        """No KeyboardInterrupt is raised inside the block: what it does is done whole. Raises one before it if asked to."""
+        """Within the block no KeyboardInterrupt is raised, so that it is done whole; one may be raised before it."""
         with self._lock:
             self._shielded = True
             self._withdraw()
@@ -46,7 +47,7 @@ class Interrupt:
 
     @contextmanager
     def from_signals(self) -> Iterator[None]:
-        """Within the block, SIGINT interrupts this job. Does nothing off the main thread, where Python allows no handler.
+        """Within the block, SIGINT interrupts this job. Off the main thread, where Python allows no handler, it does nothing.
 
         It also makes the job interruptible where the process was started with SIGINT ignored.
         """

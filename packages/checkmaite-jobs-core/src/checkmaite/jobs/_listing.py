@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from attrs import frozen
-
 from checkmaite.jobs._errors import ConfigurationError
 from checkmaite.jobs._problems import Problem, unknown_name
 from checkmaite.jobs._status import JobStatus
@@ -57,7 +56,12 @@ def job_query(
     """The query that a user's arguments mean.
 
     Args:
+        limit: See `JobQuery`; so are the others.
         status_filter: A `JobStatus`, its name, or several of them.
+        submitted_before_ts: See `JobQuery`.
+        submitted_after_ts: See `JobQuery`.
+        job_name: See `JobQuery`.
+        capability_id: See `JobQuery`.
 
     Raises:
         ConfigurationError: An argument is of the wrong kind; all faults are listed.
@@ -65,7 +69,10 @@ def job_query(
     problems: list[Problem] = []
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         problems.append(Problem("limit", f"{limit!r} is not a number of jobs.", "Pass 1 or more."))
-    for name, instant in (("submitted_before_ts", submitted_before_ts), ("submitted_after_ts", submitted_after_ts)):
+    for name, instant in (
+        ("submitted_before_ts", submitted_before_ts),
+        ("submitted_after_ts", submitted_after_ts),
+    ):
         if instant is not None and (isinstance(instant, bool) or not isinstance(instant, (int, float))):
             problems.append(
                 Problem(

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from attrs import field, frozen
-
 from checkmaite.jobs._protocols import JobProgress
 
 LOG_LIMIT_CHARACTERS = 1_000_000
@@ -179,7 +178,7 @@ class Reporter:
             return
         try:
             post(self.job_id, news)
-        except Exception:  # whatever the channel raises, the job itself must go on
+        except Exception:  # noqa: BLE001 - whatever the channel raises, the job itself must go on
             _log.warning("news of job %s could not be sent", self.job_id, exc_info=True)
 
     def _take_printed(self) -> Printed | None:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from attrs import frozen
-
 from checkmaite.jobs._errors import StoreNotFoundError
 from checkmaite.jobs._protocols import CapabilityRun, TableDescription
 from checkmaite.jobs._provenance import Provenance
@@ -40,7 +39,10 @@ class NullStore:
         """Check the run and forget it; the receipt names no object."""
         tables = table_rows(run.extract(), run_uid=run.run_uid)
         return WriteReceipt(
-            run_uid=run.run_uid, store_uri=None, created=bool(tables), rows={each.name: len(each.rows) for each in tables}
+            run_uid=run.run_uid,
+            store_uri=None,
+            created=bool(tables),
+            rows={each.name: len(each.rows) for each in tables},
         )
 
     def get_run_uri(self, run_uid: str) -> str | None:

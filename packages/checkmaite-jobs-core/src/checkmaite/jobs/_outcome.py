@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import assert_never
 
 from attrs import frozen
-
 from checkmaite.jobs._errors import JobCancelledError, JobFailedError, JobLostError
 from checkmaite.jobs._refs import CapabilityRunRef
 from checkmaite.jobs._status import JobStatus

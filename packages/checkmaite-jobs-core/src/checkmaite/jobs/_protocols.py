@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from attrs import frozen
-
 from checkmaite.jobs._status import JobStatus
 
 if TYPE_CHECKING:
@@ -271,9 +270,7 @@ class AnalyticsStore(Protocol):
         """Store one run or several, each atomically, in order; a receipt for each."""
         ...
 
-    def write_with_receipt(
-        self, run: CapabilityRun, *, provenance: Provenance | None = None
-    ) -> WriteReceipt:
+    def write_with_receipt(self, run: CapabilityRun, *, provenance: Provenance | None = None) -> WriteReceipt:
         """Store one run.
 
         Raises:

@@ -10,9 +10,9 @@ import os
 import threading
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from attrs import evolve, fields_dict, frozen
-
 from checkmaite.jobs._errors import ConfigurationError
 from checkmaite.jobs._problems import Problem, unknown_name
 
@@ -50,9 +50,7 @@ class Provenance:
     completed_at: datetime | None = None
     run_event_id: str | None = None
 
-    def for_job(
-        self, *, job_id: str, backend: str, submitted_at: datetime, scope: str | None = None
-    ) -> Provenance:
+    def for_job(self, *, job_id: str, backend: str, submitted_at: datetime, scope: str | None = None) -> Provenance:
         """These facts with the backend's own added."""
         return evolve(
             self,
@@ -121,7 +119,7 @@ def get_provenance_defaults() -> Provenance:
     ``CHECKMAITE_PROVENANCE_USER_ID`` (``_WORKSPACE_ID``, ``_ENVIRONMENT``, ``_EXECUTOR``, ``_CLUSTER_ID``,
     ``_REQUEST_ID``); an empty variable counts as unset.
     """
-    found = {name: os.environ.get(_ENVIRONMENT_PREFIX + name.upper()) or None for name in _SETTABLE}
+    found: dict[str, Any] = {name: os.environ.get(_ENVIRONMENT_PREFIX + name.upper()) or None for name in _SETTABLE}
     return Provenance(**{**found, **_configured.values()})
 
 

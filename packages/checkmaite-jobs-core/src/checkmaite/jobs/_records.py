@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import attrs
-
 from checkmaite.jobs._columns import ColumnType, declared_columns, inferred_type, stored_value
 from checkmaite.jobs._errors import RecordError
 from checkmaite.jobs._problems import Problem
@@ -145,7 +144,7 @@ def _values_of(record: object) -> Mapping[Any, Any] | None:
     if isinstance(record, Mapping):
         return record
     if attrs.has(type(record)):
-        return {field.name: getattr(record, field.name) for field in attrs.fields(type(record))}
+        return {field.name: getattr(record, field.name) for field in attrs.fields(cast("type[Any]", type(record)))}
     fields = getattr(type(record), "__dataclass_fields__", None)
     if fields is not None:
         return {name: getattr(record, name) for name in fields if hasattr(record, name)}
@@ -166,16 +165,14 @@ def _table(name: str, flats: list[_Flat], run_uid: str, problems: list[Problem])
         for column, value in flat.values.items():
             if column in fixed:
                 continue
-            kind = inferred_type(value, columns.get(column))
-            if kind is not None:
-                columns[column] = kind
+            inferred = inferred_type(value, columns.get(column))
+            if inferred is not None:
+                columns[column] = inferred
     rows = tuple(_row(flat, columns, run_uid, problems) for flat in flats)
     return TableRows(name, columns, rows)
 
 
-def _row(
-    flat: _Flat, columns: Mapping[str, ColumnType], run_uid: str, problems: list[Problem]
-) -> Mapping[str, Any]:
+def _row(flat: _Flat, columns: Mapping[str, ColumnType], run_uid: str, problems: list[Problem]) -> Mapping[str, Any]:
     row: dict[str, Any] = {}
     for column, value in flat.values.items():
         kind = columns.get(column)
@@ -210,5 +207,6 @@ def _unstorable(path: str, column: str, value: object) -> Problem:
     return Problem(
         f"{path}.{column}",
         f"a {type(value).__name__} cannot be stored in a flat column.",
-        "Store text, numbers, booleans, dates, aware datetimes or bytes; make nested values columns or tables of their own.",
+        "Store text, numbers, booleans, dates, aware datetimes or bytes; "
+        "make nested values columns or tables of their own.",
     )

@@ -20,7 +20,7 @@ def collect_report(run: Any, store: AnalyticsStore, *, threshold: float) -> tupl
         report = collect(threshold)
     except NotImplementedError:
         return None, ()
-    except Exception as error:  # the user's code may raise anything
+    except Exception as error:  # noqa: BLE001 - the user's code may raise anything
         return None, (f"the report failed: {type(error).__name__}: {error}",)
     if not isinstance(report, str):
         return None, (f"collect_md_report() returned a {type(report).__name__} instead of text; it was dropped.",)
@@ -31,5 +31,5 @@ def collect_report(run: Any, store: AnalyticsStore, *, threshold: float) -> tupl
         return None, (f"the report has {len(content)} bytes and this store keeps no artifacts; it was dropped.",)
     try:
         return store.put_artifact(f"{run.run_uid}/report.md", content), ()
-    except Exception as error:  # stores are plug-ins; the results are safe already
+    except Exception as error:  # noqa: BLE001 - stores are plug-ins; the results are safe already
         return None, (f"the report could not be stored: {type(error).__name__}: {error}",)

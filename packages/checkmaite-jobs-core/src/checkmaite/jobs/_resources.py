@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
-
 from checkmaite.jobs._problems import Problem, unknown_name
 
 _AMOUNTS = ("num_cpus", "num_gpus", "memory")
@@ -54,9 +53,7 @@ def resolve_resources(
         wrong = f"expected a mapping or a Resources, got {type(requested).__name__}."
         return Resources(), [Problem("resources", wrong, 'Pass, for example, resources={"num_cpus": 2}.')]
 
-    problems = [
-        _unknown_key(str(key)) for key in given if key not in _AMOUNTS and key != "custom"
-    ]
+    problems = [_unknown_key(str(key)) for key in given if key not in _AMOUNTS and key != "custom"]
     amounts: dict[str, Any] = {}
     for key in _AMOUNTS:
         path, value = _first_given(key, given, config, capability)
@@ -93,9 +90,7 @@ def _unknown_key(key: str) -> Problem:
     return Problem(problem.path, problem.cause, problem.remedy + hint)
 
 
-def _first_given(
-    key: str, given: Mapping[str, Any], config: object, capability: object
-) -> tuple[str, Any]:
+def _first_given(key: str, given: Mapping[str, Any], config: object, capability: object) -> tuple[str, Any]:
     if given.get(key) is not None:
         return f"resources.{key}", given[key]
     if key == "memory":

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from attrs import frozen
@@ -33,13 +33,20 @@ class NoRunKeyError(ValueError):
 
 
 def run_key(
-    capability: Any, *, models: object = None, datasets: object = None, metrics: object = None, config: object = None
+    capability: Any,
+    *,
+    models: object = None,
+    datasets: object = None,
+    metrics: object = None,
+    config: object = None,
 ) -> RunKey:
     """The run key of a submission.
 
-    The first that there is of: ``capability.run_key(models=, datasets=, metrics=, config=)``; the uid that its run class
+    The first that there is of: ``capability.run_key(models=, datasets=, metrics=, config=)``; the uid that its run
+    class
     computes, ``capability._RUN_TYPE.compute_uid(capability_id=, config=, dataset_metadata=, model_metadata=,
-    metric_metadata=)``; a SHA-256 over canonical JSON of the capability's id, the config and the ids of models, datasets and
+    metric_metadata=)``; a SHA-256 over canonical JSON of the capability's id, the config and the ids of models,
+    datasets and
     metrics, in their order.
 
     Raises:
@@ -115,11 +122,9 @@ def _canonical(value: object, path: str) -> Any:
     if isinstance(value, (list, tuple)):
         return [_canonical(each, f"{path}[{index}]") for index, each in enumerate(value)]
     if isinstance(value, (set, frozenset)):
-        return sorted(
-            (_canonical(each, path) for each in value), key=lambda each: json.dumps(each, sort_keys=True)
-        )
+        return sorted((_canonical(each, path) for each in value), key=lambda each: json.dumps(each, sort_keys=True))
     if attrs.has(type(value)):
-        fields = attrs.fields(type(value))
+        fields = attrs.fields(cast("type[Any]", type(value)))
         return {item.name: _canonical(getattr(value, item.name), f"{path}.{item.name}") for item in fields}
     if dataclasses.is_dataclass(value):
         names = [item.name for item in dataclasses.fields(value)]

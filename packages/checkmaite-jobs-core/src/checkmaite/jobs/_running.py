@@ -24,7 +24,8 @@ _lock = threading.Lock()
 def report_progress(done: float, total: float | None = None, message: str = "") -> None:
     """Say from inside a capability how far it is; it appears as ``job.progress`` within a second.
 
-    Cheap enough for a tight loop: only the newest report is sent. Outside a job it does nothing, so that a capability can be
+    Cheap enough for a tight loop: only the newest report is sent. Outside a job it does nothing, so that a
+    capability can be
     run by hand too.
 
     Args:
@@ -48,7 +49,7 @@ def current_reporter() -> Reporter | None:
 
 @contextmanager
 def reporting(reporter: Reporter) -> Iterator[None]:
-    """Within the block, prints and `report_progress` belong to `reporter`'s job; prints also go where they went before."""
+    """Within the block, prints and `report_progress` belong to the job; prints also go where they went before."""
     token = _mine.set(reporter)
     with _lock:
         _all.append(reporter)

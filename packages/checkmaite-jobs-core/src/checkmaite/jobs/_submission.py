@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import attrs
 from attrs import field, frozen
-
 from checkmaite.jobs._config import option, parse_options
 from checkmaite.jobs._errors import JobSubmissionError
 from checkmaite.jobs._problems import Problem, unknown_name
@@ -35,7 +34,8 @@ class Submission:
         config: The capability's configuration.
         use_cache: Must be False; see `submit_capability`.
         job_name: A name for people, at most 255 bytes; the capability's id when None. Names need not be unique.
-        resources: A mapping with any of ``num_cpus``, ``num_gpus``, ``memory`` (bytes) and ``custom``, or a `Resources`.
+        resources: A mapping with any of ``num_cpus``, ``num_gpus``, ``memory`` (bytes) and ``custom``, or a
+        `Resources`.
         options: Further options of one job, by name; which there are depends on the backend.
     """
 
@@ -118,7 +118,9 @@ def submissions_of(given: Iterable[Mapping[str, Any] | Submission]) -> list[Subm
             cause = f"expected a mapping or a Submission, got {type(each).__name__}."
             problems.append(Problem(path, cause, 'Pass, for example, {"capability": ..., "models": [...]}.'))
         elif "capability" not in each:
-            problems.append(Problem(f"{path}.capability", "is required.", "Pass the object whose run() is to be called."))
+            problems.append(
+                Problem(f"{path}.capability", "is required.", "Pass the object whose run() is to be called.")
+            )
         else:
             named = {name: each[name] for name in known if name in each}
             nested = each.get("options")
@@ -188,9 +190,13 @@ def _prepare_one(
         )
     except NoRunKeyError as error:
         return None, [Problem("run_key", "cannot be computed:", str(error))], "run_key"
-    except Exception as error:  # the user's own run_key() or compute_uid() may raise anything
+    except Exception as error:  # noqa: BLE001 - the user's own run_key() or compute_uid() may raise anything
         cause = f"cannot be computed: {type(error).__name__}: {error}."
-        return None, [Problem("run_key", cause, "Mend the capability's run_key() or compute_uid().")], "run_key"
+        return (
+            None,
+            [Problem("run_key", cause, "Mend the capability's run_key() or compute_uid().")],
+            "run_key",
+        )
     return (
         PreparedSubmission(
             submission=submission,
@@ -217,7 +223,9 @@ def _capability_problems(capability: Any) -> list[Problem]:
         return [Problem("capability", cause, f"Pass {capability.__name__}(...).")]
     if not callable(getattr(capability, "run", None)):
         cause = f"a {type(capability).__name__} has no run() method."
-        problems.append(Problem("capability", cause, "Pass an object whose run(models=, datasets=, ...) does the work."))
+        problems.append(
+            Problem("capability", cause, "Pass an object whose run(models=, datasets=, ...) does the work.")
+        )
     capability_id = getattr(capability, "id", None)
     if not isinstance(capability_id, str) or not capability_id:
         cause = f"is {capability_id!r}, not a non-empty text." if capability_id is not None else "is missing."

@@ -7,7 +7,6 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from attrs import frozen
-
 from checkmaite.jobs._errors import IncompatibleVersionError
 
 PROTOCOL = 1
@@ -63,7 +62,9 @@ def check_versions(there: Versions, *, here: Versions | None = None, this_side: 
     else:
         return
     raise IncompatibleVersionError(
-        f"the {other_side} runs {there}, but the {this_side} runs {here}. {advice}", here=str(here), there=str(there)
+        f"the {other_side} runs {there}, but the {this_side} runs {here}. {advice}",
+        here=str(here),
+        there=str(there),
     )
 
 
