@@ -50,5 +50,9 @@ def test_no_name_and_no_thing_leaves_by_two_doors(one: str, other: str) -> None:
     first, second = importlib.import_module(one), importlib.import_module(other)
     assert set(first.__all__) & set(second.__all__) == set()
     by_identity = {id(getattr(first, name)): name for name in first.__all__}
-    twice = [(by_identity[id(getattr(second, name))], name) for name in second.__all__ if id(getattr(second, name)) in by_identity]
+    twice = [
+        (by_identity[id(getattr(second, name))], name)
+        for name in second.__all__
+        if id(getattr(second, name)) in by_identity
+    ]
     assert twice == []

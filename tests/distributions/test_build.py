@@ -1,13 +1,6 @@
 """What is inside the wheels and sdists."""
 
-import sys
-import tarfile
-import zipfile
-from email import message_from_bytes
-from pathlib import Path
 
-import pytest
-from conftest import PACKAGES, Built, run
 
 FOLDERS = {
     "checkmaite-jobs": None,

@@ -1,0 +1,245 @@
+"""Objects in a folder or bucket, created exclusively: the one storage primitive that everything durable is built on.
+
+This is the only module that knows fsspec. Its errors are translated here, in one table, and never show a secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from checkmaite.jobs._errors import (
+    JobsError,
+    MissingDependencyError,
+    StoreError,
+    StoreNotFoundError,
+    StorePermissionError,
+    StoreUnavailableError,
+)
+from fsspec.implementations.local import LocalFileSystem
+
+_EXTRAS = {"s3": "checkmaite-store-parquet[s3]", "s3a": "checkmaite-store-parquet[s3]"}
+
+_PERMISSION_CODES = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "403"})
+_MISSING_CODES = frozenset({"NoSuchBucket", "NoSuchKey", "404"})
+_EXISTS_CODES = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+
+
+class ObjectStore:
+    """Named objects below one root.
+
+    Every key is relative to the root, with ``/`` between its parts. Safe to share between threads, and picklable: a copy opens its
+    own connection. Opening makes no request.
+
+    `create` is atomic and exclusive on local disks and on stores that honour ``If-None-Match``, such as S3. On fsspec's
+    ``memory://`` it is so within one thread only.
+
+    Args:
+        uri: A folder, made absolute here, or an fsspec URL.
+        storage_options: Given to the filesystem; never shown.
+    """
+
+    def __init__(self, uri: str, storage_options: Mapping[str, Any] | None = None) -> None:
+        self._scheme, separator, _ = uri.partition("://")
+        if not separator:
+            self._scheme, uri = "file", os.path.abspath(os.path.expanduser(uri))
+        elif self._scheme in ("file", "local"):
+            self._scheme, uri = "file", os.path.abspath(uri.partition("://")[2])
+        self._root = uri.rstrip("/") or "/"
+        self._options = dict(storage_options or {})
+        self._lock = threading.Lock()
+        self._filesystem: Any = None
+
+    def __repr__(self) -> str:
+        return f"ObjectStore({self._root!r})"
+
+    def __getstate__(self) -> tuple[str, Mapping[str, Any]]:
+        return self._root, self._options
+
+    def __setstate__(self, state: tuple[str, Mapping[str, Any]]) -> None:
+        ObjectStore.__init__(self, *state)
+
+    @property
+    def root(self) -> str:
+        """The absolute path or URL that keys are relative to."""
+        return self._root
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the objects are files of this machine."""
+        return self._scheme == "file"
+
+    def uri_of(self, key: str) -> str:
+        """Absolute path or URL of an object."""
+        return f"{self._root}/{key}"
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Create an object durably, unless it is there already.
+
+        Returns:
+            True when this call created it; False when it was there. After a lost reply False may mean that an earlier try
+            of this very call created it.
+        """
+        with self.errors_of(key):
+            if self.is_local:
+                return _create_file(Path(self.uri_of(key)), content)
+            try:
+                self.filesystem.pipe_file(self.uri_of(key), content, mode="create")
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if _code_of(error) in _EXISTS_CODES:
+                    return False
+                raise
+            return True
+
+    def read(self, key: str) -> bytes:
+        """The content of an object.
+
+        Raises:
+            StoreNotFoundError: There is no such object.
+        """
+        with self.errors_of(key):
+            content: bytes = self.filesystem.cat_file(self.uri_of(key))
+            return content
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such an object; costs one request, and raises rather than guess."""
+        with self.errors_of(key):
+            try:
+                if self.is_local:
+                    os.stat(self.uri_of(key))
+                else:
+                    self.filesystem.invalidate_cache(self.uri_of(key).rpartition("/")[0])
+                    self.filesystem.info(self.uri_of(key))
+            except FileNotFoundError:
+                return False
+            return True
+
+    def names(self, prefix: str) -> list[str]:
+        """Names of the objects directly below ``prefix/``, sorted; empty when there are none."""
+        return self._listed(prefix, "file")
+
+    def folders(self, prefix: str = "") -> list[str]:
+        """Names of the folders directly below ``prefix/``, sorted; empty when there are none."""
+        return self._listed(prefix, "directory")
+
+    def _listed(self, prefix: str, kind: str) -> list[str]:
+        with self.errors_of(prefix):
+            folder = self.uri_of(prefix) if prefix else self._root
+            try:
+                found = self.filesystem.ls(folder, detail=True, refresh=True)
+            except FileNotFoundError:
+                self._check_bucket()
+                return []
+            names = (entry["name"].rstrip("/").rpartition("/")[2] for entry in found if entry["type"] == kind)
+            return sorted(name for name in names if name and not name.startswith("."))
+
+    def _check_bucket(self) -> None:
+        """A missing folder is empty, but a missing bucket is an error."""
+        if not self.is_local and self._scheme in _EXTRAS:
+            bucket = self._root.partition("://")[2].partition("/")[0]
+            if not self.filesystem.exists(bucket):
+                raise FileNotFoundError(bucket)
+
+    @property
+    def filesystem(self) -> Any:
+        """The fsspec filesystem, for readers that take one; opened once."""
+        if self._filesystem is None:
+            with self._lock:
+                self._filesystem = self._filesystem or self._opened()
+        return self._filesystem
+
+    def path_of(self, key: str) -> str:
+        """The object's path as `filesystem` takes it, without the scheme."""
+        path: str = self.filesystem._strip_protocol(self.uri_of(key))
+        return path
+
+    def _opened(self) -> Any:
+        if self.is_local:
+            return LocalFileSystem()
+        options = dict(self._options)
+        if self._scheme in _EXTRAS and "endpoint_url" in options:
+            client = dict(options.get("client_kwargs") or {})
+            options["client_kwargs"] = {"endpoint_url": options.pop("endpoint_url"), **client}
+        try:
+            return fsspec.filesystem(self._scheme, **options)
+        except ImportError as error:
+            requirement = _EXTRAS.get(self._scheme, error.name or self._scheme)
+            raise MissingDependencyError(
+                f"{self._scheme}:// URLs need a package that is not installed.", requirement=requirement
+            ) from error
+        except ValueError as error:
+            raise StoreError(f"{self._root}: no filesystem is known for {self._scheme}://.", uri=self._root) from error
+
+    @contextlib.contextmanager
+    def errors_of(self, key: str) -> Iterator[None]:
+        """Within the block, what a filesystem raises about the object becomes this project's `StoreError`."""
+        uri = self.uri_of(key) if key else self._root
+        try:
+            yield
+        except (JobsError, Warning):
+            raise
+        except Exception as error:
+            raise _translation(error, uri) from error
+
+
+def _translation(error: Exception, uri: str) -> StoreError:
+    code, name = _code_of(error), type(error).__name__
+    if isinstance(error, PermissionError) or code in _PERMISSION_CODES or name == "NoCredentialsError":
+        return StorePermissionError(
+            f"{uri}: access was refused ({code or name}). Check the credentials and what they may do there.", uri=uri
+        )
+    if isinstance(error, FileNotFoundError) or code in _MISSING_CODES:
+        return StoreNotFoundError(f"{uri}: it does not exist. Check the path, or create the bucket.", uri=uri)
+    unreachable = (ConnectionError, TimeoutError, asyncio.TimeoutError)
+    if isinstance(error, unreachable) or "Connect" in name or "Timeout" in name or code in ("500", "503", "SlowDown"):
+        return StoreUnavailableError(f"{uri}: the store did not answer ({code or name}). Try again later.", uri=uri)
+    reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else code or name
+    return StoreError(f"{uri}: the store cannot be used ({reason}).", uri=uri)
+
+
+def _code_of(error: BaseException | None) -> str:
+    """The code that an S3 reply carried, found along the chain of causes; empty when there is none."""
+    while error is not None:
+        response = getattr(error, "response", None)
+        if isinstance(response, Mapping):
+            return str(response.get("Error", {}).get("Code", ""))
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+def _create_file(path: Path, content: bytes) -> bool:
+    """Create a file whole, durable and only once: a hidden file beside it, then a hard link, which fails when the name is taken."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        return False
+    hidden = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with hidden.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(hidden, path)
+        except FileExistsError:
+            return False
+    finally:
+        hidden.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,26 @@
+"""Conformance suites: inherit one in a pytest module and your backend or store is held to its promises.
+
+A backend's module::
+
+    from checkmaite.jobs.testing import JobBackendContract
+
+
+    class TestMine(JobBackendContract):
+        kind = "mine"
+        analytics_store = {"backend": "null"}
+
+A store's module::
+
+    from checkmaite.jobs.testing import AnalyticsStoreContract
+
+
+    class TestMine(AnalyticsStoreContract):
+        def make_store(self, folder):
+            return MyStore(folder / "store")
+"""
+
+from checkmaite.jobs.testing._backend_contract import JobBackendContract
+from checkmaite.jobs.testing._samples import SampleCapability, SampleRecord, SampleRun
+from checkmaite.jobs.testing._store_contract import AnalyticsStoreContract
+
+__all__ = ["AnalyticsStoreContract", "JobBackendContract", "SampleCapability", "SampleRecord", "SampleRun"]

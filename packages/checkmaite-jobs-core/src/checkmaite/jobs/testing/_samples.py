@@ -1,0 +1,138 @@
+"""The capability and the run that the suites use. They live in core, so every worker can import them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve, field, frozen
+from checkmaite.jobs._records import Record
+from checkmaite.jobs._running import report_progress
+
+
+@frozen
+class SampleRecord(Record):
+    """A score of one model."""
+
+    table_name = "sample_scores"
+
+    model_id: str
+    score: float
+
+
+class UnpicklableError(Exception):
+    """An exception that cannot cross a process border as an object."""
+
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(f"{one} and {two}")
+        self.lock_like = (each for each in ())  # generators cannot be pickled
+
+
+@frozen(kw_only=True)
+class SampleRun:
+    """A run with one row, unless told otherwise.
+
+    Attributes:
+        gate: When set, `extract` marks ``extracting`` in this folder and waits there for ``write``.
+    """
+
+    run_uid: str
+    capability_id: str = "sample"
+    dataset_metadata: Sequence[Mapping[str, Any]] = ({"id": "dataset-1"},)
+    model_metadata: Sequence[Mapping[str, Any]] = ({"id": "model-1"}, {"id": "model-2"})
+    metric_metadata: Sequence[Mapping[str, Any]] = ()
+    records: Sequence[Any] = field(factory=lambda: [SampleRecord("model-1", 0.5)])
+    gate: str | None = None
+
+    def extract(self) -> Iterable[Any]:
+        """The records."""
+        if self.gate is not None:
+            mark(self.gate, "extracting")
+            wait_for_mark(self.gate, "write")
+        return self.records
+
+    def collect_md_report(self, threshold: float) -> str:
+        """A one-line report."""
+        return f"# sample at {threshold}"
+
+
+@frozen(kw_only=True)
+class SampleCapability:
+    """Does what its `act` says.
+
+    Attributes:
+        act: ``return`` at once; ``fail`` or ``fail-unpicklable``; ``wait`` marks ``started`` in `folder`, waits there for ``go``, and says so;
+            ``swallow`` likewise, but ignores KeyboardInterrupt while it waits; ``slow-write`` waits in `SampleRun.extract`.
+        folder: A folder that the test and the workers share.
+    """
+
+    id: str = "sample"
+    act: str = "return"
+    folder: str = ""
+
+    def run(
+        self,
+        *,
+        models: Any = None,
+        datasets: Any = None,
+        metrics: Any = None,
+        config: Any = None,
+        use_cache: bool = False,
+    ) -> SampleRun:
+        """Act, and return a run whose uid is the config's."""
+        assert not use_cache, "workers never use the capability's cache"
+        run = SampleRun(run_uid=str(config["run_uid"]))
+        match self.act:
+            case "fail":
+                raise ValueError("the sample was told to fail")
+            case "fail-unpicklable":
+                raise UnpicklableError("this", "that")
+            case "wait":
+                self._say_and_wait()
+            case "swallow":
+                for _ in range(3):
+                    try:
+                        self._say_and_wait()
+                        break
+                    except KeyboardInterrupt:
+                        continue
+            case "slow-write":
+                run = evolve(run, gate=self.folder)
+        mark(self.folder, f"ran-{run.run_uid}")
+        return run
+
+    def _say_and_wait(self) -> None:
+        print("the sample waits")  # noqa: T201 - what a job prints is what the suite looks for
+        report_progress(1, 4, "waiting")
+        mark(self.folder, "started")
+        wait_for_mark(self.folder, "go")
+
+
+def mark(folder: str, name: str) -> None:
+    """Leave a mark in a folder; nothing when there is no folder."""
+    if folder:
+        (Path(folder) / name).touch()
+
+
+def wait_for_mark(folder: str, name: str, timeout_s: float = 60) -> None:
+    """Wait until the mark is there.
+
+    Raises:
+        TimeoutError: It was not after `timeout_s` seconds.
+    """
+    wait_until(lambda: (Path(folder) / name).exists(), f"no mark {name!r}", timeout_s)
+
+
+def wait_until(condition: Any, otherwise: str, timeout_s: float = 60) -> None:
+    """Wait until `condition()` is true.
+
+    Raises:
+        TimeoutError: It was not after `timeout_s` seconds; the text is `otherwise`.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{otherwise} after {timeout_s:g} s")
+        time.sleep(0.005)  # processes of any kind share only the folder, which cannot wake anybody

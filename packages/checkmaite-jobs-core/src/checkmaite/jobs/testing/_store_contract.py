@@ -1,0 +1,190 @@
+"""What every analytics store promises, as tests."""
+
+from __future__ import annotations
+
+import pickle
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+from checkmaite.jobs import AnalyticsStore, Provenance, QueryError, Record, RecordError, StoreError, StoreNotFoundError
+from checkmaite.jobs.testing._samples import SampleRecord, SampleRun
+
+_SUBMITTED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+_PROVENANCE = Provenance(user_id="ada").for_job(job_id="job-1", backend="suite", submitted_at=_SUBMITTED_AT)
+
+
+@frozen
+class _Wide(Record):
+    table_name = "sample_wide"
+
+    text: str
+    whole: int
+    real: float
+    truth: bool
+    at: datetime
+    raw: bytes
+    maybe: float | None = None
+
+
+class AnalyticsStoreContract:
+    """Inherit it, make the store, and every promise of `AnalyticsStore` is tested."""
+
+    def make_store(self, folder: Path) -> AnalyticsStore:
+        """A store that is empty at first; called again with the same folder it opens the same store."""
+        raise NotImplementedError
+
+    def make_broken_store(self, folder: Path) -> AnalyticsStore | None:
+        """A store that cannot be reached or read; None leaves out the test that errors are not taken for empty."""
+        return None
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> AnalyticsStore:
+        """The store of one test."""
+        return self.make_store(tmp_path)
+
+    def run(self, **fields: Any) -> SampleRun:
+        """A run with a uid of its own."""
+        return SampleRun(run_uid=uuid.uuid4().hex, **fields)
+
+    def test_an_empty_store_is_empty(self, store: AnalyticsStore) -> None:
+        assert store.get_run_uri("never") is None
+        assert store.list_tables() == []
+        with pytest.raises(StoreNotFoundError):
+            store.read_table("sample_scores")
+        with pytest.raises(StoreNotFoundError):
+            store.describe_table("sample_scores")
+
+    def test_a_written_run_is_found_and_read(self, store: AnalyticsStore, tmp_path: Path) -> None:
+        run = self.run()
+        receipt = store.write_with_receipt(run, provenance=_PROVENANCE)
+        assert (receipt.run_uid, receipt.created, dict(receipt.rows)) == (run.run_uid, True, {"sample_scores": 1})
+        other = self.make_store(tmp_path)
+        assert other.get_run_uri(run.run_uid) == receipt.store_uri is not None
+        assert other.list_tables() == ["runs", "sample_scores"]
+        (row,) = other.read_table("sample_scores").to_pylist()
+        assert row == {"run_uid": run.run_uid, "model_id": "model-1", "score": 0.5}
+        assert other.describe_table("sample_scores").rows == 1
+
+    def test_runs_says_where_results_came_from(self, store: AnalyticsStore) -> None:
+        run = self.run()
+        store.write(run, provenance=_PROVENANCE)
+        rows = store.read_table("runs").to_pylist()
+        assert sorted((row["entity_type"], row["entity_id"]) for row in rows) == [
+            ("dataset", "dataset-1"),
+            ("model", "model-1"),
+            ("model", "model-2"),
+        ]
+        for row in rows:
+            assert row["run_uid"] == run.run_uid
+            assert (row["capability_id"], row["capability_table"]) == ("sample", "sample_scores")
+            assert (row["user_id"], row["job_id"], row["run_event_id"]) == ("ada", "job-1", "job-1")
+            assert row["submitted_at"] == _SUBMITTED_AT
+            assert row["created_at"].tzinfo is not None
+
+    def test_a_run_that_names_nothing_has_one_row(self, store: AnalyticsStore) -> None:
+        store.write(self.run(dataset_metadata=(), model_metadata=()))
+        (row,) = store.read_table("runs").to_pylist()
+        assert (row["entity_type"], row["entity_id"]) == (None, None)
+
+    def test_the_first_write_wins(self, store: AnalyticsStore, tmp_path: Path) -> None:
+        run = self.run()
+        first = store.write_with_receipt(run, provenance=_PROVENANCE)
+        changed = SampleRun(run_uid=run.run_uid, records=[SampleRecord("model-1", 0.9)])
+        again = self.make_store(tmp_path).write_with_receipt(
+            changed, provenance=Provenance().for_job(job_id="job-2", backend="suite", submitted_at=_SUBMITTED_AT)
+        )
+        assert (again.created, again.store_uri) == (False, first.store_uri)
+        assert store.read_table("sample_scores").column("score").to_pylist() == [0.5]
+        assert len(store.read_table("runs")) == 3
+
+    def test_writers_at_once_leave_one_copy(self, store: AnalyticsStore, tmp_path: Path) -> None:
+        run = self.run()
+        with ThreadPoolExecutor(8) as pool:
+            receipts = list(pool.map(lambda _: self.make_store(tmp_path).write_with_receipt(run), range(8)))
+        assert sum(receipt.created for receipt in receipts) <= 1
+        assert len({receipt.store_uri for receipt in receipts}) == 1
+        assert len(store.read_table("sample_scores")) == 1
+        assert len(store.read_table("runs")) == 3
+
+    def test_values_come_back_as_they_were(self, store: AnalyticsStore) -> None:
+        record = _Wide("é", -(2**62), 1.0, True, _SUBMITTED_AT, b"\x00\xff")
+        run = self.run(records=[record, {"table_name": "sample_plain", "count": 3, "name": "x"}])
+        store.write(run)
+        (row,) = store.read_table("sample_wide").to_pylist()
+        assert row == {
+            "run_uid": run.run_uid,
+            "text": "é",
+            "whole": -(2**62),
+            "real": 1.0,
+            "truth": True,
+            "at": _SUBMITTED_AT,
+            "raw": b"\x00\xff",
+            "maybe": None,
+        }
+        (plain,) = store.read_table("sample_plain", columns=["count"], run_uids=[run.run_uid]).to_pylist()
+        assert plain == {"count": 3}
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            {"table_name": "t", "x": [1, 2]},
+            {"table_name": "t", "x": {"y": 1}},
+            {"table_name": "t", "at": datetime(2026, 1, 1)},  # noqa: DTZ001 - naive on purpose
+            {"table_name": "runs", "x": 1},
+            {"table_name": "../escape", "x": 1},
+            {"x": 1},
+            {"table_name": "t", "x": 2**70},
+            object(),
+        ],
+        ids=["list", "mapping", "naive", "reserved", "path", "no-table", "too-large", "no-record"],
+    )
+    def test_a_bad_record_leaves_nothing(self, store: AnalyticsStore, bad: object) -> None:
+        run = self.run(records=[SampleRecord("model-1", 0.5), bad])
+        with pytest.raises(RecordError, match=r"records\[1\]"):
+            store.write(run)
+        assert store.get_run_uri(run.run_uid) is None
+        assert store.list_tables() == []
+
+    def test_a_run_without_rows_stores_nothing(self, store: AnalyticsStore) -> None:
+        receipt = store.write_with_receipt(self.run(records=[]))
+        assert (receipt.store_uri, receipt.created) == (None, False)
+        assert store.list_tables() == []
+
+    def test_sql_joins_results_with_runs(self, store: AnalyticsStore) -> None:
+        runs = [self.run() for _ in range(3)]
+        assert [receipt.run_uid for receipt in store.write(runs)] == [run.run_uid for run in runs]
+        found = store.query_sql(
+            "select s.run_uid, avg(s.score) as score from sample_scores s join runs r "
+            "on r.run_uid = s.run_uid and r.entity_type = 'dataset' group by s.run_uid"
+        )
+        assert sorted(found.column("run_uid").to_pylist()) == sorted(run.run_uid for run in runs)
+
+    @pytest.mark.parametrize(
+        "sql", ["drop table runs", "select 1; select 2", "copy runs to 'x'", "select * from nowhere", "selekt"]
+    )
+    def test_sql_other_than_one_select_is_refused(self, store: AnalyticsStore, sql: str) -> None:
+        store.write(self.run())
+        with pytest.raises(QueryError):
+            store.query_sql(sql)
+
+    def test_a_store_travels_to_workers(self, store: AnalyticsStore) -> None:
+        run = self.run()
+        there = pickle.loads(pickle.dumps(store))  # noqa: S301 - our own bytes
+        there.write(run)
+        assert store.get_run_uri(run.run_uid) is not None
+
+    def test_an_error_is_not_taken_for_empty(self, tmp_path: Path) -> None:
+        broken = self.make_broken_store(tmp_path)
+        if broken is None:
+            return
+        for ask in (broken.list_tables, lambda: broken.get_run_uri("any"), lambda: broken.read_table("runs")):
+            with pytest.raises(StoreError) as caught:
+                ask()
+            assert not isinstance(caught.value, StoreNotFoundError)
+        with pytest.raises(StoreError):
+            broken.write(self.run())

@@ -1,0 +1,63 @@
+"""A run's rows as the bytes of Parquet objects. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from checkmaite.jobs import Provenance
+from checkmaite.jobs.spi import ColumnType, TableRows, run_entities
+from checkmaite.store_parquet._schema import RUNS_COLUMNS, arrow_schema, provenance_row
+
+RUNS_METADATA_KEY = "checkmaite.runs"
+"""Key of a payload file's metadata under which its ``runs`` rows stand as JSON, so that a payload explains itself."""
+
+
+def runs_rows(
+    run: Any, tables: Sequence[TableRows], provenance: Provenance, created_at: datetime
+) -> list[dict[str, object]]:
+    """The ``runs`` rows of a run: one for each table and entity."""
+    entities = run_entities(run)
+    return [
+        {
+            "run_uid": run.run_uid,
+            "capability_id": run.capability_id,
+            "capability_table": table.name,
+            "entity_type": entity_type,
+            "entity_id": entity_id,
+            "created_at": created_at,
+            **provenance_row(provenance),
+        }
+        for table in tables
+        for entity_type, entity_id in entities
+    ]
+
+
+def payload_bytes(table: TableRows, runs: Sequence[Mapping[str, object]]) -> bytes:
+    """A Parquet file with the rows of one table, its ``runs`` rows in the metadata."""
+    mine = [row for row in runs if row["capability_table"] == table.name]
+    return _parquet(table.columns, table.rows, {RUNS_METADATA_KEY: json.dumps(mine, default=_iso)})
+
+
+def commit_bytes(runs: Sequence[Mapping[str, object]]) -> bytes:
+    """A Parquet file with a run's ``runs`` rows."""
+    return _parquet(RUNS_COLUMNS, runs, {})
+
+
+def _parquet(
+    columns: Mapping[str, ColumnType], rows: Sequence[Mapping[str, object]], metadata: Mapping[str, str]
+) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=arrow_schema(columns, metadata)), sink, compression="zstd")
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def _iso(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"a {type(value).__name__} has no place in runs rows")

@@ -1,0 +1,70 @@
+"""Column types as Arrow types, and the fixed columns of the ``runs`` table. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pyarrow as pa
+from checkmaite.jobs import Problem, Provenance
+from checkmaite.jobs.spi import ColumnType, provenance_columns
+
+_ARROW: Mapping[ColumnType, pa.DataType] = {
+    ColumnType.BOOL: pa.bool_(),
+    ColumnType.INT: pa.int64(),
+    ColumnType.FLOAT: pa.float64(),
+    ColumnType.TEXT: pa.string(),
+    ColumnType.BYTES: pa.binary(),
+    ColumnType.DATE: pa.date32(),
+    ColumnType.INSTANT: pa.timestamp("us", tz="UTC"),
+}
+
+_PROVENANCE_INSTANTS = ("submitted_at", "completed_at")
+
+RUNS_COLUMNS: Mapping[str, ColumnType] = {
+    "run_uid": ColumnType.TEXT,
+    "capability_id": ColumnType.TEXT,
+    "capability_table": ColumnType.TEXT,
+    "entity_type": ColumnType.TEXT,
+    "entity_id": ColumnType.TEXT,
+    "created_at": ColumnType.INSTANT,
+    **{name: ColumnType.INSTANT if name in _PROVENANCE_INSTANTS else ColumnType.TEXT for name in provenance_columns()},
+}
+"""The ``runs`` table: a row for each table and entity of a run. ``created_at`` is when the store wrote the run (UTC)."""
+
+
+def arrow_schema(columns: Mapping[str, ColumnType], metadata: Mapping[str, str] | None = None) -> pa.Schema:
+    """The Arrow schema of columns that may all be null."""
+    return pa.schema([pa.field(name, _ARROW[kind]) for name, kind in columns.items()], metadata=metadata)
+
+
+def columns_to_json(columns: Mapping[str, ColumnType]) -> bytes:
+    """Column types as they are kept beside a table."""
+    return json.dumps({name: str(kind) for name, kind in columns.items()}).encode()
+
+
+def columns_from_json(content: bytes) -> dict[str, ColumnType]:
+    """The column types that `columns_to_json` wrote.
+
+    Raises:
+        ValueError: The content is something else.
+    """
+    return {name: ColumnType(kind) for name, kind in json.loads(content).items()}
+
+
+def type_conflicts(table: str, given: Mapping[str, ColumnType], known: Mapping[str, ColumnType]) -> list[Problem]:
+    """The columns that a run gives another type than the table has."""
+    return [
+        Problem(
+            f"{table}.{name}",
+            f"is {kind} in this run, but {known[name]} in the runs stored before.",
+            "Give the column its first type, or a new name.",
+        )
+        for name, kind in given.items()
+        if known.get(name, kind) is not kind
+    ]
+
+
+def provenance_row(provenance: Provenance) -> dict[str, object]:
+    """The provenance columns of a ``runs`` row."""
+    return {name: getattr(provenance, name) for name in provenance_columns()}

@@ -1,0 +1,70 @@
+"""SQL over the tables on DuckDB, locked down: it can read the store's tables and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+from checkmaite.jobs import MissingDependencyError, QueryError
+from checkmaite.jobs.spi import ObjectStore, nearest_name
+from checkmaite.store_parquet._reading import list_tables, reading, table_dataset
+
+_LOCKS = (
+    "SET enable_external_access = false",
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET python_enable_replacements = false",
+    "SET disabled_filesystems = 'LocalFileSystem,HTTPFileSystem'",
+    "SET memory_limit = '4GB'",
+    "SET threads = 4",
+    "SET lock_configuration = true",  # last: nothing can be unset after it
+)
+
+
+def query(objects: ObjectStore, sql: str) -> pa.Table:
+    """The result of one SELECT; see `ParquetStore.query_sql`."""
+    duckdb = _duckdb()
+    with duckdb.connect(":memory:") as connection:
+        try:
+            statements = connection.extract_statements(sql)
+        except duckdb.Error as error:
+            raise QueryError.of(f"the SQL cannot be read: {error}", "Mend it and try again.") from error
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise QueryError.of("query_sql takes exactly one SELECT.", "Split the text, and write nothing with it.")
+        names = list_tables(objects)
+        wanted = {name.lower() for name in _tables_in(connection, duckdb, sql)}
+        for name in names:
+            if name.lower() in wanted:
+                connection.register(name, table_dataset(objects, name))
+        for lock in _LOCKS:
+            connection.execute(lock)
+        with reading(objects, ""):
+            try:
+                return connection.sql(sql).to_arrow_table()
+            except duckdb.Error as error:
+                raise QueryError.of(f"the SQL was refused: {error}", _advice(error, duckdb, wanted, names)) from error
+
+
+def _tables_in(connection: Any, duckdb: Any, sql: str) -> set[str]:
+    """Names of the tables that a SELECT reads, so that only those are opened."""
+    try:
+        return set(connection.get_table_names(sql))
+    except duckdb.Error as error:
+        raise QueryError.of(f"the SQL cannot be read: {error}", "Mend it and try again.") from error
+
+
+def _advice(error: Exception, duckdb: Any, wanted: set[str], names: list[str]) -> str:
+    if isinstance(error, duckdb.CatalogException):
+        missing = sorted(wanted.difference(name.lower() for name in names))
+        near = nearest_name(missing[0], names) if missing else None
+        meant = f"Did you mean {near!r}? " if near else ""
+        return f"{meant}Tables: {', '.join(names) or 'none yet'}."
+    return "Only the store's tables can be read; describe_table() shows their columns."
+
+
+def _duckdb() -> Any:
+    try:
+        import duckdb
+    except ImportError as error:
+        raise MissingDependencyError("query_sql needs DuckDB.", requirement="checkmaite-store-parquet[sql]") from error
+    return duckdb

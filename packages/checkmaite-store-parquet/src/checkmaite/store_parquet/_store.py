@@ -1,0 +1,183 @@
+"""Writing and finding runs. One write costs a constant number of requests, whatever the store holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from attrs import field, frozen
+from checkmaite.jobs import (
+    CapabilityRun,
+    Provenance,
+    RecordError,
+    StoreCorruptError,
+    TableDescription,
+    WriteReceipt,
+)
+from checkmaite.jobs.spi import ColumnType, ObjectStore, TableRows, option, table_rows
+from checkmaite.store_parquet import _reading, _sql
+from checkmaite.store_parquet._layout import artifact_key, column_key, commit_key, payload_key, schema_key
+from checkmaite.store_parquet._rows import commit_bytes, payload_bytes, runs_rows
+from checkmaite.store_parquet._schema import columns_from_json, columns_to_json, type_conflicts
+
+
+@frozen
+class ParquetOptions:
+    """Options of ``{"backend": "parquet", ...}``."""
+
+    uri: str = option('a folder, or an fsspec URL such as "s3://bucket/folder".')
+    storage_options: Mapping[str, Any] = option(
+        "options of the fsspec filesystem, such as key, secret and endpoint_url.", factory=dict, repr=False
+    )
+
+
+@frozen(eq=False)
+class ParquetStore:
+    """An analytics store of plain Parquet files.
+
+    A run's rows are written first, one object for each table, then one commit object that makes the whole run visible. Both are
+    created exclusively, so the first durable write wins, and a writer that dies leaves nothing that readers see and nothing that
+    a retry cannot complete. Safe to share between threads; pickles as its uri and options.
+
+    Args:
+        uri: A folder, made absolute here, or an fsspec URL.
+        storage_options: Options of the fsspec filesystem; never shown.
+    """
+
+    config_type: ClassVar[type[ParquetOptions]] = ParquetOptions
+
+    _location: str
+    _storage_options: Mapping[str, Any] | None = field(default=None, alias="storage_options", repr=False)
+    _objects: ObjectStore = field(init=False, repr=False)
+    _known: dict[str, dict[str, ColumnType]] = field(init=False, factory=dict, repr=False)
+
+    def __init__(self, uri: str, storage_options: Mapping[str, Any] | None = None) -> None:
+        objects = ObjectStore(uri, storage_options)
+        self.__attrs_init__(location=objects.root, storage_options=storage_options)
+        object.__setattr__(self, "_objects", objects)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ParquetStore, (self._location, self._storage_options)
+
+    @classmethod
+    def normalized_options(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The options with an absolute uri, so that they mean the same in every working directory."""
+        return {**options, "uri": ObjectStore(options["uri"]).root}
+
+    @property
+    def uri(self) -> str:
+        """The absolute folder or URL, without secrets."""
+        return self._location
+
+    def write(
+        self, runs: CapabilityRun | Iterable[CapabilityRun], *, provenance: Provenance | None = None
+    ) -> list[WriteReceipt]:
+        """Store one run or several, each atomically, in order.
+
+        Returns:
+            A receipt for each.
+
+        Raises:
+            RecordError: A run's records cannot be stored; runs before it are stored.
+            StoreError: The store refused or could not be reached.
+        """
+        several = runs if isinstance(runs, Iterable) else [runs]
+        return [self.write_with_receipt(run, provenance=provenance) for run in several]
+
+    def write_with_receipt(self, run: CapabilityRun, *, provenance: Provenance | None = None) -> WriteReceipt:
+        """Store one run; see `write`. Returns after the run is durable and visible."""
+        tables = table_rows(run.extract(), run_uid=run.run_uid)
+        if not tables:
+            return WriteReceipt(run_uid=run.run_uid, store_uri=None, created=False)
+        rows = runs_rows(run, tables, provenance or Provenance(), datetime.now(UTC))
+        self._check_types(tables)
+        for table in tables:
+            self._objects.create(payload_key(table.name, run.run_uid), payload_bytes(table, rows))
+        key = commit_key(run.run_uid)
+        created = self._objects.create(key, commit_bytes(rows))
+        return WriteReceipt(
+            run_uid=run.run_uid,
+            store_uri=self._objects.uri_of(key),
+            created=created,
+            rows={table.name: len(table.rows) for table in tables},
+        )
+
+    def get_run_uri(self, run_uid: str) -> str | None:
+        """URI of the run's commit object; None when the store does not hold the run. One request."""
+        key = commit_key(run_uid)
+        return self._objects.uri_of(key) if self._objects.exists(key) else None
+
+    def put_artifact(self, name: str, content: bytes) -> str:
+        """Keep a document under ``_artifacts/`` and return its URI; the first write of a name wins."""
+        key = artifact_key(name)
+        self._objects.create(key, content)
+        return self._objects.uri_of(key)
+
+    def list_tables(self) -> list[str]:
+        """Names of the tables that hold rows of committed runs, ``runs`` included, sorted."""
+        return _reading.list_tables(self._objects)
+
+    def describe_table(self, name: str) -> TableDescription:
+        """Columns and size of a table; see `AnalyticsStore.describe_table`."""
+        return _reading.describe_table(self._objects, name)
+
+    def read_table(
+        self,
+        name: str,
+        *,
+        columns: Sequence[str] | None = None,
+        run_uids: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> Any:
+        """Rows of committed runs as a ``pyarrow.Table``.
+
+        Args:
+            name: The table.
+            columns: Only these, in this order.
+            run_uids: Only rows of these runs; only their files are opened.
+            limit: At most this many rows.
+
+        Raises:
+            StoreNotFoundError: There is no such table or column; the message names those there are.
+        """
+        return _reading.read_table(self._objects, name, columns=columns, run_uids=run_uids, limit=limit)
+
+    def query_sql(self, sql: str) -> Any:
+        """The result of one SELECT over the tables, as a ``pyarrow.Table``. Needs DuckDB: ``checkmaite-jobs[sql]``.
+
+        Each table is a view of the committed runs. The engine can read nothing else: no files, no network, no extensions.
+
+        Raises:
+            QueryError: The text is not one SELECT, or DuckDB refused it.
+        """
+        return _sql.query(self._objects, sql)
+
+    def _check_types(self, tables: Sequence[TableRows]) -> None:
+        """Refuse a run that gives a stored column another type.
+
+        The types of a table's first run are one object, created exclusively; a column that came later has one of its own.
+        Neither ever changes, so what was read once is true for ever and a warm process asks nothing.
+        """
+        problems = []
+        for table in tables:
+            known = self._known.setdefault(table.name, {})
+            if not known:
+                known.update(self._agreed(schema_key(table.name), table.columns))
+            for name, kind in table.columns.items():
+                if name not in known:
+                    known.update(self._agreed(column_key(table.name, name), {name: kind}))
+            problems += type_conflicts(table.name, table.columns, known)
+        if problems:
+            raise RecordError("The run does not fit the tables; nothing was written.", problems, uri=self.uri)
+
+    def _agreed(self, key: str, columns: Mapping[str, ColumnType]) -> Mapping[str, ColumnType]:
+        if self._objects.create(key, columns_to_json(columns)):
+            return columns
+        try:
+            return columns_from_json(self._objects.read(key))
+        except ValueError as error:
+            uri = self._objects.uri_of(key)
+            raise StoreCorruptError(
+                f"{uri}: this is not a list of column types ({error}). Restore it from a backup.", uri=uri
+            ) from error
