@@ -1,6 +1,7 @@
 """How robust are three classifiers of handwritten digits? 36 evaluations as jobs on a Ray of this machine.
 
-Run it with ``hatch run demo``. Each job evaluates one model on the 899 real digits that it was not trained on, under one
+Run it with ``hatch run demo``. Each job evaluates one model on the 899 real digits that it was not trained on, under
+one
 corruption at one severity. The results go to a Parquet store; the table and the plot come out of an SQL query over it.
 A second run finds the results there.
 """
@@ -16,6 +17,14 @@ from typing import Any
 import matplotlib
 import numpy as np
 from attrs import field, frozen
+from checkmaite.jobs import (
+    Record,
+    as_completed,
+    configure_job_backend,
+    report_progress,
+    shutdown_job_backend,
+    submit_capabilities,
+)
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -25,15 +34,6 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.svm import SVC
-
-from checkmaite.jobs import (
-    Record,
-    as_completed,
-    configure_job_backend,
-    report_progress,
-    shutdown_job_backend,
-    submit_capabilities,
-)
 
 OUTPUT = Path("demo-output")
 CORRUPTIONS = ("noise", "blur", "rotation", "occlusion")
@@ -163,9 +163,7 @@ class Robustness:
             "metric_metadata": [metric.metadata],
         }
         record = RobustnessRecord(model.metadata["id"], config.corruption, config.severity, len(dataset), accuracy)
-        return RobustnessRun(
-            run_uid=RobustnessRun.compute_uid(config=config, **described), record=record, **described
-        )
+        return RobustnessRun(run_uid=RobustnessRun.compute_uid(config=config, **described), record=record, **described)
 
 
 def corrupt(image: Images, config: RobustnessConfig, generator: np.random.Generator) -> Images:

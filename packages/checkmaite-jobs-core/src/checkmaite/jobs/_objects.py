@@ -35,7 +35,8 @@ _EXISTS_CODES = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "
 class ObjectStore:
     """Named objects below one root.
 
-    Every key is relative to the root, with ``/`` between its parts. Safe to share between threads, and picklable: a copy opens its
+    Every key is relative to the root, with ``/`` between its parts. Safe to share between threads, and picklable: a
+    copy opens its
     own connection. Opening makes no request.
 
     `create` is atomic and exclusive on local disks and on stores that honour ``If-None-Match``, such as S3. On fsspec's
@@ -84,7 +85,8 @@ class ObjectStore:
         """Create an object durably, unless it is there already.
 
         Returns:
-            True when this call created it; False when it was there. After a lost reply False may mean that an earlier try
+            True when this call created it; False when it was there. After a lost reply False may mean that an
+            earlier try
             of this very call created it.
         """
         with self.errors_of(key):
@@ -217,7 +219,10 @@ def _code_of(error: BaseException | None) -> str:
 
 
 def _create_file(path: Path, content: bytes) -> bool:
-    """Create a file whole, durable and only once: a hidden file beside it, then a hard link, which fails when the name is taken."""
+    """Create a file whole, durable and only once.
+
+    A hidden file is written beside it and then linked, which fails when the name is taken.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         return False

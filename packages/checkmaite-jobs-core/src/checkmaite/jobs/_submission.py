@@ -123,9 +123,13 @@ def submissions_of(given: Iterable[Mapping[str, Any] | Submission]) -> list[Subm
             )
         else:
             named = {name: each[name] for name in known if name in each}
-            nested = each.get("options")
+            nested = each.get("options", {})
+            if not isinstance(nested, Mapping):
+                cause = f"expected a mapping, got {type(nested).__name__}."
+                problems.append(Problem(f"{path}.options", cause, 'Pass, for example, {"force": True}.'))
+                continue
             loose = {name: value for name, value in each.items() if name not in named and name != "options"}
-            found.append(Submission(**named, options={**(nested if isinstance(nested, Mapping) else {}), **loose}))
+            found.append(Submission(**named, options={**nested, **loose}))
     if problems:
         raise JobSubmissionError("Nothing was submitted.", phase="validate", problems=problems)
     return found

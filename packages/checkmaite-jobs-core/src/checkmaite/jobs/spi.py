@@ -29,7 +29,6 @@ from checkmaite.jobs._handle import DEFAULT_GRACE_S, JobControls, JobHandle, new
 from checkmaite.jobs._ledger import JobLedger
 from checkmaite.jobs._listing import JobQuery
 from checkmaite.jobs._mailbox import Letter, NewsMailbox
-from checkmaite.jobs._mailbox import Letter, NewsMailbox
 from checkmaite.jobs._news import News, Post, Printed, Progressed, RemotePost, Started
 from checkmaite.jobs._objects import ObjectStore
 from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome

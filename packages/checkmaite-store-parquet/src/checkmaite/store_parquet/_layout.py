@@ -20,7 +20,7 @@ RUNS = "runs"
 SCHEMA = "_schema"
 SUFFIX = ".parquet"
 _LONGEST_NAME = 180
-"""Characters of an encoded uid that are kept; with a digest and the suffix it stays below the 255 bytes of a file name."""
+"""Characters of an encoded uid that are kept; digest and suffix still fit in the 255 bytes of a file name."""
 
 
 def encoded(run_uid: str) -> str:

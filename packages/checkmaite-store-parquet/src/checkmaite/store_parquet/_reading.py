@@ -89,9 +89,9 @@ def reading(objects: ObjectStore, name: str) -> Iterator[None]:
         try:
             yield
         except pa.ArrowInvalid as error:
-            uri = objects.uri_of(name)
+            uri, reason = objects.uri_of(name), str(error).splitlines()[0]
             raise StoreCorruptError(
-                f"{uri}: a file there is not readable Parquet ({str(error).splitlines()[0]}). Restore it from a backup.",
+                f"{uri}: a file there is not readable Parquet ({reason}). Restore it from a backup.",
                 uri=uri,
             ) from error
 

@@ -30,7 +30,7 @@ RUNS_COLUMNS: Mapping[str, ColumnType] = {
     "created_at": ColumnType.INSTANT,
     **{name: ColumnType.INSTANT if name in _PROVENANCE_INSTANTS else ColumnType.TEXT for name in provenance_columns()},
 }
-"""The ``runs`` table: a row for each table and entity of a run. ``created_at`` is when the store wrote the run (UTC)."""
+"""The ``runs`` table, with a row for each table and entity of a run; ``created_at`` is when it was written (UTC)."""
 
 
 def arrow_schema(columns: Mapping[str, ColumnType], metadata: Mapping[str, str] | None = None) -> pa.Schema:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pyarrow as pa
@@ -32,9 +33,8 @@ def query(objects: ObjectStore, sql: str) -> pa.Table:
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise QueryError.of("query_sql takes exactly one SELECT.", "Split the text, and write nothing with it.")
         names = list_tables(objects)
-        wanted = {name.lower() for name in _tables_in(connection, duckdb, sql)}
         for name in names:
-            if name.lower() in wanted:
+            if re.search(rf"\b{name}\b", sql, re.IGNORECASE):  # only what the text may mean is opened
                 connection.register(name, table_dataset(objects, name))
         for lock in _LOCKS:
             connection.execute(lock)
@@ -42,21 +42,13 @@ def query(objects: ObjectStore, sql: str) -> pa.Table:
             try:
                 return connection.sql(sql).to_arrow_table()
             except duckdb.Error as error:
-                raise QueryError.of(f"the SQL was refused: {error}", _advice(error, duckdb, wanted, names)) from error
+                raise QueryError.of(f"the SQL was refused: {error}", _advice(error, duckdb, names)) from error
 
 
-def _tables_in(connection: Any, duckdb: Any, sql: str) -> set[str]:
-    """Names of the tables that a SELECT reads, so that only those are opened."""
-    try:
-        return set(connection.get_table_names(sql))
-    except duckdb.Error as error:
-        raise QueryError.of(f"the SQL cannot be read: {error}", "Mend it and try again.") from error
-
-
-def _advice(error: Exception, duckdb: Any, wanted: set[str], names: list[str]) -> str:
-    if isinstance(error, duckdb.CatalogException):
-        missing = sorted(wanted.difference(name.lower() for name in names))
-        near = nearest_name(missing[0], names) if missing else None
+def _advice(error: Exception, duckdb: Any, names: list[str]) -> str:
+    missing = re.search(r"Table with name (\S+) does not exist", str(error))
+    if isinstance(error, duckdb.CatalogException) and missing:
+        near = nearest_name(missing.group(1), names)
         meant = f"Did you mean {near!r}? " if near else ""
         return f"{meant}Tables: {', '.join(names) or 'none yet'}."
     return "Only the store's tables can be read; describe_table() shows their columns."

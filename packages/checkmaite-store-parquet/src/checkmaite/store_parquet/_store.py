@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from attrs import field, frozen
+from attrs import frozen
 from checkmaite.jobs import (
     CapabilityRun,
     Provenance,
@@ -32,12 +32,13 @@ class ParquetOptions:
     )
 
 
-@frozen(eq=False)
 class ParquetStore:
     """An analytics store of plain Parquet files.
 
-    A run's rows are written first, one object for each table, then one commit object that makes the whole run visible. Both are
-    created exclusively, so the first durable write wins, and a writer that dies leaves nothing that readers see and nothing that
+    A run's rows are written first, one object for each table, then one commit object that makes the whole run
+    visible. Both are
+    created exclusively, so the first durable write wins, and a writer that dies leaves nothing that readers see and
+    nothing that
     a retry cannot complete. Safe to share between threads; pickles as its uri and options.
 
     Args:
@@ -47,18 +48,16 @@ class ParquetStore:
 
     config_type: ClassVar[type[ParquetOptions]] = ParquetOptions
 
-    _location: str
-    _storage_options: Mapping[str, Any] | None = field(default=None, alias="storage_options", repr=False)
-    _objects: ObjectStore = field(init=False, repr=False)
-    _known: dict[str, dict[str, ColumnType]] = field(init=False, factory=dict, repr=False)
-
     def __init__(self, uri: str, storage_options: Mapping[str, Any] | None = None) -> None:
-        objects = ObjectStore(uri, storage_options)
-        self.__attrs_init__(location=objects.root, storage_options=storage_options)
-        object.__setattr__(self, "_objects", objects)
+        self._storage_options = storage_options
+        self._objects = ObjectStore(uri, storage_options)
+        self._known: dict[str, dict[str, ColumnType]] = {}
+
+    def __repr__(self) -> str:
+        return f"ParquetStore({self.uri!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ParquetStore, (self._location, self._storage_options)
+        return ParquetStore, (self.uri, self._storage_options)
 
     @classmethod
     def normalized_options(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -68,7 +67,7 @@ class ParquetStore:
     @property
     def uri(self) -> str:
         """The absolute folder or URL, without secrets."""
-        return self._location
+        return self._objects.root
 
     def write(
         self, runs: CapabilityRun | Iterable[CapabilityRun], *, provenance: Provenance | None = None
@@ -146,7 +145,8 @@ class ParquetStore:
     def query_sql(self, sql: str) -> Any:
         """The result of one SELECT over the tables, as a ``pyarrow.Table``. Needs DuckDB: ``checkmaite-jobs[sql]``.
 
-        Each table is a view of the committed runs. The engine can read nothing else: no files, no network, no extensions.
+        Each table is a view of the committed runs. The engine can read nothing else: no files, no network, no
+        extensions.
 
         Raises:
             QueryError: The text is not one SELECT, or DuckDB refused it.
@@ -156,7 +156,8 @@ class ParquetStore:
     def _check_types(self, tables: Sequence[TableRows]) -> None:
         """Refuse a run that gives a stored column another type.
 
-        The types of a table's first run are one object, created exclusively; a column that came later has one of its own.
+        The types of a table's first run are one object, created exclusively; a column that came later has one of its
+        own.
         Neither ever changes, so what was read once is true for ever and a warm process asks nothing.
         """
         problems = []

@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -39,7 +40,8 @@ class JobBackendContract:
 
     Attributes:
         kind: The backend's entry point.
-        analytics_store: The store to configure; ``{"backend": "null"}`` will do. ``{folder}`` in a value becomes a folder of the test's own.
+        analytics_store: The store to configure; ``{"backend": "null"}`` will do. ``{folder}`` in a value becomes a
+        folder of the test's own.
         options: The backend's options.
     """
 
@@ -93,7 +95,7 @@ class JobBackendContract:
         mark(str(tmp_path), "go")
         job.wait(_SOON_S)
         seen += [job.status for _ in range(20)]
-        for before, after in zip(seen, seen[1:], strict=False):
+        for before, after in pairwise(seen):
             assert before is after or before.may_become(after), f"{before} was followed by {after}"
 
     def test_no_result_before_the_write(self, backend: JobBackend, tmp_path: Path) -> None:

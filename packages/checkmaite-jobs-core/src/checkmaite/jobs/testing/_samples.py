@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ class UnpicklableError(Exception):
 
     def __init__(self, one: str, two: str) -> None:
         super().__init__(f"{one} and {two}")
-        self.lock_like = (each for each in ())  # generators cannot be pickled
+        self.lock = threading.Lock()  # which cannot be pickled
 
 
 @frozen(kw_only=True)
@@ -63,8 +64,10 @@ class SampleCapability:
     """Does what its `act` says.
 
     Attributes:
-        act: ``return`` at once; ``fail`` or ``fail-unpicklable``; ``wait`` marks ``started`` in `folder`, waits there for ``go``, and says so;
-            ``swallow`` likewise, but ignores KeyboardInterrupt while it waits; ``slow-write`` waits in `SampleRun.extract`.
+        act: ``return`` at once; ``fail`` or ``fail-unpicklable``; ``wait`` marks ``started`` in `folder`, waits
+        there for ``go``, and says so;
+            ``swallow`` likewise, but ignores KeyboardInterrupt while it waits; ``slow-write`` waits in
+            `SampleRun.extract`.
         folder: A folder that the test and the workers share.
     """
 

@@ -1,0 +1,283 @@
+"""The Parquet store on a disk and on an S3 endpoint: races, crashes, requests, secrets, and other readers."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+import pydantic
+import pytest
+from checkmaite.jobs import (
+    AnalyticsStore,
+    QueryError,
+    RecordError,
+    StoreError,
+    StorePermissionError,
+    StoreUnavailableError,
+)
+from checkmaite.jobs._objects import ObjectStore
+from checkmaite.jobs.testing import AnalyticsStoreContract, SampleRecord, SampleRun
+from checkmaite.store_parquet import ParquetStore
+
+OpenStore = Callable[[], ParquetStore]
+spawning = multiprocessing.get_context("spawn")
+
+
+class TestParquetStoreOnS3(AnalyticsStoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path, bucket: str, s3_options: dict[str, Any]) -> AnalyticsStore:
+        self._opened = (f"s3://{bucket}/store", s3_options)
+        return self.make_store(tmp_path)
+
+    def make_store(self, folder: Path) -> ParquetStore:
+        return ParquetStore(*self._opened)
+
+    def make_broken_store(self, folder: Path) -> ParquetStore:
+        return ParquetStore("s3://bucket/store", {"key": "k", "secret": "s", "endpoint_url": "http://127.0.0.1:9"})
+
+
+def write_when_told(store: ParquetStore, run: SampleRun, ready: Any, report: Any) -> None:
+    ready.wait()
+    report.put(store.write_with_receipt(run).store_uri)
+
+
+def test_eight_processes_leave_one_copy(tmp_path: Path) -> None:
+    store, run = ParquetStore(str(tmp_path / "store")), SampleRun(run_uid="raced")
+    ready, report = spawning.Barrier(8), spawning.Queue()
+    writers = [spawning.Process(target=write_when_told, args=(store, run, ready, report)) for _ in range(8)]
+    for writer in writers:
+        writer.start()
+    uris = {report.get(timeout=60) for _ in writers}
+    for writer in writers:
+        writer.join(60)
+    assert [writer.exitcode for writer in writers] == [0] * 8
+    assert uris == {store.get_run_uri("raced")}
+    assert len(store.read_table("sample_scores")) == 1
+    assert len(store.read_table("runs")) == 3
+
+
+def stop_at(call: int, store: ParquetStore, run: SampleRun, there: Connection) -> None:
+    """Write, and stop for ever just before the object that is created as number `call`."""
+    create, calls = ObjectStore.create, []
+
+    def counted(self: ObjectStore, key: str, content: bytes) -> bool:
+        calls.append(key)
+        if len(calls) == call:
+            there.send(key)
+            signal.pause()
+        return create(self, key, content)
+
+    ObjectStore.create = counted  # type: ignore[method-assign]
+    store.write(run)
+
+
+@pytest.mark.parametrize("call", [1, 2, 3, 4, 5], ids=["schema 1", "schema 2", "payload 1", "payload 2", "commit"])
+def test_a_writer_that_is_killed_leaves_nothing_visible(open_store: OpenStore, call: int) -> None:
+    store = open_store()
+    run = SampleRun(run_uid="torn", records=[SampleRecord("m", 0.5), {"table_name": "other", "x": 1}])
+    # The schemas of both tables are agreed before any payload is written.
+    here, there = spawning.Pipe()
+    writer = spawning.Process(target=stop_at, args=(call, store, run, there))
+    writer.start()
+    assert here.poll(60)
+    here.recv()
+    assert writer.pid is not None
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.join(60)
+    assert store.get_run_uri("torn") is None
+    assert store.list_tables() == []
+    with pytest.raises(QueryError):
+        store.query_sql("select * from sample_scores")
+    assert open_store().write_with_receipt(run).created
+    assert store.list_tables() == ["other", "runs", "sample_scores"]
+    assert len(store.query_sql("select * from sample_scores join other using (run_uid)")) == 1
+
+
+def kill_while_writing(folder: str, there: Connection) -> None:
+    real_fsync = os.fsync
+
+    def stop(descriptor: int) -> None:
+        there.send("writing")
+        signal.pause()
+        real_fsync(descriptor)
+
+    os.fsync = stop
+    ObjectStore(folder).create("table/x.parquet", b"half of it")
+
+
+def test_a_file_that_was_being_written_is_never_seen(tmp_path: Path) -> None:
+    here, there = spawning.Pipe()
+    writer = spawning.Process(target=kill_while_writing, args=(str(tmp_path), there))
+    writer.start()
+    assert here.poll(60)
+    assert writer.pid is not None
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.join(60)
+    assert list((tmp_path / "table").glob("*.parquet")) == []
+    assert ObjectStore(str(tmp_path)).names("table") == []
+    assert ObjectStore(str(tmp_path)).create("table/x.parquet", b"all of it")
+
+
+def test_a_write_costs_the_same_requests_whatever_the_store_holds(
+    bucket: str, s3_options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import s3fs
+
+    requests: list[str] = []
+    call_s3 = s3fs.S3FileSystem._call_s3
+
+    async def counted(self: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+        requests.append(method)
+        return await call_s3(self, method, *args, **kwargs)
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", counted)
+    store = ParquetStore(f"s3://{bucket}/store", s3_options)
+    store.write(SampleRun(run_uid="first"))
+    counts = []
+    for number in range(30):
+        requests.clear()
+        store.write(SampleRun(run_uid=f"run-{number}"))
+        counts.append(tuple(requests))
+    assert set(counts) == {("put_object", "put_object")}
+
+
+def test_other_readers_need_nothing_of_ours(tmp_path: Path) -> None:
+    store = ParquetStore(str(tmp_path / "store"))
+    store.write([SampleRun(run_uid=f"run-{number}") for number in range(3)])
+    found = duckdb.sql(
+        f"select count(*) from '{store.uri}/sample_scores/*.parquet' join '{store.uri}/runs/*.parquet' using (run_uid)"
+    ).fetchall()
+    assert found == [(9,)]
+    assert pq.read_table(f"{store.uri}/runs").num_rows == 9
+    metadata = pq.read_schema(f"{store.uri}/sample_scores/run-0.parquet").metadata
+    assert b'"entity_id": "dataset-1"' in metadata[b"checkmaite.runs"]
+
+
+class Scored(pydantic.BaseModel):
+    table_name: str = "sample_scores"
+    model_id: str
+    score: float | None
+
+
+def test_records_of_pydantic_fit_the_same_table(open_store: OpenStore) -> None:
+    store = open_store()
+    store.write([SampleRun(run_uid="attrs"), SampleRun(run_uid="pydantic", records=[Scored(model_id="m", score=None)])])
+    assert sorted(store.read_table("sample_scores").column("score").to_pylist(), key=str) == [0.5, None]
+
+
+def test_columns_may_come_later_but_keep_their_type(open_store: OpenStore) -> None:
+    store = open_store()
+    store.write(SampleRun(run_uid="one", records=[{"table_name": "t", "x": 1}]))
+    store.write(SampleRun(run_uid="two", records=[{"table_name": "t", "x": 2, "y": "new"}]))
+    for again in (store, open_store()):
+        for bad in ({"x": 1.5}, {"x": 1, "y": 3}):
+            with pytest.raises(RecordError, match=r"in the runs stored before"):
+                again.write(SampleRun(run_uid="three", records=[{"table_name": "t", **bad}]))
+    rows = open_store().query_sql("select x, y from t order by x").to_pylist()
+    assert rows == [{"x": 1, "y": None}, {"x": 2, "y": "new"}]
+    assert store.get_run_uri("three") is None
+
+
+@pytest.mark.parametrize("run_uid", ["a/b", "../up", ".hidden", "ü n", "x" * 400, "a%2Fb", "100%", "a\\b", "a*?["])
+def test_any_run_uid_is_a_name(open_store: OpenStore, run_uid: str) -> None:
+    store = open_store()
+    receipt = store.write_with_receipt(SampleRun(run_uid=run_uid))
+    assert store.get_run_uri(run_uid) == receipt.store_uri
+    assert store.read_table("sample_scores", run_uids=[run_uid]).column("run_uid").to_pylist() == [run_uid]
+    assert store.get_run_uri(f"{run_uid}x") is None
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select * from read_csv('/etc/passwd')",
+        "select * from '/etc/passwd'",
+        "select * from read_text('/etc/passwd')",
+        "select * from glob('/*')",
+        "copy (select 1) to '/tmp/checkmaite-escape.csv'",
+        "attach '/tmp/checkmaite-escape.db'",
+        "install httpfs",
+        "load httpfs",
+        "set enable_external_access = true",
+        "pragma database_list",
+        "create table x as select 1",
+        "insert into runs values (1)",
+        "select 1; select 2",
+        "select * from store",
+        "",
+    ],
+)
+def test_sql_reaches_nothing_but_the_tables(tmp_path: Path, sql: str) -> None:
+    store = ParquetStore(str(tmp_path / "store"))
+    store.write(SampleRun(run_uid="one"))
+    with pytest.raises(QueryError):
+        store.query_sql(sql)
+
+
+def test_sql_names_the_table_that_was_meant(tmp_path: Path) -> None:
+    store = ParquetStore(str(tmp_path / "store"))
+    store.write(SampleRun(run_uid="one"))
+    with pytest.raises(QueryError, match="'sample_scores'"):
+        store.query_sql("select * from sample_score")
+
+
+def test_secrets_are_never_shown(bucket: str, s3_options: dict[str, Any]) -> None:
+    store = ParquetStore(f"s3://{bucket}/store", {**s3_options, "secret": "hunter2"})
+    receipt = store.write_with_receipt(SampleRun(run_uid="one"))
+    broken = ParquetStore("s3://no-such-bucket-here/x", {**s3_options, "secret": "hunter2"})
+    with pytest.raises(StoreError) as caught:
+        broken.write(SampleRun(run_uid="one"))
+    shown = f"{store!r} {store.uri} {receipt!r} {store.get_run_uri('one')} {caught.value} {caught.value.__cause__}"
+    assert "hunter2" not in shown
+    with pytest.raises(StoreError):
+        broken.list_tables()
+
+
+def test_a_server_that_is_down_is_unavailable_not_empty() -> None:
+    options = {
+        "key": "k",
+        "secret": "s",
+        "endpoint_url": "http://127.0.0.1:9",
+        "config_kwargs": {"retries": {"max_attempts": 0}},
+    }
+    store = ParquetStore("s3://bucket/store", options)
+    for ask in (store.list_tables, lambda: store.get_run_uri("x"), lambda: store.write(SampleRun(run_uid="x"))):
+        with pytest.raises(StoreUnavailableError):
+            ask()
+
+
+def test_a_refusal_is_a_permission_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ParquetStore(str(tmp_path / "store"))
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "link", refuse)  # root may write anywhere, so the refusal is simulated at the system call
+    with pytest.raises(StorePermissionError, match="credentials"):
+        store.write(SampleRun(run_uid="x"))
+    assert list((tmp_path / "store" / "_schema").iterdir()) == []
+
+
+def test_relative_paths_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = ParquetStore("results")
+    monkeypatch.chdir("/")
+    assert store.uri == str(tmp_path / "results")
+    assert pickle.loads(pickle.dumps(store)).uri == store.uri
+    assert ParquetStore.normalized_options({"uri": "/a/../b"}) == {"uri": "/b"}
+
+
+def test_a_large_report_is_kept_beside_the_results(open_store: OpenStore) -> None:
+    store = open_store()
+    uri = store.put_artifact("run/1/report.md", b"# long")
+    assert uri == f"{store.uri}/_artifacts/run/1/report.md"
+    assert store.put_artifact("run/1/report.md", b"# other") == uri
+    assert store.list_tables() == []
