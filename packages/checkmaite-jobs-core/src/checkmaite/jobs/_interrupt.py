@@ -47,7 +47,7 @@ class Interrupt:
 
     @contextmanager
     def from_signals(self) -> Iterator[None]:
-        """Within the block SIGINT interrupts this job; it does nothing off the main thread, where Python has no handlers.
+        """Within the block SIGINT interrupts this job. Does nothing off the main thread, where Python has no handlers.
 
         It also makes the job interruptible where the process was started with SIGINT ignored.
         """

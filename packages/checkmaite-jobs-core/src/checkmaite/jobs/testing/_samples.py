@@ -12,6 +12,9 @@ from attrs import evolve, field, frozen
 from checkmaite.jobs._records import Record
 from checkmaite.jobs._running import report_progress
 
+WAIT_S = 60.0
+"""Seconds after which a wait of the suite counts as lost."""
+
 
 @frozen
 class SampleRecord(Record):
@@ -119,23 +122,23 @@ def mark(folder: str, name: str) -> None:
         (Path(folder) / name).touch()
 
 
-def wait_for_mark(folder: str, name: str, timeout_s: float = 60) -> None:
+def wait_for_mark(folder: str, name: str) -> None:
     """Wait until the mark is there.
 
     Raises:
-        TimeoutError: It was not after `timeout_s` seconds.
+        TimeoutError: It was not after `WAIT_S` seconds.
     """
-    wait_until(lambda: (Path(folder) / name).exists(), f"no mark {name!r}", timeout_s)
+    wait_until(lambda: (Path(folder) / name).exists(), f"no mark {name!r}")
 
 
-def wait_until(condition: Any, otherwise: str, timeout_s: float = 60) -> None:
+def wait_until(condition: Any, otherwise: str) -> None:
     """Wait until `condition()` is true.
 
     Raises:
-        TimeoutError: It was not after `timeout_s` seconds; the text is `otherwise`.
+        TimeoutError: It was not after `WAIT_S` seconds; the text is `otherwise`.
     """
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + WAIT_S
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{otherwise} after {timeout_s:g} s")
+            raise TimeoutError(f"{otherwise} after {WAIT_S:g} s")
         time.sleep(0.005)  # processes of any kind share only the folder, which cannot wake anybody
