@@ -2,6 +2,7 @@
 
 import ast
 import tomllib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def test_siblings_are_held_to_compatible_versions(package: Path) -> None:
     """A later patch release of a sibling is welcome; the next minor one may break what is used here."""
     metadata = project(package)
     extras = metadata.get("optional-dependencies", {})
-    requirements = [Requirement(text) for text in [*metadata["dependencies"], *sum(extras.values(), [])]]
+    requirements = [Requirement(text) for text in [*metadata["dependencies"], *chain.from_iterable(extras.values())]]
     siblings = [each for each in requirements if each.name in FOLDERS and each.name != package.name]
     major, minor, patch = map(int, metadata["version"].split("."))
     for sibling in siblings:

@@ -1,0 +1,259 @@
+"""The tasks of this process that are under way: launched, listened to, cancelled and brought home.
+
+One thread, the courier, does everything that follows from something having happened: a task became ready, news came,
+a grace ended. Ray's callbacks only put work into its queue, because they run on a thread that Ray needs, so nothing
+polls and nothing blocks in ``ray.get``.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any
+from weakref import WeakValueDictionary
+
+import ray
+from attrs import field, frozen
+from checkmaite.jobs import JobStatus, JobSubmissionError, Resources
+from checkmaite.jobs.spi import Failed, Finished, JobHandle, execute
+from checkmaite.jobs_ray_simple import _cluster
+from checkmaite.jobs_ray_simple._mailbox import WAIT_S, Mailbox
+
+_log = logging.getLogger("checkmaite.jobs")
+_LISTEN_AGAIN_AFTER_S = 1.0
+_JOIN_TIMEOUT_S = 5.0
+
+
+@frozen(kw_only=True)
+class Departure:
+    """One job, ready to be handed to Ray.
+
+    Attributes:
+        job: Its handle.
+        order: `WorkOrder.to_wire`'s value.
+        payload: The pickled arguments.
+        resources: What it needs.
+        max_retries: How often Ray starts it again when its worker died.
+    """
+
+    job: JobHandle
+    order: Mapping[str, Any] = field(repr=False)
+    payload: bytes = field(repr=False)
+    resources: Resources
+    max_retries: int
+
+    def ray_options(self) -> dict[str, Any]:
+        """The options of the task."""
+        wanted = self.resources
+        options: dict[str, Any] = {
+            "name": self.job.job_name,
+            "num_cpus": wanted.num_cpus,
+            "num_gpus": wanted.num_gpus,
+            "max_retries": self.max_retries,
+            "retry_exceptions": False,
+        }
+        if wanted.memory:
+            options["memory"] = wanted.memory
+        if wanted.custom:
+            options["resources"] = dict(wanted.custom)
+        return options
+
+
+@frozen
+class _Flight:
+    departure: Departure
+    ref: Any
+
+
+class Flights:
+    """The tasks under way on one connection to Ray, of every backend that uses it. Thread-safe.
+
+    Args:
+        connection: The connection's identity.
+    """
+
+    def __init__(self, connection: str) -> None:
+        self.connection = connection
+        self.users: set[object] = set()
+        self._lock = threading.Lock()
+        self._under_way: dict[str, _Flight] = {}
+        self._handles: WeakValueDictionary[str, JobHandle] = WeakValueDictionary()
+        self._queue: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._timers: list[tuple[float, int, Callable[[], object]]] = []
+        self._numbers = itertools.count()
+        self._task: Any = None
+        self._mailbox: Mailbox | None = None
+        self._poll = 0
+        self._listening = False
+        self._courier: threading.Thread | None = None
+
+    # -- what a backend asks ------------------------------------------------------------------------------------------
+
+    def launch(self, departures: Sequence[Departure]) -> None:
+        """Hand jobs to Ray, all of them or none.
+
+        Raises:
+            JobSubmissionError: Ray did not take one of them.
+        """
+        with self._lock:
+            task, mailbox = self._open()
+        refs: list[Any] = []
+        try:
+            for each in departures:
+                self._handles[each.job.job_id] = each.job
+                refs.append(task.options(**each.ray_options()).remote(each.order, each.payload, mailbox.post))
+        except Exception as error:
+            # Whatever Ray raises here, what it took before must not run.
+            for ref in refs:
+                _cluster.cancel(ref, force=True)
+            raise JobSubmissionError(
+                f"Ray did not take the job: {type(error).__name__}: {error}", phase="launch"
+            ) from error
+        for each, ref in zip(departures, refs, strict=True):
+            with self._lock:
+                self._under_way[each.job.job_id] = _Flight(each, ref)
+            each.job.advance(JobStatus.SCHEDULING)
+        for each, ref in zip(departures, refs, strict=True):
+            # After all of them have left: through ray:// this waits for the server to have taken the task.
+            ref.future().add_done_callback(partial(self._hand_to_courier, partial(self._land, each.job)))
+        self._queue.put(self._listen)
+
+    def cancel(self, job: JobHandle, grace: float) -> None:
+        """Stop a job: cooperatively now, by force after `grace` seconds."""
+        flight = self._under_way.get(job.job_id)
+        if flight is None:
+            return
+        _cluster.cancel(flight.ref, force=False)
+        at = time.monotonic() + grace
+        self._queue.put(lambda: self._at(at, partial(self._force, job.job_id)))
+
+    def live(self) -> list[JobHandle]:
+        """The jobs under way, oldest first."""
+        with self._lock:
+            return [each.departure.job for each in self._under_way.values()]
+
+    def resources(self, job: JobHandle) -> Resources | None:
+        """What a job under way needs; None when it is over."""
+        flight = self._under_way.get(job.job_id)
+        return flight.departure.resources if flight else None
+
+    def close(self, *, connected: bool) -> None:
+        """Stop listening. Jobs that are still under way are lost to this process.
+
+        Args:
+            connected: Whether the connection is still there.
+        """
+        if self._courier is not None:
+            self._queue.put(None)
+            if threading.current_thread() is not self._courier:
+                self._courier.join(_JOIN_TIMEOUT_S)
+        if self._mailbox is not None and connected:
+            self._mailbox.close()
+        self._lose_all("this process ended its connection to Ray")
+
+    # -- the courier --------------------------------------------------------------------------------------------------
+
+    def _open(self) -> tuple[Any, Mailbox]:
+        if self._mailbox is None:
+            # The start of what needs a process waits for the first job, so that configuring stays quick.
+            self._task = ray.remote(execute)
+            self._mailbox = Mailbox()
+            self._courier = threading.Thread(target=self._carry, name="checkmaite-ray-simple-courier", daemon=True)
+            self._courier.start()
+        return self._task, self._mailbox
+
+    def _hand_to_courier(self, act: Callable[[Future[Any]], object], future: Future[Any]) -> None:
+        self._queue.put(partial(act, future))
+
+    def _at(self, at: float, act: Callable[[], object]) -> None:
+        heapq.heappush(self._timers, (at, next(self._numbers), act))
+
+    def _carry(self) -> None:
+        while (act := self._next()) is not None:
+            try:
+                act()
+            except Exception:  # noqa: BLE001 - a fault in bringing one job home must not strand all others
+                _log.exception("the courier of ray-simple stumbled")
+
+    def _next(self) -> Callable[[], object] | None:
+        """What to do next: a timer that is due, else what comes into the queue; None at the end."""
+        while True:
+            left = self._timers[0][0] - time.monotonic() if self._timers else None
+            if left is not None and left <= 0:
+                return heapq.heappop(self._timers)[2]
+            try:
+                return self._queue.get(timeout=left)
+            except Empty:
+                continue
+
+    def _land(self, job: JobHandle, future: Future[Any]) -> None:
+        error = future.exception()
+        finished: Finished = _cluster.finished_from(error) if error is not None else future.result()
+        with self._lock:
+            self._under_way.pop(job.job_id, None)
+        if finished.printed is not None:
+            job.apply(finished.printed)
+        job.finish(finished.outcome)
+
+    def _force(self, job_id: str) -> None:
+        flight = self._under_way.get(job_id)
+        if flight is not None:
+            _cluster.cancel(flight.ref, force=True)
+
+    def _listen(self) -> None:
+        if self._listening or self._mailbox is None:
+            return
+        self._listening = True
+        self._poll += 1
+        self._mailbox.collect().future().add_done_callback(partial(self._hand_to_courier, self._hear))
+        # A connection that the user ends leaves every reference unanswered, this one too.
+        self._at(time.monotonic() + 2 * WAIT_S, partial(self._check, self._poll))
+
+    def _hear(self, future: Future[Any]) -> None:
+        self._listening = False
+        assert self._mailbox is not None, "who listens has a mailbox"
+        if future.exception() is not None:  # the mailbox's node died: Ray starts it again, empty
+            self._at(time.monotonic() + _LISTEN_AGAIN_AFTER_S, self._listen_or_lose)
+            return
+        letters = self._mailbox.read(future.result())
+        for job_id, news in letters:
+            job = self._handles.get(job_id)
+            if job is not None:
+                for each in news:
+                    job.apply(each)
+        if letters or self._under_way:  # the last words of a job may come after its end
+            self._listen()
+
+    def _check(self, poll: int) -> None:
+        if self._listening and self._poll == poll:
+            self._listening = _cluster.is_connected()
+            self._listen_or_lose()
+            if self._listening:
+                self._at(time.monotonic() + 2 * WAIT_S, partial(self._check, poll))
+
+    def _listen_or_lose(self) -> None:
+        if not _cluster.is_connected():
+            self._lose_all("this process's connection to Ray was ended")
+        elif self._under_way:
+            self._listen()
+
+    def _lose_all(self, why: str) -> None:
+        with self._lock:
+            lost, self._under_way = list(self._under_way.values()), {}
+        for flight in lost:
+            flight.departure.job.finish(
+                Failed(
+                    error_type="ConnectionLost",
+                    error_message=why,
+                    exit_cause=why,
+                    lost=True,
+                    remedy="Configure the backend again and submit the job again.",
+                )
+            )

@@ -1,0 +1,65 @@
+"""The floors are enforced: the tree obeys its import contracts, and a tree that does not is caught."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("importlinter")  # absent from the environment that has core alone
+
+ROOT = Path(__file__).parents[2]
+LINT = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
+CORE = "checkmaite-jobs-core/src/checkmaite/jobs"
+RAY = "checkmaite-jobs-ray/src/checkmaite/jobs_ray"
+RAY_SIMPLE = "checkmaite-jobs-ray-simple/src/checkmaite/jobs_ray_simple"
+STORE = "checkmaite-store-parquet/src/checkmaite/store_parquet"
+
+
+def lint(packages: Path) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(str(source) for source in sorted(packages.glob("*/src")))
+    return subprocess.run(
+        [sys.executable, "-P", "-c", LINT, "--config", str(ROOT / "pyproject.toml"), "--no-cache"],
+        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_tree_obeys_its_contracts() -> None:
+    run = lint(ROOT / "packages")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "0 broken" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "broken"),
+    [
+        (f"{CORE}/_errors.py", "from checkmaite.jobs import _api", "The floors of core"),
+        (f"{CORE}/_refs.py", "from checkmaite.jobs._status import JobStatus", "The floors of core"),
+        (f"{CORE}/_new_room.py", "", "The floors of core"),
+        (
+            f"{CORE}/_api.py",
+            "from checkmaite.jobs import submit_capability",
+            "Core does not go through its own front door",
+        ),
+        (f"{CORE}/_execution.py", "def late():\n    import pyarrow", "Core needs no engine"),
+        (f"{CORE}/_execution.py", "import checkmaite.store_parquet", "Backends and stores stand on core"),
+        (f"{RAY_SIMPLE}/_config.py", "from checkmaite.jobs._errors import JobsError", "Other distributions enter core"),
+        (f"{RAY_SIMPLE}/_config.py", "import checkmaite.jobs_ray_simple._backend", "The floors of ray-simple"),
+        (f"{RAY}/_new_room.py", "import checkmaite.jobs_ray_simple", "Backends and stores stand on core"),
+        (f"{STORE}/_layout.py", "import checkmaite.store_parquet._store", "The floors of store-parquet"),
+    ],
+)
+def test_a_violation_is_caught(tmp_path: Path, module: str, line: str, broken: str) -> None:
+    packages = tmp_path / "packages"
+    shutil.copytree(ROOT / "packages", packages, ignore=shutil.ignore_patterns("__pycache__", "dist"))
+    with (packages / module).open("a", encoding="utf-8") as source:
+        source.write(f"\n{line}\n")
+    run = lint(packages)
+    assert run.returncode == 1, run.stdout + run.stderr
+    verdicts = [text for text in run.stdout.splitlines() if text.startswith(broken)]
+    assert any("BROKEN" in text for text in verdicts), run.stdout

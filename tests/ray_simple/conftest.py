@@ -1,0 +1,98 @@
+"""One local Ray for most tests, started as a user would start one; the others run in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LOOPBACK = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+os.environ.update(LOOPBACK)  # before Ray is imported
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[Any]:
+    """A Ray that the user, here the test session, has started."""
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=2,
+        resources={"bench": 1},
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=100 * 2**20,
+        _node_ip_address="127.0.0.1",
+    )
+    yield ray
+    ray.shutdown()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as prober:
+        return prober.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[dict[str, str]]:
+    """A cluster that stands by itself: its addresses for drivers and for clients."""
+    gcs, client = free_port(), free_port()
+    head = subprocess.Popen(
+        [
+            *(str(Path(sys.executable).with_name("ray")), "start", "--head", "--block"),
+            *("--node-ip-address=127.0.0.1", f"--port={gcs}", f"--ray-client-server-port={client}"),
+            *("--num-cpus=2", "--include-dashboard=false", "--object-store-memory=100000000"),
+        ],
+        env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (_listens(gcs) and _listens(client)):
+            assert head.poll() is None, f"the cluster did not start: {head.stdout.read() if head.stdout else ''!r}"
+            assert time.monotonic() < deadline, "the cluster did not start in time"
+            time.sleep(0.05)
+        yield {"driver": f"127.0.0.1:{gcs}", "client": f"ray://127.0.0.1:{client}"}
+    finally:
+        os.killpg(head.pid, signal.SIGTERM)
+        try:
+            head.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(head.pid, signal.SIGKILL)
+            head.wait()
+
+
+def run_script(text: str, folder: Path, **env: str) -> str:
+    """What a script prints that a user runs in `folder`; it must succeed."""
+    (folder / "script.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=folder,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
