@@ -62,24 +62,33 @@ def cluster() -> Iterator[dict[str, str]]:
             *("--num-cpus=2", "--include-dashboard=false", "--object-store-memory=100000000"),
         ],
         env={**os.environ, "RAY_AUTH_MODE": "disabled"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     try:
         deadline = time.monotonic() + 60
         while not (_listens(gcs) and _listens(client)):
-            assert head.poll() is None, f"the cluster did not start: {head.stdout.read() if head.stdout else ''!r}"
+            assert head.poll() is None, "the cluster did not start"
             assert time.monotonic() < deadline, "the cluster did not start in time"
             time.sleep(0.05)
         yield {"driver": f"127.0.0.1:{gcs}", "client": f"ray://127.0.0.1:{client}"}
     finally:
-        os.killpg(head.pid, signal.SIGTERM)
-        try:
-            head.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(head.pid, signal.SIGKILL)
-            head.wait()
+        _end(head)
+
+
+def _end(head: subprocess.Popen[bytes]) -> None:
+    """End a cluster and everything that it started, by process id."""
+    import psutil
+    import ray  # noqa: F401 - brings psutil along
+
+    started = psutil.Process(head.pid).children(recursive=True)
+    os.killpg(head.pid, signal.SIGTERM)
+    _, alive = psutil.wait_procs(started, timeout=3)
+    for process in alive:
+        process.kill()
+    head.kill()
+    head.wait()
 
 
 def run_script(text: str, folder: Path, **env: str) -> str:

@@ -187,8 +187,6 @@ def _start(wish: _Wish, deadline: Deadline, timeout_s: float) -> None:
         try:
             if address == "local":
                 _start_local(wish, env)
-            elif address.startswith(_CLIENT):
-                ray.init(address, **env)
             else:
                 ray.init(address, log_to_driver=False, **env)
             return

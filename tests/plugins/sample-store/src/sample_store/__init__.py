@@ -1,0 +1,110 @@
+"""A third party's store: one pickled object for each run, created exclusively in a folder."""
+
+import pickle
+import re
+from datetime import UTC, datetime
+
+import duckdb
+import pyarrow as pa
+from attrs import frozen
+from checkmaite.jobs import (
+    ColumnDescription,
+    Provenance,
+    QueryError,
+    StoreNotFoundError,
+    TableDescription,
+    WriteReceipt,
+)
+from checkmaite.jobs.spi import ObjectStore, option, provenance_columns, run_entities, table_rows
+
+
+@frozen
+class SampleOptions:
+    folder: str = option("an absolute folder.")
+
+
+class SampleStore:
+    config_type = SampleOptions
+
+    def __init__(self, folder):
+        self.uri = str(folder)
+        self._objects = ObjectStore(self.uri)
+
+    def write(self, runs, *, provenance=None):
+        several = runs if isinstance(runs, list) else [runs]
+        return [self.write_with_receipt(run, provenance=provenance) for run in several]
+
+    def write_with_receipt(self, run, *, provenance=None):
+        tables = {
+            table.name: [{column: row.get(column) for column in table.columns} for row in table.rows]
+            for table in table_rows(run.extract(), run_uid=run.run_uid)
+        }
+        if not tables:
+            return WriteReceipt(run_uid=run.run_uid, store_uri=None, created=False)
+        known = provenance or Provenance()
+        came_from = {name: getattr(known, name) for name in provenance_columns()}
+        runs = [
+            {
+                "run_uid": run.run_uid,
+                "capability_id": run.capability_id,
+                "capability_table": table,
+                "entity_type": entity_type,
+                "entity_id": entity_id,
+                "created_at": datetime.now(UTC),
+                **came_from,
+            }
+            for table in tables
+            for entity_type, entity_id in run_entities(run)
+        ]
+        key = self._key(run.run_uid)
+        created = self._objects.create(key, pickle.dumps({"runs": runs, **tables}))
+        rows = {table: len(found) for table, found in tables.items()}
+        return WriteReceipt(run_uid=run.run_uid, store_uri=self._objects.uri_of(key), created=created, rows=rows)
+
+    def get_run_uri(self, run_uid):
+        key = self._key(run_uid)
+        return self._objects.uri_of(key) if self._objects.exists(key) else None
+
+    def list_tables(self):
+        return sorted(self._tables())
+
+    def describe_table(self, name):
+        table = self.read_table(name)
+        columns = tuple(ColumnDescription(name=field.name, type=str(field.type)) for field in table.schema)
+        runs = len(set(table.column("run_uid").to_pylist()))
+        return TableDescription(name=name, columns=columns, runs=runs, rows=len(table))
+
+    def read_table(self, name, *, columns=None, run_uids=None, limit=None):
+        tables = self._tables()
+        if name not in tables:
+            raise StoreNotFoundError(f"there is no table {name!r}. Tables: {sorted(tables)}.", uri=self.uri)
+        rows = [row for row in tables[name] if run_uids is None or row["run_uid"] in run_uids]
+        every = dict.fromkeys(column for row in rows for column in row)
+        table = pa.Table.from_pylist([{column: row.get(column) for column in every} for row in rows])
+        return table.select(columns or table.column_names)[:limit]
+
+    def query_sql(self, sql):
+        with duckdb.connect(":memory:") as connection:
+            try:
+                statements = connection.extract_statements(sql)
+                if len(statements) != 1 or not re.match(r"\s*select\b", sql, re.IGNORECASE):
+                    raise QueryError.of("query_sql takes one SELECT.", "Split the text.")
+                for name in self.list_tables():
+                    connection.register(name, self.read_table(name))
+                connection.execute("SET enable_external_access = false")
+                return connection.sql(sql).to_arrow_table()
+            except duckdb.Error as error:
+                raise QueryError.of(f"the SQL was refused: {error}", "Mend it.") from error
+
+    def _key(self, run_uid):
+        return f"runs/{run_uid.encode().hex()}"
+
+    def _tables(self):
+        tables = {}
+        for name in self._objects.names("runs"):
+            for table, rows in pickle.loads(self._objects.read(f"runs/{name}")).items():
+                tables.setdefault(table, []).extend(rows)
+        return tables
+
+    def __reduce__(self):
+        return SampleStore, (self.uri,)

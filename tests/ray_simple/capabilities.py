@@ -1,0 +1,40 @@
+"""Capabilities that the workers of these tests import by path: they do what a test tells them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+from checkmaite.jobs.testing import SampleRun
+
+
+@frozen
+class Acts:
+    """Calls `act` in the worker; sent by value, so `act` may be any function of a test."""
+
+    act: Any
+    id: str = "acts"
+
+    def run(
+        self, *, models: Any = None, datasets: Any = None, metrics: Any = None, config: Any = None, **_: Any
+    ) -> Any:
+        self.act()
+        return SampleRun(run_uid=config["run_uid"], capability_id=self.id)
+
+
+def exits() -> None:
+    os._exit(3)
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def exits_the_first_time(folder: str) -> None:
+    before = Path(folder) / "tried"
+    if not before.exists():
+        before.touch()
+        os._exit(3)

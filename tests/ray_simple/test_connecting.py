@@ -1,0 +1,136 @@
+"""Where Ray is: local, the user's own, a cluster, a cluster's client server. Each in a process of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkmaite.jobs import ConfigurationError, configure_job_backend, shutdown_job_backend
+
+from tests.ray_simple.conftest import free_port, run_script
+
+NULL = {"backend": "null"}
+
+MAIN = """
+import os, sys, pathlib
+from checkmaite.jobs import *
+from checkmaite.jobs.testing import SampleRun
+
+class Mine:
+    id = "mine"
+    def run(self, *, models, datasets, metrics, config, use_cache):
+        print("env", os.environ.get("COLOUR"), pathlib.Path("beside.txt").exists())
+        return SampleRun(run_uid=config["run_uid"], capability_id=self.id)
+
+configure_job_backend(
+    "ray-simple", analytics_store={"backend": "null"},
+    runtime_env={"working_dir": ".", "env_vars": {"COLOUR": "green"}}, OPTIONS
+)
+job = submit_capability(Mine(), config={"run_uid": "u"})
+print(job.result(60).run_uid, job.logs())
+bad = submit_capability(Mine(), config={"uid": "u"})
+print(type(bad.exception(60)).__name__, bad.exception().error_type)
+queued = submit_capability(Mine(), config={"run_uid": "v"}, resources={"num_gpus": 7})
+print(queued.cancel(), queued.wait(60))
+REST
+shutdown_job_backend()
+import ray
+print("ray is up:", ray.is_initialized())
+"""
+EXPECTED = "u env green True\n\nJobFailedError KeyError\nTrue CANCELLED\n"
+LOCAL = 'address="local", num_cpus=1, object_store_memory=100_000_000'
+
+
+def _script(options: str, rest: str = "") -> str:
+    return MAIN.replace("OPTIONS", options).replace("REST", rest)
+
+
+def test_a_local_ray_runs_what_main_defines_and_listens_on_loopback_only(tmp_path: Path) -> None:
+    (tmp_path / "beside.txt").touch()
+    listening = """
+import ray, psutil
+mine = psutil.Process().children(recursive=True)
+open_ports = [c.laddr.ip for p in mine for c in p.net_connections("tcp") if c.status == "LISTEN"]
+loopback = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+print("elsewhere:", sorted(set(open_ports) - loopback), len(open_ports) > 3)
+"""
+    stdout = run_script(_script(LOCAL, listening), tmp_path)
+    assert stdout == EXPECTED + "elsewhere: [] True\nray is up: False\n"
+
+
+@pytest.mark.parametrize("kind", ["driver", "client"])
+def test_a_cluster_is_used_and_left_running(cluster: dict[str, str], tmp_path: Path, kind: str) -> None:
+    (tmp_path / "beside.txt").touch()
+    stdout = run_script(_script(f"address={cluster[kind]!r}"), tmp_path, RAY_AUTH_MODE="disabled")
+    assert stdout == EXPECTED + "ray is up: False\n"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}"])
+def test_a_cluster_that_does_not_answer_is_an_error_soon(tmp_path: Path, address: str) -> None:
+    where = address.format(port=free_port())
+    script = f"""
+from checkmaite.jobs import *
+try:
+    configure_job_backend("ray-simple", address={where!r}, analytics_store={NULL!r}, connect_timeout_s=5)
+except ConfigurationError as error:
+    print(error)
+"""
+    assert where in run_script(script, tmp_path)
+
+
+@pytest.mark.parametrize("options", [{"num_cpus": 7}, {"runtime_env": {"env_vars": {"A": "1"}}}, {"address": "auto"}])
+def test_a_ray_that_differs_is_an_error_that_names_force_reinit(local_ray: Any, options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="force_reinit=True"):
+        configure_job_backend("ray-simple", analytics_store=NULL, **options)
+    assert local_ray.is_initialized()
+
+
+def test_a_ray_that_fits_is_used_as_it_is(local_ray: Any) -> None:
+    configure_job_backend("ray-simple", analytics_store=NULL, address="local", num_cpus=2)
+    shutdown_job_backend()
+    assert local_ray.is_initialized()
+
+
+def test_force_reinit_connects_anew_but_never_ends_live_jobs(tmp_path: Path) -> None:
+    script = """
+from checkmaite.jobs import *
+from checkmaite.jobs.testing import SampleCapability
+import pathlib, ray
+options = dict(analytics_store={"backend": "null"}, address="local", object_store_memory=100_000_000)
+first = configure_job_backend("ray-simple", num_cpus=1, **options)
+folder = str(pathlib.Path.cwd())
+job = submit_capability(SampleCapability(act="wait", folder=folder), config={"run_uid": "u"})
+try:
+    configure_job_backend("ray-simple", num_cpus=2, force_reinit=True, **options)
+except ConfigurationError as error:
+    print("1 jobs" in str(error))
+configure_job_backend("ray-simple", num_cpus=1, **options)
+first.shutdown
+pathlib.Path("go").touch()
+print(job.result(60).run_uid)
+configure_job_backend("ray-simple", num_cpus=2, force_reinit=True, **options)
+print(ray.cluster_resources()["CPU"])
+again = submit_capability(SampleCapability(), config={"run_uid": "v"})
+print(again.result(60).run_uid)
+shutdown_job_backend()
+""".replace("first.shutdown\n", "").replace("first = ", "")
+    assert run_script(script, tmp_path) == "True\nu\n2.0\nv\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"idempotency_scope": "mine"}, '"ray"'),
+        ({"registry_namespace": "mine"}, '"ray"'),
+        ({"address": "nowhere"}, "address"),
+        ({"address": "ray://user:secret@host:1"}, "address"),
+        ({"address": "host:1", "num_cpus": 2}, "num_cpus"),
+        ({"max_retries": -2}, "max_retries"),
+        ({"num_cpu": 2}, "num_cpus"),
+        ({"runtime_env": "."}, "runtime_env"),
+    ],
+)
+def test_bad_options_are_refused_before_ray_is_touched(options: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        configure_job_backend("ray-simple", analytics_store=NULL, **options)

@@ -1,0 +1,165 @@
+"""What only Ray can do to a job: killed workers, resources, queues, code that is not there."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkmaite.jobs import (
+    Job,
+    JobBackend,
+    JobFailedError,
+    JobLostError,
+    JobStatus,
+    JobSubmissionError,
+    configure_job_backend,
+    shutdown_job_backend,
+    submit_capabilities,
+    submit_capability,
+)
+from checkmaite.jobs.spi import WorkOrder
+from checkmaite.jobs.testing import SampleCapability
+from checkmaite.jobs.testing._samples import mark, wait_for_mark, wait_until
+
+from tests.ray_simple import capabilities
+
+SOON_S = 60.0
+
+
+@pytest.fixture
+def backend(local_ray: Any) -> Iterator[JobBackend]:
+    local_ray.cloudpickle.register_pickle_by_value(capabilities)
+    yield configure_job_backend("ray-simple", analytics_store={"backend": "null"})
+    shutdown_job_backend(wait=False)
+    local_ray.cloudpickle.unregister_pickle_by_value(capabilities)
+    assert local_ray.is_initialized(), "a Ray that the user started is the user's to stop"
+
+
+def submit(capability: Any, **arguments: Any) -> Job:
+    return submit_capability(capability, config={"run_uid": uuid.uuid4().hex}, **arguments)
+
+
+@pytest.mark.parametrize("act", [capabilities.exits, capabilities.killed])
+def test_a_worker_that_dies_fails_its_job(backend: JobBackend, act: Any) -> None:
+    job = submit(capabilities.Acts(act), max_retries=0)
+    with pytest.raises(JobFailedError, match="worker process died") as caught:
+        job.result(SOON_S)
+    assert not isinstance(caught.value, JobLostError)
+    assert caught.value.error_type == "WorkerCrashedError"
+    assert caught.value.exit_cause
+
+
+def test_a_worker_that_dies_is_replaced(backend: JobBackend, tmp_path: Path) -> None:
+    job = submit(capabilities.Acts(partial(capabilities.exits_the_first_time, str(tmp_path))), max_retries=1)
+    assert job.wait(SOON_S) is JobStatus.COMPLETED
+
+
+def test_a_job_that_never_yields_is_ended_by_force_and_not_retried(backend: JobBackend, tmp_path: Path) -> None:
+    job = submit(SampleCapability(act="swallow", folder=str(tmp_path)), max_retries=3)
+    wait_for_mark(str(tmp_path), "started")
+    assert job.cancel(grace=0.2)
+    assert job.wait(SOON_S) is JobStatus.CANCELLED
+    (tmp_path / "started").unlink()
+    assert submit(SampleCapability(folder=str(tmp_path))).wait(SOON_S) is JobStatus.COMPLETED
+    assert not (tmp_path / "started").exists(), "the job was started again"
+
+
+def test_a_queued_job_is_cancelled_at_once_and_says_why_it_waits(backend: JobBackend, tmp_path: Path) -> None:
+    job = submit(SampleCapability(act="wait", folder=str(tmp_path)), resources={"num_gpus": 5})
+    assert job.status is JobStatus.SCHEDULING
+    assert "asks for 5 GPUs, the cluster has 0" in job.explain()
+    assert job.cancel(grace=3600)
+    assert job.wait(SOON_S) is JobStatus.CANCELLED
+    assert not (tmp_path / "started").exists()
+
+
+def test_custom_resources_are_reserved(backend: JobBackend, tmp_path: Path) -> None:
+    first, second = (tmp_path / name for name in ("first", "second"))
+    for folder in (first, second):
+        folder.mkdir()
+    holds = submit(SampleCapability(act="wait", folder=str(first)), resources={"custom": {"bench": 1}})
+    wait_for_mark(str(first), "started")
+    waits = submit(SampleCapability(act="wait", folder=str(second)), resources={"custom": {"bench": 1}})
+    wait_until(lambda: "waits for 1 of 'bench'" in waits.explain(), "the explanation does not name the resource")
+    mark(str(first), "go")
+    assert holds.wait(SOON_S) is JobStatus.COMPLETED
+    wait_for_mark(str(second), "started")
+    mark(str(second), "go")
+    assert waits.wait(SOON_S) is JobStatus.COMPLETED
+
+
+def test_other_versions_on_the_worker_are_one_clear_error(backend: JobBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    to_wire = WorkOrder.to_wire
+
+    def older(order: WorkOrder) -> Any:
+        wire = dict(to_wire(order))
+        return {**wire, "versions": {**wire["versions"], "protocol": 0}}
+
+    monkeypatch.setattr(WorkOrder, "to_wire", older)
+    error = submit(SampleCapability()).exception(SOON_S)
+    assert isinstance(error, JobFailedError)
+    assert error.error_type.endswith("IncompatibleVersionError")
+    assert "Upgrade checkmaite-jobs-core on the submitter" in error.error_message
+
+
+def test_code_that_the_worker_lacks_is_named(
+    backend: JobBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"only_here_{uuid.uuid4().hex}"
+    source = Path(capabilities.__file__).read_text()
+    (tmp_path / f"{name}.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = __import__(name)
+    error = submit(module.Acts(module.exits)).exception(SOON_S)
+    del sys.modules[name]
+    assert isinstance(error, JobFailedError)
+    assert error.phase == "load"
+    assert name in str(error)
+    assert "working_dir" in str(error)
+
+
+def test_an_argument_that_cannot_be_pickled_is_named_before_anything_runs(backend: JobBackend, tmp_path: Path) -> None:
+    fine = {"capability": SampleCapability(folder=str(tmp_path)), "config": {"run_uid": "1"}}
+    with pytest.raises(JobSubmissionError, match=r"submissions\[1\]\.datasets") as caught:
+        submit_capabilities([fine, {**fine, "config": {"run_uid": "2"}, "datasets": [_Locked()]}])
+    assert caught.value.phase == "serialize"
+    assert submit(SampleCapability()).wait(SOON_S) is JobStatus.COMPLETED
+    assert not (tmp_path / "ran-1").exists()
+
+
+def test_a_store_that_cannot_be_written_fails_the_job(local_ray: Any, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    configure_job_backend("ray-simple", analytics_store={"backend": "parquet", "uri": str(store)})
+    store.write_text("not a folder")
+    error = submit(SampleCapability()).exception(SOON_S)
+    shutdown_job_backend()
+    assert isinstance(error, JobFailedError)
+    assert error.phase == "write"
+    assert str(store) in str(error)
+
+
+def test_a_large_payload_arrives_whole(backend: JobBackend) -> None:
+    job = submit(SampleCapability(), datasets=[_Large(os.urandom(1_000_000))])
+    assert job.wait(SOON_S) is JobStatus.COMPLETED
+
+
+class _Locked:
+    def __init__(self) -> None:
+        self.metadata = {"id": "locked"}
+        self.lock = threading.Lock()
+
+
+class _Large:
+    def __init__(self, content: bytes) -> None:
+        self.metadata = {"id": "large"}
+        self.content = content
+
+    def __reduce__(self) -> Any:
+        return bytes, (self.content,)
