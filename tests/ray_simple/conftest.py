@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,16 +79,12 @@ def cluster() -> Iterator[dict[str, str]]:
 
 
 def _end(head: subprocess.Popen[bytes]) -> None:
-    """End a cluster and everything that it started, by process id."""
-    import psutil
-    import ray  # noqa: F401 - brings psutil along
-
-    started = psutil.Process(head.pid).children(recursive=True)
+    """End a cluster and everything that it started: one process group."""
     os.killpg(head.pid, signal.SIGTERM)
-    _, alive = psutil.wait_procs(started, timeout=3)
-    for process in alive:
-        process.kill()
-    head.kill()
+    with suppress(subprocess.TimeoutExpired):
+        head.wait(3)
+    with suppress(ProcessLookupError):  # all of it is gone already
+        os.killpg(head.pid, signal.SIGKILL)
     head.wait()
 
 

@@ -169,7 +169,7 @@ def write_cost() -> list[Figure]:
 
 
 def main() -> None:
-    console = Console()
+    console = Console(width=140)
     figures: list[Figure] = []
     for measure in (import_cost, throughput, write_cost):
         console.print(f"measuring {measure.__name__.replace('_', ' ')} ...")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 from checkmaite.jobs._config import StoreSpec, parse_options, uri_problem
 from checkmaite.jobs._errors import ConfigurationError
 from checkmaite.jobs._problems import Problem, nearest_name
 from checkmaite.jobs._protocols import AnalyticsStore
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 BACKENDS_GROUP = "checkmaite.jobs.backends"
 STORES_GROUP = "checkmaite.stores"
@@ -26,6 +28,8 @@ _WHAT = {BACKENDS_GROUP: "job backend", STORES_GROUP: "analytics store"}
 
 @cache
 def _entries(group: str) -> Mapping[str, EntryPoint]:
+    from importlib.metadata import entry_points  # 20 ms of the import, needed only once something is configured
+
     return {entry.name: entry for entry in entry_points(group=group)}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 
 from attrs import frozen
 from checkmaite.jobs._errors import IncompatibleVersionError
@@ -34,6 +33,8 @@ class Versions:
 @cache
 def versions_here() -> Versions:
     """The versions of this process."""
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, see _discovery
+
     try:
         core = version("checkmaite-jobs-core")
     except PackageNotFoundError:

@@ -19,11 +19,6 @@ A store's module::
             return MyStore(folder / "store")
 """
 
-import pytest
-
-# Before the suites are imported, so that a failed promise shows the values it failed on.
-pytest.register_assert_rewrite("checkmaite.jobs.testing._backend_contract", "checkmaite.jobs.testing._store_contract")
-
 from checkmaite.jobs.testing._backend_contract import JobBackendContract
 from checkmaite.jobs.testing._samples import SampleCapability, SampleRecord, SampleRun
 from checkmaite.jobs.testing._store_contract import AnalyticsStoreContract
