@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -102,6 +103,51 @@ class LogTail:
         self._end += len(piece)
 
 
+class _Couriers:
+    """The one thread of this process that carries every running job's news.
+
+    Starting a thread for each job would cost a job of no work several times what the rest of it costs, so the thread
+    looks round at short intervals while there are jobs, and ends when there have been none for a while.
+    """
+
+    _ROUND_S = 0.05
+    _IDLE_ROUNDS = 40
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._reporters: set[Reporter] = set()
+        self._thread: threading.Thread | None = None
+
+    def carry(self, reporter: Reporter) -> None:
+        """Carry this reporter's news from now on."""
+        with self._lock:
+            self._reporters.add(reporter)
+            if self._thread is None or not self._thread.is_alive():  # not alive: this process was forked
+                self._thread = threading.Thread(target=self._go_round, name="checkmaite news", daemon=True)
+                self._thread.start()
+
+    def drop(self, reporter: Reporter) -> None:
+        """Carry it no more."""
+        with self._lock:
+            self._reporters.discard(reporter)
+
+    def _go_round(self) -> None:
+        idle, pause = 0, threading.Event()
+        while idle < self._IDLE_ROUNDS:
+            pause.wait(self._ROUND_S)
+            with self._lock:
+                reporters = list(self._reporters)
+                idle = 0 if reporters else idle + 1
+                if idle == self._IDLE_ROUNDS:
+                    self._thread = None
+            now = time.monotonic()
+            for reporter in reporters:
+                reporter.deliver(now)
+
+
+_couriers = _Couriers()
+
+
 class Reporter:
     """One job's voice on the worker. Its methods cost the job no message: a thread of its own carries the news.
 
@@ -118,7 +164,6 @@ class Reporter:
     ) -> None:
         self.job_id = job_id
         self._post = post
-        self._announce_after_s = announce_after_s
         self._interval_s = interval_s
         self._lock = threading.Lock()
         self._news: list[News] = [Started()]
@@ -126,18 +171,16 @@ class Reporter:
         self._unsaid: list[str] = []
         self._unsaid_size = 0
         self._sent = 0
-        self._spoke = threading.Event()
-        self._over = threading.Event()
+        self._due_at = time.monotonic() + announce_after_s
         if post is None:
             return
         if announce_after_s <= 0:
-            self._deliver(post)
-        threading.Thread(target=self._carry, args=(post,), name=f"news of {job_id}", daemon=True).start()
+            self.deliver(self._due_at)
+        _couriers.carry(self)
 
     def progressed(self, done: float, total: float | None, message: str) -> None:
         """Note how far the job is; only the newest is sent."""
         self._progress = JobProgress(done=done, total=total, message=message, reported_at=datetime.now(UTC))
-        self._spoke.set()
 
     def printed(self, text: str) -> None:
         """Note what the job printed."""
@@ -146,28 +189,18 @@ class Reporter:
             self._unsaid_size += len(text)
             if self._unsaid_size > 2 * LOG_LIMIT_CHARACTERS:
                 self._drop_oldest()
-        self._spoke.set()
 
     def close(self) -> Printed | None:
         """End the reports; what was printed but not sent, so that it can travel with the outcome."""
-        self._over.set()
-        self._spoke.set()
+        _couriers.drop(self)
         with self._lock:
             return self._take_printed()
 
-    def _carry(self, post: Post) -> None:
-        if self._over.wait(self._announce_after_s):
+    def deliver(self, now: float) -> None:
+        """Post what there is to say, when it is time; called by the courier."""
+        if self._post is None or now < self._due_at:
             return
-        self._deliver(post)
-        while not self._over.wait(self._interval_s):
-            self._spoke.wait()
-            if self._over.is_set():
-                return
-            self._deliver(post)
-
-    def _deliver(self, post: Post) -> None:
         with self._lock:
-            self._spoke.clear()
             news, self._news = self._news, []
             progress, self._progress = self._progress, None
             if progress is not None:
@@ -176,8 +209,9 @@ class Reporter:
                 news.append(printed)
         if not news:
             return
+        self._due_at = now + self._interval_s
         try:
-            post(self.job_id, news)
+            self._post(self.job_id, news)
         except Exception:  # noqa: BLE001 - whatever the channel raises, the job itself must go on
             _log.warning("news of job %s could not be sent", self.job_id, exc_info=True)
 

@@ -22,7 +22,7 @@ from weakref import WeakValueDictionary
 import ray
 from attrs import field, frozen
 from checkmaite.jobs import JobStatus, JobSubmissionError, Resources
-from checkmaite.jobs.spi import Failed, Finished, JobHandle, execute
+from checkmaite.jobs.spi import Failed, Finished, JobHandle, Post, execute
 from checkmaite.jobs_ray_simple import _cluster
 from checkmaite.jobs_ray_simple._mailbox import WAIT_S, Mailbox
 
@@ -72,6 +72,18 @@ class _Flight:
     ref: Any
 
 
+def _work_that_posts_to(post: Post) -> Callable[[Mapping[str, Any], bytes], Finished]:
+    """The worker's function with the mailbox inside.
+
+    Ray sends a function once to each worker, but an argument, and an actor's handle is a dear one, with every task.
+    """
+
+    def checkmaite_job(order: Mapping[str, Any], payload: bytes) -> Finished:
+        return execute(order, payload, post)
+
+    return checkmaite_job
+
+
 class Flights:
     """The tasks under way on one connection to Ray, of every backend that uses it. Thread-safe.
 
@@ -103,12 +115,12 @@ class Flights:
             JobSubmissionError: Ray did not take one of them.
         """
         with self._lock:
-            task, mailbox = self._open()
+            task = self._open()
         refs: list[Any] = []
         try:
             for each in departures:
                 self._handles[each.job.job_id] = each.job
-                refs.append(task.options(**each.ray_options()).remote(each.order, each.payload, mailbox.post))
+                refs.append(task.options(**each.ray_options()).remote(each.order, each.payload))
         except Exception as error:
             # Whatever Ray raises here, what it took before must not run.
             for ref in refs:
@@ -160,14 +172,14 @@ class Flights:
 
     # -- the courier --------------------------------------------------------------------------------------------------
 
-    def _open(self) -> tuple[Any, Mailbox]:
+    def _open(self) -> Any:
         if self._mailbox is None:
             # The start of what needs a process waits for the first job, so that configuring stays quick.
-            self._task = ray.remote(execute)
             self._mailbox = Mailbox()
+            self._task = ray.remote(_work_that_posts_to(self._mailbox.post))
             self._courier = threading.Thread(target=self._carry, name="checkmaite-ray-simple-courier", daemon=True)
             self._courier.start()
-        return self._task, self._mailbox
+        return self._task
 
     def _hand_to_courier(self, act: Callable[[Future[Any]], object], future: Future[Any]) -> None:
         self._queue.put(partial(act, future))
