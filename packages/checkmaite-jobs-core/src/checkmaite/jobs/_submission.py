@@ -35,7 +35,7 @@ class Submission:
         use_cache: Must be False; see `submit_capability`.
         job_name: A name for people, at most 255 bytes; the capability's id when None. Names need not be unique.
         resources: A mapping with any of ``num_cpus``, ``num_gpus``, ``memory`` (bytes) and ``custom``, or a
-        `Resources`.
+            `Resources`.
         options: Further options of one job, by name; which there are depends on the backend.
     """
 

@@ -41,7 +41,7 @@ class JobBackendContract:
     Attributes:
         kind: The backend's entry point.
         analytics_store: The store to configure; ``{"backend": "null"}`` will do. ``{folder}`` in a value becomes a
-        folder of the test's own.
+            folder of the test's own.
         options: The backend's options.
     """
 

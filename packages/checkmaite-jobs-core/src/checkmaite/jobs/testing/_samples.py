@@ -68,9 +68,8 @@ class SampleCapability:
 
     Attributes:
         act: ``return`` at once; ``fail`` or ``fail-unpicklable``; ``wait`` marks ``started`` in `folder`, waits
-        there for ``go``, and says so;
-            ``swallow`` likewise, but ignores KeyboardInterrupt while it waits; ``slow-write`` waits in
-            `SampleRun.extract`.
+            there for ``go``, and says so; ``swallow`` likewise, but ignores KeyboardInterrupt while it waits;
+            ``slow-write`` waits in `SampleRun.extract`.
         folder: A folder that the test and the workers share.
     """
 
