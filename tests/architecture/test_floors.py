@@ -50,7 +50,10 @@ def test_the_tree_obeys_its_contracts() -> None:
         (f"{CORE}/_execution.py", "import checkmaite.store_parquet", "Backends and stores stand on core"),
         (f"{RAY_SIMPLE}/_config.py", "from checkmaite.jobs._errors import JobsError", "Other distributions enter core"),
         (f"{RAY_SIMPLE}/_config.py", "import checkmaite.jobs_ray_simple._backend", "The floors of ray-simple"),
-        (f"{RAY}/_new_room.py", "import checkmaite.jobs_ray_simple", "Backends and stores stand on core"),
+        (f"{RAY_SIMPLE}/_config.py", "import checkmaite.jobs_ray", "Backends and stores stand on core"),
+        (f"{RAY}/_new_room.py", "import checkmaite.jobs_ray_simple._options", "The backend ray enters ray-simple"),
+        (f"{RAY}/_new_room.py", "import checkmaite.jobs_ray_simple", "The backend ray enters ray-simple"),
+        (f"{RAY}/_new_room.py", "import checkmaite.store_parquet", "A backend knows no store"),
         (f"{STORE}/_layout.py", "import checkmaite.store_parquet._store", "The floors of store-parquet"),
     ],
 )

@@ -18,7 +18,7 @@ EXTRAS = {
     "s3": PARQUET | {"s3fs"},
     "sql": PARQUET | {"duckdb"},
     "ray-simple": PARQUET | RAY | {"checkmaite-jobs-ray-simple"},
-    "ray": PARQUET | RAY | {"checkmaite-jobs-ray"},
+    "ray": PARQUET | RAY | {"checkmaite-jobs-ray", "checkmaite-jobs-ray-simple"},
     "all": TOLD_APART,
 }
 

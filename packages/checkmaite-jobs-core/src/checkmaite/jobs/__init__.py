@@ -14,6 +14,7 @@ from checkmaite.jobs._api import (
     submit_capability,
 )
 from checkmaite.jobs._errors import (
+    BackendUnavailableError,
     BackpressureError,
     ConfigurationError,
     IncompatibleVersionError,
@@ -63,6 +64,7 @@ from checkmaite.jobs._waiting import as_completed, wait_all
 
 __all__ = [
     "AnalyticsStore",
+    "BackendUnavailableError",
     "BackpressureError",
     "Capability",
     "CapabilityRun",

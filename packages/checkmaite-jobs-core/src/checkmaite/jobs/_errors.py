@@ -91,6 +91,15 @@ class BackpressureError(JobsError):
         super().__init__(f"{message} Try again in {retry_after_s:g} s.")
 
 
+class BackendUnavailableError(JobsError):
+    """The backend did not answer in time, or cannot be reached now. What was accepted before goes on.
+
+    The same call may be made again: a submission that did arrive is recognised and not run twice.
+    """
+
+    retryable = True
+
+
 class JobTimeoutError(JobsError, TimeoutError):
     """The wait ended before the job did; the job goes on."""
 

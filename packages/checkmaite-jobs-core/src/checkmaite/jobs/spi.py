@@ -29,9 +29,9 @@ from checkmaite.jobs._handle import DEFAULT_GRACE_S, JobControls, JobHandle, new
 from checkmaite.jobs._ledger import JobLedger
 from checkmaite.jobs._listing import JobQuery
 from checkmaite.jobs._mailbox import Letter, NewsMailbox
-from checkmaite.jobs._news import News, Post, Printed, Progressed, RemotePost, Started
+from checkmaite.jobs._news import LogTail, News, Post, Printed, Progressed, RemotePost, Started
 from checkmaite.jobs._objects import ObjectStore
-from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome
+from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, status_of
 from checkmaite.jobs._problems import nearest_name, unknown_name
 from checkmaite.jobs._protocols import KeepsArtifacts
 from checkmaite.jobs._provenance import provenance_columns
@@ -55,6 +55,7 @@ __all__ = [
     "JobQuery",
     "KeepsArtifacts",
     "Letter",
+    "LogTail",
     "News",
     "NewsMailbox",
     "ObjectStore",
@@ -82,6 +83,7 @@ __all__ = [
     "parse_options",
     "provenance_columns",
     "run_entities",
+    "status_of",
     "table_rows",
     "unknown_name",
     "uri_problem",

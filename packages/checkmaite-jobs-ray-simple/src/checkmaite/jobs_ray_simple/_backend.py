@@ -5,15 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import ray.cloudpickle
 from checkmaite.jobs import (
     AnalyticsStore,
     Job,
     JobStatus,
     JobSubmissionError,
-    Problem,
 )
 from checkmaite.jobs.spi import (
     BackendContext,
@@ -26,13 +24,13 @@ from checkmaite.jobs.spi import (
     new_job_id,
     open_store,
 )
-from checkmaite.jobs_ray_simple import _cluster
 from checkmaite.jobs_ray_simple._config import RaySimpleOptions, RaySimpleRunOptions
+from checkmaite.jobs_ray_simple._connection import connect
+from checkmaite.jobs_ray_simple._demand import cluster_resources, shortage
 from checkmaite.jobs_ray_simple._flights import Departure, Flights
+from checkmaite.jobs_ray_simple._payloads import payloads
 
-_pickle: Any = ray.cloudpickle  # carries no types
 _CANCEL_WAIT_S = 10.0
-_ARGUMENTS = ("capability", "models", "datasets", "metrics", "config")
 
 
 class _Shared:
@@ -40,6 +38,43 @@ class _Shared:
 
     lock = threading.RLock()
     flights: Flights | None = None
+
+
+def _flights_for(backend: RaySimpleBackend, options: RaySimpleOptions) -> Flights:
+    with _Shared.lock:
+        before = _Shared.flights
+        connection = connect(options, live_jobs=_live_jobs)
+        if before is not None and before.connection.identity == connection.identity:
+            connection.release()  # the flights hold one use for all of their backends
+            flights, before = before, None
+        else:
+            flights = _Shared.flights = Flights(connection)
+        flights.users.add(backend)
+    if before is not None:
+        before.close(connected=False)
+    return flights
+
+
+def _live_jobs() -> int:
+    flights = _Shared.flights
+    return len(flights.live()) if flights else 0
+
+
+def _end_unused(flights: Flights, *, only_idle: bool) -> None:
+    """End flights that no backend uses any more, and with them their use of the connection.
+
+    The lock is not held while they end: their courier may be waiting for it, to do the same.
+
+    Args:
+        flights: What may end.
+        only_idle: Let them go on while jobs are under way.
+    """
+    with _Shared.lock:
+        if flights.users or _Shared.flights is not flights or (only_idle and flights.live()):
+            return
+        _Shared.flights = None
+    flights.close(connected=flights.connection.is_alive())
+    flights.connection.release()
 
 
 class RaySimpleBackend:
@@ -66,12 +101,12 @@ class RaySimpleBackend:
 
     def submit(self, submissions: Sequence[PreparedSubmission]) -> list[Job]:
         """Hand all of them to Ray; see `JobBackend.submit`."""
-        if self._closed or not _cluster.is_connected():
+        if self._closed or not self._flights.connection.is_alive():
             why = "was shut down" if self._closed else "has lost its Ray, which was shut down"
             raise JobSubmissionError(f"This ray-simple backend {why}; configure one again.", phase="connect")
         departures = [
             self._departure(prepared, payload)
-            for prepared, payload in zip(submissions, _payloads(submissions), strict=True)
+            for prepared, payload in zip(submissions, payloads(submissions), strict=True)
         ]
         self._flights.launch(departures)
         for each in departures:
@@ -112,14 +147,19 @@ class RaySimpleBackend:
     def explain(self, job: JobHandle) -> str:
         """What a job waits for, when it waits."""
         wanted = self._flights.resources(job)
-        if job.status is JobStatus.RUNNING or wanted is None or not _cluster.is_connected():
+        if job.status is JobStatus.RUNNING or wanted is None or not self._flights.connection.is_alive():
             return ""
-        return _cluster.shortage(wanted)
+        total, free = cluster_resources()
+        return shortage(wanted, total=total, free=free)
 
     def hand_over(self) -> None:
-        """Accept nothing more; jobs go on, on the Ray that stays."""
+        """Accept nothing more; jobs go on, and when the last is final Ray ends if nobody else uses it."""
         self._closed = True
-        self._flights.users.discard(self)
+        flights = self._flights
+        flights.users.discard(self)
+        for job in flights.live():
+            job.add_done_callback(lambda _: _end_unused(flights, only_idle=True))
+        _end_unused(flights, only_idle=True)
 
     def shutdown(self, *, wait: bool = True) -> None:
         """Stop, after every job is final; without `wait`, cancel those that are not.
@@ -127,70 +167,14 @@ class RaySimpleBackend:
         Ray itself is shut down when this package started it and no other backend uses it. Jobs of backends that
         handed over live in it too, so they are waited for, or cancelled, with this one's.
         """
-        self.hand_over()
+        self._closed = True
         flights = self._flights
-        with _Shared.lock:
-            alone = not flights.users
-        jobs = flights.live() if alone else self._ledger.live()
+        jobs = flights.live() if flights.users <= {self} else self._ledger.live()
         if not wait:
             for job in jobs:
                 job.cancel(grace=0)
         deadline = Deadline.after(None if wait else _CANCEL_WAIT_S)
         for job in jobs:
             job.wait(deadline.remaining_s())
-        with _Shared.lock:
-            if flights.users or _Shared.flights is not flights:
-                return
-            _Shared.flights = None
-            flights.close(connected=_cluster.is_connected())
-            _cluster.disconnect()
-
-
-def _flights_for(backend: RaySimpleBackend, options: RaySimpleOptions) -> Flights:
-    with _Shared.lock:
-        before = _Shared.flights
-        connection = _cluster.connect(options, live_jobs=len(before.live()) if before else 0)
-        if before is not None and before.connection != connection:
-            before.close(connected=False)
-            before = None
-        _Shared.flights = before or Flights(connection)
-        _Shared.flights.users.add(backend)
-        return _Shared.flights
-
-
-def _payloads(submissions: Sequence[PreparedSubmission]) -> list[bytes]:
-    """Each submission's pickled arguments; what the user's __main__ defines goes by value.
-
-    Raises:
-        JobSubmissionError: Some cannot be pickled; every such argument is named.
-    """
-    found: list[bytes] = []
-    problems: list[Problem] = []
-    for index, prepared in enumerate(submissions):
-        try:
-            found.append(_pickle.dumps(prepared.arguments))
-        except Exception as error:  # noqa: BLE001 - pickling runs the user's __reduce__, which may raise anything
-            path = f"submissions[{index}]" if len(submissions) > 1 else ""
-            problems += [each.below(path) for each in _unpicklable(prepared, error)]
-    if problems:
-        raise JobSubmissionError("Nothing was submitted.", phase="serialize", problems=problems)
-    return found
-
-
-def _unpicklable(prepared: PreparedSubmission, whole: Exception) -> list[Problem]:
-    faults: list[Problem] = []
-    for name, value in zip(_ARGUMENTS, prepared.arguments, strict=True):
-        try:
-            _pickle.dumps(value)
-        except Exception as error:  # noqa: BLE001 - as above
-            faults.append(_fault(name, error))
-    return faults or [_fault("submission", whole)]
-
-
-def _fault(name: str, error: Any) -> Problem:
-    first = (str(error).strip().splitlines() or [""])[0]
-    return Problem(
-        name,
-        f"cannot be sent to a worker: {type(error).__name__}: {first}.",
-        "Open files, connections, locks and generators inside run() instead of keeping them in the object.",
-    )
+        flights.users.discard(self)
+        _end_unused(flights, only_idle=False)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from attrs import frozen, validators
 from checkmaite.jobs.spi import RunOptions, option
+from checkmaite.jobs_ray_simple._options import ConnectionOptions
 
 _ONLY_REGISTRY = (
     '"ray-simple" keeps no registry: its jobs are known to this process alone. Leave it out, or use '
@@ -42,77 +42,21 @@ _REGISTRY_OPTIONS = (
 )
 
 
-def _address(_: object, attribute: Any, value: str | None) -> None:
-    if value is None or value in {"local", "auto"}:
-        return
-    host, separator, port = value.removeprefix("ray://").rpartition(":")
-    if not (host and separator and port.isdigit()) or "://" in host or "@" in host:
-        raise ValueError(f"{value!r} is not an address")
-
-
 @frozen
-class RaySimpleOptions:
+class RaySimpleOptions(ConnectionOptions):
     """Where Ray is, and how jobs run on it."""
 
-    address: str | None = option(
-        'the cluster: "local" starts a Ray of this process\'s own, "auto" finds one on this machine, "host:port" '
-        'attaches to one, "ray://host:10001" goes through its client server. Left out: the Ray that this process is '
-        "connected to already, else a local one.",
-        default=None,
-        validator=_address,
-    )
-    runtime_env: Mapping[str, Any] | None = option(
-        'how workers are prepared, as Ray takes it: {"working_dir": ".", "env_vars": {"NAME": "value"}}.',
-        default=None,
-        repr=False,  # env_vars may hold secrets
-    )
-    num_cpus: int | None = option(
-        "CPUs of a local Ray; those of the machine when left out. Only for a Ray that is started here.",
-        default=None,
-        validator=validators.optional(validators.ge(1)),
-    )
-    num_gpus: int | None = option(
-        "GPUs of a local Ray; those it finds when left out. Only for a Ray that is started here.",
-        default=None,
-        validator=validators.optional(validators.ge(0)),
-    )
-    object_store_memory: int | None = option(
-        "bytes of shared memory of a local Ray, at least 75 MiB. Only for a Ray that is started here.",
-        default=None,
-        validator=validators.optional(validators.ge(75 * 2**20)),
-    )
     max_retries: int = option(
         "how often Ray starts a job again whose worker died, -1 for without limit; an exception of the job "
         "itself is never retried.",
         default=3,
         validator=validators.ge(-1),
     )
-    connect_timeout_s: float = option(
-        "seconds to reach a running cluster; more than 0.", default=30.0, validator=validators.gt(0)
-    )
     max_retained_terminal_jobs: int = option(
         "finished jobs that list_jobs() and get_job() remember; 1 or more.",
         default=10_000,
         validator=validators.ge(1),
     )
-    force_reinit: bool = option(
-        "True ends the Ray that this process is connected to, when its options differ, and connects anew.",
-        default=False,
-    )
-
-    def __attrs_post_init__(self) -> None:
-        if self.is_remote:
-            for name in ("num_cpus", "num_gpus", "object_store_memory"):
-                if getattr(self, name) is not None:
-                    raise ValueError(
-                        f'{name} sizes a Ray that is started here, with address="local"; the one at {self.address!r} '
-                        "has its size already. Leave it out."
-                    )
-
-    @property
-    def is_remote(self) -> bool:
-        """Whether jobs may run on other machines."""
-        return self.address not in {None, "local"}
 
     @classmethod
     def refused_options(cls) -> Mapping[str, str]:

@@ -23,8 +23,10 @@ import ray
 from attrs import field, frozen
 from checkmaite.jobs import JobStatus, JobSubmissionError, Resources
 from checkmaite.jobs.spi import Failed, Finished, JobHandle, Post, execute
-from checkmaite.jobs_ray_simple import _cluster
+from checkmaite.jobs_ray_simple._connection import Connection, cancel
+from checkmaite.jobs_ray_simple._demand import task_options
 from checkmaite.jobs_ray_simple._mailbox import WAIT_S, Mailbox
+from checkmaite.jobs_ray_simple._meaning import finished_from
 
 _log = logging.getLogger("checkmaite.jobs")
 _LISTEN_AGAIN_AFTER_S = 1.0
@@ -51,19 +53,7 @@ class Departure:
 
     def ray_options(self) -> dict[str, Any]:
         """The options of the task."""
-        wanted = self.resources
-        options: dict[str, Any] = {
-            "name": self.job.job_name,
-            "num_cpus": wanted.num_cpus,
-            "num_gpus": wanted.num_gpus,
-            "max_retries": self.max_retries,
-            "retry_exceptions": False,
-        }
-        if wanted.memory:
-            options["memory"] = wanted.memory
-        if wanted.custom:
-            options["resources"] = dict(wanted.custom)
-        return options
+        return {**task_options(self.job.job_name, self.resources), "max_retries": self.max_retries}
 
 
 @frozen
@@ -88,10 +78,10 @@ class Flights:
     """The tasks under way on one connection to Ray, of every backend that uses it. Thread-safe.
 
     Args:
-        connection: The connection's identity.
+        connection: The use of the connection that they have together.
     """
 
-    def __init__(self, connection: str) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.users: set[object] = set()
         self._lock = threading.Lock()
@@ -124,7 +114,7 @@ class Flights:
         except Exception as error:
             # Whatever Ray raises here, what it took before must not run.
             for ref in refs:
-                _cluster.cancel(ref, force=True)
+                cancel(ref, force=True)
             raise JobSubmissionError(
                 f"Ray did not take the job: {type(error).__name__}: {error}", phase="launch"
             ) from error
@@ -142,7 +132,7 @@ class Flights:
         flight = self._under_way.get(job.job_id)
         if flight is None:
             return
-        _cluster.cancel(flight.ref, force=False)
+        cancel(flight.ref, force=False)
         at = time.monotonic() + grace
         self._queue.put(lambda: self._at(at, partial(self._force, job.job_id)))
 
@@ -207,7 +197,7 @@ class Flights:
 
     def _land(self, job: JobHandle, future: Future[Any]) -> None:
         error = future.exception()
-        finished: Finished = _cluster.finished_from(error) if error is not None else future.result()
+        finished: Finished = finished_from(error) if error is not None else future.result()
         with self._lock:
             self._under_way.pop(job.job_id, None)
         if finished.printed is not None:
@@ -217,7 +207,7 @@ class Flights:
     def _force(self, job_id: str) -> None:
         flight = self._under_way.get(job_id)
         if flight is not None:
-            _cluster.cancel(flight.ref, force=True)
+            cancel(flight.ref, force=True)
 
     def _listen(self) -> None:
         if self._listening or self._mailbox is None:
@@ -245,13 +235,13 @@ class Flights:
 
     def _check(self, poll: int) -> None:
         if self._listening and self._poll == poll:
-            self._listening = _cluster.is_connected()
+            self._listening = self.connection.is_alive()
             self._listen_or_lose()
             if self._listening:
                 self._at(time.monotonic() + 2 * WAIT_S, partial(self._check, poll))
 
     def _listen_or_lose(self) -> None:
-        if not _cluster.is_connected():
+        if not self.connection.is_alive():
             self._lose_all("this process's connection to Ray was ended")
         elif self._under_way:
             self._listen()

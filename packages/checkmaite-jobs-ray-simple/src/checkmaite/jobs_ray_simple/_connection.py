@@ -1,4 +1,8 @@
-"""The one wall to Ray: connecting to it, what it has, and what its exceptions mean."""
+"""This process's connection to Ray: made from the user's options, shared by all who use it, ended with the last.
+
+A process has one connection. The backends of one kind or of two may be on it at the same time, also those that were
+replaced and whose jobs still run, so each holds a `Connection` and releases it.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,16 @@ import platform
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import ray
 import ray.exceptions as rx
 from attrs import field, frozen
-from checkmaite.jobs import ConfigurationError, IncompatibleVersionError, Resources
-from checkmaite.jobs.spi import Cancelled, Deadline, Failed, Finished, Outcome
-from checkmaite.jobs_ray_simple._config import RaySimpleOptions
+from checkmaite.jobs import ConfigurationError, IncompatibleVersionError
+from checkmaite.jobs.spi import Deadline
+from checkmaite.jobs_ray_simple._options import ConnectionOptions
 from ray._private import ray_constants
 
 _log = logging.getLogger("checkmaite.jobs")
@@ -38,57 +42,95 @@ class _Wish:
     object_store_memory: int | None
 
     @classmethod
-    def of(cls, options: RaySimpleOptions) -> _Wish:
+    def of(cls, options: ConnectionOptions) -> _Wish:
         return cls(
             options.address, options.runtime_env, options.num_cpus, options.num_gpus, options.object_store_memory
         )
 
 
-class _Made:
-    """The connection that this package made in this process, if it did."""
+class _Now:
+    """The connection of this process, which the backends of both kinds share.
+
+    Attributes:
+        wish: What it was made from, when this package made it.
+        users: Who uses it and has not released it.
+    """
 
     lock = threading.RLock()
     wish: _Wish | None = None
+    users: ClassVar[list[Connection]] = []
 
 
-def connect(options: RaySimpleOptions, *, live_jobs: int) -> str:
+@frozen(eq=False)
+class Connection:
+    """One use of this process's connection to Ray, to be released when it is no longer needed.
+
+    Attributes:
+        identity: Which connection it is. When `connect` gives another identity, this one is gone, and with it every
+            reference and every task of this process.
+    """
+
+    identity: str
+    _live_jobs: Callable[[], int] = field(repr=False)
+
+    def is_alive(self) -> bool:
+        """Whether this process is still on this connection; False also when the user ended it."""
+        return _identity() == self.identity
+
+    @property
+    def ends_with_process(self) -> bool:
+        """Whether this process started the Ray, so that it and all that it runs end with this process."""
+        return _is_own()
+
+    def release(self) -> None:
+        """Give up this use; end Ray when this package started it and nobody else uses it. Once is enough."""
+        with _Now.lock:
+            if self not in _Now.users:
+                return
+            _Now.users.remove(self)
+            if not _Now.users and _Now.wish is not None:
+                _Now.wish = None
+                if self.is_alive():
+                    ray.shutdown()
+
+
+def connect(options: ConnectionOptions, *, live_jobs: Callable[[], int]) -> Connection:
     """Use the Ray that this process is connected to, or connect to one.
 
     Args:
         options: What the user asked for.
-        live_jobs: Jobs of this process that a new connection would end.
-
-    Returns:
-        The connection's identity: another one means that the earlier one is gone.
+        live_jobs: How many jobs of this user the end of the connection would end. It is asked, for every user, when
+            somebody wants another connection, with a lock held: it must be quick and must not call `connect`.
 
     Raises:
         ConfigurationError: There is no cluster, or the one that is there differs from the options.
         IncompatibleVersionError: The cluster's Ray or Python is another than this process's.
     """
     wish = _Wish.of(options)
-    with _Made.lock:
-        if ray.is_initialized():
-            differences = _differences(wish)
-            if not differences:
-                return _identity()
-            _refuse_or_end(differences, force=options.force_reinit, live_jobs=live_jobs)
-        _Made.wish = None
-        _start(wish, Deadline.after(options.connect_timeout_s), options.connect_timeout_s)
-        _Made.wish = wish
-        return _identity()
+    with _Now.lock:
+        _forget_what_is_gone()
+        if is_connected() and (differences := _differences(wish)):
+            _refuse_or_end(differences, force=options.force_reinit)
+        if not is_connected():
+            _start(wish, Deadline.after(options.connect_timeout_s), options.connect_timeout_s)
+            _Now.wish = wish
+        used = Connection(_identity(), live_jobs)
+        _Now.users.append(used)
+        return used
 
 
-def disconnect() -> None:
-    """End the connection when this package made it; one that the user made stays."""
-    with _Made.lock:
-        if _Made.wish is not None:
-            _Made.wish = None
-            ray.shutdown()
+def _forget_what_is_gone() -> None:
+    """Drop what belongs to a connection that was ended without us, for example by the user's ray.shutdown()."""
+    here = _identity()
+    left = [each for each in _Now.users if each.identity == here]
+    if not left:
+        _Now.wish = None
+    _Now.users = left
 
 
 def is_connected() -> bool:
     """Whether this process is connected to a Ray."""
-    return bool(ray.is_initialized())
+    return bool(_identity())
 
 
 def cancel(ref: Any, *, force: bool) -> None:
@@ -101,28 +143,34 @@ def cancel(ref: Any, *, force: bool) -> None:
 
 
 def _identity() -> str:
+    """Which connection this process has; empty without one. Asks nobody over the network."""
+    if _through_client():
+        return f"{_where()} {_client_worker()._client_id}"
+    if not ray.is_initialized():
+        return ""
     context = ray.get_runtime_context()
     return f"{context.gcs_address} {context.get_job_id()}"
 
 
-def _refuse_or_end(differences: list[str], *, force: bool, live_jobs: int) -> None:
+def _refuse_or_end(differences: list[str], *, force: bool) -> None:
     found = "This process is connected to a Ray already, and " + "; ".join(differences) + "."
     if not force:
         raise ConfigurationError(
             f"{found} Leave out what differs to use it as it is, or pass force_reinit=True to end it and connect anew."
         )
-    if live_jobs:
+    if lost := sum(each._live_jobs() for each in _Now.users):
         raise ConfigurationError(
-            f"{found} force_reinit=True would end it, and with it {live_jobs} jobs that are not final. "
+            f"{found} force_reinit=True would end it, and with it {lost} jobs that are not final. "
             "Wait for them with wait_all(), or cancel them, first."
         )
-    _Made.wish = None
+    _Now.wish = None
+    _Now.users = []
     ray.shutdown()
 
 
 def _differences(wish: _Wish) -> list[str]:
     """What was asked for explicitly and is not what this process is connected to, as clauses."""
-    made = _Made.wish
+    made = _Now.wish
     found = []
     if wish.address is not None and wish.address != (made.address if made else None) and not _is_at(wish.address):
         found.append(f"it is {_where()}, not at address={wish.address!r}")
@@ -158,9 +206,12 @@ def _through_client() -> bool:
     return bool(_untyped.util.client.ray.is_connected())
 
 
+def _client_worker() -> Any:
+    return _untyped.util.client.ray.get_context().client_worker
+
+
 def _client_target() -> str:
-    # Ray says nowhere in public where its client is connected to.
-    return str(getattr(_untyped.util.client.ray.get_context().client_worker, "_conn_str", ""))
+    return str(_client_worker()._conn_str)  # Ray says nowhere in public where its client is connected to
 
 
 def _is_own() -> bool:
@@ -266,92 +317,3 @@ def _incompatible(address: str, error: Exception) -> IncompatibleVersionError:
         here=version,
         there=str(error),
     )
-
-
-# -- what a job needs and what there is -----------------------------------------------------------------------------
-
-
-def shortage(wanted: Resources) -> str:
-    """Why a job that Ray has not started yet waits, as a sentence; empty when nothing is known to be short."""
-    asked = {"CPU": wanted.num_cpus, "GPU": wanted.num_gpus, "memory": wanted.memory or 0, **wanted.custom}
-    total, free = _untyped.cluster_resources(), _untyped.available_resources()
-    for name, amount in asked.items():
-        what = {"CPU": "CPUs", "GPU": "GPUs", "memory": "bytes of memory"}.get(name, f"of {name!r}")
-        if amount > total.get(name, 0):
-            return (
-                f"It asks for {amount:g} {what}, the cluster has {total.get(name, 0):g}: "
-                "it will wait until such a node joins."
-            )
-        if amount > free.get(name, 0):
-            return f"It waits for {amount:g} {what}, of which {free.get(name, 0):g} are free now."
-    return "Ray has it and has not said that it started."
-
-
-# -- what Ray's exceptions mean -------------------------------------------------------------------------------------
-
-_LOST = "The machinery around the job died; submit it again."
-_MEANINGS: tuple[tuple[type[BaseException], str, bool, str], ...] = (
-    (
-        rx.OutOfMemoryError,
-        "killed: its node was running out of memory",
-        False,
-        'Reserve more with resources={"memory": bytes}, or give each job more CPUs so that fewer run at once.',
-    ),
-    (
-        rx.WorkerCrashedError,
-        "its worker process died",
-        False,
-        "It exited or was killed (os._exit, a signal, a crash in native code): see its log in Ray's session folder.",
-    ),
-    (rx.NodeDiedError, "its node died", True, _LOST),
-    (rx.LocalRayletDiedError, "its node's raylet died", True, _LOST),
-    (rx.OwnerDiedError, "the process that owned it died", True, _LOST),
-    (rx.ObjectLostError, "its result was lost with the node that held it", True, _LOST),
-    (
-        rx.RuntimeEnvSetupError,
-        "its runtime_env could not be set up",
-        False,
-        "Mend the runtime_env given to configure_job_backend().",
-    ),
-    (rx.TaskUnschedulableError, "no node can run it", False, "Ask for resources that the cluster has."),
-    (rx.RaySystemError, "Ray failed", True, _LOST),
-    (ConnectionError, "the connection to the cluster broke", True, _LOST),
-)
-_LAUNCH_PHASES = (rx.RuntimeEnvSetupError, rx.TaskUnschedulableError)
-
-
-def finished_from(error: BaseException) -> Finished:
-    """How a task ended that gave an exception instead of a value."""
-    return Finished(outcome=_outcome_from(error))
-
-
-def _outcome_from(error: BaseException) -> Outcome:
-    if isinstance(error, rx.TaskCancelledError):
-        return Cancelled()
-    name = type(error).__name__
-    if isinstance(error, rx.RayTaskError):  # core itself never lets an exception out, so it did not get to run
-        cause = error.cause if isinstance(error.cause, BaseException) else error
-        missing = "checkmaite" in str(error) and isinstance(cause, (ImportError, RuntimeError))
-        return Failed(
-            error_type=type(cause).__name__,
-            error_message=(str(cause).strip().splitlines() or [name])[-1],
-            traceback_text=str(error.traceback_str),
-            phase="start",
-            pid=error.pid,
-            node=error.ip,
-            remedy="Workers need checkmaite-jobs-core and the store's package: install them in the worker's "
-            "environment, of the same version as here."
-            if missing
-            else "",
-        )
-    for kind, cause_text, lost, remedy in _MEANINGS:
-        if isinstance(error, kind):
-            return Failed(
-                error_type=name,
-                error_message=str(error).strip(),
-                phase="launch" if isinstance(error, _LAUNCH_PHASES) else "run",
-                exit_cause=cause_text,
-                lost=lost,
-                remedy=remedy,
-            )
-    return Failed(error_type=name, error_message=str(error).strip(), exit_cause="Ray failed", lost=True, remedy=_LOST)

@@ -1,0 +1,52 @@
+"""What a job needs of the cluster, and what the cluster has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+from checkmaite.jobs import Resources
+
+_untyped: Any = ray  # the parts of Ray's API that carry no types
+
+
+def task_options(name: str, resources: Resources) -> dict[str, Any]:
+    """The options of a job's Ray task: its name and what Ray reserves for it. Its exceptions are never retried."""
+    options: dict[str, Any] = {
+        "name": name,
+        "num_cpus": resources.num_cpus,
+        "num_gpus": resources.num_gpus,
+        "retry_exceptions": False,
+    }
+    if resources.memory:
+        options["memory"] = resources.memory
+    if resources.custom:
+        options["resources"] = dict(resources.custom)
+    return options
+
+
+def cluster_resources() -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """What all nodes of the cluster have together, and what of it is free now, by Ray's names ("CPU", "GPU", ...)."""
+    return _untyped.cluster_resources(), _untyped.available_resources()
+
+
+def shortage(wanted: Resources, *, total: Mapping[str, float], free: Mapping[str, float]) -> str:
+    """Why a job that Ray has not started yet waits, as a sentence.
+
+    Args:
+        wanted: What the job asks for.
+        total: What the cluster has, as `cluster_resources` gives it.
+        free: What of it is free.
+    """
+    asked = {"CPU": wanted.num_cpus, "GPU": wanted.num_gpus, "memory": wanted.memory or 0, **wanted.custom}
+    for name, amount in asked.items():
+        what = {"CPU": "CPUs", "GPU": "GPUs", "memory": "bytes of memory"}.get(name, f"of {name!r}")
+        if amount > total.get(name, 0):
+            return (
+                f"It asks for {amount:g} {what}, the cluster has {total.get(name, 0):g}: "
+                "it will wait until such a node joins."
+            )
+        if amount > free.get(name, 0):
+            return f"It waits for {amount:g} {what}, of which {free.get(name, 0):g} are free now."
+    return "Ray has it and has not said that it started."

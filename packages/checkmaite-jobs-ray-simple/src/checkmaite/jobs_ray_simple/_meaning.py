@@ -1,0 +1,73 @@
+"""What Ray's exceptions mean for a job."""
+
+from __future__ import annotations
+
+import ray.exceptions as rx
+from checkmaite.jobs.spi import Cancelled, Failed, Finished, Outcome
+
+_LOST = "The machinery around the job died; submit it again."
+_MEANINGS: tuple[tuple[type[BaseException], str, bool, str], ...] = (
+    (
+        rx.OutOfMemoryError,
+        "killed: its node was running out of memory",
+        False,
+        'Reserve more with resources={"memory": bytes}, or give each job more CPUs so that fewer run at once.',
+    ),
+    (
+        rx.WorkerCrashedError,
+        "its worker process died",
+        False,
+        "It exited or was killed (os._exit, a signal, a crash in native code): see its log in Ray's session folder.",
+    ),
+    (rx.NodeDiedError, "its node died", True, _LOST),
+    (rx.LocalRayletDiedError, "its node's raylet died", True, _LOST),
+    (rx.OwnerDiedError, "the process that owned it died", True, _LOST),
+    (rx.ObjectLostError, "its result was lost with the node that held it", True, _LOST),
+    (
+        rx.RuntimeEnvSetupError,
+        "its runtime_env could not be set up",
+        False,
+        "Mend the runtime_env given to configure_job_backend().",
+    ),
+    (rx.TaskUnschedulableError, "no node can run it", False, "Ask for resources that the cluster has."),
+    (rx.RaySystemError, "Ray failed", True, _LOST),
+    (ConnectionError, "the connection to the cluster broke", True, _LOST),
+)
+_LAUNCH_PHASES = (rx.RuntimeEnvSetupError, rx.TaskUnschedulableError)
+
+
+def finished_from(error: BaseException) -> Finished:
+    """How a task ended that gave an exception instead of a value."""
+    return Finished(outcome=_outcome_from(error))
+
+
+def _outcome_from(error: BaseException) -> Outcome:
+    if isinstance(error, rx.TaskCancelledError):
+        return Cancelled()
+    name = type(error).__name__
+    if isinstance(error, rx.RayTaskError):  # core itself never lets an exception out, so it did not get to run
+        cause = error.cause if isinstance(error.cause, BaseException) else error
+        missing = "checkmaite" in str(error) and isinstance(cause, (ImportError, RuntimeError))
+        return Failed(
+            error_type=type(cause).__name__,
+            error_message=(str(cause).strip().splitlines() or [name])[-1],
+            traceback_text=str(error.traceback_str),
+            phase="start",
+            pid=error.pid,
+            node=error.ip,
+            remedy="Workers need checkmaite-jobs-core and the store's package: install them in the worker's "
+            "environment, of the same version as here."
+            if missing
+            else "",
+        )
+    for kind, cause_text, lost, remedy in _MEANINGS:
+        if isinstance(error, kind):
+            return Failed(
+                error_type=name,
+                error_message=str(error).strip(),
+                phase="launch" if isinstance(error, _LAUNCH_PHASES) else "run",
+                exit_cause=cause_text,
+                lost=lost,
+                remedy=remedy,
+            )
+    return Failed(error_type=name, error_message=str(error).strip(), exit_cause="Ray failed", lost=True, remedy=_LOST)

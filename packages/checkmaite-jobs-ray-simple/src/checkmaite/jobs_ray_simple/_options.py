@@ -1,0 +1,71 @@
+"""Which Ray to use, as options: the same for every backend that runs jobs on Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen, validators
+from checkmaite.jobs.spi import option
+
+
+def _address(_: object, attribute: Any, value: str | None) -> None:
+    if value is None or value in {"local", "auto"}:
+        return
+    host, separator, port = value.removeprefix("ray://").rpartition(":")
+    if not (host and separator and port.isdigit()) or "://" in host or "@" in host:
+        raise ValueError(f"{value!r} is not an address")
+
+
+@frozen
+class ConnectionOptions:
+    """Where Ray is, and how its workers are prepared."""
+
+    address: str | None = option(
+        'the cluster: "local" starts a Ray of this process\'s own, "auto" finds one on this machine, "host:port" '
+        'attaches to one, "ray://host:10001" goes through its client server. Left out: the Ray that this process is '
+        "connected to already, else a local one.",
+        default=None,
+        validator=_address,
+    )
+    runtime_env: Mapping[str, Any] | None = option(
+        'how workers are prepared, as Ray takes it: {"working_dir": ".", "env_vars": {"NAME": "value"}}.',
+        default=None,
+        repr=False,  # env_vars may hold secrets
+    )
+    num_cpus: int | None = option(
+        "CPUs of a local Ray; those of the machine when left out. Only for a Ray that is started here.",
+        default=None,
+        validator=validators.optional(validators.ge(1)),
+    )
+    num_gpus: int | None = option(
+        "GPUs of a local Ray; those it finds when left out. Only for a Ray that is started here.",
+        default=None,
+        validator=validators.optional(validators.ge(0)),
+    )
+    object_store_memory: int | None = option(
+        "bytes of shared memory of a local Ray, at least 75 MiB. Only for a Ray that is started here.",
+        default=None,
+        validator=validators.optional(validators.ge(75 * 2**20)),
+    )
+    connect_timeout_s: float = option(
+        "seconds to reach a running cluster; more than 0.", default=30.0, validator=validators.gt(0)
+    )
+    force_reinit: bool = option(
+        "True ends the Ray that this process is connected to, when its options differ, and connects anew.",
+        default=False,
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.is_remote:
+            for name in ("num_cpus", "num_gpus", "object_store_memory"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f'{name} sizes a Ray that is started here, with address="local"; the one at {self.address!r} '
+                        "has its size already. Leave it out."
+                    )
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether jobs may run on other machines."""
+        return self.address not in {None, "local"}

@@ -1,0 +1,51 @@
+"""What travels to a worker, as bytes that only the worker opens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ray.cloudpickle
+from checkmaite.jobs import JobSubmissionError, Problem
+from checkmaite.jobs.spi import PreparedSubmission
+
+_pickle: Any = ray.cloudpickle  # carries no types
+_ARGUMENTS = ("capability", "models", "datasets", "metrics", "config")
+
+
+def payloads(submissions: Sequence[PreparedSubmission]) -> list[bytes]:
+    """Each submission's pickled arguments; what the user's __main__ defines goes by value.
+
+    Raises:
+        JobSubmissionError: Some cannot be pickled; every such argument is named.
+    """
+    found: list[bytes] = []
+    problems: list[Problem] = []
+    for index, prepared in enumerate(submissions):
+        try:
+            found.append(_pickle.dumps(prepared.arguments))
+        except Exception as error:  # noqa: BLE001 - pickling runs the user's __reduce__, which may raise anything
+            path = f"submissions[{index}]" if len(submissions) > 1 else ""
+            problems += [each.below(path) for each in _unpicklable(prepared, error)]
+    if problems:
+        raise JobSubmissionError("Nothing was submitted.", phase="serialize", problems=problems)
+    return found
+
+
+def _unpicklable(prepared: PreparedSubmission, whole: Exception) -> list[Problem]:
+    faults: list[Problem] = []
+    for name, value in zip(_ARGUMENTS, prepared.arguments, strict=True):
+        try:
+            _pickle.dumps(value)
+        except Exception as error:  # noqa: BLE001 - as above
+            faults.append(_fault(name, error))
+    return faults or [_fault("submission", whole)]
+
+
+def _fault(name: str, error: Any) -> Problem:
+    first = (str(error).strip().splitlines() or [""])[0]
+    return Problem(
+        name,
+        f"cannot be sent to a worker: {type(error).__name__}: {first}.",
+        "Open files, connections, locks and generators inside run() instead of keeping them in the object.",
+    )

@@ -1,0 +1,24 @@
+"""For the sibling backend ``"ray"``: all about Ray that the two backends share. Not for users.
+
+Connecting to a Ray and sharing the connection, what a job needs of a cluster, what travels to a worker, and what Ray's
+exceptions mean. This door follows the needs of that one sibling and moves in lockstep with it.
+"""
+
+from checkmaite.jobs_ray_simple._connection import Connection, cancel, connect, is_connected
+from checkmaite.jobs_ray_simple._demand import cluster_resources, shortage, task_options
+from checkmaite.jobs_ray_simple._meaning import finished_from
+from checkmaite.jobs_ray_simple._options import ConnectionOptions
+from checkmaite.jobs_ray_simple._payloads import payloads
+
+__all__ = [
+    "Connection",
+    "ConnectionOptions",
+    "cancel",
+    "cluster_resources",
+    "connect",
+    "finished_from",
+    "is_connected",
+    "payloads",
+    "shortage",
+    "task_options",
+]

@@ -1,0 +1,1 @@
+"""The actors' shells: they carry out what the machines decide."""

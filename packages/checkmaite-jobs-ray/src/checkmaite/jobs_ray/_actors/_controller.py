@@ -1,0 +1,149 @@
+"""The controller: a detached actor that owns the Ray tasks of many jobs.
+
+It decides nothing about jobs. It launches and cancels what the registry says, and tells the registry, which asks, how
+its jobs go on. Its tasks end with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ray
+from checkmaite.jobs.spi import News, Printed, Progressed, Started, failure
+from checkmaite.jobs_ray._actors._signal import Bell
+from checkmaite.jobs_ray._config import RegistrySettings
+from checkmaite.jobs_ray._machine._controller import Cancel, ControllerMachine, Start
+from checkmaite.jobs_ray._messages import Inventory, Launch, Report, Stop, Where
+from checkmaite.jobs_ray._ray._tasks import Tasks, cancel, landing
+
+_log = logging.getLogger("checkmaite.jobs")
+_LOG_CHARACTERS = 64 * 2**20
+_SWEEP_S = 1.0
+_PROGRESS_DELAY_S = 0.1
+_AT_ONCE = 50
+"""Tasks that are launched before others get a turn on the event loop."""
+
+
+class JobController:
+    """One of a registry's pool. All methods run on one event loop, and each may be called again after a lost reply.
+
+    Args:
+        settings: `RegistrySettings` as a mapping.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        kept = RegistrySettings(**settings)
+        self._incarnation = secrets.token_hex(8)
+        self._machine = ControllerMachine(
+            self._incarnation,
+            retention_s=kept.controller_retention_s,
+            max_retained=kept.max_retained_terminal_controllers,
+            max_log_characters=_LOG_CHARACTERS,
+        )
+        self._tasks = Tasks(ray.get_runtime_context().current_actor)
+        self._refs: dict[Start, Any] = {}
+        self._landings: set[asyncio.Task[None]] = set()
+        self._news = Bell()
+        self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
+
+    async def incarnation(self) -> str:
+        """Which start of this process this is."""
+        return self._incarnation
+
+    async def attach(self, token: int) -> Inventory:
+        """See `ControllerMachine.attach`."""
+        return self._machine.attach(token)
+
+    async def keep(self, token: int, starts: Sequence[Start]) -> None:
+        """See `ControllerMachine.keep`."""
+        self._cancel(self._machine.keep(token, starts, time.time()))
+
+    async def launch(self, token: int, launches: Sequence[Launch]) -> list[str]:
+        """Hand jobs to Ray; the ids of those that this controller has now."""
+        for number, launch in enumerate(self._machine.launch(token, launches), 1):
+            self._launch(launch)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return [launch.draft.job_id for launch in launches]
+
+    async def stop(self, token: int, stops: Sequence[Stop]) -> None:
+        """See `ControllerMachine.stop`."""
+        self._cancel(self._machine.stop(token, stops, time.time()))
+        self._news.ring()
+
+    async def feed(self, token: int, after: int, wait_s: float) -> tuple[int, Sequence[Report]]:
+        """The reports after number `after`, as soon as there are any; after `wait_s` seconds there may be none."""
+        _, waiting = self._machine.reports(token, after)
+        if waiting:
+            await self._news.gather()
+        else:
+            await self._news.wait(wait_s)
+        return self._machine.reports(token, after)
+
+    async def logs(self, job_id: str) -> str | None:
+        """What a job has printed; None when it is not remembered here."""
+        return self._machine.logs(job_id)
+
+    async def post(self, start: Start, news: Sequence[News]) -> None:
+        """A worker tells how its job goes on."""
+        for each in news:
+            match each:
+                case Started():
+                    self._machine.started(start, Where(each.node, each.pid, each.at.timestamp()))
+                    self._news.ring()
+                case Progressed():
+                    self._machine.progressed(start, each.progress)
+                    self._news.ring_soon(_PROGRESS_DELAY_S)
+                case Printed():
+                    self._machine.printed(start, each)
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _launch(self, launch: Launch) -> None:
+        start = launch.draft.job_id, launch.attempt
+        if not self._machine.is_live(start):  # stopped while others were launched
+            return
+        try:
+            self._refs[start] = ref = self._tasks.launch(launch)
+        except Exception as error:  # noqa: BLE001 - whatever Ray raises for one job must not keep the others
+            self._machine.ended(start, failure(error, phase="launch"), worker_lost=False, now=time.time())
+            self._news.ring()
+            return
+        task = asyncio.get_running_loop().create_task(self._land(start, ref))
+        self._landings.add(task)
+        task.add_done_callback(self._landings.discard)
+
+    async def _land(self, start: Start, ref: Any) -> None:
+        finished, worker_lost = await landing(ref)
+        del self._refs[start]
+        if finished.printed is not None:
+            self._machine.printed(start, finished.printed)
+        self._machine.ended(start, finished.outcome, worker_lost=worker_lost, now=time.time())
+        self._news.ring()
+
+    def _cancel(self, cancels: Sequence[Cancel]) -> None:
+        loop, now = asyncio.get_running_loop(), time.time()
+        for start, force_at in cancels:
+            ref = self._refs.get(start)
+            if ref is None:
+                continue
+            if force_at > now:
+                cancel(ref, force=False)
+                loop.call_later(force_at - now, self._force, start)
+            else:
+                cancel(ref, force=True)
+
+    def _force(self, start: Start) -> None:
+        ref = self._refs.get(start)
+        if ref is not None:
+            cancel(ref, force=True)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            self._machine.sweep(time.time())

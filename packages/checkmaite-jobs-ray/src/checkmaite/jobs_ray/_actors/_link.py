@@ -1,0 +1,186 @@
+"""The registry's end of one controller: keeps it alive, gives it jobs, hears how they go on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from checkmaite.jobs_ray._actors._controller import JobController
+from checkmaite.jobs_ray._config import RegistrySettings
+from checkmaite.jobs_ray._machine._effects import StopJobs
+from checkmaite.jobs_ray._machine._registry import Assignment, RegistryMachine
+from checkmaite.jobs_ray._messages import Inventory
+from checkmaite.jobs_ray._ray._actors import Unreachable, answer, get_or_create, restart
+
+_log = logging.getLogger("checkmaite.jobs")
+_AGAIN_S = 0.1
+_START_S = 60.0
+_DIED = "its controller's process died"
+
+
+class Link:
+    """One controller of the pool, for as long as the registry lives.
+
+    A controller that is silent for longer than its lease, or that comes back as another process, has lost its jobs: the
+    machine gives them away only after its process was ended, so that what it still ran has ended too.
+
+    Args:
+        name: The controller's name.
+        namespace: Its Ray namespace.
+        settings: The registry's.
+        machine: The registry's.
+        changed: Called after the machine was told something.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        namespace: str,
+        settings: RegistrySettings,
+        machine: RegistryMachine,
+        changed: Callable[[], None],
+    ) -> None:
+        self.name = name
+        self._namespace = namespace
+        self._settings = settings
+        self._machine = machine
+        self._changed = changed
+        self._actor: Any = None
+        self._incarnation: str | None = None
+        self._token = -1
+        self._after = 0
+        self._busy = False
+        self._calls: set[asyncio.Task[None]] = set()
+        self.attached = asyncio.Event()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be given jobs."""
+        return self.attached.is_set() and not self._busy
+
+    async def run(self) -> None:
+        """Attach, listen, and attach again whatever happens."""
+        reason = _DIED
+        while True:
+            try:
+                if await self._attach(reason):
+                    reason = await self._listen()
+            except Exception:  # noqa: BLE001 - whatever Ray raises here, the registry must try again
+                _log.exception("the link to controller %s broke", self.name)
+            self.attached.clear()
+            self._changed()
+            await asyncio.sleep(_AGAIN_S)
+
+    def give(self, assignment: Assignment) -> None:
+        """Hand jobs to the controller; it is busy until it has answered."""
+        self._busy = True
+        self._spawn(self._give(assignment))
+
+    def stop(self, effect: StopJobs) -> None:
+        """Tell the controller to end jobs."""
+        self._spawn(self._stop(effect))
+
+    async def logs(self, job_id: str) -> str | None:
+        """A job's output; None when the controller does not have it, or is not there."""
+        try:
+            logs: str | None = await answer(self._actor.logs.remote(job_id), self._settings.lease_ttl_s)
+        except (*Unreachable, TimeoutError):
+            return None
+        return logs
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    async def _attach(self, reason: str) -> bool:
+        """Become the one that the controller listens to; whether that succeeded."""
+        kept = self._settings
+        self._actor = get_or_create(
+            JobController,
+            self.name,
+            self._namespace,
+            kept.wire(),
+            num_cpus=kept.controller_num_cpus,
+            memory=kept.controller_memory,
+            resources=kept.controller_resources,
+        )
+        first = self._incarnation is None
+        try:
+            incarnation = await answer(self._actor.incarnation.remote(), _START_S if first else kept.lease_ttl_s)
+        except (*Unreachable, TimeoutError):
+            self._lose(reason)
+            return False
+        self._lose(_DIED if incarnation != self._incarnation else reason)
+        self._incarnation = incarnation
+        self._token = self._machine.grant(self.name, time.time())
+        try:
+            found: Inventory = await answer(self._actor.attach.remote(self._token), kept.lease_ttl_s)
+            keep = self._machine.adopt(self.name, self._token, found.held, time.time())
+            await answer(self._actor.keep.remote(self._token, keep), kept.lease_ttl_s)
+        except (*Unreachable, TimeoutError):
+            return False
+        self._after = found.last
+        self._busy = False
+        self.attached.set()
+        self._changed()
+        return True
+
+    def _lose(self, reason: str) -> None:
+        self._machine.lose(self.name, reason, time.time())
+        self._changed()
+
+    async def _listen(self) -> str:
+        """Hear reports until the lease is over; why it is."""
+        kept = self._settings
+        while True:
+            try:
+                self._after, reports = await answer(
+                    self._actor.feed.remote(self._token, self._after, kept.heartbeat_interval_s), kept.lease_ttl_s
+                )
+            except TimeoutError:
+                restart(self._actor)
+                return f"its controller was silent for {kept.lease_ttl_s:g} s"
+            except Unreachable:
+                if not await self._is_the_same():
+                    return _DIED
+                continue
+            self._machine.report(self.name, self._token, reports, time.time())
+            self._changed()
+
+    async def _is_the_same(self) -> bool:
+        """Whether the controller's process is still the one that was attached, after a call to it was lost."""
+        try:
+            async with asyncio.timeout(self._settings.lease_ttl_s):
+                while True:
+                    try:
+                        return bool(await self._actor.incarnation.remote() == self._incarnation)
+                    except Unreachable:
+                        await asyncio.sleep(_AGAIN_S)
+        except TimeoutError:
+            return False
+
+    async def _give(self, assignment: Assignment) -> None:
+        token, launches = assignment.token, assignment.launches
+        taken = await self._told(token, lambda: self._actor.launch.remote(token, launches))
+        if taken is not None:
+            self._machine.confirm(assignment, set(taken), time.time())
+            self._busy = False
+            self._changed()
+
+    async def _stop(self, effect: StopJobs) -> None:
+        await self._told(effect.token, lambda: self._actor.stop.remote(effect.token, effect.stops))
+
+    async def _told(self, token: int, call: Callable[[], Any]) -> Any:
+        """The answer to a call that may be repeated; None once the lease is over, which settles everything else."""
+        while self._token == token:
+            try:
+                return await answer(call(), self._settings.lease_ttl_s)
+            except (*Unreachable, TimeoutError):
+                await asyncio.sleep(_AGAIN_S)
+        return None
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)

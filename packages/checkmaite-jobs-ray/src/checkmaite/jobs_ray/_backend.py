@@ -1,0 +1,210 @@
+"""``"ray"``: jobs that a registry on the cluster keeps, so that clients share them and they outlive clients."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from checkmaite.jobs import (
+    AnalyticsStore,
+    BackendUnavailableError,
+    ConfigurationError,
+    Job,
+    JobsError,
+    JobSubmissionError,
+)
+from checkmaite.jobs.spi import (
+    BackendContext,
+    Deadline,
+    JobHandle,
+    JobQuery,
+    PreparedSubmission,
+    WorkOrder,
+    new_job_id,
+    open_store,
+)
+from checkmaite.jobs_ray._actors._handshake import greeting
+from checkmaite.jobs_ray._actors._registry import JobRegistry
+from checkmaite.jobs_ray._config import RayOptions, RayRunOptions, RegistrySettings
+from checkmaite.jobs_ray._feed import Feed
+from checkmaite.jobs_ray._job import RayJob
+from checkmaite.jobs_ray._messages import Draft, JobFacts, Policy
+from checkmaite.jobs_ray._ray._actors import get_or_create
+from checkmaite.jobs_ray._ray._calls import Calls
+from checkmaite.jobs_ray._ray._environment import environment_here
+from checkmaite.jobs_ray_simple.wall import Connection, connect, payloads
+
+_CANCEL_WAIT_S = 10.0
+
+
+class RayBackend:
+    """Runs jobs on a Ray cluster through a registry that every client of the scope shares."""
+
+    config_type: ClassVar[type[RayOptions]] = RayOptions
+    run_options_type: ClassVar[type[RayRunOptions]] = RayRunOptions
+    name = "ray"
+
+    def __init__(self, options: RayOptions, context: BackendContext) -> None:
+        self._options = options
+        self._scope = options.idempotency_scope
+        self._store_spec = context.store
+        self._store = open_store(context.store)
+        self._closed = False
+        self._lock = threading.Lock()
+        self._connection: Connection = connect(options, live_jobs=self._would_be_lost)
+        self._calls = Calls(options.registry_name, self._find_registry)
+        self._feed = Feed(self._calls.ask, patience_s=options.registry_update_timeout_s, idle=self._release_when_idle)
+        try:
+            self._greet()
+            self._environment = environment_here()
+        except BaseException:
+            self._connection.release()
+            raise
+
+    @property
+    def analytics_store(self) -> AnalyticsStore:
+        """The store that jobs write to."""
+        return self._store
+
+    def submit(self, submissions: Sequence[PreparedSubmission]) -> list[Job]:
+        """Have the registry accept all of them; see `JobBackend.submit`.
+
+        Raises:
+            BackpressureError: The registry is full; nothing was accepted.
+            BackendUnavailableError: The registry did not answer; the same submission may be made again.
+        """
+        if self._closed:
+            raise JobSubmissionError("This ray backend was shut down; configure one again.", phase="connect")
+        drafts = [
+            self._draft(prepared, payload) for prepared, payload in zip(submissions, payloads(submissions), strict=True)
+        ]
+        facts: list[JobFacts] = self._ask("submit", self._feed.client, drafts)
+        return self._handles(facts)
+
+    def get_job(self, job_id: str) -> Job:
+        """A job of the scope, whoever submitted it; see `JobBackend.get_job`."""
+        known = self._feed.handle(job_id)
+        return known or self._handles([self._ask("get", self._feed.client, self._scope, job_id)])[0]
+
+    def list_jobs(self, query: JobQuery) -> list[Job]:
+        """The scope's jobs that match, whoever submitted them, newest first."""
+        return self._handles(self._ask("list_jobs", self._feed.client, self._scope, query))
+
+    def ask_to_cancel(self, job_id: str, grace_s: float) -> bool:
+        """See `checkmaite.jobs_ray._job.Desk`."""
+        accepted: bool = self._ask("cancel", self._scope, job_id, grace_s)
+        return accepted
+
+    def cancel(self, job: JobHandle, grace: float) -> None:
+        """See `JobControls`; a `RayJob` asks itself."""
+        self.ask_to_cancel(job.job_id, grace)
+
+    def explain(self, job: JobHandle) -> str:
+        """What the registry knows of a job beyond its facts."""
+        try:
+            said: str = self._ask("explain", self._scope, job.job_id)
+        except JobsError as error:
+            return f"(More is not known now: {error})"
+        return said
+
+    def logs(self, job_id: str) -> str | None:
+        """What a job has printed; None when it is kept no more."""
+        found: str | None = self._ask("logs", self._scope, job_id)
+        return found
+
+    def hand_over(self) -> None:
+        """Accept nothing more; jobs go on, and handles given out before stay up to date."""
+        self._closed = True
+        self._release_when_idle()
+
+    def shutdown(self, *, wait: bool = True) -> None:
+        """Stop using the registry. Jobs on a cluster go on without this process.
+
+        Jobs on a Ray of this process's own end with it, so they are waited for, or cancelled.
+        """
+        self._closed = True
+        if self._connection.ends_with_process:
+            jobs = self._feed.live()
+            if not wait:
+                for job in jobs:
+                    job.cancel(grace=0)
+            deadline = Deadline.after(None if wait else _CANCEL_WAIT_S)
+            for job in jobs:
+                job.wait(deadline.remaining_s())
+        self._feed.close("this process has shut its job backend down; the job itself goes on where a cluster runs it")
+        self._connection.release()
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        return self._calls.ask(method, *arguments, timeout_s=self._options.registry_update_timeout_s)
+
+    def _find_registry(self) -> Any:
+        options = self._options
+        wire = RegistrySettings(**options.asked).wire()
+        return get_or_create(
+            JobRegistry,
+            options.registry_name,
+            options.registry_namespace,
+            {**wire, "name": options.registry_name, "namespace": options.registry_namespace},
+            num_cpus=options.registry_num_cpus,
+            memory=options.registry_memory,
+            resources=options.registry_resources,
+        )
+
+    def _greet(self) -> None:
+        timeout_s = self._options.registry_startup_timeout_s
+        try:
+            self._calls.ask("hello", greeting(self._options.asked), timeout_s=timeout_s)
+        except BackendUnavailableError as error:
+            raise ConfigurationError(
+                f"{error} At the first call that may also mean that no node has what registry_num_cpus, registry_memory "
+                "and registry_resources ask for, or that registry_startup_timeout_s is too short."
+            ) from error
+
+    def _draft(self, prepared: PreparedSubmission, payload: bytes) -> Draft:
+        job_id = new_job_id()
+        provenance = prepared.provenance.for_job(
+            job_id=job_id, backend=self.name, submitted_at=datetime.now(UTC), scope=self._scope
+        )
+        return Draft(
+            job_id=job_id,
+            scope=self._scope,
+            run_key=prepared.run_key.value,
+            job_name=prepared.job_name,
+            capability_id=prepared.capability_id,
+            resources=prepared.resources,
+            order=WorkOrder.of(prepared, store=self._store_spec, provenance=provenance).to_wire(),
+            payload=payload,
+            runtime_env=self._environment,
+            policy=self._policy(prepared.options),
+            force=prepared.options.force,
+        )
+
+    def _policy(self, asked: Any) -> Policy:
+        given = self._options
+
+        def chosen(name: str) -> Any:
+            own = getattr(asked, name)
+            return getattr(given, name) if own is None else own
+
+        return Policy(
+            max_retries=chosen("max_retries"),
+            max_attempts=chosen("max_attempts"),
+            scheduling_timeout_s=chosen("scheduling_timeout_s"),
+            resubmit=given.recovery == "resubmit",
+        )
+
+    def _handles(self, found: Sequence[JobFacts]) -> list[Job]:
+        jobs = [self._feed.handle(facts.job_id) or RayJob(facts, self) for facts in found]
+        self._feed.keep(jobs)
+        return list(jobs)
+
+    def _would_be_lost(self) -> int:
+        return len(self._feed.live()) if self._connection.ends_with_process else 0
+
+    def _release_when_idle(self) -> None:
+        if self._closed and not self._feed.live():
+            self._connection.release()

@@ -1,0 +1,210 @@
+"""Options of ``configure_job_backend("ray", ...)`` and of one of its jobs.
+
+Those of a shared registry are None when left out, which means: whatever the registry has, or the default when this
+client is the one that starts it. What is given must agree with a registry that runs already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from attrs import frozen, validators
+from checkmaite.jobs.spi import RunOptions, option
+from checkmaite.jobs_ray._names import registry_name
+from checkmaite.jobs_ray_simple.wall import ConnectionOptions
+
+_at_least_one = validators.optional(validators.ge(1))
+_not_negative = validators.optional(validators.ge(0))
+_positive = validators.optional(validators.gt(0))
+
+
+def _name(_: object, attribute: Any, value: str | None) -> None:
+    if value is not None and (not value.strip() or not value.isprintable()):
+        raise ValueError(f"{value!r} is not a printable name")
+
+
+def _amounts(_: object, attribute: Any, value: Mapping[str, Any] | None) -> None:
+    for name, amount in (value or {}).items():
+        if isinstance(amount, bool) or not isinstance(amount, (int, float)) or amount < 0:
+            raise ValueError(f"{name!r} is {amount!r}, which is not an amount")
+
+
+def _recovery(_: object, attribute: Any, value: str) -> None:
+    if value not in {"resubmit", "fail"}:
+        raise ValueError(f"{value!r} is neither 'resubmit' nor 'fail'")
+
+
+@frozen(kw_only=True)
+class RegistrySettings:
+    """What one registry and its controllers keep to; the same for every client. Each is documented in `RayOptions`."""
+
+    registry_max_pending_calls: int = 1_000
+    controller_max_pending_calls: int = 50_000
+    controller_pool_size: int = 2
+    controller_retention_s: float = 3_600.0
+    max_retained_terminal_controllers: int = 1_000
+    controller_num_cpus: float = 0.0
+    controller_memory: int | None = None
+    controller_resources: Mapping[str, float] | None = None
+    terminal_job_retention_s: float = 604_800.0
+    max_retained_terminal_jobs_per_scope: int = 100_000
+    max_active_jobs_per_scope: int = 100_000
+    heartbeat_interval_s: float = 5.0
+    lease_ttl_s: float = 30.0
+
+    def wire(self) -> dict[str, Any]:
+        """As builtins."""
+        return attrs.asdict(self)
+
+
+@frozen
+class RayOptions(ConnectionOptions):
+    """Where Ray is, which registry to share, and how jobs run."""
+
+    idempotency_scope: str = option(
+        "whoever configures the same scope shares jobs: the same run is submitted once, and everybody finds it. For "
+        'example "team-a-notebooks".',
+        validator=_name,
+    )
+    registry_actor_name: str | None = option(
+        "name of the registry's actor; derived from the scope when left out. Give one to let several scopes share a "
+        "registry.",
+        default=None,
+        validator=_name,
+    )
+    registry_namespace: str = option(
+        "Ray namespace of the registry and its controllers.", default="checkmaite_jobs", validator=_name
+    )
+    registry_max_pending_calls: int | None = option(
+        "submissions that may be under way in the registry at once; 1,000 when left out. One more is refused with a "
+        "BackpressureError.",
+        default=None,
+        validator=_at_least_one,
+    )
+    registry_num_cpus: float = option("CPUs that the registry reserves.", default=0.0, validator=validators.ge(0))
+    registry_memory: int | None = option(
+        "bytes of memory that the registry reserves; none when left out.", default=None, validator=_at_least_one
+    )
+    registry_resources: Mapping[str, Any] | None = option(
+        'custom resources of the node that the registry runs on, for example {"control": 0.01}.',
+        default=None,
+        validator=_amounts,
+    )
+    registry_startup_timeout_s: float = option(
+        "seconds in which the registry must answer for the first time.", default=60.0, validator=validators.gt(0)
+    )
+    registry_update_timeout_s: float = option(
+        "seconds in which the registry must answer any later call.", default=30.0, validator=validators.gt(0)
+    )
+    controller_max_pending_calls: int | None = option(
+        "accepted jobs that may wait for one controller to take them; 50,000 when left out. More are refused with a "
+        "BackpressureError.",
+        default=None,
+        validator=_at_least_one,
+    )
+    controller_pool_size: int | None = option(
+        "controllers, whatever the number of jobs; 2 when left out.", default=None, validator=_at_least_one
+    )
+    controller_num_cpus: float | None = option(
+        "CPUs that each controller reserves; 0 when left out.", default=None, validator=_not_negative
+    )
+    controller_memory: int | None = option(
+        "bytes of memory that each controller reserves; none when left out.", default=None, validator=_at_least_one
+    )
+    controller_resources: Mapping[str, Any] | None = option(
+        'custom resources of the nodes that controllers run on, for example {"control": 0.01}.',
+        default=None,
+        validator=_amounts,
+    )
+    controller_retention_s: float | None = option(
+        "seconds for which a controller keeps a finished job and its output; 3,600 when left out.",
+        default=None,
+        validator=_not_negative,
+    )
+    max_retained_terminal_controllers: int | None = option(
+        "finished jobs that each controller keeps, with their output; 1,000 when left out.",
+        default=None,
+        validator=_not_negative,
+    )
+    terminal_job_retention_s: float | None = option(
+        "seconds for which a finished job is listed; a week when left out.", default=None, validator=_not_negative
+    )
+    max_retained_terminal_jobs_per_scope: int | None = option(
+        "finished jobs of a scope that are listed; 100,000 when left out.", default=None, validator=_at_least_one
+    )
+    max_active_jobs_per_scope: int | None = option(
+        "jobs of a scope that may be live; 100,000 when left out. More are refused with a BackpressureError.",
+        default=None,
+        validator=_at_least_one,
+    )
+    heartbeat_interval_s: float | None = option(
+        "seconds after which a controller without news says that it lives; 5 when left out.",
+        default=None,
+        validator=_positive,
+    )
+    lease_ttl_s: float | None = option(
+        "seconds of silence after which a controller loses its jobs; 30 when left out.",
+        default=None,
+        validator=_positive,
+    )
+    scheduling_timeout_s: float | None = option(
+        "seconds in which a job must find a worker, else it fails; without limit when left out.",
+        default=None,
+        validator=_positive,
+    )
+    max_retries: int = option(
+        "how often a job is started again whose worker or node died, -1 for without limit; an exception of the job "
+        "itself is never retried.",
+        default=3,
+        validator=validators.ge(-1),
+    )
+    max_attempts: int = option(
+        "how often a job is started in all, for whatever reason.", default=10, validator=validators.ge(1)
+    )
+    recovery: str = option(
+        'what becomes of a job whose controller is lost: "resubmit" starts it again, "fail" ends it with JobLostError.',
+        default="resubmit",
+        validator=_recovery,
+    )
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        settings = RegistrySettings(**self.asked)
+        if settings.lease_ttl_s <= settings.heartbeat_interval_s:
+            raise ValueError(
+                f"lease_ttl_s={settings.lease_ttl_s:g} must be longer than "
+                f"heartbeat_interval_s={settings.heartbeat_interval_s:g}, or controllers lose their jobs between two "
+                "signs of life"
+            )
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The settings of the registry that were given."""
+        names = [item.name for item in attrs.fields(RegistrySettings)]
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    @property
+    def registry_name(self) -> str:
+        """Name of the registry's actor."""
+        return self.registry_actor_name or registry_name(self.idempotency_scope)
+
+
+@frozen(kw_only=True)
+class RayRunOptions(RunOptions):
+    """What can be said of one job; what is left out is taken from the backend's options."""
+
+    max_retries: int | None = option(
+        "how often this job is started again when its worker died.",
+        default=None,
+        validator=validators.optional(validators.ge(-1)),
+    )
+    max_attempts: int | None = option(
+        "how often this job is started in all.", default=None, validator=validators.optional(validators.ge(1))
+    )
+    scheduling_timeout_s: float | None = option(
+        "seconds in which this job must find a worker.",
+        default=None,
+        validator=validators.optional(validators.gt(0)),
+    )

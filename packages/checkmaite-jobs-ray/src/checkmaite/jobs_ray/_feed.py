@@ -1,0 +1,134 @@
+"""News of this process's jobs: one parked call to the registry, however many jobs there are."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from checkmaite.jobs import BackendUnavailableError, JobsError
+from checkmaite.jobs.spi import Failed
+from checkmaite.jobs_ray._job import RayJob
+from checkmaite.jobs_ray._messages import Change
+
+_log = logging.getLogger("checkmaite.jobs")
+_WAIT_S = 20.0
+_AGAIN_S = 0.5
+
+Ask = Callable[..., Any]
+"""``ask(method, *arguments, timeout_s=)``, see `Calls.ask`."""
+
+
+class Feed:
+    """Keeps the handles of live jobs up to date, from a thread that ends when there are none.
+
+    Args:
+        ask: How to call the registry.
+        patience_s: A registry that cannot be reached for so long is given up, and so are the handles.
+        idle: Called when the last live job is final.
+    """
+
+    def __init__(self, ask: Ask, *, patience_s: float, idle: Callable[[], object]) -> None:
+        self.client = secrets.token_hex(8)
+        self._ask = ask
+        self._patience_s = patience_s
+        self._idle = idle
+        self._lock = threading.Lock()
+        self._live: dict[str, RayJob] = {}
+        self._thread: threading.Thread | None = None
+        self._received = 0
+        self._closed = False
+
+    def handle(self, job_id: str) -> RayJob | None:
+        """The handle of a live job that this process has already."""
+        return self._live.get(job_id)
+
+    def keep(self, jobs: Iterable[RayJob]) -> None:
+        """Keep these up to date until they are final. The registry knows already that this client follows them."""
+        with self._lock:
+            for job in jobs:
+                if job.outcome is None:
+                    self._live[job.job_id] = job
+            if self._live and self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._listen, name="checkmaite-ray-feed", daemon=True)
+                self._thread.start()
+
+    def live(self) -> list[RayJob]:
+        """The handles of jobs that are not final, oldest first."""
+        with self._lock:
+            return list(self._live.values())
+
+    def close(self, why: str) -> None:
+        """Listen no more; jobs that are not final are lost to this process."""
+        self._closed = True
+        self._lose(self.live(), why)
+
+    # -- the thread ---------------------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        reached_at = time.monotonic()
+        while not self._closed:
+            try:
+                answer = self._ask("changes", self.client, self._received, _WAIT_S, timeout_s=2 * _WAIT_S)
+                if answer is None:
+                    self._follow_again()
+                else:
+                    self._received, changes = answer
+                    self._take(changes)
+                reached_at = time.monotonic()
+            except BackendUnavailableError as error:
+                if time.monotonic() - reached_at > self._patience_s:
+                    self._lose(self.live(), str(error))
+                time.sleep(_AGAIN_S)
+            except JobsError as error:
+                self._lose(self.live(), str(error))
+            if self._ends():
+                self._idle()
+                return
+
+    def _ends(self) -> bool:
+        with self._lock:
+            if self._live and not self._closed:
+                return False
+            self._thread = None
+            return True
+
+    def _take(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            job = self._live.get(change.job_id)
+            if job is not None:
+                job.learn(change)
+                if change.outcome is not None:
+                    self._drop(job)
+
+    def _follow_again(self) -> None:
+        """Say anew what is followed, to a registry that has begun anew."""
+        self._received = 0
+        ids = [job.job_id for job in self.live()]
+        unknown: list[str] = self._ask("follow", self.client, ids, timeout_s=2 * _WAIT_S)
+        self._lose(
+            [job for job in self.live() if job.job_id in set(unknown)],
+            "the registry died, and what it knew of the job with it",
+        )
+
+    def _lose(self, jobs: Iterable[RayJob], why: str) -> None:
+        for job in jobs:
+            job.finish(
+                Failed(
+                    error_type="JobLost",
+                    error_message=why,
+                    phase="lost",
+                    exit_cause=why,
+                    lost=True,
+                    remedy="Configure the backend again; get_job() and list_jobs() show what is still known, and a run "
+                    "that is not can be submitted again.",
+                )
+            )
+            self._drop(job)
+
+    def _drop(self, job: RayJob) -> None:
+        with self._lock:
+            self._live.pop(job.job_id, None)

@@ -1,0 +1,163 @@
+"""All jobs of a registry and every way to find them; it changes by events only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from checkmaite.jobs import JobNotFoundError, JobProgress
+from checkmaite.jobs.spi import JobQuery
+from checkmaite.jobs_ray._machine._events import (
+    Adopted,
+    Ended,
+    Event,
+    Forgotten,
+    GivenBack,
+    GivenTo,
+    Launched,
+    Noted,
+    Started,
+    StopAsked,
+    Submitted,
+)
+from checkmaite.jobs_ray._machine._index import ScopeIndex
+from checkmaite.jobs_ray._machine._record import Finished, Placed, Record, Waiting
+from checkmaite.jobs_ray._machine._transitions import accepted, after
+from checkmaite.jobs_ray._messages import Change, JobFacts
+
+
+class JobBook:
+    """Records, and indexes that agree with them.
+
+    Attributes:
+        records: Every job by its id.
+        scopes: Each scope's index.
+        waiting: Jobs that no controller has, in the order in which they get one.
+        owned: Jobs of each controller.
+        unconfirmed: Number of jobs given to a controller that has not confirmed them.
+        progress: What running jobs said last. It is news, not history: no event carries it.
+    """
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+        self.scopes: defaultdict[str, ScopeIndex] = defaultdict(ScopeIndex)
+        self.waiting: dict[str, None] = {}
+        self.owned: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        self.unconfirmed = 0
+        self.progress: dict[str, JobProgress] = {}
+        self._last_us = 0
+        self._events: list[Event] = []
+        self._changed: dict[str, None] = {}
+
+    def apply(self, event: Event) -> None:
+        """Change what the event says."""
+        self._events.append(event)
+        match event:
+            case Submitted():
+                self._add(accepted(event))
+            case Adopted() if event.job_id not in self.records:
+                self._add(accepted(event))
+            case Forgotten():
+                record = self.records.pop(event.job_id)
+                index = self.scopes[record.draft.scope]
+                index.forget_oldest(record)
+                if not len(index):
+                    del self.scopes[record.draft.scope]
+            case Adopted() | GivenTo() | Launched() | Started() | StopAsked() | GivenBack() | Ended() | Noted():
+                before = self.records[event.job_id]
+                self._replace(before, after(before, event))
+
+    def unique_time(self, now: float) -> float:
+        """`now`, moved on by microseconds if need be.
+
+        No two jobs are accepted at the same instant, so that a listing can be continued from one.
+        """
+        self._last_us = max(round(now * 1_000_000), self._last_us + 1)
+        return self._last_us / 1_000_000
+
+    def take_events(self) -> list[Event]:
+        """What happened since this was asked last, in order."""
+        taken, self._events = self._events, []
+        return taken
+
+    def take_changed(self) -> list[str]:
+        """Ids of the jobs whose facts changed since this was asked last."""
+        taken, self._changed = list(self._changed), {}
+        return taken
+
+    def note_progress(self, job_id: str, progress: JobProgress) -> None:
+        """Keep what a job says of its progress."""
+        self.progress[job_id] = progress
+        self._changed[job_id] = None
+
+    def of_scope(self, scope: str, job_id: str) -> Record:
+        """A job of a scope.
+
+        Raises:
+            JobNotFoundError: The scope has no such job.
+        """
+        record = self.records.get(job_id)
+        if record is None or record.draft.scope != scope:
+            raise JobNotFoundError(job_id, where=f"the scope {scope!r}")
+        return record
+
+    def facts(self, record: Record) -> JobFacts:
+        """A record as clients see it."""
+        draft, state = record.draft, record.state
+        ended = state if isinstance(state, Finished) else None
+        return JobFacts(
+            job_id=draft.job_id,
+            job_name=draft.job_name,
+            capability_id=draft.capability_id,
+            created_at=record.created_at,
+            status=record.status,
+            attempt=record.attempt,
+            cancelling=record.is_cancelling,
+            where=record.where,
+            progress=self.progress.get(draft.job_id),
+            outcome=ended.outcome if ended else None,
+            finished_at=ended.at if ended else None,
+        )
+
+    def change(self, job_id: str) -> Change | None:
+        """What to tell a follower of a job; None when it is forgotten."""
+        record = self.records.get(job_id)
+        return None if record is None else Change(job_id, *self.facts(record)[4:])
+
+    def matching(self, scope: str, query: JobQuery) -> list[Record]:
+        """The jobs of a scope that a query wants, newest first."""
+        index = self.scopes.get(scope)
+        return index.matching(query, self.records.__getitem__) if index else []
+
+    def _add(self, record: Record) -> None:
+        job_id = record.draft.job_id
+        self._last_us = max(self._last_us, round(record.created_at * 1_000_000))
+        self.records[job_id] = record
+        self.scopes[record.draft.scope].add(record)
+        self._file(job_id, record)
+        self._changed[job_id] = None
+
+    def _replace(self, before: Record, now: Record) -> None:
+        job_id = now.draft.job_id
+        self.records[job_id] = now
+        if before.status is not now.status:
+            self.scopes[now.draft.scope].update(before.status, now)
+        if before.state is not now.state:
+            self._unfile(job_id, before)
+            self._file(job_id, now)
+            if isinstance(now.state, Waiting | Finished):
+                self.progress.pop(job_id, None)
+        self._changed[job_id] = None
+
+    def _file(self, job_id: str, record: Record) -> None:
+        if isinstance(record.state, Waiting):
+            self.waiting[job_id] = None
+        elif (owner := record.owner) is not None:
+            self.owned[owner.controller][job_id] = None
+            self.unconfirmed += isinstance(record.state, Placed)
+
+    def _unfile(self, job_id: str, record: Record) -> None:
+        if isinstance(record.state, Waiting):
+            del self.waiting[job_id]
+        elif (owner := record.owner) is not None:
+            del self.owned[owner.controller][job_id]
+            self.unconfirmed -= isinstance(record.state, Placed)

@@ -1,0 +1,288 @@
+"""A controller's logic: which jobs it has, what it has to tell the registry, what it still remembers.
+
+It keeps reports until the registry has said that it has them, so that neither a lost reply nor a new registry loses
+one. It knows nothing of Ray: the shell launches and cancels tasks as it is told.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+from attrs import define
+from checkmaite.jobs import JobProgress
+from checkmaite.jobs.spi import Cancelled, Failed, LogTail, Outcome, Printed
+from checkmaite.jobs_ray._messages import (
+    EndReport,
+    Held,
+    Inventory,
+    Launch,
+    ProgressReport,
+    Report,
+    StartReport,
+    Stop,
+    Where,
+)
+
+Start = tuple[str, int]
+"""A job's id and the number of the attempt."""
+
+
+class StaleLeaseError(Exception):
+    """The token that a caller shows is not the one that this process was attached with.
+
+    Refused by `ControllerMachine.attach`, a caller has been superseded. Refused by anything else, it may attach anew:
+    the controller may have begun again, and nothing of what the caller gave it before is there.
+    """
+
+
+class Cancel(NamedTuple):
+    """What the shell has to do to a task: interrupt it now, and end its worker when it is still there at `force_at`."""
+
+    start: Start
+    force_at: float
+
+
+@define
+class _Task:
+    launch: Launch
+    where: Where | None = None
+    then: Cancelled | Failed | None = None
+    end: EndReport | None = None
+    end_number: int = 0
+    printed: LogTail | None = None
+
+    def text(self) -> str:
+        """What it has printed so far."""
+        return self.printed.text() if self.printed else ""
+
+
+class ControllerMachine:
+    """The jobs of one controller.
+
+    Args:
+        incarnation: Another one for each start of the controller's process.
+        retention_s: Finished jobs and their output are kept for so long.
+        max_retained: And at most so many of them.
+        max_log_characters: And at most so much output of them.
+    """
+
+    def __init__(self, incarnation: str, *, retention_s: float, max_retained: int, max_log_characters: int) -> None:
+        self._incarnation = incarnation
+        self._retention_s = retention_s
+        self._max_retained = max_retained
+        self._max_log_characters = max_log_characters
+        self._token = -1
+        self._declared: tuple[int, set[Start]] = 0, set()
+        self._acknowledged = 0
+        self._unknown_stops: dict[Start, tuple[Cancelled | Failed, float]] = {}
+        self._tasks: dict[str, _Task] = {}
+        self._finished: OrderedDict[str, int] = OrderedDict()
+        self._log_characters = 0
+        self._reports: deque[Report] = deque()
+        self._progress: dict[str, ProgressReport] = {}
+        self._last = 0
+
+    # -- what the registry asks ---------------------------------------------------------------------------------------
+
+    def attach(self, token: int) -> Inventory:
+        """A registry takes over: calls with older tokens are refused from now on.
+
+        Raises:
+            StaleLeaseError: A later one has taken over already.
+        """
+        if token < self._token:
+            raise StaleLeaseError(f"the lease {token} is over: {self._token} has been seen")
+        self._token = token
+        held = [Held(each.launch, each.where, each.then, each.end) for each in self._tasks.values()]
+        self._declared = self._last, {(each.launch.draft.job_id, each.launch.attempt) for each in held}
+        self._progress.clear()
+        self._reports.clear()  # the inventory says it all
+        self._unknown_stops.clear()
+        return Inventory(self._incarnation, held, self._last)
+
+    def keep(self, token: int, starts: Collection[Start], now: float) -> list[Cancel]:
+        """Of the jobs in the inventory keep these and no others; what to cancel at once.
+
+        Raises:
+            StaleLeaseError: The controller was not attached with this token.
+        """
+        self._check(token)
+        (number, declared), ended = self._declared, []
+        self._acknowledged = max(self._acknowledged, number)
+        self._declared = number, set()
+        for start in declared.difference(starts):
+            if self._live(start) is not None:
+                ended.append(Cancel(start, now))
+            if self._task(start) is not None:
+                self._drop(start[0])
+        return ended
+
+    def launch(self, token: int, launches: Iterable[Launch]) -> list[Launch]:
+        """Take jobs; those of them that have to be started: not those that an earlier call has brought.
+
+        Raises:
+            StaleLeaseError: See `keep`.
+        """
+        self._check(token)
+        new = []
+        for launch in launches:
+            job_id = launch.draft.job_id
+            known = self._tasks.get(job_id)
+            if known is not None and known.launch.attempt >= launch.attempt:
+                continue
+            if known is not None:
+                self._drop(job_id)
+            self._tasks[job_id] = task = _Task(launch)
+            if (stop := self._unknown_stops.pop((job_id, launch.attempt), None)) is not None:
+                task.then, stopped_at = stop
+                self.ended((job_id, launch.attempt), Cancelled(), worker_lost=False, now=stopped_at)
+            else:
+                new.append(launch)
+        return new
+
+    def begins(self, start: Start, now: float) -> bool:
+        """Whether to hand a job that was taken to Ray: one that was stopped in between ends here."""
+        task = self._live(start)
+        if task is not None and task.then is not None:
+            self.ended(start, Cancelled(), worker_lost=False, now=now)
+        return self._live(start) is not None
+
+    def stop(self, token: int, stops: Iterable[Stop], now: float) -> list[Cancel]:
+        """Begin to stop jobs; what to cancel. One that is not here has stopped, and does not begin if it comes late.
+
+        Raises:
+            StaleLeaseError: See `keep`.
+        """
+        self._check(token)
+        cancels = []
+        for job_id, attempt, grace_s, then in stops:
+            task = self._task((job_id, attempt))
+            if task is None:
+                self._unknown_stops[job_id, attempt] = then, now
+                self._tell(EndReport(job_id, attempt, Cancelled(), worker_lost=False, at=now))
+                continue
+            if not isinstance(task.then, Cancelled):
+                task.then = then
+            if task.end is None:
+                cancels.append(Cancel((job_id, attempt), now + grace_s))
+        return cancels
+
+    def reports(self, token: int, after: int) -> tuple[int, Sequence[Report]]:
+        """The reports after number `after`, and the number of the last; those up to `after` are forgotten.
+
+        Raises:
+            StaleLeaseError: See `keep`.
+        """
+        self._check(token)
+        self._acknowledged = max(self._acknowledged, after)
+        for _ in range(after - (self._last - len(self._reports))):
+            self._reports.popleft()
+        for each in self._progress.values():
+            self._tell(each)
+        self._progress.clear()
+        return self._last, list(self._reports)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `reports` would give anything that it has not given before, or that was not acknowledged."""
+        return bool(self._reports or self._progress)
+
+    def logs(self, job_id: str) -> str | None:
+        """What a job has printed; None when it is not remembered here."""
+        task = self._tasks.get(job_id)
+        return None if task is None else task.text()
+
+    # -- what workers say ---------------------------------------------------------------------------------------------
+
+    def is_live(self, start: Start) -> bool:
+        """Whether this start has not ended."""
+        return self._live(start) is not None
+
+    def launch_of(self, start: Start) -> Launch | None:
+        """What was to be started; None when it has ended or was given up."""
+        task = self._live(start)
+        return None if task is None else task.launch
+
+    def started(self, start: Start, where: Where) -> None:
+        """A worker has begun a job."""
+        task = self._live(start)
+        if task is not None and task.where is None:
+            task.where = where
+            self._tell(StartReport(*start, where))
+
+    def progressed(self, start: Start, progress: JobProgress) -> None:
+        """How far a job is; only the newest is told."""
+        if self._live(start) is not None:
+            self._progress[start[0]] = ProgressReport(*start, progress)
+
+    def printed(self, start: Start, piece: Printed) -> None:
+        """What a job has printed; it may come after the job's end."""
+        task = self._task(start)
+        if task is not None:
+            task.printed = task.printed or LogTail()
+            task.printed.extend(piece.start, piece.text)
+            if start[0] in self._finished:
+                self._log_characters += len(piece.text)
+                self._finished[start[0]] += len(piece.text)
+
+    def ended(self, start: Start, outcome: Outcome, *, worker_lost: bool, now: float) -> None:
+        """A job's work has stopped."""
+        task = self._live(start)
+        if task is None:
+            return
+        job_id, attempt = start
+        task.end = EndReport(job_id, attempt, outcome, worker_lost, now)
+        draft = task.launch.draft
+        if not (worker_lost and draft.policy.allows_retry(attempt, task.launch.losses)):
+            task.launch = task.launch._replace(draft=draft.slim())
+        self._progress.pop(job_id, None)
+        self._tell(task.end)
+        task.end_number = self._last
+        size = len(task.text())
+        self._finished[job_id] = size
+        self._log_characters += size
+
+    def sweep(self, now: float) -> None:
+        """Forget finished jobs that are too many, too old or too talkative; the oldest first.
+
+        The registry must have heard of a job's end before: else it would be told of the job no more.
+        """
+        for start, (_, stopped_at) in list(self._unknown_stops.items()):
+            if stopped_at + self._retention_s <= now:
+                del self._unknown_stops[start]
+        while self._finished:
+            oldest = next(iter(self._finished))
+            task = self._tasks[oldest]
+            assert task.end is not None, "a finished task has ended"
+            if task.end_number > self._acknowledged or (
+                len(self._finished) <= self._max_retained
+                and task.end.at + self._retention_s > now
+                and self._log_characters <= self._max_log_characters
+            ):
+                return
+            self._drop(oldest)
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _check(self, token: int) -> None:
+        if token != self._token:
+            raise StaleLeaseError(f"the lease {token} is not the present one, which is {self._token}")
+
+    def _task(self, start: Start) -> _Task | None:
+        task = self._tasks.get(start[0])
+        return task if task is not None and task.launch.attempt == start[1] else None
+
+    def _live(self, start: Start) -> _Task | None:
+        task = self._task(start)
+        return task if task is not None and task.end is None else None
+
+    def _tell(self, report: Report) -> None:
+        self._reports.append(report)
+        self._last += 1
+
+    def _drop(self, job_id: str) -> None:
+        del self._tasks[job_id]
+        self._progress.pop(job_id, None)
+        self._log_characters -= self._finished.pop(job_id, 0)

@@ -1,0 +1,181 @@
+"""One scope's jobs in order, and the ways to find them without reading them all."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+
+from checkmaite.jobs import JobStatus
+from checkmaite.jobs.spi import JobQuery
+from checkmaite.jobs_ray._machine._record import Record
+
+
+class Timeline:
+    """Job ids in the order of acceptance. Forgotten ones leave gaps, which are closed when they are the half."""
+
+    def __init__(self) -> None:
+        self._times = array("d")
+        self._ids: list[str | None] = []
+        self._gaps = 0
+
+    def __len__(self) -> int:
+        return len(self._ids) - self._gaps
+
+    def add(self, job_id: str, created_at: float) -> None:
+        """Add a job, as a rule the newest."""
+        if not self._times or created_at > self._times[-1]:
+            self._times.append(created_at)
+            self._ids.append(job_id)
+        else:
+            place = bisect_right(self._times, created_at)
+            self._times.insert(place, created_at)
+            self._ids.insert(place, job_id)
+
+    def discard(self, job_id: str, created_at: float) -> None:
+        """Leave out a job."""
+        place = self._ids.index(job_id, bisect_left(self._times, created_at), bisect_right(self._times, created_at))
+        self._ids[place] = None
+        self._gaps += 1
+        if self._gaps * 2 > len(self._ids) + 64:
+            kept = [(at, each) for at, each in zip(self._times, self._ids, strict=True) if each is not None]
+            self._times = array("d", (at for at, _ in kept))
+            self._ids = [each for _, each in kept]
+            self._gaps = 0
+
+    def newest_first(self, before: float | None) -> Iterator[str]:
+        """Job ids from the newest, or from the newest accepted before an instant, back in time."""
+        end = len(self._ids) if before is None else bisect_left(self._times, before)
+        for place in range(end - 1, -1, -1):
+            job_id = self._ids[place]
+            if job_id is not None:
+                yield job_id
+
+
+class Groups:
+    """Job ids by some value. A group of one, such as that of a name used once, costs no container."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, str | dict[str, None]] = {}
+
+    def __getitem__(self, value: str) -> Collection[str]:
+        group = self._of.get(value, ())
+        return (group,) if isinstance(group, str) else group
+
+    def add(self, value: str, job_id: str) -> None:
+        """Put a job into a group."""
+        group = self._of.setdefault(value, job_id)
+        if isinstance(group, dict):
+            group[job_id] = None
+        elif group != job_id:
+            self._of[value] = {group: None, job_id: None}
+
+    def discard(self, value: str, job_id: str) -> None:
+        """Take a job out of a group."""
+        group = self._of[value]
+        if isinstance(group, dict):
+            del group[job_id]
+        if not group or group == job_id:
+            del self._of[value]
+
+
+class ScopeIndex:
+    """Finds the jobs of one scope by run key, status, name, capability and time."""
+
+    def __init__(self) -> None:
+        self.live: dict[str, str] = {}
+        """Run key to its live job."""
+        self.completed: dict[str, str] = {}
+        """Run key to the job that completed last."""
+        self.finished: deque[str] = deque()
+        """Final jobs in the order in which they became so."""
+        self._timeline = Timeline()
+        self._statuses: dict[JobStatus, dict[str, None]] = {status: {} for status in JobStatus}
+        self._names = Groups()
+        self._capabilities = Groups()
+
+    def add(self, record: Record) -> None:
+        """Take in an accepted job."""
+        draft = record.draft
+        self.live.setdefault(draft.run_key, draft.job_id)
+        self._timeline.add(draft.job_id, record.created_at)
+        self._statuses[record.status][draft.job_id] = None
+        self._names.add(draft.job_name, draft.job_id)
+        self._capabilities.add(draft.capability_id, draft.job_id)
+
+    def update(self, before: JobStatus, now: Record) -> None:
+        """Take in that a job's status is no longer `before`."""
+        job_id, run_key = now.draft.job_id, now.draft.run_key
+        del self._statuses[before][job_id]
+        self._statuses[now.status][job_id] = None
+        if now.status.is_final:
+            self.finished.append(job_id)
+            if self.live.get(run_key) == job_id:
+                del self.live[run_key]
+            if now.status is JobStatus.COMPLETED:
+                self.completed[run_key] = job_id
+
+    def forget_oldest(self, record: Record) -> None:
+        """Leave out the job that has been final for longest."""
+        draft = record.draft
+        oldest = self.finished.popleft()
+        assert oldest == draft.job_id, f"{oldest} ended before {draft.job_id}"
+        if self.completed.get(draft.run_key) == draft.job_id:
+            del self.completed[draft.run_key]
+        self._timeline.discard(draft.job_id, record.created_at)
+        del self._statuses[record.status][draft.job_id]
+        self._names.discard(draft.job_name, draft.job_id)
+        self._capabilities.discard(draft.capability_id, draft.job_id)
+
+    def __len__(self) -> int:
+        return len(self._timeline)
+
+    def holder(self, run_key: str) -> str | None:
+        """The job that stands for a run: the live one, or the one that completed last."""
+        return self.live.get(run_key) or self.completed.get(run_key)
+
+    def with_status(self, *statuses: JobStatus) -> Iterator[str]:
+        """Ids of the jobs in one of these statuses."""
+        for status in statuses:
+            yield from self._statuses[status]
+
+    def matching(self, query: JobQuery, find: Callable[[str], Record]) -> list[Record]:
+        """The jobs that a query wants, newest first."""
+        found: list[Record] = []
+        after = query.submitted_after_ts
+        for record in map(find, self._candidates(query, find)):
+            if after is not None and record.created_at < after:
+                break
+            if (
+                (query.submitted_before_ts is None or record.created_at < query.submitted_before_ts)
+                and (query.statuses is None or record.status in query.statuses)
+                and query.job_name in (None, record.draft.job_name)
+                and query.capability_id in (None, record.draft.capability_id)
+            ):
+                found.append(record)
+                if len(found) == query.limit:
+                    break
+        return found
+
+    def _candidates(self, query: JobQuery, find: Callable[[str], Record]) -> Iterator[str]:
+        """Ids of jobs that may match, newest first: a group, sorted, or all jobs where that is likely to be less work.
+
+        Of a group of g among n jobs, about `limit` * n / g of all are met before `limit` of the group are.
+        """
+        choices: list[list[Collection[str]]] = []
+        if query.statuses is not None:
+            choices.append([self._statuses[status] for status in query.statuses])
+        if query.job_name is not None:
+            choices.append([self._names[query.job_name]])
+        if query.capability_id is not None:
+            choices.append([self._capabilities[query.capability_id]])
+        smallest = min(choices, key=_size, default=None)
+        if smallest is None or _size(smallest) ** 2 > query.limit * len(self):
+            return self._timeline.newest_first(query.submitted_before_ts)
+        ids = [job_id for group in smallest for job_id in group]
+        return iter(sorted(ids, key=lambda job_id: find(job_id).created_at, reverse=True))
+
+
+def _size(groups: list[Collection[str]]) -> int:
+    return sum(map(len, groups))

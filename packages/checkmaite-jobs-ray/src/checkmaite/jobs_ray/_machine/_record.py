@@ -1,0 +1,136 @@
+"""One job as the registry knows it: what was submitted, and the state it is in.
+
+A state is a class, so that "completed without a result" or "running nowhere" cannot be written.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from attrs import frozen
+from checkmaite.jobs import JobStatus
+from checkmaite.jobs.spi import Cancelled, Failed, Outcome, status_of
+from checkmaite.jobs_ray._messages import Draft, Where
+
+
+class Owner(NamedTuple):
+    """The controller that a job was given to, and the token of the lease that it had then."""
+
+    controller: str
+    token: int
+
+
+@frozen
+class Waiting:
+    """Accepted; no controller has it."""
+
+
+@frozen
+class Placed:
+    """Given to a controller that has not confirmed it yet."""
+
+    owner: Owner
+
+
+@frozen
+class Scheduling:
+    """Ray has it and waits for a worker."""
+
+    owner: Owner
+    since: float
+
+
+@frozen
+class Running:
+    """A worker has said that it started."""
+
+    owner: Owner
+    where: Where
+
+
+@frozen
+class Stopping:
+    """Asked to stop; it ends as `then` once its work has stopped."""
+
+    owner: Owner
+    where: Where | None
+    then: Cancelled | Failed
+
+
+@frozen
+class Finished:
+    """It will never change again."""
+
+    outcome: Outcome
+    at: float
+    where: Where | None = None
+
+
+State = Waiting | Placed | Scheduling | Running | Stopping | Finished
+
+
+def status_in(state: State) -> JobStatus:
+    """The status that a state alone means."""
+    match state:
+        case Waiting() | Placed():
+            return JobStatus.PENDING
+        case Scheduling():
+            return JobStatus.SCHEDULING
+        case Running():
+            return JobStatus.RUNNING
+        case Stopping(where=where):
+            return JobStatus.SCHEDULING if where is None else JobStatus.RUNNING
+        case Finished(outcome=outcome):
+            return status_of(outcome)
+
+
+@frozen
+class Record:
+    """One job.
+
+    Attributes:
+        draft: What was submitted; without order and payload once the job is final.
+        created_at: When it was accepted, in seconds since the epoch; unique within a registry.
+        state: What is known of it.
+        status: What users see. It never goes back, also when a lost job is started again.
+        attempt: Number of the present or last start; 0 before the first.
+        controller: The one that has it, or had it last: its output is there.
+        losses: Starts that were lost with their worker.
+        supersedes: The completed job that this one runs again on purpose.
+        notes: What happened to it beyond the ordinary, for `explain`.
+    """
+
+    draft: Draft
+    created_at: float
+    state: State = Waiting()
+    status: JobStatus = JobStatus.PENDING
+    attempt: int = 0
+    controller: str | None = None
+    losses: int = 0
+    supersedes: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it may still change."""
+        return not isinstance(self.state, Finished)
+
+    @property
+    def is_cancelling(self) -> bool:
+        """Whether it is being stopped because somebody cancelled it."""
+        return isinstance(self.state, Stopping) and isinstance(self.state.then, Cancelled)
+
+    @property
+    def owner(self) -> Owner | None:
+        """The controller that has it."""
+        state = self.state
+        return None if isinstance(state, (Waiting, Finished)) else state.owner
+
+    @property
+    def where(self) -> Where | None:
+        """The worker of the present or last start, when one has spoken."""
+        match self.state:
+            case Running(where=where) | Stopping(where=where) | Finished(where=where):
+                return where
+            case _:
+                return None

@@ -1,0 +1,79 @@
+"""The one table of how an event changes a record."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from attrs import evolve
+from checkmaite.jobs_ray._machine._events import (
+    Adopted,
+    Ended,
+    GivenBack,
+    GivenTo,
+    Launched,
+    Noted,
+    Started,
+    StopAsked,
+    Submitted,
+)
+from checkmaite.jobs_ray._machine._record import (
+    Finished,
+    Owner,
+    Placed,
+    Record,
+    Running,
+    Scheduling,
+    State,
+    Stopping,
+    Waiting,
+    status_in,
+)
+
+Change = Adopted | GivenTo | Launched | Started | StopAsked | GivenBack | Ended | Noted
+
+
+def accepted(event: Submitted | Adopted) -> Record:
+    """The record that a job begins with."""
+    new = Record(event.draft, event.at, supersedes=event.supersedes)
+    return after(new, event) if isinstance(event, Adopted) else new
+
+
+def after(record: Record, event: Change) -> Record:
+    """The record after an event. The registry asks only for changes that its state allows."""
+    state = record.state
+    assert not isinstance(state, Finished) or isinstance(event, Noted), f"{event} after the end"
+    match event:
+        case Adopted():
+            taken = evolve(record, attempt=event.attempt, controller=event.owner.controller, losses=event.losses)
+            return _in(taken, Scheduling(event.owner, event.at))
+        case GivenTo():
+            return _in(evolve(record, attempt=event.attempt, controller=event.owner.controller), Placed(event.owner))
+        case Launched():
+            return _in(record, Scheduling(_owner(record), event.at)) if isinstance(state, Placed) else record
+        case Started():
+            if isinstance(state, Stopping):
+                return _in(record, evolve(state, where=event.where))
+            return _in(record, Running(_owner(record), event.where))
+        case StopAsked():
+            return _in(record, Stopping(_owner(record), record.where, event.then))
+        case GivenBack():
+            notes = record.notes if event.note is None else (*record.notes, event.note)
+            attempt, losses = record.attempt - (not event.attempted), record.losses + event.lost
+            return _in(evolve(record, attempt=attempt, losses=losses, notes=notes), Waiting())
+        case Ended():
+            return _in(evolve(record, draft=record.draft.slim()), Finished(event.outcome, event.at, record.where))
+        case Noted():
+            return evolve(record, notes=(*record.notes, event.note))
+        case _:
+            assert_never(event)
+
+
+def _in(record: Record, state: State) -> Record:
+    status = status_in(state)
+    return evolve(record, state=state, status=status if record.status.may_become(status) else record.status)
+
+
+def _owner(record: Record) -> Owner:
+    owner = record.owner
+    assert owner is not None, f"{record.draft.job_id} has no controller"
+    return owner

@@ -1,0 +1,199 @@
+"""What travels between client, registry and controllers. Plain tuples: thousands of them cross each border at once.
+
+User objects travel as opaque bytes in `Draft.payload`; only workers unpickle them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from checkmaite.jobs import JobProgress, JobStatus, Resources
+from checkmaite.jobs.spi import Cancelled, Failed, Outcome
+
+PROTOCOL = 1
+"""Number of the language that clients, registry and controllers speak; raised when an older side could misread it."""
+
+
+class Policy(NamedTuple):
+    """What to do when the machinery around a job fails it.
+
+    Attributes:
+        max_retries: Starts that may be lost with their worker before the job fails; -1 for without limit.
+        max_attempts: Starts in all, for whatever reason.
+        scheduling_timeout_s: Seconds that a job may wait for a worker; None waits for ever.
+        resubmit: Whether a job is started again when the controller that owned it is lost.
+    """
+
+    max_retries: int
+    max_attempts: int
+    scheduling_timeout_s: float | None
+    resubmit: bool
+
+    def allows_retry(self, attempt: int, losses: int) -> bool:
+        """Whether start number `attempt`, lost with its worker as `losses` before it were, is followed by another."""
+        return attempt < self.max_attempts and (self.max_retries < 0 or losses < self.max_retries)
+
+
+class Draft(NamedTuple):
+    """One job as a client proposes it.
+
+    Attributes:
+        job_id: The client's proposal; the same one again is the same job, so that a call may be repeated.
+        scope: Its idempotency scope.
+        run_key: Identity of the run within the scope.
+        job_name: For people.
+        capability_id: The capability.
+        resources: What it needs.
+        order: Opaque here; what core's `execute` takes.
+        payload: The pickled arguments, or an object reference to them.
+        runtime_env: As Ray takes it for a task, uploads resolved; None for none.
+        policy: What to do when the machinery fails it.
+        force: Run again although the run has completed before.
+    """
+
+    job_id: str
+    scope: str
+    run_key: str
+    job_name: str
+    capability_id: str
+    resources: Resources
+    order: Any
+    payload: Any
+    runtime_env: Mapping[str, Any] | None
+    policy: Policy
+    force: bool
+
+    def slim(self) -> Draft:
+        """What is worth keeping of it when the job will not be started again."""
+        return self._replace(order=None, payload=None, runtime_env=None)
+
+
+class Where(NamedTuple):
+    """A worker that has said that it started a job: its host name, process id and when (seconds since the epoch)."""
+
+    node: str
+    pid: int
+    at: float
+
+
+class JobFacts(NamedTuple):
+    """What is known of one job, as a client sees it.
+
+    Attributes:
+        created_at: When it was accepted, in seconds since the epoch; unique within a registry.
+        attempt: Number of the present or last start; 0 before the first.
+        finished_at: When it became final; None before.
+    """
+
+    job_id: str
+    job_name: str
+    capability_id: str
+    created_at: float
+    status: JobStatus
+    attempt: int
+    cancelling: bool
+    where: Where | None
+    progress: JobProgress | None
+    outcome: Outcome | None
+    finished_at: float | None
+
+
+class Change(NamedTuple):
+    """What a client that knows a job needs to bring its handle up to date; the fields are those of `JobFacts`."""
+
+    job_id: str
+    status: JobStatus
+    attempt: int
+    cancelling: bool
+    where: Where | None
+    progress: JobProgress | None
+    outcome: Outcome | None
+    finished_at: float | None
+
+
+class Launch(NamedTuple):
+    """An order to a controller to start one job, with all that a new registry would have to know of it.
+
+    Attributes:
+        losses: Starts before this one that were lost with their worker.
+    """
+
+    draft: Draft
+    attempt: int
+    created_at: float
+    supersedes: str | None
+    losses: int
+
+
+class Stop(NamedTuple):
+    """An order to a controller to end one job: cooperatively now, by force after `grace_s` seconds.
+
+    Attributes:
+        then: How the job ends when its work has stopped; for a new registry to know.
+    """
+
+    job_id: str
+    attempt: int
+    grace_s: float
+    then: Cancelled | Failed
+
+
+class StartReport(NamedTuple):
+    """A worker has begun the job."""
+
+    job_id: str
+    attempt: int
+    where: Where
+
+
+class ProgressReport(NamedTuple):
+    """How far the job is."""
+
+    job_id: str
+    attempt: int
+    progress: JobProgress
+
+
+class EndReport(NamedTuple):
+    """The job's work has stopped.
+
+    Attributes:
+        worker_lost: Whether its worker or node died, so that another start may help.
+    """
+
+    job_id: str
+    attempt: int
+    outcome: Outcome
+    worker_lost: bool
+    at: float
+
+
+Report = StartReport | ProgressReport | EndReport
+
+
+class Held(NamedTuple):
+    """One job that a controller has, for a registry that knows nothing of it.
+
+    Attributes:
+        then: How it is to end, when it was told to stop.
+    """
+
+    launch: Launch
+    where: Where | None
+    then: Cancelled | Failed | None
+    end: EndReport | None
+
+
+class Inventory(NamedTuple):
+    """What a controller answers when a registry takes it over.
+
+    Attributes:
+        incarnation: Another one after each start of its process.
+        held: Its jobs, finished ones that it still remembers included.
+        last: Number of its last report.
+    """
+
+    incarnation: str
+    held: Sequence[Held]
+    last: int

@@ -1,0 +1,1 @@
+"""The wall to Ray: the only modules that know its actors, tasks and exceptions."""

@@ -1,0 +1,59 @@
+"""Named detached actors: found, made, asked, ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+import ray.exceptions as rx
+
+_MAX_CONCURRENCY = 10_000
+"""Calls that may be parked in one actor at once; what is refused is decided by the actors, not by Ray's queue."""
+
+Unreachable = (rx.ActorDiedError, rx.ActorUnavailableError)
+"""What a call raises whose actor died or restarts; it may have been carried out or not."""
+
+
+def get_or_create(actor_class: type, name: str, namespace: str, settings: Mapping[str, Any], **reserved: Any) -> Any:
+    """Handle of the actor with this name, which is made if there is none.
+
+    It outlives whoever makes it, and Ray starts it again when its process dies.
+
+    Args:
+        actor_class: Its class, importable where it is placed.
+        name: Unique in the namespace.
+        namespace: Ray namespace.
+        settings: The one argument of its constructor.
+        **reserved: ``num_cpus``, ``memory``, ``resources``.
+    """
+    return (
+        ray.remote(actor_class)
+        .options(
+            name=name,
+            namespace=namespace,
+            lifetime="detached",
+            get_if_exists=True,
+            max_restarts=-1,
+            max_task_retries=0,
+            max_concurrency=_MAX_CONCURRENCY,
+            **{key: value for key, value in reserved.items() if value is not None},
+        )
+        .remote(settings)
+    )
+
+
+async def answer(reference: Any, timeout_s: float) -> Any:
+    """What a call gives, within a time.
+
+    Raises:
+        TimeoutError: It gave nothing in time.
+    """
+    async with asyncio.timeout(timeout_s):
+        return await reference
+
+
+def restart(actor: Any) -> None:
+    """End an actor's process, and with it the tasks that it owns; Ray starts it again, empty."""
+    ray.kill(actor, no_restart=False)

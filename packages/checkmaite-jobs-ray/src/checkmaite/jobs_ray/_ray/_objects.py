@@ -1,0 +1,16 @@
+"""Payloads too large for a registry's memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ray
+
+_INLINE_LIMIT_BYTES = 64 * 1024
+
+
+def keep_payload(payload: Any) -> Any:
+    """The payload itself when it is small, else a reference to it in Ray's object store, owned by this process."""
+    if isinstance(payload, bytes) and len(payload) > _INLINE_LIMIT_BYTES:
+        return ray.put(payload)
+    return payload

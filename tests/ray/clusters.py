@@ -1,0 +1,220 @@
+"""Clusters of real processes on loopback, their processes by title, and clients in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from tests.ray_simple.conftest import LOOPBACK, free_port
+
+SOON_S = 60.0
+REGISTRY, CONTROLLER = "ray::JobRegistry", "ray::JobController"
+_ENVIRONMENT = {
+    **LOOPBACK,
+    "RAY_AUTH_MODE": "disabled",
+    # A dead node is noticed within two seconds, a slow one is not taken for dead.
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_failure_threshold": "4",
+    "RAY_health_check_timeout_ms": "10000",
+}
+
+
+def wait_until(condition: Callable[[], Any], otherwise: str, timeout_s: float = SOON_S) -> Any:
+    """The first true value of `condition()`; fails with the text `otherwise` when there is none in time."""
+    deadline = time.monotonic() + timeout_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"{otherwise} after {timeout_s:g} s"
+        time.sleep(0.02)
+    return value
+
+
+class Node:
+    """One `ray start --block` and all that it starts: a session of processes."""
+
+    def __init__(self, *arguments: str, python: str = sys.executable, **env: str) -> None:
+        common = ("--block", "--node-ip-address=127.0.0.1", "--object-store-memory=100000000")
+        ports = ("--min-worker-port=0", "--max-worker-port=0")
+        self._process = subprocess.Popen(
+            [python, "-m", "ray.scripts.scripts", "start", *common, *ports, *arguments],
+            env={**os.environ, **_ENVIRONMENT, **env},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def pids(self, title: str = "") -> set[int]:
+        """The node's processes whose title begins with `title`."""
+        return {pid for pid in _session(self._process.pid) if _title(pid).startswith(title)}
+
+    @property
+    def is_up(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End everything at once, as a power cut would."""
+        for _ in range(2):  # what was started while the first round went on
+            for pid in _session(self._process.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+    def end(self) -> None:
+        """End everything, politely first."""
+        if self.is_up:
+            self._process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(3)
+        self.kill()
+
+
+class Cluster:
+    """A head node and the nodes that were added."""
+
+    def __init__(self, num_cpus: int, resources: Mapping[str, float] | None = None, **env: str) -> None:
+        self.env = env
+        gcs, client = free_port(), free_port()
+        self.driver, self.client = f"127.0.0.1:{gcs}", f"ray://127.0.0.1:{client}"
+        self.head = Node(
+            *("--head", f"--port={gcs}", f"--ray-client-server-port={client}", "--include-dashboard=false"),
+            *_capacity(num_cpus, {"head": 100, **(resources or {})}),
+            **env,
+        )
+        self.nodes = [self.head]
+
+    def add_node(self, num_cpus: int, resources: Mapping[str, float], python: str = sys.executable) -> Node:
+        """Start one more node; it has joined when a task asks for its resources and runs."""
+        node = Node(f"--address={self.driver}", *_capacity(num_cpus, resources), python=python, **self.env)
+        self.nodes.append(node)
+        return node
+
+    def pids(self, title: str) -> set[int]:
+        """Processes of all nodes whose title begins with `title`."""
+        return {pid for node in self.nodes for pid in node.pids(title)}
+
+    def __enter__(self) -> Self:
+        try:
+            ports = [int(address.rpartition(":")[2]) for address in (self.driver, self.client)]
+            wait_until(lambda: all(map(_listens, ports)) or not self.head.is_up, "the cluster does not listen")
+            assert self.head.is_up, "the cluster did not start"
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in reversed(self.nodes):
+            node.end()
+
+
+class Client:
+    """A script that runs in `folder`, in a process of its own. `say(...)` in it is a line here."""
+
+    _PRELUDE = """
+import json, os, sys, time
+from functools import partial
+from pathlib import Path
+from checkmaite.jobs import *
+from checkmaite.jobs.testing import SampleCapability
+
+def configure(**changes):
+    return configure_job_backend("ray", **{**json.loads(os.environ["OPTIONS"]), **changes})
+
+def say(*what):
+    print(*what, flush=True)
+
+"""
+
+    def __init__(self, text: str, folder: Path, options: Mapping[str, Any], **env: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "script.py").write_text(self._PRELUDE + text)
+        self._errors = folder / "stderr.txt"
+        with self._errors.open("w") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "script.py"],
+                cwd=folder,
+                env={**os.environ, **_ENVIRONMENT, "OPTIONS": json.dumps(options), **env},
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                start_new_session=True,
+            )
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def line(self, timeout_s: float = SOON_S) -> str:
+        """The next line that it says."""
+        try:
+            line = self._lines.get(timeout=timeout_s)
+        except queue.Empty:
+            line = None
+        assert line is not None, f"the client said nothing more:\n{self._errors.read_text()}"
+        return line.rstrip("\n")
+
+    def rest(self, timeout_s: float = SOON_S) -> list[str]:
+        """All further lines; it must end well, and in time."""
+        try:
+            code = self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            code = None
+            self.kill()
+        assert code == 0, f"the client {'hangs' if code is None else 'failed'}:\n{self._errors.read_text()}"
+        return [line.rstrip("\n") for line in iter(self._lines.get, None)]
+
+    def kill(self) -> None:
+        """End it and all that it started by SIGKILL; nothing when it has ended."""
+        for pid in _session(self._process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                self._lines.put(line)
+        self._lines.put(None)
+
+
+def _capacity(num_cpus: int, resources: Mapping[str, float]) -> tuple[str, str]:
+    return f"--num-cpus={num_cpus}", f"--resources={json.dumps(dict(resources))}"
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as prober:
+        return prober.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _session(leader: int) -> list[int]:
+    """The processes of a session, from /proc."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                state, session = fields[0], int(fields[3])
+                if session == leader and state not in "ZX":
+                    found.append(int(entry.name))
+    return found
+
+
+def _title(pid: int) -> str:
+    try:
+        return (Path("/proc") / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
