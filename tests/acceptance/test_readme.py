@@ -13,6 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BLOCKS = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
 
+AS_WRITTEN = '"ray", address="local", idempotency_scope="readme"'
+
 
 def run_script(text: str, folder: Path) -> str:
     script = folder / "example.py"
@@ -36,10 +38,11 @@ def test_there_is_one_example_of_twenty_lines() -> None:
     assert len([line for line in block.splitlines() if line.strip()]) <= 20
 
 
-@pytest.mark.parametrize("backend", ['"ray-simple", address="local",', '"inline",'])
-def test_the_example_runs(tmp_path: Path, backend: str) -> None:
+@pytest.mark.parametrize("options", [AS_WRITTEN, '"ray-simple", address="local"', '"inline"'])
+def test_the_example_runs(tmp_path: Path, options: str) -> None:
     (block,) = BLOCKS
-    stdout = run_script(block.replace('"ray-simple", address="local",', backend), tmp_path)
+    assert AS_WRITTEN in block
+    stdout = run_script(block.replace(AS_WRITTEN, options), tmp_path)
     assert "SCHEDULING" in stdout or "RUNNING" in stdout or "COMPLETED" in stdout
     assert f"{tmp_path}/analytics_store/runs/count-5.parquet" in stdout
     assert "total: [[30]]" in stdout

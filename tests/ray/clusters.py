@@ -31,6 +31,17 @@ _ENVIRONMENT = {
 }
 
 
+# `ray start` refuses to join a cluster where the variable that keeps sockets on loopback is set: it is for the processes
+# that the command starts.
+_START = """
+from ray._private import ray_constants, services
+from ray.scripts.scripts import main
+services.get_node_ip_address = lambda *_: "127.0.0.1"
+ray_constants.ENABLE_RAY_CLUSTER = True
+main()
+"""
+
+
 def wait_until(condition: Callable[[], Any], otherwise: str, timeout_s: float = SOON_S) -> Any:
     """The first true value of `condition()`; fails with the text `otherwise` when there is none in time."""
     deadline = time.monotonic() + timeout_s
@@ -47,7 +58,7 @@ class Node:
         common = ("--block", "--node-ip-address=127.0.0.1", "--object-store-memory=100000000")
         ports = ("--min-worker-port=0", "--max-worker-port=0")
         self._process = subprocess.Popen(
-            [python, "-m", "ray.scripts.scripts", "start", *common, *ports, *arguments],
+            [python, "-c", _START, "start", *common, *ports, *arguments],
             env={**os.environ, **_ENVIRONMENT, **env},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -225,8 +225,9 @@ def main() -> None:
     models = fitted_models(digits.images[:half], digits.target[:half])
     console.print("Starting Ray on this machine ...")
     backend = configure_job_backend(
-        "ray-simple",
+        "ray",
         address="local",
+        idempotency_scope="digits-demo",
         num_cpus=2,
         object_store_memory=100_000_000,
         analytics_store={"backend": "parquet", "uri": OUTPUT / "analytics_store"},

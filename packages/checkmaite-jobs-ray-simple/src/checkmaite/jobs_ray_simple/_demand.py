@@ -41,12 +41,19 @@ def shortage(wanted: Resources, *, total: Mapping[str, float], free: Mapping[str
     """
     asked = {"CPU": wanted.num_cpus, "GPU": wanted.num_gpus, "memory": wanted.memory or 0, **wanted.custom}
     for name, amount in asked.items():
-        what = {"CPU": "CPUs", "GPU": "GPUs", "memory": "bytes of memory"}.get(name, f"of {name!r}")
         if amount > total.get(name, 0):
             return (
-                f"It asks for {amount:g} {what}, the cluster has {total.get(name, 0):g}: "
+                f"It asks for {_said(name, amount)}, the cluster has {total.get(name, 0):g}: "
                 "it will wait until such a node joins."
             )
+    for name, amount in asked.items():
         if amount > free.get(name, 0):
-            return f"It waits for {amount:g} {what}, of which {free.get(name, 0):g} are free now."
+            return f"It waits for {_said(name, amount)}, of which {free.get(name, 0):g} are free now."
     return "Ray has it and has not said that it started."
+
+
+def _said(name: str, amount: float) -> str:
+    one, many = {"CPU": ("CPU", "CPUs"), "GPU": ("GPU", "GPUs"), "memory": ("byte of memory", "bytes of memory")}.get(
+        name, (f"of {name!r}",) * 2
+    )
+    return f"{amount:g} {one if amount == 1 else many}"

@@ -160,8 +160,8 @@ class RayBackend:
             self._calls.ask("hello", greeting(self._options.asked), timeout_s=timeout_s)
         except BackendUnavailableError as error:
             raise ConfigurationError(
-                f"{error} At the first call that may also mean that no node has what registry_num_cpus, registry_memory "
-                "and registry_resources ask for, or that registry_startup_timeout_s is too short."
+                f"{error} At the first call that may also mean that no node has what registry_num_cpus, "
+                "registry_memory and registry_resources ask for, or that registry_startup_timeout_s is too short."
             ) from error
 
     def _draft(self, prepared: PreparedSubmission, payload: bytes) -> Draft:

@@ -123,7 +123,10 @@ class JobController:
         del self._refs[start]
         if finished.printed is not None:
             self._machine.printed(start, finished.printed)
-        self._machine.ended(start, finished.outcome, worker_lost=worker_lost, now=time.time())
+        outcome = finished.outcome
+        if worker_lost:
+            outcome = self._tasks.explained(outcome, self._machine.where_of(start))
+        self._machine.ended(start, outcome, worker_lost=worker_lost, now=time.time())
         self._news.ring()
 
     def _cancel(self, cancels: Sequence[Cancel]) -> None:

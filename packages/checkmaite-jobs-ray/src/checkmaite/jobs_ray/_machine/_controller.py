@@ -77,6 +77,7 @@ class ControllerMachine:
         self._declared: tuple[int, set[Start]] = 0, set()
         self._acknowledged = 0
         self._unknown_stops: dict[Start, tuple[Cancelled | Failed, float]] = {}
+        self._taken: set[Start] = set()
         self._tasks: dict[str, _Task] = {}
         self._finished: OrderedDict[str, int] = OrderedDict()
         self._log_characters = 0
@@ -90,9 +91,9 @@ class ControllerMachine:
         """A registry takes over: calls with older tokens are refused from now on.
 
         Raises:
-            StaleLeaseError: A later one has taken over already.
+            StaleLeaseError: This token, or a later one, has been seen already.
         """
-        if token < self._token:
+        if token <= self._token:
             raise StaleLeaseError(f"the lease {token} is over: {self._token} has been seen")
         self._token = token
         held = [Held(each.launch, each.where, each.then, each.end) for each in self._tasks.values()]
@@ -100,6 +101,7 @@ class ControllerMachine:
         self._progress.clear()
         self._reports.clear()  # the inventory says it all
         self._unknown_stops.clear()
+        self._taken.clear()
         return Inventory(self._incarnation, held, self._last)
 
     def keep(self, token: int, starts: Collection[Start], now: float) -> list[Cancel]:
@@ -120,24 +122,26 @@ class ControllerMachine:
         return ended
 
     def launch(self, token: int, launches: Iterable[Launch]) -> list[Launch]:
-        """Take jobs; those of them that have to be started: not those that an earlier call has brought.
+        """Take jobs; those of them that have to be started: not those that this call has brought when it came before.
+
+        A call is repeated until it was answered, and only then another one follows.
 
         Raises:
             StaleLeaseError: See `keep`.
         """
         self._check(token)
-        new = []
+        before, self._taken, new = self._taken, set(), []
         for launch in launches:
-            job_id = launch.draft.job_id
-            known = self._tasks.get(job_id)
-            if known is not None and known.launch.attempt >= launch.attempt:
+            start = job_id, _ = launch.draft.job_id, launch.attempt
+            self._taken.add(start)
+            if start in before:
                 continue
-            if known is not None:
+            if job_id in self._tasks:
                 self._drop(job_id)
             self._tasks[job_id] = task = _Task(launch)
-            if (stop := self._unknown_stops.pop((job_id, launch.attempt), None)) is not None:
-                task.then, stopped_at = stop
-                self.ended((job_id, launch.attempt), Cancelled(), worker_lost=False, now=stopped_at)
+            if start in self._unknown_stops:
+                task.then, stopped_at = self._unknown_stops.pop(start)
+                self.ended(start, Cancelled(), worker_lost=False, now=stopped_at)
             else:
                 new.append(launch)
         return new
@@ -204,6 +208,11 @@ class ControllerMachine:
         """What was to be started; None when it has ended or was given up."""
         task = self._live(start)
         return None if task is None else task.launch
+
+    def where_of(self, start: Start) -> Where | None:
+        """The worker that has spoken for this start."""
+        task = self._live(start)
+        return None if task is None else task.where
 
     def started(self, start: Start, where: Where) -> None:
         """A worker has begun a job."""

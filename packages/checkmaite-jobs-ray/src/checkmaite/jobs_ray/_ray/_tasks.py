@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 import ray
 import ray.exceptions as rx
-from checkmaite.jobs.spi import Finished, News, execute
-from checkmaite.jobs_ray._messages import Launch
+from attrs import evolve
+from checkmaite.jobs.spi import Failed, Finished, News, Outcome, execute
+from checkmaite.jobs_ray._messages import Launch, Where
+from checkmaite.jobs_ray._ray._deaths import Deaths
 from checkmaite.jobs_ray_simple.wall import cancel, finished_from, task_options
 
 __all__ = ["Landed", "Tasks", "cancel", "landing"]
@@ -46,7 +48,19 @@ class Tasks:
     """
 
     def __init__(self, controller: Any) -> None:
+        self._deaths = Deaths()
         self._task: Any = ray.remote(_work_that_posts_to(controller))
+
+    def explained(self, outcome: Outcome, where: Where | None) -> Outcome:
+        """The outcome of a lost worker with what can be learnt of the process that died."""
+        if not isinstance(outcome, Failed):
+            return outcome
+        death = self._deaths.of_task(where.pid if where else None)
+        if death is None:
+            return evolve(outcome, node=where.node, pid=where.pid) if where else outcome
+        return evolve(
+            outcome, node=death.node, pid=death.pid, exit_cause=f"{outcome.exit_cause}: {death.cause}".rstrip(": ")
+        )
 
     def launch(self, launch: Launch) -> Any:
         """Hand a job to Ray; a reference to its end. Retries are the registry's: Ray makes none."""

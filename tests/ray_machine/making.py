@@ -1,0 +1,125 @@
+"""What the tests of the machines are made of: drafts, outcomes, and checks that recompute what an index knows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from checkmaite.jobs import CapabilityRunRef, JobStatus, Resources
+from checkmaite.jobs.spi import Completed, Failed
+from checkmaite.jobs_ray._machine._book import JobBook
+from checkmaite.jobs_ray._machine._controller import ControllerMachine
+from checkmaite.jobs_ray._machine._events import Adopted, Event, Submitted
+from checkmaite.jobs_ray._machine._limits import Limits
+from checkmaite.jobs_ray._machine._record import Finished, Placed, Waiting
+from checkmaite.jobs_ray._messages import Draft, Policy, Where
+
+POLICY = Policy(max_retries=1, max_attempts=3, scheduling_timeout_s=None, resubmit=True)
+WHERE = Where("node-1", 4711, 100.5)
+CRASH = Failed(error_type="WorkerDied", error_message="gone", phase="lost", exit_cause="signal 9", lost=True)
+ERROR = Failed(error_type="ValueError", error_message="no")
+
+
+def limits(**changed: Any) -> Limits:
+    wide: dict[str, Any] = {
+        "lease_ttl_s": 30.0,
+        "max_active_jobs_per_scope": 1_000_000,
+        "max_backlog": 1_000_000,
+        "terminal_job_retention_s": 1e6,
+        "max_retained_terminal_jobs_per_scope": 1_000_000,
+    }
+    return Limits(**{**wide, **changed})
+
+
+def draft(job_id: str, run_key: str | None = None, **changed: Any) -> Draft:
+    made = Draft(
+        job_id=job_id,
+        scope="scope",
+        run_key=f"key of {job_id}" if run_key is None else run_key,
+        job_name=f"name of {job_id}",
+        capability_id="capability",
+        resources=Resources(),
+        order="order",
+        payload=b"payload",
+        runtime_env={"env_vars": {}},
+        policy=POLICY,
+        force=False,
+    )
+    return made._replace(**changed)
+
+
+def completed(run_uid: str = "run") -> Completed:
+    return Completed(ref=CapabilityRunRef(run_uid=run_uid, capability_id="capability"))
+
+
+def job_of(event: Event) -> str:
+    return event.draft.job_id if isinstance(event, Submitted | Adopted) else event.job_id
+
+
+def story(events: Iterable[Event], job_id: str) -> str:
+    """One job's events, one to a line."""
+    return "\n".join(f"  {event}" for event in events if job_of(event) == job_id)
+
+
+def check_book(book: JobBook) -> None:
+    """Every index says what the records say."""
+    records = book.records
+    assert list(book.waiting) == [each for each in book.waiting if isinstance(records[each].state, Waiting)]
+    assert len(book.waiting) == sum(isinstance(record.state, Waiting) for record in records.values())
+    assert book.unconfirmed == sum(isinstance(record.state, Placed) for record in records.values())
+    assert set(book.progress) <= {job_id for job_id, record in records.items() if record.owner is not None}
+    owned: dict[str, set[str]] = defaultdict(set)
+    for job_id, record in records.items():
+        assert job_id == record.draft.job_id
+        assert record.is_live == (not record.status.is_final), f"{job_id}: {record}"
+        if record.owner is not None:
+            assert record.controller == record.owner.controller
+            owned[record.owner.controller].add(job_id)
+    assert {name: set(jobs) for name, jobs in book.owned.items() if jobs} == owned
+    assert set(book.scopes) == {record.draft.scope for record in records.values()}
+    for scope in book.scopes:
+        _check_scope(book, scope)
+
+
+def _check_scope(book: JobBook, scope: str) -> None:
+    index = book.scopes[scope]
+    records = {job_id: record for job_id, record in book.records.items() if record.draft.scope == scope}
+    by_time = sorted(records, key=lambda job_id: records[job_id].created_at, reverse=True)
+    assert list(index._timeline.newest_first(None)) == by_time
+    assert len(index) == len(records)
+    assert set(index.finished) == {job_id for job_id, record in records.items() if not record.is_live}
+    assert len(index.finished) == len(set(index.finished))
+    live = [(record.draft.run_key, job_id) for job_id, record in records.items() if record.is_live]
+    assert len(live) == len(dict(live)), f"two live jobs for one run: {live}"
+    assert index.live == dict(live)
+    last = {}
+    for job_id in index.finished:
+        if records[job_id].status is JobStatus.COMPLETED:
+            last[records[job_id].draft.run_key] = job_id
+    assert index.completed == last
+    for status in JobStatus:
+        assert set(index.with_status(status)) == {each for each, record in records.items() if record.status is status}
+    for groups, value_of in ((index._names, "job_name"), (index._capabilities, "capability_id")):
+        expected: dict[str, set[str]] = defaultdict(set)
+        for job_id, record in records.items():
+            expected[getattr(record.draft, value_of)].add(job_id)
+        assert {value: set(groups[value]) for value in groups._of} == expected
+
+
+def check_controller(machine: ControllerMachine) -> None:
+    """A controller forgets no end that the registry may not have heard of."""
+    waiting = {(each.job_id, each.attempt) for each in machine._reports}
+    for job_id, task in machine._tasks.items():
+        ended = task.end is not None
+        assert ended == (job_id in machine._finished)
+        heard = task.end_number <= max(machine._acknowledged, machine._declared[0])
+        assert not ended or heard or (job_id, task.launch.attempt) in waiting
+    assert set(machine._finished) <= set(machine._tasks)
+    assert machine._log_characters == sum(machine._finished.values())
+
+
+def finished(book: JobBook, job_id: str) -> Finished:
+    state = book.records[job_id].state
+    assert isinstance(state, Finished), state
+    return state
