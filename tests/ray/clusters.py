@@ -31,8 +31,8 @@ _ENVIRONMENT = {
 }
 
 
-# `ray start` refuses to join a cluster where the variable that keeps sockets on loopback is set: it is for the processes
-# that the command starts.
+# Where the variable that keeps sockets on loopback is set, `ray start` refuses to join a cluster. It is meant here for
+# the processes that the command starts.
 _START = """
 from ray._private import ray_constants, services
 from ray.scripts.scripts import main
@@ -148,7 +148,7 @@ def say(*what):
 """
 
     def __init__(self, text: str, folder: Path, options: Mapping[str, Any], **env: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)  # a test may have put files there
         (folder / "script.py").write_text(self._PRELUDE + text)
         self._errors = folder / "stderr.txt"
         with self._errors.open("w") as errors:

@@ -14,9 +14,9 @@ from typing import Any
 from checkmaite.jobs import BackpressureError, JobProgress, JobStatus
 from checkmaite.jobs.spi import Cancelled, Completed, Outcome, Printed
 from checkmaite.jobs_ray._machine._events import Adopted, Ended, Event, Forgotten, StopAsked, Submitted
-from checkmaite.jobs_ray._machine._record import Finished, Waiting
-from checkmaite.jobs_ray._machine._registry import Assignment, RegistryMachine
-from checkmaite.jobs_ray._messages import Draft, JobFacts, Policy
+from checkmaite.jobs_ray._machine._record import Waiting
+from checkmaite.jobs_ray._machine._registry import RegistryMachine, _is_end_of
+from checkmaite.jobs_ray._messages import Draft, Held, JobFacts, Policy
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
@@ -73,7 +73,7 @@ class Interleavings(RuleBasedStateMachine):
         for name in NAMES[:controllers]:
             self.world.begin(name)
         self.told: dict[str, Told] = {}
-        self.owed: dict[str, set[str]] = {}
+        self.owed: dict[str, str] = {}
         self._begin_registry()
         self._round()
 
@@ -85,15 +85,18 @@ class Interleavings(RuleBasedStateMachine):
             st.tuples(st.sampled_from(["s", "t"]), st.integers(0, 2), st.booleans(), st.sampled_from(POLICIES)),
             min_size=1,
             max_size=4,
-        )
+        ),
+        placed=st.booleans(),
     )
-    def submit(self, wanted: list[tuple[str, int, bool, Policy]]) -> None:
+    def submit(self, wanted: list[tuple[str, int, bool, Policy]], placed: bool) -> None:
         batch = []
         for scope, key, force, policy in wanted:
             job_id = f"job-{len(self.drafts)}"
             batch.append(draft(job_id, f"key {key}", scope=scope, force=force, policy=policy))
             self.drafts.append(batch[-1])
         self._submit(batch)
+        if placed:
+            self._round()
 
     @precondition(lambda self: self._is_recovered and self.drafts)
     @rule(which=some)
@@ -278,22 +281,18 @@ class Interleavings(RuleBasedStateMachine):
     def _controller_dies(self, name: str) -> None:
         self.world.begin(name)
         self.told = {job_id: told for job_id, told in self.told.items() if told.controller != name}
-        for job_id, holders in list(self.owed.items()):
-            holders.discard(name)
-            if not holders:
-                del self.owed[job_id]
+        self.owed = {job_id: controller for job_id, controller in self.owed.items() if controller != name}
 
     def _registry_dies(self) -> None:
-        holders: dict[str, set[str]] = {}
-        for process in self.world.processes.values():
-            for job_id in process.machine._tasks:
-                holders.setdefault(job_id, set()).add(process.name)
-        for job_id, names in holders.items():
-            record = self.book.records.get(job_id)
-            if record is not None and record.is_live:
-                self.owed[job_id] = names
-            if record is not None and len(names) == 1 and not self._under_way(job_id):
-                self._remember(job_id, record, *names)
+        for job_id, record in self.book.records.items():
+            name, tasks = record.controller, [each.machine._tasks.get(job_id) for each in self.world.processes.values()]
+            copies = [task for task in tasks if task is not None]
+            if len(copies) != 1 or self._under_way(job_id):
+                continue
+            if record.owner is not None and self.world.processes[name].has((job_id, record.attempt)):
+                self.owed[job_id] = name
+            if _is_end_of(record, name, Held(copies[0].launch, None, None, copies[0].end)):
+                self.told[job_id] = Told(record.state.outcome, name)
         self._begin_registry()
 
     def _submit(self, batch: list[Draft]) -> None:
@@ -346,6 +345,9 @@ class Interleavings(RuleBasedStateMachine):
         elif call.method == "attach":
             found = inventory_of(call.answer)
             link.incarnation, link.after, link.phase = found.incarnation, found.last, "keeping"
+            for held in found.held:
+                if held.end is not None and held.end.at + LIMITS.terminal_job_retention_s <= self.now:
+                    self.owed.pop(held.launch.draft.job_id, None)  # too old to be listed
             with self._watched():
                 keep = self.registry.adopt(call.controller, link.token, found.held, self.now)
             self._call(call.controller, "keep", link.token, keep)
@@ -411,13 +413,6 @@ class Interleavings(RuleBasedStateMachine):
     def _under_way(self, job_id: str) -> bool:
         calls = [call for waiting in self.world.calls.values() for call in waiting if call.method == "launch"]
         return any(launch.draft.job_id == job_id for call in calls for launch in call.about.launches)
-
-    def _remember(self, job_id: str, record: Any, controller: str) -> None:
-        """Another registry that hears of this job from its controller must come to the same end."""
-        end = self.world.processes[controller].machine._tasks[job_id].end
-        same = end is not None and (record.controller, record.attempt) == (controller, end.attempt)
-        if end is not None and same and isinstance(record.state, Finished) and record.state.at == end.at:
-            self.told[job_id] = Told(record.state.outcome, controller)
 
     # -- what must hold -----------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,18 @@ def _listens(port: int) -> bool:
         return prober.connect_ex(("127.0.0.1", port)) == 0
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[dict[str, str]]:
-    """A cluster that stands by itself: its addresses for drivers and for clients."""
+@contextmanager
+def head_node(folder: Path | None = None, *, site: str = "", **env: str) -> Iterator[dict[str, str]]:
+    """A cluster that stands by itself: its addresses for drivers and for clients.
+
+    Args:
+        folder: Where `site` is kept.
+        site: Python code that each of its Python processes runs first.
+        **env: Variables of its processes.
+    """
+    if folder is not None:
+        (folder / "sitecustomize.py").write_text(site)
+        env["PYTHONPATH"] = str(folder)
     gcs, client = free_port(), free_port()
     head = subprocess.Popen(
         [
@@ -62,7 +71,7 @@ def cluster() -> Iterator[dict[str, str]]:
             *("--node-ip-address=127.0.0.1", f"--port={gcs}", f"--ray-client-server-port={client}"),
             *("--num-cpus=2", "--include-dashboard=false", "--object-store-memory=100000000"),
         ],
-        env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+        env={**os.environ, "RAY_AUTH_MODE": "disabled", **env},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -76,6 +85,13 @@ def cluster() -> Iterator[dict[str, str]]:
         yield {"driver": f"127.0.0.1:{gcs}", "client": f"ray://127.0.0.1:{client}"}
     finally:
         _end(head)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[dict[str, str]]:
+    """A cluster without anything special."""
+    with head_node() as addresses:
+        yield addresses
 
 
 def _end(head: subprocess.Popen[bytes]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import socket
 import threading
 import time
@@ -19,14 +18,15 @@ from typing import Any, ClassVar
 import ray
 import ray.exceptions as rx
 from attrs import field, frozen
-from checkmaite.jobs import ConfigurationError, IncompatibleVersionError
+from checkmaite.jobs import ConfigurationError
 from checkmaite.jobs.spi import Deadline
+from checkmaite.jobs_ray_simple._knock import CLIENT, knock, no_cluster
+from checkmaite.jobs_ray_simple._mismatch import incompatible, is_mismatch
 from checkmaite.jobs_ray_simple._options import ConnectionOptions
 from ray._private import ray_constants
 
 _log = logging.getLogger("checkmaite.jobs")
 _LOOPBACK = "127.0.0.1"
-_CLIENT = "ray://"
 _untyped: Any = ray  # the parts of Ray's API that carry no types
 _RETRY_AFTER_S = 0.5
 
@@ -76,6 +76,11 @@ class Connection:
     def is_alive(self) -> bool:
         """Whether this process is still on this connection; False also when the user ended it."""
         return _identity() == self.identity
+
+    @property
+    def address(self) -> str:
+        """Where another process of this machine can connect to the same Ray, in the way that this one did."""
+        return f"{CLIENT}{_client_target()}" if _through_client() else str(ray.get_runtime_context().gcs_address)
 
     @property
     def ends_with_process(self) -> bool:
@@ -188,17 +193,17 @@ def _differences(wish: _Wish) -> list[str]:
 
 def _is_at(address: str) -> bool:
     if _through_client():
-        return address.startswith(_CLIENT) and address.removeprefix(_CLIENT) == _client_target()
+        return address.startswith(CLIENT) and address.removeprefix(CLIENT) == _client_target()
     if address == "local":
         return _is_own()
     if address == "auto":
         return not _is_own()
-    return not address.startswith(_CLIENT) and _same_endpoint(address, ray.get_runtime_context().gcs_address)
+    return not address.startswith(CLIENT) and _same_endpoint(address, ray.get_runtime_context().gcs_address)
 
 
 def _where() -> str:
     if _through_client():
-        return f"at {_CLIENT}{_client_target()}"
+        return f"at {CLIENT}{_client_target()}"
     return "a local one" if _is_own() else f"at {ray.get_runtime_context().gcs_address}"
 
 
@@ -232,8 +237,8 @@ def _start(wish: _Wish, deadline: Deadline, timeout_s: float) -> None:
     address = wish.address or "local"
     # Only what was asked for is passed on: Ray merges the rest with the environment's settings.
     env: dict[str, Any] = {} if wish.runtime_env is None else {"runtime_env": dict(wish.runtime_env)}
-    if address not in {"local", "auto"}:
-        _knock(address, timeout_s)
+    if address != "local":
+        knock(address, timeout_s)
     while True:
         try:
             if address == "local":
@@ -243,13 +248,13 @@ def _start(wish: _Wish, deadline: Deadline, timeout_s: float) -> None:
             return
         except ConnectionError as error:
             # A client server that has just lost another client may refuse the next one once.
-            if not address.startswith(_CLIENT) or deadline.remaining_s() == 0:
-                raise ConfigurationError(_no_cluster(address, str(error))) from error
+            if not address.startswith(CLIENT) or deadline.remaining_s() == 0:
+                raise no_cluster(address, str(error)) from error
             _log.info("connecting to %s again: %s", address, error)
             time.sleep(_RETRY_AFTER_S)
         except (RuntimeError, ValueError, TypeError, OSError, rx.RayError) as error:
-            if "ersion mismatch" in str(error):
-                raise _incompatible(address, error) from error
+            if is_mismatch(error):
+                raise incompatible(address, error) from error
             raise ConfigurationError(
                 f"Ray at address={address!r} could not be used: {type(error).__name__}: {error}"
             ) from error
@@ -287,33 +292,3 @@ def _on_loopback() -> Iterator[None]:
             del os.environ[name]
         else:
             os.environ[name] = variable
-
-
-def _knock(address: str, timeout_s: float) -> None:
-    """Fail soon where nothing listens; Ray itself would try for minutes."""
-    host, _, port = address.removeprefix(_CLIENT).rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s).close()
-    except OSError as error:
-        raise ConfigurationError(_no_cluster(address, str(error))) from error
-
-
-def _no_cluster(address: str, cause: str) -> str:
-    remedy = (
-        "Start one with `ray start --head`, or pass its address."
-        if address == "auto"
-        else "Check host and port, and that the cluster runs (`ray status` on its head node); "
-        + ("its client server listens on port 10001 by default." if address.startswith(_CLIENT) else "")
-        + ' address="local" needs no cluster.'
-    )
-    return f"No Ray cluster answers at address={address!r}: {cause.strip().rstrip('.')}. {remedy}"
-
-
-def _incompatible(address: str, error: Exception) -> IncompatibleVersionError:
-    version = f"Ray {ray.__version__}, Python {platform.python_version()}"
-    return IncompatibleVersionError(
-        f"The cluster at {address} and this process run different versions: {error} "
-        "Bring both to the same Ray and the same Python minor version.",
-        here=version,
-        there=str(error),
-    )

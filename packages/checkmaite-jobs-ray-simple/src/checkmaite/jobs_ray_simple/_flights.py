@@ -21,15 +21,16 @@ from weakref import WeakValueDictionary
 
 import ray
 from attrs import field, frozen
-from checkmaite.jobs import JobStatus, JobSubmissionError, Resources
+from checkmaite.jobs import JobStatus, Resources
 from checkmaite.jobs.spi import Failed, Finished, JobHandle, Post, execute
 from checkmaite.jobs_ray_simple._connection import Connection, cancel
 from checkmaite.jobs_ray_simple._demand import task_options
-from checkmaite.jobs_ray_simple._mailbox import WAIT_S, Mailbox
-from checkmaite.jobs_ray_simple._meaning import finished_from
+from checkmaite.jobs_ray_simple._mailbox import Mailbox
+from checkmaite.jobs_ray_simple._meaning import finished_from, refused
 
 _log = logging.getLogger("checkmaite.jobs")
 _LISTEN_AGAIN_AFTER_S = 1.0
+_LOOK_AFTER_S = 1.0  # how soon a connection is missed that the user ended; a look asks nobody
 _JOIN_TIMEOUT_S = 5.0
 
 
@@ -104,10 +105,10 @@ class Flights:
         Raises:
             JobSubmissionError: Ray did not take one of them.
         """
-        with self._lock:
-            task = self._open()
         refs: list[Any] = []
         try:
+            with self._lock:
+                task = self._open()
             for each in departures:
                 self._handles[each.job.job_id] = each.job
                 refs.append(task.options(**each.ray_options()).remote(each.order, each.payload))
@@ -115,9 +116,7 @@ class Flights:
             # Whatever Ray raises here, what it took before must not run.
             for ref in refs:
                 cancel(ref, force=True)
-            raise JobSubmissionError(
-                f"Ray did not take the job: {type(error).__name__}: {error}", phase="launch"
-            ) from error
+            raise refused(error) from error
         for each, ref in zip(departures, refs, strict=True):
             with self._lock:
                 self._under_way[each.job.job_id] = _Flight(each, ref)
@@ -214,9 +213,9 @@ class Flights:
             return
         self._listening = True
         self._poll += 1
+        # A connection that the user ends leaves every reference unanswered, the next one too.
+        self._at(time.monotonic() + _LOOK_AFTER_S, partial(self._check, self._poll))
         self._mailbox.collect().future().add_done_callback(partial(self._hand_to_courier, self._hear))
-        # A connection that the user ends leaves every reference unanswered, this one too.
-        self._at(time.monotonic() + 2 * WAIT_S, partial(self._check, self._poll))
 
     def _hear(self, future: Future[Any]) -> None:
         self._listening = False
@@ -238,7 +237,7 @@ class Flights:
             self._listening = self.connection.is_alive()
             self._listen_or_lose()
             if self._listening:
-                self._at(time.monotonic() + 2 * WAIT_S, partial(self._check, poll))
+                self._at(time.monotonic() + _LOOK_AFTER_S, partial(self._check, poll))
 
     def _listen_or_lose(self) -> None:
         if not self.connection.is_alive():

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import ray.exceptions as rx
+from checkmaite.jobs import JobSubmissionError
 from checkmaite.jobs.spi import Cancelled, Failed, Finished, Outcome
 
+_INSTALL_CORE = (
+    "Install checkmaite-jobs-core and the store's package, of the versions that are here, in the environment of every "
+    'node, the head included, or name them in runtime_env={"pip": [...]}.'
+)
 _LOST = "The machinery around the job died; submit it again."
 _MEANINGS: tuple[tuple[type[BaseException], str, bool, str], ...] = (
     (
@@ -36,6 +43,9 @@ _MEANINGS: tuple[tuple[type[BaseException], str, bool, str], ...] = (
 _LAUNCH_PHASES = (rx.RuntimeEnvSetupError, rx.TaskUnschedulableError)
 
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
 def finished_from(error: BaseException) -> Finished:
     """How a task ended that gave an exception instead of a value."""
     return Finished(outcome=_outcome_from(error))
@@ -46,20 +56,7 @@ def _outcome_from(error: BaseException) -> Outcome:
         return Cancelled()
     name = type(error).__name__
     if isinstance(error, rx.RayTaskError):  # core itself never lets an exception out, so it did not get to run
-        cause = error.cause if isinstance(error.cause, BaseException) else error
-        missing = "checkmaite" in str(error) and isinstance(cause, (ImportError, RuntimeError))
-        return Failed(
-            error_type=type(cause).__name__,
-            error_message=(str(cause).strip().splitlines() or [name])[-1],
-            traceback_text=str(error.traceback_str),
-            phase="start",
-            pid=error.pid,
-            node=error.ip,
-            remedy="Workers need checkmaite-jobs-core and the store's package: install them in the worker's "
-            "environment, of the same version as here."
-            if missing
-            else "",
-        )
+        return _not_started(error)
     for kind, cause_text, lost, remedy in _MEANINGS:
         if isinstance(error, kind):
             return Failed(
@@ -71,3 +68,32 @@ def _outcome_from(error: BaseException) -> Outcome:
                 remedy=remedy,
             )
     return Failed(error_type=name, error_message=str(error).strip(), exit_cause="Ray failed", lost=True, remedy=_LOST)
+
+
+def _not_started(error: rx.RayTaskError) -> Failed:
+    cause = error.cause if isinstance(error.cause, BaseException) else error
+    text = _COLOURS.sub("", str(error))
+    lacks = _lacks_core(text)
+    return Failed(
+        error_type=type(cause).__name__,
+        error_message="the worker cannot import checkmaite.jobs"
+        if lacks
+        else (text.strip().splitlines() or [text])[-1],
+        traceback_text=text,  # the attributes of this class are not on all that Ray makes of it
+        phase="start",
+        remedy=_INSTALL_CORE if lacks else "",
+    )
+
+
+def refused(error: Exception) -> JobSubmissionError:
+    """That Ray did not take a job, and why."""
+    if isinstance(error, ImportError) and _lacks_core(str(error)):
+        # Ray's client server opens what passes through it.
+        return JobSubmissionError(
+            f"The cluster cannot import checkmaite.jobs: {error}. {_INSTALL_CORE}", phase="launch"
+        )
+    return JobSubmissionError(f"Ray did not take the job: {type(error).__name__}: {error}", phase="launch")
+
+
+def _lacks_core(text: str) -> bool:
+    return "No module named 'checkmaite" in text

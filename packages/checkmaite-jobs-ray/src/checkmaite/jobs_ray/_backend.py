@@ -31,8 +31,9 @@ from checkmaite.jobs_ray._config import RayOptions, RayRunOptions, RegistrySetti
 from checkmaite.jobs_ray._feed import Feed
 from checkmaite.jobs_ray._job import RayJob
 from checkmaite.jobs_ray._messages import Draft, JobFacts, Policy
-from checkmaite.jobs_ray._ray._actors import get_or_create
+from checkmaite.jobs_ray._ray._actors import find, get_or_create, withdraw_unplaced
 from checkmaite.jobs_ray._ray._calls import Calls
+from checkmaite.jobs_ray._ray._creation import create_cleanly
 from checkmaite.jobs_ray._ray._environment import environment_here
 from checkmaite.jobs_ray_simple.wall import Connection, connect, payloads
 
@@ -57,8 +58,8 @@ class RayBackend:
         self._calls = Calls(options.registry_name, self._find_registry)
         self._feed = Feed(self._calls.ask, patience_s=options.registry_update_timeout_s, idle=self._release_when_idle)
         try:
-            self._greet()
             self._environment = environment_here()
+            self._greet()
         except BaseException:
             self._connection.release()
             raise
@@ -143,26 +144,35 @@ class RayBackend:
 
     def _find_registry(self) -> Any:
         options = self._options
-        wire = RegistrySettings(**options.asked).wire()
-        return get_or_create(
-            JobRegistry,
-            options.registry_name,
-            options.registry_namespace,
-            {**wire, "name": options.registry_name, "namespace": options.registry_namespace},
-            num_cpus=options.registry_num_cpus,
-            memory=options.registry_memory,
-            resources=options.registry_resources,
-        )
+        named = {"name": options.registry_name, "namespace": options.registry_namespace}
+        found = find(**named)
+        if found is not None:
+            return found
+        actor: dict[str, Any] = {
+            **named,
+            "settings": {**RegistrySettings(**options.asked).wire(), **named},
+            "num_cpus": options.registry_num_cpus,
+            "memory": options.registry_memory,
+            "resources": options.registry_resources,
+        }
+        if self._environment and not self._connection.ends_with_process:
+            told = {"actor_class": f"{JobRegistry.__module__}:{JobRegistry.__name__}", **actor}
+            create_cleanly(self._connection.address, told, timeout_s=options.registry_startup_timeout_s)
+        return get_or_create(JobRegistry, **actor)
 
     def _greet(self) -> None:
         timeout_s = self._options.registry_startup_timeout_s
         try:
             self._calls.ask("hello", greeting(self._options.asked), timeout_s=timeout_s)
         except BackendUnavailableError as error:
-            raise ConfigurationError(
-                f"{error} At the first call that may also mean that no node has what registry_num_cpus, "
-                "registry_memory and registry_resources ask for, or that registry_startup_timeout_s is too short."
-            ) from error
+            options = self._options
+            if withdraw_unplaced(options.registry_name, options.registry_namespace):
+                raise ConfigurationError(
+                    f"The registry {options.registry_name!r} found no node within {timeout_s:g} s: none has what "
+                    "registry_num_cpus, registry_memory and registry_resources ask for. It was withdrawn; change these "
+                    "options, or start a node that has it."
+                ) from error
+            raise ConfigurationError(f"{error} registry_startup_timeout_s bounds this first call.") from error
 
     def _draft(self, prepared: PreparedSubmission, payload: bytes) -> Draft:
         job_id = new_job_id()

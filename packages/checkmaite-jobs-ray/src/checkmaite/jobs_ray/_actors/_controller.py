@@ -19,7 +19,8 @@ from checkmaite.jobs_ray._actors._signal import Bell
 from checkmaite.jobs_ray._config import RegistrySettings
 from checkmaite.jobs_ray._machine._controller import Cancel, ControllerMachine, Start
 from checkmaite.jobs_ray._messages import Inventory, Launch, Report, Stop, Where
-from checkmaite.jobs_ray._ray._tasks import Tasks, cancel, landing
+from checkmaite.jobs_ray._ray._objects import own_payload
+from checkmaite.jobs_ray._ray._tasks import Landed, Tasks
 
 _log = logging.getLogger("checkmaite.jobs")
 _LOG_CHARACTERS = 64 * 2**20
@@ -45,9 +46,7 @@ class JobController:
             max_retained=kept.max_retained_terminal_controllers,
             max_log_characters=_LOG_CHARACTERS,
         )
-        self._tasks = Tasks(ray.get_runtime_context().current_actor)
-        self._refs: dict[Start, Any] = {}
-        self._landings: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(ray.get_runtime_context().current_actor, self._take)
         self._news = Bell()
         self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
 
@@ -66,7 +65,7 @@ class JobController:
     async def launch(self, token: int, launches: Sequence[Launch]) -> list[str]:
         """Hand jobs to Ray; the ids of those that this controller has now."""
         for number, launch in enumerate(self._machine.launch(token, launches), 1):
-            self._launch(launch)
+            await self._launch(launch)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
         return [launch.draft.job_id for launch in launches]
@@ -104,47 +103,37 @@ class JobController:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _launch(self, launch: Launch) -> None:
+    async def _launch(self, launch: Launch) -> None:
         start = launch.draft.job_id, launch.attempt
-        if not self._machine.is_live(start):  # stopped while others were launched
-            return
         try:
-            self._refs[start] = ref = self._tasks.launch(launch)
+            if launch.draft.payload is not (payload := await own_payload(launch.draft.payload)):
+                launch = launch._replace(draft=launch.draft._replace(payload=payload))
+                self._machine.replace(start, launch)
+            if self._machine.is_live(start):  # else it was stopped while others were launched
+                self._tasks.launch(launch)
         except Exception as error:  # noqa: BLE001 - whatever Ray raises for one job must not keep the others
             self._machine.ended(start, failure(error, phase="launch"), worker_lost=False, now=time.time())
             self._news.ring()
-            return
-        task = asyncio.get_running_loop().create_task(self._land(start, ref))
-        self._landings.add(task)
-        task.add_done_callback(self._landings.discard)
 
-    async def _land(self, start: Start, ref: Any) -> None:
-        finished, worker_lost = await landing(ref)
-        del self._refs[start]
-        if finished.printed is not None:
-            self._machine.printed(start, finished.printed)
-        outcome = finished.outcome
-        if worker_lost:
-            outcome = self._tasks.explained(outcome, self._machine.where_of(start))
-        self._machine.ended(start, outcome, worker_lost=worker_lost, now=time.time())
+    def _take(self, landed: Sequence[Landed]) -> None:
+        now = time.time()
+        for start, finished, worker_lost in landed:
+            if finished.printed is not None:
+                self._machine.printed(start, finished.printed)
+            outcome = finished.outcome
+            if worker_lost:
+                outcome = self._tasks.explained(outcome, self._machine.where_of(start))
+            self._machine.ended(start, outcome, worker_lost=worker_lost, now=now)
         self._news.ring()
 
     def _cancel(self, cancels: Sequence[Cancel]) -> None:
         loop, now = asyncio.get_running_loop(), time.time()
         for start, force_at in cancels:
-            ref = self._refs.get(start)
-            if ref is None:
-                continue
             if force_at > now:
-                cancel(ref, force=False)
-                loop.call_later(force_at - now, self._force, start)
+                self._tasks.interrupt(start)
+                loop.call_later(force_at - now, self._tasks.force, start)
             else:
-                cancel(ref, force=True)
-
-    def _force(self, start: Start) -> None:
-        ref = self._refs.get(start)
-        if ref is not None:
-            cancel(ref, force=True)
+                self._tasks.force(start)
 
     async def _sweep(self) -> None:
         while True:

@@ -25,10 +25,12 @@ from checkmaite.jobs_ray._machine._registry import RegistryMachine
 from checkmaite.jobs_ray._messages import Change, Draft, JobFacts
 from checkmaite.jobs_ray._names import controller_name
 from checkmaite.jobs_ray._ray._objects import keep_payload
+from checkmaite.jobs_ray._ray._packages import Packages
 from checkmaite.jobs_ray._ray._resources import shortage_of
 
 _log = logging.getLogger("checkmaite.jobs")
 _TICK_S = 0.5
+_KEEP_S = 60.0
 _BATCH = 500
 """Jobs in one call to a controller."""
 _CHANGES = 5_000
@@ -60,6 +62,7 @@ class JobRegistry:
         self._sent: dict[str, tuple[int, list[str]]] = {}
         self._placeable = asyncio.Event()
         self._confirmed = asyncio.Event()
+        self._packages = Packages()
         self._submissions = 0
         self._links = {
             name: Link(name, namespace, kept, self._machine, self._after)
@@ -68,6 +71,7 @@ class JobRegistry:
         loop = asyncio.get_running_loop()
         self._loops = [loop.create_task(link.run()) for link in self._links.values()]
         self._loops += [loop.create_task(self._place()), loop.create_task(self._tick())]
+        self._loops.append(loop.create_task(self._keep_packages()))
         self._recovered = loop.create_task(self._recover())
 
     # -- what clients call --------------------------------------------------------------------------------------------
@@ -192,6 +196,7 @@ class JobRegistry:
     async def _submit(self, client: str, drafts: Sequence[Draft]) -> list[JobFacts]:
         kept = [draft._replace(payload=keep_payload(draft.payload)) for draft in drafts]
         admissions = self._machine.submit(kept, time.time())
+        self._packages.keep({id(draft.runtime_env): draft.runtime_env for draft in drafts}.values())
         book = self._machine.book
         found = [book.records[each.job_id] for each in admissions]
         self._follow(client, [record.draft.job_id for record in found if record.is_live])
@@ -241,6 +246,11 @@ class JobRegistry:
                 del self._bells[client]
                 self._sent.pop(client, None)
             self._after()
+
+    async def _keep_packages(self) -> None:
+        while True:
+            await asyncio.sleep(_KEEP_S)
+            self._packages.keep(each.draft.runtime_env for each in self._machine.book.live())
 
     async def _recover(self) -> None:
         """Learn from controllers that are there already what an earlier registry of this name had accepted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 from checkmaite.jobs import JobNotFoundError, JobProgress
 from checkmaite.jobs.spi import JobQuery
@@ -122,6 +123,12 @@ class JobBook:
         """What to tell a follower of a job; None when it is forgotten."""
         record = self.records.get(job_id)
         return None if record is None else Change(job_id, *self.facts(record)[4:])
+
+    def live(self) -> Iterator[Record]:
+        """The jobs that are not final."""
+        for job_ids in (self.waiting, *self.owned.values()):
+            for job_id in job_ids:
+                yield self.records[job_id]
 
     def matching(self, scope: str, query: JobQuery) -> list[Record]:
         """The jobs of a scope that a query wants, newest first."""

@@ -209,6 +209,12 @@ class ControllerMachine:
         task = self._live(start)
         return None if task is None else task.launch
 
+    def replace(self, start: Start, launch: Launch) -> None:
+        """Keep this in place of what was to be started: the same with its payload elsewhere."""
+        task = self._live(start)
+        if task is not None:
+            task.launch = launch
+
     def where_of(self, start: Start) -> Where | None:
         """The worker that has spoken for this start."""
         task = self._live(start)

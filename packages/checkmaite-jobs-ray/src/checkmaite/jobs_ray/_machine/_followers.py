@@ -29,6 +29,7 @@ class Followers:
     def follow(self, client: str, jobs: Iterable[str], now: float) -> None:
         """Tell this client of these jobs from now on."""
         follower = self._clients.setdefault(client, _Follower(now))
+        follower.heard_at = now
         for job_id in jobs:
             follower.jobs.add(job_id)
             self._of_job[job_id].add(client)

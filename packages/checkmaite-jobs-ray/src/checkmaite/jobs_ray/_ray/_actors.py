@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 import ray
 import ray.exceptions as rx
 
+_log = logging.getLogger("checkmaite.jobs")
+_LOOK_S = 20.0
 _MAX_CONCURRENCY = 10_000
 """Calls that may be parked in one actor at once; what is refused is decided by the actors, not by Ray's queue."""
 
 Unreachable = (rx.ActorDiedError, rx.ActorUnavailableError)
 """What a call raises whose actor died or restarts; it may have been carried out or not."""
+
+
+def find(name: str, namespace: str) -> Any:
+    """Handle of the actor with this name; None when there is none, or none that may live again."""
+    try:
+        return ray.get_actor(name, namespace=namespace)
+    except ValueError:
+        return None
 
 
 def get_or_create(actor_class: type, name: str, namespace: str, settings: Mapping[str, Any], **reserved: Any) -> Any:
@@ -42,6 +53,30 @@ def get_or_create(actor_class: type, name: str, namespace: str, settings: Mappin
         )
         .remote(settings)
     )
+
+
+def withdraw_unplaced(name: str, namespace: str) -> bool:
+    """End an actor that no node has room for, so that it can be made anew with other wishes; whether there was one."""
+
+    def is_unplaced(wanted: str) -> bool:
+        from ray._private.state import state  # an interface without promises, the only one that tells
+
+        return any(
+            each["Name"] == wanted and each["NumRestarts"] == 0
+            for each in state.actor_table(None, None, "PENDING_CREATION").values()
+        )
+
+    try:
+        # On the cluster: through ray:// this process cannot ask.
+        waits = ray.get(ray.remote(is_unplaced).options(num_cpus=0).remote(name), timeout=_LOOK_S)
+        actor = find(name, namespace) if waits else None
+        if actor is None:
+            return False
+        ray.kill(actor, no_restart=True)
+    except (rx.RayError, ConnectionError):
+        _log.debug("whether %s waits for a node is not known", name, exc_info=True)
+        return False
+    return True
 
 
 async def answer(reference: Any, timeout_s: float) -> Any:

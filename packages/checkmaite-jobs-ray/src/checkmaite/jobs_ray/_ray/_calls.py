@@ -16,6 +16,7 @@ from checkmaite.jobs_ray_simple.wall import is_connected
 
 _log = logging.getLogger("checkmaite.jobs")
 _AGAIN_S = 0.1
+_CLIENT_SAYS = ("Ray Client is not connected", "doesn't have a handle for", "Client is shutting down")
 _GONE = (rx.ActorDiedError, rx.ActorUnavailableError, ConnectionError)
 
 
@@ -51,7 +52,9 @@ class Calls:
                 if isinstance(error.cause, JobsError):
                     raise error.cause from None
                 raise JobsError(f"the registry {self._name!r} failed in {method}(): {error}") from error
-            except _GONE as error:
+            except Exception as error:
+                if not _means_gone(error):
+                    raise
                 self._actor = None
                 if "creation task" in str(error):
                     raise _not_startable(self._name, error) from error
@@ -76,6 +79,11 @@ class Calls:
             "Jobs that were accepted go on. Try again; if it stays like this, see whether the cluster runs, or choose "
             "another registry_actor_name."
         )
+
+
+def _means_gone(error: Exception) -> bool:
+    """Whether the actor, or the way to it, is gone. Ray's client says so with plain exceptions."""
+    return isinstance(error, _GONE) or any(text in str(error) for text in _CLIENT_SAYS)
 
 
 def _not_startable(name: str, error: Exception) -> ConfigurationError:

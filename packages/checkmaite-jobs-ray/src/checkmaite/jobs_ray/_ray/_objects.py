@@ -9,6 +9,11 @@ import ray
 _INLINE_LIMIT_BYTES = 64 * 1024
 
 
+async def own_payload(payload: Any) -> Any:
+    """The same payload, owned by this process: what another process owns would be lost with that one."""
+    return ray.put(await payload) if isinstance(payload, ray.ObjectRef) else payload
+
+
 def keep_payload(payload: Any) -> Any:
     """The payload itself when it is small, else a reference to it in Ray's object store, owned by this process."""
     if isinstance(payload, bytes) and len(payload) > _INLINE_LIMIT_BYTES:

@@ -1,8 +1,12 @@
-"""A controller's tasks: launched, cancelled, awaited."""
+"""A controller's tasks: launched, cancelled, brought home."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
 from typing import Any, NamedTuple
 
 import ray
@@ -13,25 +17,27 @@ from checkmaite.jobs_ray._messages import Launch, Where
 from checkmaite.jobs_ray._ray._deaths import Deaths
 from checkmaite.jobs_ray_simple.wall import cancel, finished_from, task_options
 
-__all__ = ["Landed", "Tasks", "cancel", "landing"]
-
 _WORKER_GONE = (rx.WorkerCrashedError, rx.NodeDiedError, rx.LocalRayletDiedError, rx.OutOfMemoryError)
+
+Start = tuple[str, int]
+"""A job's id and the number of the attempt."""
 
 
 class Landed(NamedTuple):
     """How a task ended; `worker_lost` when its worker or node died, so that another start may help."""
 
+    start: Start
     finished: Finished
     worker_lost: bool
 
 
-def _work_that_posts_to(controller: Any) -> Callable[[Mapping[str, Any], bytes, tuple[str, int]], Finished]:
+def _work_that_posts_to(controller: Any) -> Callable[[Any, bytes, Start], Finished]:
     """The worker's function, with its controller inside: Ray sends a function once to each worker.
 
     It is nested so that it travels by value, and what it needs is in core: workers have no copy of this package.
     """
 
-    def checkmaite_job(order: Any, payload: bytes, start: tuple[str, int]) -> Finished:
+    def checkmaite_job(order: Any, payload: bytes, start: Start) -> Finished:
         def post(_: str, news: Sequence[News]) -> None:
             controller.post.remote(start, list(news))
 
@@ -41,15 +47,41 @@ def _work_that_posts_to(controller: Any) -> Callable[[Mapping[str, Any], bytes, 
 
 
 class Tasks:
-    """Launches tasks that tell their news to a controller.
+    """The Ray tasks of one controller. Its methods run on the controller's event loop.
 
     Args:
-        controller: Handle of the controller's actor.
+        controller: Handle of the controller's actor, for news.
+        landed: Called with tasks that have ended, several at a time when they end in quick succession.
     """
 
-    def __init__(self, controller: Any) -> None:
+    def __init__(self, controller: Any, landed: Callable[[Sequence[Landed]], None]) -> None:
+        self._landed = landed
+        self._loop = asyncio.get_running_loop()
+        self._refs: dict[Start, Any] = {}
+        self._home: deque[tuple[Start, Future[Any]]] = deque()
         self._deaths = Deaths()
         self._task: Any = ray.remote(_work_that_posts_to(controller))
+
+    def launch(self, launch: Launch) -> None:
+        """Hand a job to Ray. Retries are the registry's: Ray makes none."""
+        draft = launch.draft
+        options = task_options(draft.job_name, draft.resources)
+        if draft.runtime_env:
+            options["runtime_env"] = dict(draft.runtime_env)
+        start = draft.job_id, launch.attempt
+        ref = self._task.options(max_retries=0, **options).remote(draft.order, draft.payload, start)
+        self._refs[start] = ref
+        ref.future().add_done_callback(partial(self._come_home, start))
+
+    def interrupt(self, start: Start) -> None:
+        """Raise KeyboardInterrupt in a task, or take it out of the queue; one that is over stays as it is."""
+        if start in self._refs:
+            cancel(self._refs[start], force=False)
+
+    def force(self, start: Start) -> None:
+        """End a task's worker; one that is over stays as it is."""
+        if start in self._refs:
+            cancel(self._refs[start], force=True)
 
     def explained(self, outcome: Outcome, where: Where | None) -> Outcome:
         """The outcome of a lost worker with what can be learnt of the process that died."""
@@ -62,20 +94,19 @@ class Tasks:
             outcome, node=death.node, pid=death.pid, exit_cause=f"{outcome.exit_cause}: {death.cause}".rstrip(": ")
         )
 
-    def launch(self, launch: Launch) -> Any:
-        """Hand a job to Ray; a reference to its end. Retries are the registry's: Ray makes none."""
-        draft = launch.draft
-        options = task_options(draft.job_name, draft.resources)
-        if draft.runtime_env:
-            options["runtime_env"] = dict(draft.runtime_env)
-        return self._task.options(max_retries=0, **options).remote(
-            draft.order, draft.payload, (draft.job_id, launch.attempt)
-        )
+    def _come_home(self, start: Start, future: Future[Any]) -> None:
+        """Called on a thread of Ray's; the loop is woken once for all that come before it looks."""
+        self._home.append((start, future))
+        if len(self._home) == 1:
+            self._loop.call_soon_threadsafe(self._bring_home)
 
-
-async def landing(ref: Any) -> Landed:
-    """Wait for a task's end."""
-    try:
-        return Landed(await ref, worker_lost=False)
-    except (rx.RayError, ConnectionError) as error:
-        return Landed(finished_from(error), worker_lost=isinstance(error, _WORKER_GONE))
+    def _bring_home(self) -> None:
+        landed: list[Landed] = []
+        while self._home:
+            start, future = self._home[0]
+            error = future.exception()
+            finished = future.result() if error is None else finished_from(error)
+            landed.append(Landed(start, finished, worker_lost=isinstance(error, _WORKER_GONE)))
+            self._refs.pop(start, None)
+            self._home.popleft()
+        self._landed(landed)

@@ -1,0 +1,111 @@
+"""What the jobs of these tests do. Sent by value, so that a worker needs core alone; marks in a folder say what ran."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+from checkmaite.jobs.testing import SampleRun
+
+
+@frozen
+class Acts:
+    """Leaves a mark for each start, then calls `act`, which may be any function, and gives a run with one row."""
+
+    act: Callable[[], object]
+    folder: str = ""
+    id: str = "acts"
+
+    def run(self, *, config: Any, **_: Any) -> Any:
+        if self.folder:
+            (Path(self.folder) / f"start-{config['run_uid']}-{uuid.uuid4().hex}").touch()
+        self.act()
+        return SampleRun(run_uid=config["run_uid"], capability_id=self.id)
+
+
+@frozen
+class NeedsAModule:
+    """Cannot be unpickled where the module does not exist."""
+
+    module: str
+    id: str = "needs-a-module"
+
+    def run(self, **_: Any) -> Any:
+        raise AssertionError("it cannot have arrived")
+
+    def __reduce__(self) -> Any:
+        return __import__, (self.module,)
+
+
+class UnpicklableError(Exception):
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(f"{one} and {two}")
+        self.lock = threading.Lock()
+
+
+def nothing() -> None:
+    pass
+
+
+def raises() -> None:
+    raise ValueError("told to fail")
+
+
+def raises_unpicklable() -> None:
+    raise UnpicklableError("this", "that")
+
+
+def exits() -> None:
+    os._exit(3)
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_later() -> None:
+    time.sleep(1.0)
+    killed()
+
+
+def out_of_memory() -> None:
+    raise MemoryError("no more of it")
+
+
+def waits(folder: str, mark: str = "go") -> None:
+    deadline = time.monotonic() + 120
+    while not (Path(folder) / mark).exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no mark {mark!r}")
+        time.sleep(0.01)
+
+
+def swallows(folder: str) -> None:
+    while True:
+        try:
+            return waits(folder)
+        except KeyboardInterrupt:
+            (Path(folder) / "interrupted").touch()
+
+
+def first_time(folder: str, then: Callable[[], object], else_: Callable[[], object] = nothing) -> None:
+    """Calls `then` the first time, and `else_` ever after."""
+    try:
+        (Path(folder) / "tried").touch(exist_ok=False)
+    except FileExistsError:
+        else_()
+    else:
+        then()
+
+
+def waits_then_raises(folder: str) -> None:
+    waits(folder)
+    (Path(folder) / "raised").touch()
+    raises()

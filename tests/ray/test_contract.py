@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from checkmaite.jobs.testing import JobBackendContract
+
+from tests.ray.clusters import Cluster
+from tests.ray.conftest import SHARED_REGISTRY
+
+
+@pytest.mark.usefixtures("attached")
+class TestRay(JobBackendContract):
+    kind = "ray"
+
+    @pytest.fixture(autouse=True)
+    def _own_scope(self, cluster: Cluster) -> None:
+        type(self).options = {
+            "address": cluster.driver,
+            "idempotency_scope": uuid.uuid4().hex,
+            "registry_actor_name": SHARED_REGISTRY,
+        }
+
+
+class TestRayWithParquet(TestRay):
+    analytics_store = {"backend": "parquet", "uri": "{folder}/store"}

@@ -1,0 +1,280 @@
+"""Processes are killed and paused: no accepted job is forgotten, none hangs, and no result is published twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkmaite.jobs import (
+    Job,
+    JobBackend,
+    JobLostError,
+    JobStatus,
+    configure_job_backend,
+    get_job,
+    list_jobs,
+    wait_all,
+)
+
+from tests.ray import capabilities
+from tests.ray.clusters import SOON_S, Client, Cluster, Node, wait_until
+from tests.ray.conftest import Control, attached_to, starts, stop_jobs, submit
+
+LEASE = {"heartbeat_interval_s": 0.5, "lease_ttl_s": 3.0}
+
+
+@pytest.fixture
+def fragile(
+    configure: Callable[..., JobBackend], own_options: dict[str, Any], control: Control
+) -> Callable[..., JobBackend]:
+    """Configures ``"ray"`` with a registry of the test's own, which it may break."""
+    return lambda **changes: configure(**{**own_options, **LEASE, **changes})
+
+
+def submit_waiting(folder: Path, count: int = 3, **arguments: Any) -> list[Job]:
+    """Jobs that run until there is the mark ``go``; all of them have started."""
+    waits = partial(capabilities.waits, str(folder))
+    resources = arguments.pop("resources", {"num_cpus": 1})
+    jobs = [submit(waits, folder, run_uid=f"run-{number}", resources=resources, **arguments) for number in range(count)]
+    wait_until(lambda: all(starts(folder, f"run-{number}") for number in range(count)), "not all jobs have started")
+    wait_until(lambda: all(job.status is JobStatus.RUNNING for job in jobs), "not all jobs are seen to run")
+    return jobs
+
+
+def assert_each_ended_well(backend: JobBackend, jobs: list[Job], *, may_be_lost: bool = False) -> None:
+    """Every job is final, known to everybody, and published exactly once, or lost with a reason."""
+    for job in jobs:
+        status = job.wait(SOON_S)
+        assert status.is_final, job.explain()
+        assert status is JobStatus.COMPLETED or may_be_lost, job.explain()
+        if status is JobStatus.FAILED:
+            error = job.exception(0)
+            assert isinstance(error, JobLostError)
+            assert error.error_message
+            assert error.exit_cause
+    completed = [job for job in jobs if job.status is JobStatus.COMPLETED]
+    assert {job.job_id: job.status for job in list_jobs(1000)} == {job.job_id: job.status for job in jobs}
+    assert [get_job(job.job_id).wait(0) for job in jobs] == [job.status for job in jobs]
+    if completed:
+        published = backend.analytics_store.query_sql("select run_uid, count(*) as n from sample_scores group by all")
+        uids = sorted(job.result(0).run_uid for job in completed)
+        assert sorted(published["run_uid"].to_pylist()) == uids
+        assert published["n"].to_pylist() == [1] * len(uids)
+        runs = backend.analytics_store.query_sql("select distinct run_uid, run_event_id from runs")
+        assert sorted(runs["run_uid"].to_pylist()) == uids, "a run was committed twice"
+
+
+def works(backend: JobBackend) -> None:
+    """Jobs go through as before."""
+    assert submit(capabilities.nothing).wait(SOON_S) is JobStatus.COMPLETED
+
+
+# -- one process is killed --------------------------------------------------------------------------------------------
+
+
+def test_a_worker_is_killed(backend: JobBackend, tmp_path: Path, cluster: Cluster) -> None:
+    def act(folder: str) -> None:
+        if not (Path(folder) / "pid").exists():
+            (Path(folder) / "writing").write_text(str(os.getpid()))
+            (Path(folder) / "writing").rename(Path(folder) / "pid")
+            capabilities.waits(folder, "never")
+
+    job = submit(partial(act, str(tmp_path)), tmp_path, max_retries=1)
+    wait_until((tmp_path / "pid").exists, "the job did not start")
+    wait_until(lambda: job.status is JobStatus.RUNNING, "the job is not seen to run")
+    pid = int((tmp_path / "pid").read_text())
+    assert pid in cluster.pids("ray::")
+    os.kill(pid, signal.SIGKILL)
+    assert_each_ended_well(backend, [job])
+    assert starts(tmp_path) == 2
+
+
+@pytest.mark.parametrize("recovery", ["resubmit", "fail"])
+@pytest.mark.usefixtures("attached")
+def test_every_controller_is_killed(fragile: Any, tmp_path: Path, control: Control, recovery: str) -> None:
+    backend = fragile(recovery=recovery)
+    jobs = submit_waiting(tmp_path)
+    for pid in control.controllers():
+        os.kill(pid, signal.SIGKILL)
+    if recovery == "resubmit":
+        wait_until(lambda: starts(tmp_path) >= 2 * len(jobs), "the jobs were not started again")
+        (tmp_path / "go").touch()
+    assert_each_ended_well(backend, jobs, may_be_lost=recovery == "fail")
+    assert {job.status for job in jobs} == {JobStatus.COMPLETED if recovery == "resubmit" else JobStatus.FAILED}
+    (tmp_path / "go").touch()
+    works(backend)
+
+
+def test_one_controller_is_killed_and_the_others_jobs_go_on(fragile: Any, tmp_path: Path, control: Control) -> None:
+    backend = fragile(controller_pool_size=2)
+    jobs = submit_waiting(tmp_path, count=2)
+    os.kill(control.controllers()[0], signal.SIGKILL)
+    queued = [submit(capabilities.nothing, tmp_path, run_uid=f"queued-{number}") for number in range(10)]
+    assert wait_all(queued, SOON_S) == [JobStatus.COMPLETED] * 10
+    (tmp_path / "go").touch()
+    assert_each_ended_well(backend, [*jobs, *queued])
+
+
+def test_the_registry_is_killed(
+    fragile: Any, tmp_path: Path, control: Control, client: Callable[..., Client], own_options: dict[str, Any]
+) -> None:
+    backend = fragile()
+    jobs = submit_waiting(tmp_path)
+    other = client("configure()\njobs = list_jobs()\nsay(len(jobs))\nsay(*wait_all(jobs, 60))", **own_options, **LEASE)
+    assert other.line() == "3"
+    os.kill(control.registry(), signal.SIGKILL)
+    (tmp_path / "go").touch()
+    assert other.rest() == ["COMPLETED COMPLETED COMPLETED"], "a client that waited hangs or was told otherwise"
+    assert_each_ended_well(backend, jobs)
+    assert starts(tmp_path) == len(jobs), "jobs that were not concerned were started again"
+    again = submit(partial(capabilities.waits, str(tmp_path)), tmp_path, run_uid="run-0")
+    assert again.job_id == jobs[0].job_id, "the new registry does not know what holds the run key"
+    works(backend)
+
+
+def test_a_registry_that_dies_while_jobs_are_queued_forgets_none(
+    fragile: Any, tmp_path: Path, control: Control
+) -> None:
+    backend = fragile()
+    jobs = submit_waiting(tmp_path, count=4)
+    jobs += [submit(capabilities.nothing, tmp_path, run_uid=f"queued-{number}") for number in range(20)]
+    wait_until(lambda: all(job.status is not JobStatus.PENDING for job in jobs), "no controller has them")
+    os.kill(control.registry(), signal.SIGKILL)
+    wait_until(lambda: len(list_jobs()) == len(jobs), "the new registry does not know all jobs")
+    (tmp_path / "go").touch()
+    assert_each_ended_well(backend, jobs)
+    assert starts(tmp_path) == len(jobs)
+
+
+def test_a_client_is_killed_while_it_submits(
+    fragile: Any, tmp_path: Path, client: Callable[..., Client], own_options: dict[str, Any]
+) -> None:
+    backend = fragile()
+    folder = tmp_path / "ran"
+    folder.mkdir()
+    submitter = client(
+        """
+configure()
+for number in range(100_000):
+    job = submit_capability(SampleCapability(folder=os.environ["FOLDER"]), config={"run_uid": f"run-{number}"})
+    say(job.job_id)
+""",
+        env={"FOLDER": str(folder)},
+        **own_options,
+        **LEASE,
+    )
+    told = [submitter.line() for _ in range(20)]
+    submitter.kill()
+    jobs = list_jobs(1000)
+    assert set(told) <= {job.job_id for job in jobs}, "accepted jobs are not listed"
+    assert_each_ended_well(backend, jobs)
+
+
+# -- a process is paused ----------------------------------------------------------------------------------------------
+
+
+def test_a_paused_controller_is_fenced(fragile: Any, tmp_path: Path, control: Control) -> None:
+    """The first start of each job fails once its controller goes on; by then others have completed the jobs."""
+    backend = fragile(controller_pool_size=2)
+    jobs, folders = [], []
+    for number in range(4):
+        folder = tmp_path / f"job-{number}"
+        folder.mkdir()
+        act = partial(capabilities.first_time, str(folder), partial(capabilities.waits_then_raises, str(folder)))
+        jobs.append(submit(act, folder, run_uid=f"run-{number}", resources={"num_cpus": 0.25}))
+        folders.append(folder)
+    wait_until(lambda: all(job.status is JobStatus.RUNNING for job in jobs), "not all jobs are seen to run")
+    paused = control.controllers()[0]
+    os.kill(paused, signal.SIGSTOP)
+    try:
+        moved = wait_until(lambda: [job for job in jobs if job.status.is_final], "no job was given to another")
+        assert {job.status for job in moved} == {JobStatus.COMPLETED}
+    finally:
+        with suppress(ProcessLookupError):  # whoever took its lease may have ended it
+            os.kill(paused, signal.SIGCONT)
+    for job, folder in zip(jobs, folders, strict=True):
+        if job in moved:
+            (folder / "go").touch()
+    time.sleep(LEASE["lease_ttl_s"])  # what it has to say, it would have said by now
+    assert {job.status for job in moved} == {JobStatus.COMPLETED}
+    assert {get_job(job.job_id).status for job in moved} == {JobStatus.COMPLETED}
+    for folder in folders:
+        (folder / "go").touch()
+    assert wait_all(jobs, SOON_S) == [
+        JobStatus.COMPLETED if starts(folder) == 2 else JobStatus.FAILED for folder in folders
+    ]
+    works(backend)
+    published = backend.analytics_store.query_sql("select count(*) as n from sample_scores group by run_uid")
+    assert set(published["n"].to_pylist()) == {1}
+
+
+# -- a node is lost ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def nodes_cluster() -> Iterator[Cluster]:
+    with Cluster(num_cpus=2) as running:
+        yield running
+
+
+@pytest.fixture
+def on_nodes(
+    cluster: Cluster, attached: Any, nodes_cluster: Cluster, tmp_path: Path
+) -> Iterator[Callable[..., JobBackend]]:
+    """Configures ``"ray"`` on a cluster that may lose nodes; the registry stays with the head."""
+    attached.shutdown()
+    with attached_to(nodes_cluster):
+        yield lambda **changes: configure_job_backend(
+            "ray",
+            address=nodes_cluster.driver,
+            idempotency_scope=uuid.uuid4().hex,
+            registry_namespace=uuid.uuid4().hex,
+            registry_resources={"head": 0.01},
+            analytics_store={"backend": "parquet", "uri": str(tmp_path / "store")},
+            **LEASE,
+            **changes,
+        )
+        stop_jobs(tmp_path)
+    attached.init(cluster.driver, log_to_driver=False)
+
+
+def test_a_node_that_runs_jobs_is_lost(
+    on_nodes: Callable[..., JobBackend], nodes_cluster: Cluster, tmp_path: Path
+) -> None:
+    first = nodes_cluster.add_node(2, {"work": 2})
+    backend = on_nodes(controller_resources={"head": 0.01}, max_retries=1)
+    custom = {"num_cpus": 1, "custom": {"work": 1}}
+    jobs = submit_waiting(tmp_path, count=2, resources=custom)
+    queued = submit(capabilities.nothing, tmp_path, run_uid="queued", resources=custom, max_retries=0)
+    first.kill()
+    second = nodes_cluster.add_node(2, {"work": 2})
+    wait_until(lambda: starts(tmp_path, "run-0") + starts(tmp_path, "run-1") == 4, "the jobs were not started again")
+    (tmp_path / "go").touch()
+    assert_each_ended_well(backend, [*jobs, queued])
+    second.end()
+
+
+def test_a_node_that_hosts_a_controller_is_lost(
+    on_nodes: Callable[..., JobBackend], nodes_cluster: Cluster, tmp_path: Path
+) -> None:
+    control = Control(nodes_cluster)
+    nodes: list[Node] = [nodes_cluster.add_node(1, {"control": 1}) for _ in range(2)]
+    backend = on_nodes(controller_resources={"control": 0.5}, controller_pool_size=2)
+    jobs = submit_waiting(tmp_path, count=2, resources={"num_cpus": 0.5, "custom": {"head": 1}})
+    hosts = [node for node in nodes if node.pids() & set(control.controllers())]
+    lost = hosts[0]
+    lost.kill()
+    wait_until(lambda: starts(tmp_path) >= 3, "the lost controller's jobs were not started again")
+    (tmp_path / "go").touch()
+    assert_each_ended_well(backend, jobs)
+    works(backend)
+    for node in nodes:
+        node.end()

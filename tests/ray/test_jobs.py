@@ -1,0 +1,242 @@
+"""How jobs go, fail, wait, are explained and are stopped."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkmaite.jobs import (
+    BackpressureError,
+    Job,
+    JobBackend,
+    JobFailedError,
+    JobLostError,
+    JobStatus,
+    list_jobs,
+    submit_capabilities,
+    submit_capability,
+    wait_all,
+)
+from checkmaite.jobs.testing import SampleCapability
+
+from tests.ray import capabilities
+from tests.ray.clusters import SOON_S, Client, wait_until
+from tests.ray.conftest import starts, submit
+
+pytestmark = pytest.mark.usefixtures("attached")
+CPUS = 4
+
+
+def failure_of(job: Job) -> JobFailedError:
+    error = job.exception(SOON_S)
+    assert isinstance(error, JobFailedError), job.explain()
+    assert job.status is JobStatus.FAILED
+    return error
+
+
+def place_in_queue(job: Job) -> int:
+    (said,) = [each for each in re.split(r"[.;:]\s", job.explain()) if "queue" in each]
+    (place,) = re.findall(r"\b\d+\b", said)
+    return int(place)
+
+
+# -- explanations -----------------------------------------------------------------------------------------------------
+
+
+def test_a_request_for_gpus_that_are_not_there_is_explained(backend: JobBackend, tmp_path: Path) -> None:
+    job = submit(capabilities.nothing, tmp_path, resources={"num_gpus": 5})
+    wait_until(lambda: "5 GPUs" in job.explain(), "the explanation does not say '5 GPUs'", 5.0)
+    assert job.status in {JobStatus.PENDING, JobStatus.SCHEDULING}
+    assert job.cancel()
+    assert job.wait(SOON_S) is JobStatus.CANCELLED
+
+
+def test_a_full_cluster_is_explained(backend: JobBackend, tmp_path: Path) -> None:
+    waits = partial(capabilities.waits, str(tmp_path))
+    holder = submit(waits, tmp_path, job_name="the-holder", resources={"num_cpus": CPUS})
+    wait_until(lambda: holder.status is JobStatus.RUNNING, "the holder does not run")
+    first, second = (submit(capabilities.nothing, job_name=name) for name in ("first", "second"))
+    wait_until(lambda: "the-holder" in second.explain(), "the explanation does not say what runs", 5.0)
+    assert (place_in_queue(first), place_in_queue(second)) == (1, 2)
+    (tmp_path / "go").touch()
+    assert wait_all([holder, first, second], SOON_S) == [JobStatus.COMPLETED] * 3
+
+
+# -- failures ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("act", "error_type", "message"),
+    [
+        (capabilities.raises, "ValueError", "told to fail"),
+        (capabilities.raises_unpicklable, "UnpicklableError", "this and that"),
+        (capabilities.out_of_memory, "MemoryError", "no more of it"),
+    ],
+)
+def test_an_exception_is_reported_whole_and_never_retried(
+    backend: JobBackend, tmp_path: Path, act: Any, error_type: str, message: str
+) -> None:
+    error = failure_of(submit(act, tmp_path, run_uid="once"))
+    assert error.error_type.endswith(error_type)
+    assert error.error_message == message
+    assert f"in {act.__name__}" in error.traceback_text
+    assert (error.phase, error.node) == ("run", socket.gethostname())
+    assert error.pid not in {None, os.getpid()}
+    assert error.exit_cause is None
+    assert starts(tmp_path, "once") == 1
+
+
+@pytest.mark.parametrize("act", [capabilities.exits, capabilities.killed, capabilities.killed_later])
+def test_a_worker_that_dies_is_reported_with_its_place_and_cause(backend: JobBackend, tmp_path: Path, act: Any) -> None:
+    error = failure_of(submit(act, tmp_path, run_uid="once", max_retries=0))
+    assert error.error_type
+    assert error.error_message
+    assert error.exit_cause, "nothing says why the process ended"
+    assert error.node, "nothing says where it was"
+    assert error.pid not in {None, os.getpid()}, "nothing says which process it was"
+    assert not isinstance(error, JobLostError), "the job itself ended its process"
+    assert starts(tmp_path, "once") == 1
+
+
+def test_a_module_that_the_worker_lacks_is_named(backend: JobBackend) -> None:
+    module = "there_is_no_such_module"
+    error = failure_of(submit_capability(capabilities.NeedsAModule(module)))
+    assert error.error_type == "ModuleNotFoundError"
+    assert module in error.error_message
+    assert "working_dir" in str(error)
+    assert error.phase == "load"
+    assert error.pid
+
+
+def test_a_store_that_refuses_is_named(configure: Callable[..., JobBackend], tmp_path: Path) -> None:
+    store = tmp_path / "refusing"
+    configure(analytics_store={"backend": "parquet", "uri": str(store)})
+    shutil.rmtree(store, ignore_errors=True)
+    store.write_text("not a folder")
+    error = failure_of(submit(capabilities.nothing))
+    assert error.phase == "write"
+    assert str(store) in str(error)
+
+
+@pytest.mark.parametrize("losses", [1, 2])
+def test_a_lost_worker_is_replaced_as_often_as_asked(backend: JobBackend, tmp_path: Path, losses: int) -> None:
+    def act(folder: str, losses: int) -> None:
+        if len(list(Path(folder).glob("start-*"))) <= losses:
+            os._exit(3)
+
+    job = submit(partial(act, str(tmp_path), losses), tmp_path, max_retries=1)
+    expected = JobStatus.COMPLETED if losses == 1 else JobStatus.FAILED
+    assert job.wait(SOON_S) is expected
+    assert starts(tmp_path) == 2
+
+
+# -- stopping ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_queued_job_is_cancelled_at_once(backend: JobBackend, tmp_path: Path) -> None:
+    job = submit(capabilities.nothing, tmp_path, resources={"num_gpus": 1})
+    began = time.monotonic()
+    assert job.cancel(grace=3600)
+    assert job.wait(SOON_S) is JobStatus.CANCELLED
+    assert time.monotonic() - began < 5
+    assert starts(tmp_path) == 0
+
+
+@pytest.mark.parametrize("act", ["waits", "swallows"])
+def test_a_running_job_is_stopped_and_publishes_nothing(backend: JobBackend, tmp_path: Path, act: str) -> None:
+    job = submit(partial(getattr(capabilities, act), str(tmp_path)), tmp_path, run_uid="stopped", max_retries=3)
+    wait_until(lambda: starts(tmp_path), "the job did not start")
+    began = time.monotonic()
+    assert job.cancel(grace=30 if act == "waits" else 0.5)
+    assert job.wait(SOON_S) is JobStatus.CANCELLED
+    assert time.monotonic() - began < 10, "it had to be stopped by force"
+    assert (tmp_path / "interrupted").exists() == (act == "swallows")
+    (tmp_path / "go").touch()
+    assert submit(capabilities.nothing).wait(SOON_S) is JobStatus.COMPLETED
+    assert starts(tmp_path) == 1, "it was started again"
+    assert backend.analytics_store.get_run_uri("stopped") is None
+    assert job.status is JobStatus.CANCELLED
+
+
+def test_a_job_that_finds_no_worker_in_time_fails(configure: Callable[..., JobBackend], tmp_path: Path) -> None:
+    configure(scheduling_timeout_s=1.0)
+    error = failure_of(submit(capabilities.nothing, tmp_path, resources={"num_gpus": 5}))
+    assert "scheduling_timeout_s" in str(error) or "1 s" in str(error)
+    assert starts(tmp_path) == 0
+    slow = submit(partial(time.sleep, 2.0))
+    assert slow.wait(SOON_S) is JobStatus.COMPLETED, "the time that a job runs does not count"
+
+
+def test_a_scope_has_a_bounded_number_of_live_jobs(
+    configure: Callable[..., JobBackend], own_options: dict[str, Any], tmp_path: Path
+) -> None:
+    configure(**own_options, max_active_jobs_per_scope=3)
+    waits = partial(capabilities.waits, str(tmp_path))
+    jobs = [submit(waits, tmp_path, resources={"num_cpus": 0.5}) for _ in range(2)]
+    batch = [{"capability": SampleCapability(), "config": {"run_uid": f"extra-{number}"}} for number in range(2)]
+    with pytest.raises(BackpressureError) as caught:
+        submit_capabilities(batch)
+    assert caught.value.retryable
+    assert caught.value.retry_after_s > 0
+    assert {job.job_id for job in list_jobs()} == {job.job_id for job in jobs}, "a part of the batch was accepted"
+    (tmp_path / "go").touch()
+    assert wait_all(jobs, SOON_S) == [JobStatus.COMPLETED] * 2
+    assert wait_all(submit_capabilities(batch), SOON_S) == [JobStatus.COMPLETED] * 2
+
+
+# -- what others see --------------------------------------------------------------------------------------------------
+
+
+def test_progress_and_prints_reach_another_client_during_and_after(
+    backend: JobBackend, tmp_path: Path, client: Callable[..., Client]
+) -> None:
+    config = {"run_uid": "seen"}
+    job = submit_capability(SampleCapability(act="wait", folder=str(tmp_path)), config=config)
+    other = client(
+        """
+configure()
+job = get_job(os.environ["JOB"])
+while job.progress is None or "the sample waits" not in job.logs():
+    time.sleep(0.02)
+say(job.status, job.progress.fraction, job.progress.message)
+say(job.result(60).run_uid)
+say(get_job(job.job_id).logs())
+""",
+        env={"JOB": job.job_id},
+    )
+    assert other.line() == "RUNNING 0.25 waiting"
+    (tmp_path / "go").touch()
+    assert [line for line in other.rest() if line] == ["seen", "the sample waits"]
+    assert "the sample waits" in job.logs()
+
+
+def test_listings_filter_and_page(backend: JobBackend, tmp_path: Path) -> None:
+    jobs = [submit(capabilities.nothing, job_name=f"job-{number}") for number in range(7)]
+    failed = submit(capabilities.raises, job_name="bad")
+    other = submit_capability(SampleCapability(id="other"), config={"run_uid": "other"})
+    wait_all([*jobs, failed, other], SOON_S)
+
+    def ids(*args: Any, **kwargs: Any) -> list[str]:
+        return [job.job_id for job in list_jobs(*args, **kwargs)]
+
+    newest_first = [job.job_id for job in reversed([*jobs, failed, other])]
+    assert ids() == newest_first
+    assert ids(status_filter="FAILED") == [failed.job_id]
+    assert ids(status_filter=[JobStatus.COMPLETED, "FAILED"]) == newest_first
+    assert ids(status_filter="RUNNING") == []
+    assert ids(job_name="job-3") == [jobs[3].job_id]
+    assert ids(capability_id="other") == [other.job_id]
+    assert ids(submitted_after_ts=failed.created_at.timestamp()) == [other.job_id, failed.job_id]
+    pages, before = [], None
+    while page := list_jobs(limit=4, submitted_before_ts=before):
+        pages.append([job.job_id for job in page])
+        before = page[-1].created_at.timestamp()
+    assert pages == [newest_first[:4], newest_first[4:8], newest_first[8:]]

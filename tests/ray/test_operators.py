@@ -1,0 +1,289 @@
+"""What whoever runs the cluster relies on: few processes, placement, bounds, versions, authentication."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import secrets
+import shutil
+import signal
+import site
+import subprocess
+import sysconfig
+import time
+import venv
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkmaite.jobs import (
+    IncompatibleVersionError,
+    JobBackend,
+    JobNotFoundError,
+    JobsError,
+    JobStatus,
+    get_job,
+    list_jobs,
+    wait_all,
+)
+
+from tests.ray import capabilities
+from tests.ray.clusters import CONTROLLER, REGISTRY, SOON_S, Client, Cluster, wait_until
+from tests.ray.conftest import Control, starts, submit
+
+Configure = Callable[..., JobBackend]
+Start = Callable[..., Client]
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("attached")
+
+
+# -- processes and where they are -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [None, 1])
+def test_the_number_of_actors_does_not_depend_on_the_number_of_jobs(
+    configure: Configure, own_options: dict[str, Any], control: Control, size: int | None
+) -> None:
+    configure(**own_options, controller_pool_size=size)
+    jobs = [submit(capabilities.nothing, resources={"num_gpus": 1}) for _ in range(50)]
+    wait_until(lambda: all(job.status is JobStatus.SCHEDULING for job in jobs), "Ray does not have all jobs")
+    registries, controllers = control.count()
+    assert registries == 1
+    assert controllers == size or (size is None and 1 <= controllers <= 4)
+    for job in jobs:
+        job.cancel()
+    assert wait_all(jobs, SOON_S) == [JobStatus.CANCELLED] * 50
+    assert control.count() == (registries, controllers)
+
+
+def test_workers_need_only_core_a_store_and_the_capability(
+    cluster: Cluster, configure: Configure, own_options: dict[str, Any], control: Control, tmp_path: Path
+) -> None:
+    """Registry and controllers stay where they were placed; the other node's environment has no backend in it."""
+    plain = cluster.add_node(1, {"plain": 1}, python=str(environment_without_backends(tmp_path / "venv")))
+    try:
+        backend = configure(**own_options, registry_resources={"head": 0.01}, controller_resources={"head": 0.01})
+
+        def act(folder: str) -> None:
+            import importlib.util
+
+            names = ("jobs", "store_parquet", "jobs_ray", "jobs_ray_simple")
+            found = [name for name in names if importlib.util.find_spec(f"checkmaite.{name}")]
+            Path(folder, "found").write_text(f"{os.getpid()} {found}")
+
+        job = submit(partial(act, str(tmp_path)), resources={"custom": {"plain": 1}})
+        assert job.wait(SOON_S) is JobStatus.COMPLETED, job.explain()
+        pid, _, found = (tmp_path / "found").read_text().partition(" ")
+        assert int(pid) in plain.pids()
+        assert found == "['jobs', 'store_parquet']"
+        assert {control.registry(), *control.controllers()} <= cluster.head.pids()
+        assert not plain.pids(REGISTRY) | plain.pids(CONTROLLER)
+        assert backend.analytics_store.list_tables() == ["runs", "sample_scores"]
+    finally:
+        plain.end()
+
+
+def environment_without_backends(folder: Path) -> Path:
+    """A Python that sees what this one sees, but of this project only core and the Parquet store."""
+    venv.EnvBuilder(symlinks=True).create(folder)
+    python = folder / "bin" / "python"
+    packages = [ROOT / "packages" / name / "src" for name in ("checkmaite-jobs-core", "checkmaite-store-parquet")]
+    purelib = subprocess.check_output(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
+    )
+    # Below a folder that is only on the path, no .pth files are read: editable installs are not seen.
+    seen = [*site.getsitepackages(), sysconfig.get_path("purelib"), *map(str, packages)]
+    Path(purelib.strip(), "seen.pth").write_text("\n".join(dict.fromkeys(seen)))
+    return python
+
+
+# -- overload and retention -------------------------------------------------------------------------------------------
+
+BURST = """
+import threading
+configure()
+refusals, jobs = [], []
+
+def submit_all(first):
+    for number in range(first, first + 5):
+        while True:
+            try:
+                jobs.append(submit_capability(
+                    SampleCapability(folder=os.environ["FOLDER"]), config={"run_uid": f"{os.environ['WHO']}-{number}"}
+                ))
+                break
+            except BackpressureError as error:
+                assert error.retryable and 0 < error.retry_after_s < 60
+                refusals.append(error)
+                time.sleep(error.retry_after_s)
+
+threads = [threading.Thread(target=submit_all, args=(5 * each,)) for each in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+assert {str(status) for status in wait_all(jobs, 60)} == {"COMPLETED"}
+say(len(refusals), len({job.job_id for job in jobs}))
+"""
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"max_active_jobs_per_scope": 3}, {"registry_max_pending_calls": 1, "controller_max_pending_calls": 1}],
+    ids=["live jobs", "pending calls"],
+)
+def test_a_burst_is_refused_in_part_and_goes_through_once(
+    client: Start, cluster: Cluster, own_options: dict[str, Any], configure: Configure, tmp_path: Path, limits: Any
+) -> None:
+    (tmp_path / "ran").mkdir()
+    null = {"analytics_store": {"backend": "null"}}
+    configure(**own_options | null, **limits)
+    bursts = [
+        client(
+            BURST, env={"FOLDER": str(tmp_path / "ran"), "WHO": who}, **own_options | null, **limits, address=address
+        )
+        for who, address in (("driver", cluster.driver), ("client", cluster.client))
+    ]
+    said = [tuple(map(int, burst.line().split())) for burst in bursts]
+    assert [accepted for _, accepted in said] == [40, 40]
+    assert all(refused for refused, _ in said), "the limits were not kept"
+    jobs = list_jobs(1000)
+    assert len({job.job_id for job in jobs}) == len(jobs) == 80, "something was accepted and refused at once"
+    assert len(list((tmp_path / "ran").iterdir())) == 80
+
+
+@pytest.mark.parametrize(
+    "limits", [{"max_retained_terminal_jobs_per_scope": 5}, {"terminal_job_retention_s": 1.0}], ids=["number", "age"]
+)
+def test_finished_jobs_are_listed_for_a_bounded_time(
+    configure: Configure, own_options: dict[str, Any], limits: Any
+) -> None:
+    configure(**own_options, **limits)
+    jobs = [submit(capabilities.nothing) for _ in range(12)]
+    assert wait_all(jobs, SOON_S) == [JobStatus.COMPLETED] * 12
+    kept = limits.get("max_retained_terminal_jobs_per_scope", 0)
+    wait_until(lambda: len(list_jobs()) <= kept, "finished jobs are kept")
+    assert [job.job_id for job in list_jobs()] == [job.job_id for job in reversed(jobs)][:kept]
+    with pytest.raises(JobNotFoundError):
+        get_job(jobs[0].job_id)
+    assert jobs[0].result(0).run_uid, "who has a handle keeps the result"
+
+
+@pytest.mark.parametrize("limits", [{"controller_retention_s": 0.5}, {"max_retained_terminal_controllers": 0}])
+def test_what_controllers_keep_of_finished_jobs_is_bounded(
+    configure: Configure, own_options: dict[str, Any], limits: Any
+) -> None:
+    backend = configure(**own_options, **limits)
+    job = submit(partial(print, "some output"))
+    ref = job.result(SOON_S)
+    wait_until(lambda: "some output" not in get_job(job.job_id).logs(), "the output is kept")
+    again = get_job(job.job_id)
+    assert again.result(SOON_S) == ref
+    assert backend.analytics_store.get_run_uri(ref.run_uid)
+
+
+# -- versions and settings --------------------------------------------------------------------------------------------
+
+
+def test_settings_that_do_not_fit_the_registry_are_refused(
+    configure: Configure, own_options: dict[str, Any], client: Start
+) -> None:
+    configure(**own_options, controller_pool_size=1)
+    other = client(
+        """
+try:
+    configure(controller_pool_size=3)
+except ConfigurationError as error:
+    say(error)
+configure()
+say("without it:", submit_capability(SampleCapability(), config={"run_uid": "u"}).result(60).run_uid)
+""",
+        **own_options,
+    )
+    *said, last = other.rest()
+    text = "\n".join(said)
+    assert "controller_pool_size" in text
+    assert "1" in text
+    assert "3" in text
+    assert last == "without it: u"
+
+
+@pytest.mark.parametrize(("version", "side"), [("99.0.0", "registry"), ("0.0.1", "client")])
+def test_another_version_is_refused_with_the_side_to_change(
+    configure: Configure, own_options: dict[str, Any], client: Start, tmp_path: Path, version: str, side: str
+) -> None:
+    configure(**own_options, controller_pool_size=1)
+    installed = Path(str(importlib.metadata.distribution("checkmaite-jobs-core").locate_file("")))
+    (metadata,) = installed.glob("checkmaite_jobs_core-*.dist-info")
+    pretended = tmp_path / "site" / f"checkmaite_jobs_core-{version}.dist-info"
+    shutil.copytree(metadata, pretended)
+    lines = (pretended / "METADATA").read_text().splitlines()
+    text = "\n".join(f"Version: {version}" if line.startswith("Version:") else line for line in lines)
+    (pretended / "METADATA").write_text(text)
+    other = client(
+        "try:\n    configure()\nexcept IncompatibleVersionError as error:\n    say(error)",
+        env={"PYTHONPATH": str(pretended.parent)},
+        **own_options,
+    )
+    said = "\n".join(other.rest())
+    assert version in said
+    assert side in said.lower()
+    assert issubclass(IncompatibleVersionError, JobsError)
+    assert submit(capabilities.nothing).wait(SOON_S) is JobStatus.COMPLETED, "the registry must not mind"
+
+
+# -- a registry that does not answer ----------------------------------------------------------------------------------
+
+
+def test_a_stopped_registry_hangs_nobody(
+    configure: Configure, own_options: dict[str, Any], control: Control, client: Start, tmp_path: Path
+) -> None:
+    bounds = {"registry_update_timeout_s": 2.0, "registry_startup_timeout_s": 3.0}
+    configure(**own_options, **bounds)
+    job = submit(partial(capabilities.waits, str(tmp_path)), tmp_path)
+    wait_until(lambda: job.status is JobStatus.RUNNING, "the job is not seen to run")
+    registry = control.registry()
+    os.kill(registry, signal.SIGSTOP)
+    try:
+        for call in (lambda: submit(capabilities.nothing), list_jobs, lambda: get_job("job-not-known-here")):
+            began = time.monotonic()
+            with pytest.raises(JobsError, match="registry") as caught:
+                call()
+            assert not isinstance(caught.value, JobNotFoundError), "nobody knows whether it is there"
+            assert time.monotonic() - began < 10
+        began = time.monotonic()
+        assert job.wait(0.5) is JobStatus.RUNNING
+        assert job.explain()
+        assert time.monotonic() - began < 10
+        newcomer = client(
+            "began = time.monotonic()\n"
+            "try:\n    configure()\nexcept JobsError as error:\n    say(type(error).__name__, error)\n"
+            "assert time.monotonic() - began < 20",
+            **own_options,
+            **bounds,
+        )
+        assert newcomer.rest(), "a new client must be told"
+    finally:
+        os.kill(registry, signal.SIGCONT)
+    (tmp_path / "go").touch()
+    assert job.wait(SOON_S) is JobStatus.COMPLETED
+    assert submit(capabilities.nothing).wait(SOON_S) is JobStatus.COMPLETED
+    assert starts(tmp_path) == 1
+
+
+# -- authentication ---------------------------------------------------------------------------------------------------
+
+
+def test_token_authentication(tmp_path: Path, options: dict[str, Any]) -> None:
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    text = """
+configure()
+job = submit_capability(SampleCapability(), config={"run_uid": os.environ["ADDRESS"]})
+say(job.result(60).run_uid)
+say(os.environ["RAY_AUTH_TOKEN"] in repr(get_job_backend()) + repr(job) + job.explain() + job.logs())
+"""
+    with Cluster(num_cpus=1, **token) as cluster:
+        for number, address in enumerate((cluster.driver, cluster.client)):
+            here = {**options, "address": address}
+            each = Client(text, tmp_path / f"authenticated-{number}", here, **token, ADDRESS=address)
+            assert each.rest() == [address, "False"]

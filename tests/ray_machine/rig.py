@@ -1,0 +1,137 @@
+"""A registry and controllers that hear each other at once, for tests that go one step at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from checkmaite.jobs import JobStatus
+from checkmaite.jobs.spi import Outcome
+from checkmaite.jobs_ray._machine._controller import ControllerMachine
+from checkmaite.jobs_ray._machine._limits import Limits
+from checkmaite.jobs_ray._machine._record import Record
+from checkmaite.jobs_ray._machine._registry import Admission, Assignment, RegistryMachine
+from checkmaite.jobs_ray._messages import Draft, Stop
+
+from tests.ray_machine.making import CRASH, WHERE, check_book, completed, limits
+
+
+class Rig:
+    """What a shell does, without waiting for anything.
+
+    Args:
+        controllers: Their number; they are called a, b, c.
+        within: The registry's limits.
+    """
+
+    def __init__(self, controllers: int = 1, within: Limits | None = None) -> None:
+        self.now = 1000.0
+        self.limits = within or limits()
+        self.controllers = {name: new_controller(name) for name in "abc"[:controllers]}
+        self.begin_registry(epoch=0)
+
+    def begin_registry(self, epoch: int) -> None:
+        """Another registry, which knows nothing but what the controllers tell it."""
+        self.registry = RegistryMachine(self.limits, epoch=epoch)
+        self.tokens: dict[str, int] = {}
+        self.cursors: dict[str, int] = {}
+        for name in self.controllers:
+            self.link(name)
+
+    def link(self, name: str, reason: str = "it was lost") -> None:
+        """Attach to a controller, anew if that was done before."""
+        controller = self.controllers[name]
+        self.registry.lose(name, reason, self.now)
+        token = self.tokens[name] = self.registry.grant(name, self.now)
+        found = controller.attach(token)
+        controller.keep(token, self.registry.adopt(name, token, found.held, self.now), self.now)
+        self.cursors[name] = found.last
+        self.check()
+
+    def submit(self, *drafts: Draft) -> list[Admission]:
+        self.pass_time(0.25)
+        admissions = self.registry.submit(drafts, self.now)
+        self.check()
+        return admissions
+
+    def place(self, *ready: str, limit: int = 100) -> list[Assignment]:
+        """Give what waits to controllers, which do not hear of it yet."""
+        assignments = self.registry.place(ready or tuple(self.controllers), limit, self.now)
+        self.check()
+        return assignments
+
+    def go(self, *ready: str) -> None:
+        """Give what waits to controllers, and let them confirm it."""
+        for assignment in self.place(*ready):
+            self.controllers[assignment.controller].launch(assignment.token, assignment.launches)
+            taken = [launch.draft.job_id for launch in assignment.launches]
+            self.registry.confirm(assignment, taken, self.now)
+        self.check()
+
+    def start(self, job_id: str) -> None:
+        """A worker begins a job."""
+        record = self.record(job_id)
+        assert record.controller is not None
+        self.controllers[record.controller].started((job_id, record.attempt), WHERE)
+        self.hear()
+
+    def end(self, job_id: str, outcome: Outcome | None = None, *, worker_lost: bool = False) -> None:
+        """A job's worker is done with it."""
+        record = self.record(job_id)
+        assert record.controller is not None
+        self.pass_time(0.25)
+        self.controllers[record.controller].ended(
+            (job_id, record.attempt), outcome or completed(job_id), worker_lost=worker_lost, now=self.now
+        )
+        self.hear()
+
+    def lose_worker(self, job_id: str) -> None:
+        self.end(job_id, CRASH, worker_lost=True)
+
+    def run(self, draft: Draft, outcome: Outcome | None = None) -> None:
+        """A job's whole life."""
+        self.submit(draft)
+        self.go()
+        self.start(draft.job_id)
+        self.end(draft.job_id, outcome)
+
+    def hear(self) -> None:
+        """Bring all reports to the registry."""
+        for name, controller in self.controllers.items():
+            last, reports = controller.reports(self.tokens[name], self.cursors[name])
+            assert self.registry.report(name, self.tokens[name], reports, self.now)
+            self.cursors[name] = last
+        self.check()
+
+    def cancel(self, job_id: str) -> bool:
+        accepted = self.registry.cancel("scope", job_id, 5.0, self.now)
+        self.check()
+        return accepted
+
+    def stops(self) -> list[tuple[str, Stop]]:
+        """What controllers are to be told to end."""
+        return [(effect.controller, stop) for effect in self.registry.take_effects() for stop in effect.stops]
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        self.registry.tick(self.now)
+        self.check()
+
+    def record(self, job_id: str) -> Record:
+        return self.registry.book.records[job_id]
+
+    def status(self, job_id: str) -> JobStatus:
+        return self.record(job_id).status
+
+    def outcome(self, job_id: str) -> Any:
+        return self.registry.facts("scope", job_id).outcome
+
+    def notes(self, job_id: str) -> str:
+        return self.registry.explain("scope", job_id)[0]
+
+    def check(self) -> None:
+        check_book(self.registry.book)
+
+
+def new_controller(incarnation: str, **changed: Any) -> ControllerMachine:
+    kept: dict[str, Any] = {"retention_s": 100.0, "max_retained": 100, "max_log_characters": 1_000}
+    return ControllerMachine(incarnation, **{**kept, **changed})

@@ -1,0 +1,160 @@
+"""What becomes of a draft: a new job, the job that stands for its run, or a refusal of the whole batch."""
+
+from __future__ import annotations
+
+import pytest
+from checkmaite.jobs import BackpressureError, JobNotFoundError, JobStatus
+from checkmaite.jobs.spi import Cancelled
+
+from tests.ray_machine.making import ERROR, draft, limits
+from tests.ray_machine.rig import Rig
+
+
+def ids(admissions: object) -> list[tuple[str, bool]]:
+    return [tuple(each) for each in admissions]  # type: ignore[attr-defined]
+
+
+def test_a_job_goes_through_its_statuses_and_keeps_no_payload() -> None:
+    rig = Rig()
+    rig.submit(draft("job"))
+    assert (rig.status("job"), rig.registry.controller_of("scope", "job")) == (JobStatus.PENDING, None)
+    (assignment,) = rig.place()
+    assert rig.status("job") is JobStatus.PENDING
+    rig.controllers["a"].launch(assignment.token, assignment.launches)
+    rig.registry.confirm(assignment, ["job"], rig.now)
+    assert (rig.status("job"), rig.registry.controller_of("scope", "job")) == (JobStatus.SCHEDULING, "a")
+    rig.start("job")
+    facts = rig.registry.facts("scope", "job")
+    assert (facts.status, facts.attempt, facts.where) == (JobStatus.RUNNING, 1, assignment and facts.where)
+    assert facts.where is not None
+    assert facts.where.node == "node-1"
+    rig.end("job")
+    facts = rig.registry.facts("scope", "job")
+    assert (facts.status, facts.finished_at, facts.where) == (JobStatus.COMPLETED, rig.now, facts.where)
+    kept = rig.record("job").draft
+    assert (kept.payload, kept.order, kept.runtime_env) == (None, None, None)
+
+
+def test_a_report_may_come_before_the_confirmation() -> None:
+    rig = Rig()
+    rig.submit(draft("one"), draft("two"))
+    (assignment,) = rig.place()
+    rig.controllers["a"].launch(assignment.token, assignment.launches)
+    rig.start("one")
+    rig.end("two")
+    rig.registry.confirm(assignment, ["one", "two"], rig.now)
+    assert (rig.status("one"), rig.status("two")) == (JobStatus.RUNNING, JobStatus.COMPLETED)
+
+
+def test_live_and_completed_jobs_stand_for_their_run() -> None:
+    rig = Rig()
+    assert ids(rig.submit(draft("one", "run"))) == [("one", True)]
+    assert ids(rig.submit(draft("two", "run"))) == [("one", False)]
+    rig.go()
+    rig.end("one")
+    assert ids(rig.submit(draft("three", "run"))) == [("one", False)]
+
+
+@pytest.mark.parametrize("outcome", [ERROR, Cancelled()], ids=["failed", "cancelled"])
+def test_failed_and_cancelled_jobs_release_their_run(outcome: object) -> None:
+    rig = Rig()
+    rig.run(draft("one", "run"), outcome)  # type: ignore[arg-type]
+    assert ids(rig.submit(draft("two", "run"))) == [("two", True)]
+
+
+def test_scopes_do_not_share_jobs() -> None:
+    rig = Rig()
+    rig.submit(draft("one", "run"))
+    assert ids(rig.submit(draft("two", "run", scope="other"))) == [("two", True)]
+    with pytest.raises(JobNotFoundError, match="'other'"):
+        rig.registry.facts("other", "one")
+    for ask in (rig.registry.explain, rig.registry.controller_of):
+        with pytest.raises(JobNotFoundError):
+            ask("other", "one")
+    with pytest.raises(JobNotFoundError):
+        rig.registry.cancel("other", "one", 1.0, rig.now)
+
+
+def test_a_batch_stands_for_itself() -> None:
+    rig = Rig()
+    answers = rig.submit(draft("one", "run"), draft("two", "run"), draft("one", "run"), draft("three"))
+    assert ids(answers) == [("one", True), ("one", False), ("one", False), ("three", True)]
+
+
+def test_the_same_call_again_is_the_same_jobs() -> None:
+    rig = Rig()
+    batch = draft("one", "run"), draft("two", force=True)
+    rig.submit(*batch)
+    rig.go()
+    rig.end("one", ERROR)
+    rig.end("two")
+    assert ids(rig.submit(*batch)) == [("one", False), ("two", False)]
+
+
+def test_force_runs_past_a_completed_job_and_says_so() -> None:
+    rig = Rig()
+    rig.run(draft("one", "run"))
+    assert ids(rig.submit(draft("two", "run", force=True))) == [("two", True)]
+    assert rig.record("two").supersedes == "one"
+    assert "supersedes one" in rig.notes("two")
+    rig.go()
+    rig.end("two")
+    assert ids(rig.submit(draft("three", "run"))) == [("two", False)]
+
+
+def test_force_does_not_run_beside_a_live_job() -> None:
+    rig = Rig()
+    rig.submit(draft("one", "run"))
+    for number in range(3):
+        assert ids(rig.submit(draft(f"more {number}", "run", force=True))) == [("one", False)]
+    assert len(rig.record("one").notes) == 1
+    assert "force=True while it was live" in rig.notes("one")
+
+
+def test_a_completed_job_stands_for_its_run_again_when_the_forced_one_fails() -> None:
+    rig = Rig()
+    rig.run(draft("one", "run"))
+    rig.run(draft("two", "run", force=True), ERROR)
+    assert ids(rig.submit(draft("three", "run"))) == [("one", False)]
+
+
+def test_a_forced_job_stands_for_its_run_in_its_own_batch() -> None:
+    rig = Rig()
+    rig.run(draft("one", "run"))
+    answers = rig.submit(draft("two", "run"), draft("three", "run", force=True), draft("four", "run"))
+    assert ids(answers) == [("one", False), ("three", True), ("three", False)]
+
+
+def test_no_two_jobs_are_accepted_at_one_instant() -> None:
+    rig = Rig()
+    admissions = rig.registry.submit([draft(f"job {number}") for number in range(100)], 1000.0)
+    admissions += rig.registry.submit([draft("late")], 999.0)
+    times = [rig.record(each.job_id).created_at for each in admissions]
+    assert sorted(set(times)) == times
+
+
+def test_a_full_scope_refuses_all_or_nothing() -> None:
+    rig = Rig(within=limits(max_active_jobs_per_scope=3))
+    rig.submit(draft("one"), draft("two"))
+    with pytest.raises(BackpressureError, match="max_active_jobs_per_scope=3") as refused:
+        rig.submit(draft("three"), draft("four"))
+    assert refused.value.retry_after_s > 0
+    assert set(rig.registry.book.records) == {"one", "two"}
+    rig.submit(draft("three"), draft("one"), draft("again", "key of two"))
+    rig.submit(draft("elsewhere", scope="other"))
+    rig.go()
+    rig.end("one")
+    rig.submit(draft("four"))
+
+
+def test_a_backlog_refuses_all_or_nothing() -> None:
+    rig = Rig(within=limits(max_backlog=2))
+    rig.submit(*(draft(f"job {number}") for number in range(5)))  # a batch of any size, when nothing waits
+    with pytest.raises(BackpressureError, match="5 accepted jobs wait"):
+        rig.submit(draft("more"))
+    assert rig.submit(draft("again", "key of job 1"))[0].job_id == "job 1"
+    (assignment,) = rig.place(limit=4)
+    with pytest.raises(BackpressureError):  # given is not confirmed
+        rig.submit(draft("more"))
+    rig.registry.confirm(assignment, [launch.draft.job_id for launch in assignment.launches], rig.now)
+    rig.submit(draft("more"))

@@ -1,0 +1,266 @@
+"""Clusters that are hard to get along with: other versions, tokens, no core, and things that are no Ray at all."""
+
+from __future__ import annotations
+
+import http.server
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from checkmaite.jobs import ConfigurationError
+from checkmaite.jobs_ray_simple._knock import knock
+
+from tests.ray_simple.conftest import free_port, head_node, run_script
+
+KINDS = ["driver", "client"]
+NO_TOKEN = {"RAY_AUTH_MODE": "disabled"}
+
+# Says what became of one job, or how the configuration was refused.
+TRY = """
+import sys
+from checkmaite.jobs import *
+from checkmaite.jobs.testing import SampleCapability
+try:
+    configure_job_backend("ray-simple", address=ADDRESS, analytics_store={"backend": "null"}, connect_timeout_s=20)
+    job = submit_capability(SampleCapability(), config={"run_uid": "u"})
+    print(job.wait(60))
+    if job.status is JobStatus.FAILED:
+        print(job.exception())
+    shutdown_job_backend()
+except JobsError as error:
+    print(type(error).__name__, error)
+    import ray
+    print("ray is up:", ray.is_initialized())
+"""
+
+
+def attempt(address: str, folder: Path, **env: str) -> str:
+    return run_script(TRY.replace("ADDRESS", repr(address)), folder, **env)
+
+
+# -- versions -------------------------------------------------------------------------------------------------------
+
+# All Python processes of the cluster take themselves for another Ray on another patch release of Python, and say so.
+OTHER_VERSIONS = """
+import sys, types
+version = types.ModuleType("ray._version")
+version.version, version.commit = "2.39.1", "none"
+sys.modules["ray._version"] = version
+
+class Version(tuple):
+    major, minor, micro, releaselevel, serial = *sys.version_info[:2], 99, "final", 0
+
+sys.version_info = Version((*sys.version_info[:2], 99, "final", 0))
+"""
+# The process that connects takes itself for another minor version of Python.
+OTHER_PYTHON = """
+import ray, ray._private.utils
+ray._private.utils.compute_version_info = lambda: (ray.__version__, "3.99.1")
+"""
+
+
+@pytest.fixture(scope="module")
+def other_versions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with head_node(tmp_path_factory.mktemp("site"), site=OTHER_VERSIONS) as addresses:
+        yield addresses
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_versions_of_the_cluster_say_what_to_change(
+    other_versions: dict[str, str], tmp_path: Path, kind: str
+) -> None:
+    said = attempt(other_versions[kind], tmp_path, **NO_TOKEN)
+    assert said.startswith(
+        f"IncompatibleVersionError The cluster at address='{other_versions[kind]}' runs Ray 2.39.1, P"
+    )
+    assert 'pip install "ray[client]==2.39.1"' in said
+    assert ".99)" in said if kind == "driver" else "with Python" not in said, "a client may be of another patch release"
+    assert said.endswith("ray is up: False\n")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_python_says_what_to_change(cluster: dict[str, str], tmp_path: Path, kind: str) -> None:
+    script = OTHER_PYTHON + TRY.replace("ADDRESS", repr(cluster[kind]))
+    said = run_script(script, tmp_path, **NO_TOKEN)
+    assert said.startswith("IncompatibleVersionError")
+    assert "this process runs Ray" in said
+    assert "run it with Python 3." in said
+    assert "pip install" not in said
+
+
+# -- tokens ---------------------------------------------------------------------------------------------------------
+
+TOKEN = "the-token-of-the-team-0123456789abcdef"
+OTHER_TOKEN = "the-token-of-others-0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[dict[str, str]]:
+    with head_node(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=TOKEN) as addresses:
+        yield addresses
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_token_opens_a_cluster(guarded: dict[str, str], tmp_path: Path, kind: str) -> None:
+    said = attempt(guarded[kind], tmp_path, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=TOKEN)
+    assert said == "COMPLETED\n"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("env", "cause"),
+    [
+        ({"RAY_AUTH_MODE": "disabled"}, "this process sends none: RAY_AUTH_MODE is disabled"),
+        ({"RAY_AUTH_MODE": "token"}, "none is to be found here"),
+        ({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": OTHER_TOKEN}, "this process's is another"),
+    ],
+    ids=["mode off", "no token", "another token"],
+)
+def test_a_missing_token_is_named_with_its_remedy(
+    guarded: dict[str, str], tmp_path: Path, kind: str, env: dict[str, str], cause: str
+) -> None:
+    said = attempt(guarded[kind], tmp_path, HOME=str(tmp_path), **env)
+    assert said.startswith(
+        f"ConfigurationError The Ray cluster at address='{guarded[kind]}' asks for a token, and {cause}"
+    )
+    assert "set RAY_AUTH_MODE=token and give the cluster's token as RAY_AUTH_TOKEN" in said
+    assert TOKEN not in said
+    assert OTHER_TOKEN not in said
+
+
+# -- a cluster without core -----------------------------------------------------------------------------------------
+
+WITHOUT_CORE = """
+import sys
+
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "checkmaite":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Without())
+"""
+
+
+@pytest.fixture(scope="module")
+def without_core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with head_node(tmp_path_factory.mktemp("site"), site=WITHOUT_CORE) as addresses:
+        yield addresses
+
+
+@pytest.mark.parametrize(
+    ("kind", "begins"),
+    [
+        ("driver", "FAILED\njob sample"),
+        ("client", "JobSubmissionError The cluster cannot import checkmaite.jobs"),  # its server opens what passes
+    ],
+)
+def test_a_cluster_without_core_is_one_clear_error(
+    without_core: dict[str, str], tmp_path: Path, kind: str, begins: str
+) -> None:
+    said = attempt(without_core[kind], tmp_path, **NO_TOKEN)
+    assert said.startswith(begins)
+    assert "cannot import checkmaite.jobs" in said
+    assert "Install checkmaite-jobs-core" in said
+    assert "\x1b" not in said
+
+
+# -- finding one ----------------------------------------------------------------------------------------------------
+
+
+def test_auto_finds_the_cluster_of_this_machine(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="ray") as short:  # Ray's sockets need a short path
+        env = {**NO_TOKEN, "RAY_TMPDIR": short}
+        with head_node(**env) as addresses:
+            script = TRY.replace("ADDRESS", "'auto'").replace(
+                "    print(job.wait", "    import ray; print(WHERE)\n    print(job.wait"
+            )
+            said = run_script(script.replace("WHERE", "ray.get_runtime_context().gcs_address"), tmp_path, **env)
+            assert said == f"{addresses['driver']}\nCOMPLETED\n"
+
+
+def test_auto_says_soon_that_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    where = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("RAY_ADDRESS", where)
+    with pytest.raises(ConfigurationError, match=rf"address='auto': {where}: .*ray start --head"):
+        knock("auto", 5)
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """A port where somebody listens and never says anything."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def web() -> Iterator[int]:
+    """A port where a web server answers."""
+
+    class Quiet(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Quiet) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+@pytest.mark.parametrize(
+    ("listener", "cause"), [("silent", "said nothing within connect_timeout_s=1"), ("web", "is not Ray")]
+)
+def test_what_is_not_ray_is_an_error_in_time(
+    scheme: str, listener: str, cause: str, request: pytest.FixtureRequest
+) -> None:
+    address = f"{scheme}127.0.0.1:{request.getfixturevalue(listener)}"
+    began = time.monotonic()
+    with pytest.raises(ConfigurationError, match=cause) as caught:
+        knock(address, 1)
+    assert time.monotonic() - began < 5
+    assert f"No Ray cluster answers at address='{address}'" in str(caught.value)
+
+
+def test_the_other_port_of_a_cluster_is_recognised(cluster: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with pytest.raises(ConfigurationError, match="the part of Ray that is addressed as 'host:port'"):
+        knock(f"ray://{cluster['driver']}", 5)
+    with pytest.raises(ConfigurationError, match="the part of Ray that is addressed as 'ray://host:port'"):
+        knock(cluster["client"].removeprefix("ray://"), 5)
+
+
+# -- losing one -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["local", *KINDS])
+def test_jobs_are_lost_soon_when_the_user_ends_ray(cluster: dict[str, str], tmp_path: Path, kind: str) -> None:
+    where = 'address="local", num_cpus=1, object_store_memory=100_000_000'
+    script = """
+import ray
+from checkmaite.jobs import *
+from checkmaite.jobs.testing import SampleCapability
+from checkmaite.jobs.testing._samples import wait_for_mark
+configure_job_backend("ray-simple", analytics_store={"backend": "null"}, WHERE)
+job = submit_capability(SampleCapability(act="wait", folder="FOLDER"), config={"run_uid": "u"})
+wait_for_mark("FOLDER", "started")
+ray.shutdown()
+error = job.exception(timeout=10)
+print(type(error).__name__, error.exit_cause)
+try:
+    submit_capability(SampleCapability(), config={"run_uid": "v"})
+except JobSubmissionError as error:
+    print(error)
+shutdown_job_backend()
+"""
+    if kind != "local":
+        where = f"address={cluster[kind]!r}"
+    said = run_script(script.replace("WHERE", where).replace("FOLDER", str(tmp_path)), tmp_path, **NO_TOKEN)
+    lost, refused = said.splitlines()
+    assert lost == "JobLostError this process's connection to Ray was ended"
+    assert "configure one again" in refused
