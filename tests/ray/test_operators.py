@@ -7,9 +7,8 @@ import os
 import secrets
 import shutil
 import signal
-import site
 import subprocess
-import sysconfig
+import sys
 import time
 import venv
 from collections.abc import Callable
@@ -94,8 +93,8 @@ def environment_without_backends(folder: Path) -> Path:
         [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
     )
     # Below a folder that is only on the path, no .pth files are read: editable installs are not seen.
-    seen = [*site.getsitepackages(), sysconfig.get_path("purelib"), *map(str, packages)]
-    Path(purelib.strip(), "seen.pth").write_text("\n".join(dict.fromkeys(seen)))
+    seen = [each for each in sys.path if each.endswith("-packages")] + [str(each) for each in packages]
+    Path(purelib.strip(), "seen.pth").write_text("\n".join(seen))
     return python
 
 
@@ -136,12 +135,10 @@ def test_a_burst_is_refused_in_part_and_goes_through_once(
     client: Start, cluster: Cluster, own_options: dict[str, Any], configure: Configure, tmp_path: Path, limits: Any
 ) -> None:
     (tmp_path / "ran").mkdir()
-    null = {"analytics_store": {"backend": "null"}}
-    configure(**own_options | null, **limits)
+    limited = {**own_options, "analytics_store": {"backend": "null"}, **limits}
+    configure(**limited)
     bursts = [
-        client(
-            BURST, env={"FOLDER": str(tmp_path / "ran"), "WHO": who}, **own_options | null, **limits, address=address
-        )
+        client(BURST, env={"FOLDER": str(tmp_path / "ran"), "WHO": who}, **{**limited, "address": address})
         for who, address in (("driver", cluster.driver), ("client", cluster.client))
     ]
     said = [tuple(map(int, burst.line().split())) for burst in bursts]

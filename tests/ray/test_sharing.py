@@ -161,8 +161,8 @@ def test_scopes_never_share(
 ) -> None:
     seen: dict[str, Job] = {}
     for scope in ("scope-a", "scope-b"):
-        named = {**own_options, "idempotency_scope": scope, "controller_pool_size": 1}
-        configure(**named, **({"registry_actor_name": "of-both"} if registry == "one" else {}))
+        name = "of-both" if registry == "one" else None
+        configure(**{**own_options, "idempotency_scope": scope, "registry_actor_name": name, "controller_pool_size": 1})
         seen[scope] = submit(capabilities.nothing, tmp_path, run_uid="the-same")
         assert seen[scope].wait(SOON_S) is JobStatus.COMPLETED
         assert [job.job_id for job in list_jobs()] == [seen[scope].job_id]

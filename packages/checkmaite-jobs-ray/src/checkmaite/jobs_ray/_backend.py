@@ -208,9 +208,12 @@ class RayBackend:
         )
 
     def _handles(self, found: Sequence[JobFacts]) -> list[Job]:
-        jobs = [self._feed.handle(facts.job_id) or RayJob(facts, self) for facts in found]
-        self._feed.keep(jobs)
-        return list(jobs)
+        jobs: dict[str, RayJob] = {}
+        for facts in found:
+            if facts.job_id not in jobs:
+                jobs[facts.job_id] = self._feed.handle(facts.job_id) or RayJob(facts, self)
+        self._feed.keep(jobs.values())
+        return [jobs[facts.job_id] for facts in found]
 
     def _would_be_lost(self) -> int:
         return len(self._feed.live()) if self._connection.ends_with_process else 0

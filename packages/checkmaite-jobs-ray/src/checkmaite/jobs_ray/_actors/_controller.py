@@ -10,6 +10,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,6 +48,8 @@ class JobController:
             max_log_characters=_LOG_CHARACTERS,
         )
         self._tasks = Tasks(ray.get_runtime_context().current_actor, self._take)
+        self._to_launch: deque[Launch] = deque()
+        self._launching: asyncio.Task[None] | None = None
         self._news = Bell()
         self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
 
@@ -63,11 +66,10 @@ class JobController:
         self._cancel(self._machine.keep(token, starts, time.time()))
 
     async def launch(self, token: int, launches: Sequence[Launch]) -> list[str]:
-        """Hand jobs to Ray; the ids of those that this controller has now."""
-        for number, launch in enumerate(self._machine.launch(token, launches), 1):
-            await self._launch(launch)
-            if number % _AT_ONCE == 0:
-                await asyncio.sleep(0)
+        """Take jobs; the ids of those that this controller has now. Ray gets them when the answer is on its way."""
+        self._to_launch.extend(self._machine.launch(token, launches))
+        if self._launching is None or self._launching.done():
+            self._launching = asyncio.get_running_loop().create_task(self._launch_all())
         return [launch.draft.job_id for launch in launches]
 
     async def stop(self, token: int, stops: Sequence[Stop]) -> None:
@@ -102,6 +104,15 @@ class JobController:
                     self._machine.printed(start, each)
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    async def _launch_all(self) -> None:
+        await asyncio.sleep(0.0005)
+        number = 0
+        while self._to_launch:
+            await self._launch(self._to_launch.popleft())
+            number += 1
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def _launch(self, launch: Launch) -> None:
         start = launch.draft.job_id, launch.attempt
