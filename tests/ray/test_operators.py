@@ -156,8 +156,10 @@ def test_finished_jobs_are_listed_for_a_bounded_time(
     configure: Configure, own_options: dict[str, Any], limits: Any
 ) -> None:
     configure(**own_options, **limits)
-    jobs = [submit(capabilities.nothing) for _ in range(12)]
-    assert wait_all(jobs, SOON_S) == [JobStatus.COMPLETED] * 12
+    jobs = []
+    for _ in range(12):  # one after the other, so that the first to be submitted is the first to be forgotten
+        jobs.append(submit(capabilities.nothing))
+        assert jobs[-1].wait(SOON_S) is JobStatus.COMPLETED
     kept = limits.get("max_retained_terminal_jobs_per_scope", 0)
     wait_until(lambda: len(list_jobs()) <= kept, "finished jobs are kept")
     assert [job.job_id for job in list_jobs()] == [job.job_id for job in reversed(jobs)][:kept]

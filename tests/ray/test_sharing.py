@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from checkmaite.jobs import (
     list_jobs,
     submit_capabilities,
     submit_capability,
+    wait_all,
 )
 from checkmaite.jobs.testing import SampleCapability
 
@@ -230,3 +233,19 @@ def test_a_batch_with_the_same_run_twice_has_one_job(backend: JobBackend, tmp_pa
     assert one.job_id == other.job_id
     assert one.result(SOON_S) == other.result(SOON_S)
     assert submit_capability(**sample).job_id == one.job_id
+
+
+def test_threads_that_meet_over_one_job_all_learn_its_end(backend: JobBackend, tmp_path: Path) -> None:
+    waits = partial(capabilities.waits, str(tmp_path))
+    ready = threading.Barrier(8)
+
+    def meet(number: int) -> list[Job]:
+        ready.wait()
+        return [submit(waits, tmp_path, run_uid="met"), *list_jobs()] if number % 2 else list_jobs()
+
+    with ThreadPoolExecutor(8) as threads:
+        seen = [job for jobs in threads.map(meet, range(8)) for job in jobs]
+    assert len({job.job_id for job in seen}) == 1
+    (tmp_path / "go").touch()
+    assert set(wait_all(seen, SOON_S)) == {JobStatus.COMPLETED}
+    assert starts(tmp_path, "met") == 1

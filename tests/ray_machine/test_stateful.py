@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from checkmaite.jobs import BackpressureError, JobProgress, JobStatus
 from checkmaite.jobs.spi import Cancelled, Completed, Outcome, Printed
 from checkmaite.jobs_ray._machine._events import Adopted, Ended, Event, Forgotten, StopAsked, Submitted
@@ -508,15 +509,16 @@ def _one(choices: list[Any], which: int) -> Any:
     return choices[which % len(choices)]
 
 
+EFFORT = settings(
+    max_examples=600,
+    stateful_step_count=80,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.mark.timeout(900)  # when it fails, it takes minutes to find a short example
 def test_random_interleavings() -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        Interleavings,
-        settings=settings(
-            max_examples=400,
-            stateful_step_count=80,
-            derandomize=True,
-            database=None,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_state_machine_as_test(Interleavings, settings=EFFORT)  # type: ignore[no-untyped-call]

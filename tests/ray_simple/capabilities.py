@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +39,14 @@ def exits_the_first_time(folder: str) -> None:
     if not before.exists():
         before.touch()
         os._exit(3)
+
+
+def never_yields(folder: str) -> None:
+    """Notes each attempt, then goes on whatever is asked of it."""
+    with (Path(folder) / "attempts").open("a") as attempts:
+        print(os.getpid(), file=attempts)
+    while True:
+        try:
+            time.sleep(0.01)
+        except KeyboardInterrupt:
+            continue

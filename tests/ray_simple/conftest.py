@@ -19,6 +19,7 @@ LOOPBACK = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "GRPC_ENABLE_FORK_SUPPORT": "0",  # a client server forks, and its child sometimes dies in gRPC's fork handlers
 }
 os.environ.update(LOOPBACK)  # before Ray is imported
 

@@ -173,14 +173,12 @@ def test_a_cluster_without_core_is_one_clear_error(
 
 
 def test_auto_finds_the_cluster_of_this_machine(tmp_path: Path) -> None:
+    ended = TRY.replace("    shutdown", "    import ray; print(ray.get_runtime_context().gcs_address)\n    shutdown")
     with tempfile.TemporaryDirectory(prefix="ray") as short:  # Ray's sockets need a short path
         env = {**NO_TOKEN, "RAY_TMPDIR": short}
         with head_node(**env) as addresses:
-            script = TRY.replace("ADDRESS", "'auto'").replace(
-                "    print(job.wait", "    import ray; print(WHERE)\n    print(job.wait"
-            )
-            said = run_script(script.replace("WHERE", "ray.get_runtime_context().gcs_address"), tmp_path, **env)
-            assert said == f"{addresses['driver']}\nCOMPLETED\n"
+            said = run_script(ended.replace("ADDRESS", "'auto'"), tmp_path, **env)
+            assert said == f"COMPLETED\n{addresses['driver']}\n"
 
 
 def test_auto_says_soon_that_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,5 +260,6 @@ shutdown_job_backend()
         where = f"address={cluster[kind]!r}"
     said = run_script(script.replace("WHERE", where).replace("FOLDER", str(tmp_path)), tmp_path, **NO_TOKEN)
     lost, refused = said.splitlines()
-    assert lost == "JobLostError this process's connection to Ray was ended"
+    assert lost.startswith("JobLostError ")
+    assert "connection" in lost
     assert "configure one again" in refused

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from checkmaite.jobs import (
     Job,
     JobBackend,
@@ -62,13 +63,18 @@ def test_a_worker_that_dies_is_replaced(backend: JobBackend, tmp_path: Path) -> 
 
 
 def test_a_job_that_never_yields_is_ended_by_force_and_not_retried(backend: JobBackend, tmp_path: Path) -> None:
-    job = submit(SampleCapability(act="swallow", folder=str(tmp_path)), max_retries=3)
-    wait_for_mark(str(tmp_path), "started")
+    attempts = tmp_path / "attempts"
+    alone = {"custom": {"bench": 1}}  # there is one of it: a second attempt has to pass through the same queue
+    job = submit(capabilities.Acts(partial(capabilities.never_yields, str(tmp_path))), max_retries=3, resources=alone)
+    wait_until(lambda: attempts.exists() and attempts.read_text().endswith("\n"), "the job did not start")
+    behind = submit(SampleCapability(), resources=alone)
     assert job.cancel(grace=0.2)
     assert job.wait(SOON_S) is JobStatus.CANCELLED
-    (tmp_path / "started").unlink()
-    assert submit(SampleCapability(folder=str(tmp_path))).wait(SOON_S) is JobStatus.COMPLETED
-    assert not (tmp_path / "started").exists(), "the job was started again"
+    (pid,) = attempts.read_text().split()
+    wait_until(lambda: not _is_running(int(pid)), "the worker goes on")
+    assert behind.wait(SOON_S) is JobStatus.COMPLETED
+    assert submit(SampleCapability(), resources=alone).wait(SOON_S) is JobStatus.COMPLETED
+    assert attempts.read_text().split() == [pid], "the job was started again"
 
 
 def test_a_queued_job_is_cancelled_at_once_and_says_why_it_waits(backend: JobBackend, tmp_path: Path) -> None:
@@ -99,8 +105,8 @@ def test_other_versions_on_the_worker_are_one_clear_error(backend: JobBackend, m
     to_wire = WorkOrder.to_wire
 
     def older(order: WorkOrder) -> Any:
-        wire = dict(to_wire(order))
-        return {**wire, "versions": {**wire["versions"], "protocol": 0}}
+        terms = order.terms
+        return to_wire(evolve(order, terms=evolve(terms, versions=evolve(terms.versions, protocol=0))))
 
     monkeypatch.setattr(WorkOrder, "to_wire", older)
     error = submit(SampleCapability()).exception(SOON_S)
@@ -148,6 +154,14 @@ def test_a_store_that_cannot_be_written_fails_the_job(local_ray: Any, tmp_path: 
 def test_a_large_payload_arrives_whole(backend: JobBackend) -> None:
     job = submit(SampleCapability(), datasets=[_Large(os.urandom(1_000_000))])
     assert job.wait(SOON_S) is JobStatus.COMPLETED
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 class _Locked:

@@ -1,10 +1,9 @@
-"""The one cattrs converter: strict when it reads what a user wrote, plain builtins when it writes."""
+"""The one cattrs converter: strict, because it reads what a user wrote."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, TypeVar
 
 from cattrs import Converter
@@ -52,10 +51,6 @@ def _shown(value: object) -> str:
     return f"the text {value!r}" if isinstance(value, str) and len(value) <= 40 else shown
 
 
-def _as_is(value: Any, _: type) -> Any:
-    return value
-
-
 def _make() -> Converter:
     converter = Converter(forbid_extra_keys=True, detailed_validation=False)
     converter.register_structure_hook(bool, _strict_bool)
@@ -63,8 +58,6 @@ def _make() -> Converter:
     converter.register_structure_hook(float, _strict_float)
     converter.register_structure_hook(str, _strict_str)
     converter.register_structure_hook_func(lambda kind: kind == Mapping[str, Any], _strict_mapping)
-    converter.register_structure_hook(datetime, _as_is)
-    converter.register_unstructure_hook(datetime, lambda instant: instant)
     return converter
 
 
@@ -78,8 +71,3 @@ def structure(value: object, kind: type[T]) -> T:
         TypeError, ValueError, KeyError: It does not fit.
     """
     return _converter.structure(value, kind)
-
-
-def unstructure(value: object) -> Any:
-    """An attrs object as plain builtins; datetimes stay what they are."""
-    return _converter.unstructure(value)

@@ -94,7 +94,7 @@ class StoreSpec:
     """
 
     backend: str
-    options: Mapping[str, Any] = field(factory=dict, repr=False)
+    options: Mapping[str, Any] = field(factory=dict, repr=False, hash=False)
 
 
 @frozen

@@ -66,15 +66,16 @@ class JobHandle:
         self._capability_id = capability_id
         self._created_at = created_at
         self._controls = controls
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._ended: threading.Event | None = None  # a thousand handles are made at once; what few of them need waits
         self._status = JobStatus.PENDING
         self._outcome: Outcome | None = None
         self._cancelling = False
         self._progress: JobProgress | None = None
         self._where = ""
         self._finished_at: datetime | None = None
-        self._printed = LogTail()
-        self._callbacks: list[Callable[[Job], object]] = []
+        self._printed: LogTail | None = None
+        self._callbacks: tuple[Callable[[Job], object], ...] = ()
         self._future: Future[CapabilityRunRef] | None = None
 
     # -- what a user asks ---------------------------------------------------------------------------------------------
@@ -111,10 +112,14 @@ class JobHandle:
 
     def wait(self, timeout: float | None = None) -> JobStatus:
         """Block until the job is final or `timeout` seconds have passed; return the status then."""
-        deadline = Deadline.after(timeout)
-        with self._changed:
-            self._changed.wait_for(lambda: self._outcome is not None, deadline.remaining_s())
-            return self._status
+        if self._outcome is None:
+            deadline = Deadline.after(timeout)
+            with self._lock:
+                if self._outcome is not None:
+                    return self._status
+                ended = self._ended = self._ended or threading.Event()
+            ended.wait(deadline.remaining_s())
+        return self._status
 
     def result(self, timeout: float | None = None) -> CapabilityRunRef:
         """Block until the job is final and return its run ref; see `Job.result`."""
@@ -133,10 +138,9 @@ class JobHandle:
         """Ask the job to stop, by force after `grace` seconds; see `Job.cancel`.
 
         True means that the job will end CANCELLED, once its work has stopped. Results that it committed before it
-        stopped
-        stay in the store.
+        stopped stay in the store.
         """
-        with self._changed:
+        with self._lock:
             if self._outcome is not None:
                 return False
             self._cancelling = True
@@ -148,9 +152,9 @@ class JobHandle:
 
         It runs on the thread that brings the news, so it should be quick; what it raises is logged.
         """
-        with self._changed:
+        with self._lock:
             if self._outcome is None:
-                self._callbacks.append(callback)
+                self._callbacks += (callback,)
                 return
         self._call(callback)
 
@@ -159,7 +163,7 @@ class JobHandle:
 
         It counts as running from the start, so cancelling it, or a coroutine that awaits it, does not cancel the job.
         """
-        with self._changed:
+        with self._lock:
             if self._future is None:
                 self._future = Future()
                 self._future.set_running_or_notify_cancel()
@@ -190,7 +194,8 @@ class JobHandle:
 
     def logs(self) -> str:
         """What the job has printed so far, stdout and stderr together; of very long output the end."""
-        return self._printed.text()
+        printed = self._printed
+        return printed.text() if printed is not None else ""
 
     def __repr__(self) -> str:
         progress = self._progress
@@ -226,7 +231,7 @@ class JobHandle:
 
     def advance(self, status: JobStatus) -> bool:
         """Move the status forward; a step back, or one to a final status, is dropped. Returns whether it moved."""
-        with self._changed:
+        with self._lock:
             if status.is_final or not self._status.may_become(status):
                 return False
             self._status = status
@@ -236,24 +241,26 @@ class JobHandle:
         """Take in what the worker said; news that comes after the end changes nothing but the logs."""
         match news:
             case Started():
-                with self._changed:
+                with self._lock:
                     if self._outcome is None:
-                        self._printed = LogTail() if self._where else self._printed  # a retry starts its logs anew
+                        self._printed = None if self._where else self._printed  # a retry starts its logs anew
                         self._where = f" on {news.node} (pid {news.pid}) since {news.at:%H:%M:%S} UTC"
                 self.advance(JobStatus.RUNNING)
             case Progressed():
-                with self._changed:
+                with self._lock:
                     if self._outcome is None:
                         self._progress = news.progress
             case Printed():
-                self._printed.extend(news.start, news.text)
+                with self._lock:
+                    printed = self._printed = self._printed or LogTail()
+                printed.extend(news.start, news.text)
 
     def finish(self, outcome: Outcome) -> bool:
         """End the job; only the first outcome counts. Returns whether it did.
 
         After an accepted `cancel` every outcome means that the work has stopped, so the job ends CANCELLED.
         """
-        with self._changed:
+        with self._lock:
             if self._outcome is not None:
                 return False
             if self._cancelling and not isinstance(outcome, Cancelled):
@@ -261,8 +268,9 @@ class JobHandle:
             self._outcome = outcome
             self._status = status_of(outcome)
             self._finished_at = datetime.now(UTC)
-            callbacks, self._callbacks = self._callbacks, []
-            self._changed.notify_all()
+            callbacks, self._callbacks = self._callbacks, ()
+            if self._ended is not None:
+                self._ended.set()
         for callback in callbacks:
             self._call(callback)
         return True

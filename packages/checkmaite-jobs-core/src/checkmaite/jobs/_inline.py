@@ -12,19 +12,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import ClassVar
 
 from attrs import frozen, validators
 from checkmaite.jobs._config import BackendContext, option
 from checkmaite.jobs._discovery import open_store
 from checkmaite.jobs._errors import JobSubmissionError
-from checkmaite.jobs._execution import WorkOrder, carry_out
-from checkmaite.jobs._handle import JobHandle, new_job_id
+from checkmaite.jobs._execution import carry_out
+from checkmaite.jobs._handle import JobHandle
 from checkmaite.jobs._interrupt import Interrupt
 from checkmaite.jobs._ledger import JobLedger
 from checkmaite.jobs._listing import JobQuery
 from checkmaite.jobs._news import News, Reporter
+from checkmaite.jobs._order import WorkOrder, accept
 from checkmaite.jobs._outcome import Cancelled
 from checkmaite.jobs._protocols import AnalyticsStore, Job
 from checkmaite.jobs._status import JobStatus
@@ -72,16 +72,7 @@ class InlineBackend:
             return [self._accept(prepared) for prepared in submissions]
 
     def _accept(self, prepared: PreparedSubmission) -> Job:
-        created_at = datetime.now(UTC)
-        job = JobHandle(
-            job_id=new_job_id(),
-            job_name=prepared.job_name,
-            capability_id=prepared.capability_id,
-            created_at=created_at,
-            controls=self,
-        )
-        provenance = prepared.provenance.for_job(job_id=job.job_id, backend=self.name, submitted_at=created_at)
-        order = WorkOrder.of(prepared, store=self._store_spec, provenance=provenance)
+        job, order = accept(prepared, controls=self, backend_name=self.name, store=self._store_spec)
         interrupt = Interrupt()
         self._ledger.add(job)
         job.advance(JobStatus.SCHEDULING)

@@ -25,12 +25,13 @@ class JobLedger:
         self._lock = threading.Lock()
         self._live: OrderedDict[str, JobHandle] = OrderedDict()
         self._finished: OrderedDict[str, JobHandle] = OrderedDict()
+        self._on_done = self._file
 
     def add(self, job: JobHandle) -> None:
         """Keep a job from now on; it moves to the finished ones by itself."""
         with self._lock:
             self._live[job.job_id] = job
-        job.add_done_callback(lambda _: self._file(job))
+        job.add_done_callback(self._on_done)
 
     def get(self, job_id: str) -> JobHandle:
         """The job with this id.
@@ -70,10 +71,11 @@ class JobLedger:
         with self._lock:
             return list(self._live.values())
 
-    def _file(self, job: JobHandle) -> None:
+    def _file(self, job: Job) -> None:
         with self._lock:
-            if self._live.pop(job.job_id, None) is None:
+            kept = self._live.pop(job.job_id, None)
+            if kept is None:
                 return
-            self._finished[job.job_id] = job
+            self._finished[job.job_id] = kept
             while len(self._finished) > self._retained:
                 self._finished.popitem(last=False)

@@ -166,7 +166,7 @@ class Reporter:
         self._post = post
         self._interval_s = interval_s
         self._lock = threading.Lock()
-        self._news: list[News] = [Started()]
+        self._started_at: datetime | None = datetime.now(UTC)
         self._progress: JobProgress | None = None
         self._unsaid: list[str] = []
         self._unsaid_size = 0
@@ -201,7 +201,10 @@ class Reporter:
         if self._post is None or now < self._due_at:
             return
         with self._lock:
-            news, self._news = self._news, []
+            news: list[News] = []
+            started_at, self._started_at = self._started_at, None
+            if started_at is not None:
+                news.append(Started(at=started_at))
             progress, self._progress = self._progress, None
             if progress is not None:
                 news.append(Progressed(progress))

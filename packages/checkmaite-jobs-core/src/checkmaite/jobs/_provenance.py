@@ -10,14 +10,17 @@ import os
 import threading
 from collections.abc import Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
-from attrs import evolve, fields_dict, frozen
+from attrs import fields_dict, frozen
 from checkmaite.jobs._errors import ConfigurationError
 from checkmaite.jobs._problems import Problem, unknown_name
 
 _ENVIRONMENT_PREFIX = "CHECKMAITE_PROVENANCE_"
 _SETTABLE = ("user_id", "workspace_id", "environment", "executor", "cluster_id", "request_id")
+SHARED_FIELDS = (*_SETTABLE, "backend")
+"""The fields of `Provenance` that are not about one job."""
 
 
 @frozen(kw_only=True)
@@ -52,14 +55,27 @@ class Provenance:
 
     def for_job(self, *, job_id: str, backend: str, submitted_at: datetime, scope: str | None = None) -> Provenance:
         """These facts with the backend's own added."""
-        return evolve(
-            self,
+        return Provenance(
+            user_id=self.user_id,
+            workspace_id=self.workspace_id if self.workspace_id is not None else scope,
+            environment=self.environment,
+            executor=self.executor,
+            cluster_id=self.cluster_id,
+            request_id=self.request_id,
             job_id=job_id,
             backend=backend,
             submitted_at=submitted_at,
             run_event_id=job_id,
-            workspace_id=self.workspace_id if self.workspace_id is not None else scope,
         )
+
+    @property
+    def shared(self) -> tuple[str | None, ...]:
+        """The values of `SHARED_FIELDS`."""
+        values: tuple[str | None, ...] = _shared(self)
+        return values
+
+
+_shared = attrgetter(*SHARED_FIELDS)
 
 
 class _Configured:

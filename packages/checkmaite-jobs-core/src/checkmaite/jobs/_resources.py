@@ -26,7 +26,7 @@ class Resources:
     num_cpus: float = 1
     num_gpus: float = 0
     memory: int | None = None
-    custom: Mapping[str, float] = field(factory=dict)
+    custom: Mapping[str, float] = field(factory=dict, hash=False)
 
 
 def resolve_resources(

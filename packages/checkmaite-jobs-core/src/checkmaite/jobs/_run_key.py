@@ -12,6 +12,7 @@ from typing import Any, cast
 import attrs
 from attrs import frozen
 
+_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _RULE = "Give the capability a run_key() method, or make config and ids plain values."
 
 
@@ -77,8 +78,7 @@ def run_key(
         "metrics": [_id(each, path) for path, each in _each("metrics", metrics)],
         "models": [_id(each, path) for path, each in _each("models", models)],
     }
-    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return RunKey(value=hashlib.sha256(text.encode()).hexdigest())
+    return RunKey(value=hashlib.sha256(_json(identity).encode()).hexdigest())
 
 
 def _each(name: str, given: object) -> Iterable[tuple[str, object]]:

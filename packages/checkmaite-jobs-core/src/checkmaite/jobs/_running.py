@@ -89,6 +89,9 @@ class _Tee(io.TextIOBase):
     def __getattr__(self, name: str) -> Any:
         return getattr(self._original, name)
 
+    def __del__(self) -> None:
+        """The stream below goes on: unlike its base, a tee that ends flushes and closes nothing."""
+
 
 def _without_tee(stream: Any) -> Any:
     """The stream below ours; a stream that somebody put on top in the meantime stays."""

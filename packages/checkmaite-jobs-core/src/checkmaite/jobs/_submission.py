@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 import attrs
@@ -254,6 +255,8 @@ def _name_problems(name: object) -> list[Problem]:
 def _options(given: Any, options_type: type[RunOptions]) -> tuple[RunOptions | None, list[Problem]]:
     if not isinstance(given, Mapping):
         return None, [Problem("options", f"expected a mapping, got {type(given).__name__}.", "Pass a dict.")]
+    if not given:
+        return _defaults(cast("Any", options_type))  # a class can be hashed, whatever mypy makes of its instances
     known = {item.name for item in attrs.fields(Submission)} | {
         item.alias for item in attrs.fields(cast("type[Any]", options_type))
     }
@@ -265,3 +268,8 @@ def _options(given: Any, options_type: type[RunOptions]) -> tuple[RunOptions | N
         else problem
         for problem in problems
     ]
+
+
+@lru_cache(maxsize=8)
+def _defaults(options_type: type[RunOptions]) -> tuple[RunOptions | None, list[Problem]]:
+    return parse_options(options_type, {})

@@ -24,13 +24,14 @@ from checkmaite.jobs._columns import ColumnType
 from checkmaite.jobs._config import BackendContext, StoreSpec, option, parse_options, uri_problem
 from checkmaite.jobs._deadline import Deadline
 from checkmaite.jobs._discovery import forget_plugins, open_store
-from checkmaite.jobs._execution import Finished, WorkOrder, execute, failure
+from checkmaite.jobs._execution import Finished, execute, execute_message, failure, message_of
 from checkmaite.jobs._handle import DEFAULT_GRACE_S, JobControls, JobHandle, new_job_id
 from checkmaite.jobs._ledger import JobLedger
 from checkmaite.jobs._listing import JobQuery
 from checkmaite.jobs._mailbox import Letter, NewsMailbox
 from checkmaite.jobs._news import LogTail, News, Post, Printed, Progressed, RemotePost, Started
 from checkmaite.jobs._objects import ObjectStore
+from checkmaite.jobs._order import WorkOrder, accept
 from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, status_of
 from checkmaite.jobs._problems import nearest_name, unknown_name
 from checkmaite.jobs._protocols import KeepsArtifacts
@@ -72,10 +73,13 @@ __all__ = [
     "TableRows",
     "Versions",
     "WorkOrder",
+    "accept",
     "check_versions",
     "execute",
+    "execute_message",
     "failure",
     "forget_plugins",
+    "message_of",
     "nearest_name",
     "new_job_id",
     "open_store",

@@ -6,14 +6,17 @@ replaced and whose jobs still run, so each holds a `Connection` and releases it.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import ray
 import ray.exceptions as rx
@@ -147,14 +150,17 @@ def cancel(ref: Any, *, force: bool) -> None:
         _log.warning("a task could not be cancelled: %s", error)
 
 
+_names: WeakKeyDictionary[object, str] = WeakKeyDictionary()
+
+
 def _identity() -> str:
-    """Which connection this process has; empty without one. Asks nobody over the network."""
-    if _through_client():
-        return f"{_where()} {_client_worker()._client_id}"
-    if not ray.is_initialized():
-        return ""
-    context = ray.get_runtime_context()
-    return f"{context.gcs_address} {context.get_job_id()}"
+    """Which connection this process has; empty without one.
+
+    It looks only at Python objects of Ray's: they change when a shutdown begins, and from then on whoever asks Ray's
+    core for anything, or lets go of one of its references, on another thread, ends the whole process.
+    """
+    connected = _client_worker() if _through_client() else getattr(_untyped._private.worker.global_worker, "node", None)
+    return "" if connected is None else _names.setdefault(connected, uuid.uuid4().hex)
 
 
 def _refuse_or_end(differences: list[str], *, force: bool) -> None:
@@ -239,7 +245,7 @@ def _start(wish: _Wish, deadline: Deadline, timeout_s: float) -> None:
     env: dict[str, Any] = {} if wish.runtime_env is None else {"runtime_env": dict(wish.runtime_env)}
     if address != "local":
         knock(address, timeout_s)
-    while True:
+    for attempt in itertools.count(1):
         try:
             if address == "local":
                 _start_local(wish, env)
@@ -247,8 +253,12 @@ def _start(wish: _Wish, deadline: Deadline, timeout_s: float) -> None:
                 ray.init(address, log_to_driver=False, **env)
             return
         except ConnectionError as error:
-            # A client server that has just lost another client may refuse the next one once.
-            if not address.startswith(CLIENT) or deadline.remaining_s() == 0:
+            # A client server that has just lost another client may refuse the next one once. And the process that it
+            # starts for each client sometimes dies in gRPC's fork handlers, which takes Ray longer than the deadline.
+            stumbled = "Starting Ray client server failed" in str(error)
+            if stumbled and attempt > 1:
+                raise _client_server_failed(address, error) from error
+            if not stumbled and (not address.startswith(CLIENT) or deadline.remaining_s() == 0):
                 raise no_cluster(address, str(error)) from error
             _log.info("connecting to %s again: %s", address, error)
             time.sleep(_RETRY_AFTER_S)
@@ -258,6 +268,14 @@ def _start(wish: _Wish, deadline: Deadline, timeout_s: float) -> None:
             raise ConfigurationError(
                 f"Ray at address={address!r} could not be used: {type(error).__name__}: {error}"
             ) from error
+
+
+def _client_server_failed(address: str, error: Exception) -> ConfigurationError:
+    return ConfigurationError(
+        f"The client server at address={address!r} answers, but cannot start a process for this client: {error} "
+        "Its log is ray_client_server_*.err in Ray's session folder on the head node. Where it says fork_posix, start "
+        "the head with GRPC_ENABLE_FORK_SUPPORT=0 in its environment."
+    )
 
 
 def _start_local(wish: _Wish, env: Mapping[str, Any]) -> None:

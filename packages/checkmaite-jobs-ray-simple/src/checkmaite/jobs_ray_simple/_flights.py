@@ -12,7 +12,7 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -32,6 +32,7 @@ _log = logging.getLogger("checkmaite.jobs")
 _LISTEN_AGAIN_AFTER_S = 1.0
 _LOOK_AFTER_S = 1.0  # how soon a connection is missed that the user ended; a look asks nobody
 _JOIN_TIMEOUT_S = 5.0
+_ENDED = "this process's connection to Ray was ended"
 
 
 @frozen(kw_only=True)
@@ -47,7 +48,7 @@ class Departure:
     """
 
     job: JobHandle
-    order: Mapping[str, Any] = field(repr=False)
+    order: Any = field(repr=False)
     payload: bytes = field(repr=False)
     resources: Resources
     max_retries: int
@@ -63,16 +64,26 @@ class _Flight:
     ref: Any
 
 
-def _work_that_posts_to(post: Post) -> Callable[[Mapping[str, Any], bytes], Finished]:
+def _work_that_posts_to(post: Post) -> Callable[[Any, bytes], Finished]:
     """The worker's function with the mailbox inside.
 
     Ray sends a function once to each worker, but an argument, and an actor's handle is a dear one, with every task.
     """
 
-    def checkmaite_job(order: Mapping[str, Any], payload: bytes) -> Finished:
+    def checkmaite_job(order: Any, payload: bytes) -> Finished:
         return execute(order, payload, post)
 
     return checkmaite_job
+
+
+def _lost(why: str) -> Failed:
+    return Failed(
+        error_type="ConnectionLost",
+        error_message=why,
+        exit_cause=why,
+        lost=True,
+        remedy="Configure the backend again and submit the job again.",
+    )
 
 
 class Flights:
@@ -95,6 +106,9 @@ class Flights:
         self._mailbox: Mailbox | None = None
         self._poll = 0
         self._listening = False
+        # References of a connection that the user ends stay here: letting go of one while Ray shuts down, on another
+        # thread than the user's, ends the process.
+        self._wreckage: list[object] = []
         self._courier: threading.Thread | None = None
 
     # -- what a backend asks ------------------------------------------------------------------------------------------
@@ -171,7 +185,12 @@ class Flights:
         return self._task
 
     def _hand_to_courier(self, act: Callable[[Future[Any]], object], future: Future[Any]) -> None:
-        self._queue.put(partial(act, future))
+        self._queue.put(partial(self._take, act, future))
+
+    def _take(self, act: Callable[[Future[Any]], object], future: Future[Any]) -> None:
+        if not self.connection.is_alive():
+            self._wreckage.append(future)
+        act(future)
 
     def _at(self, at: float, act: Callable[[], object]) -> None:
         heapq.heappush(self._timers, (at, next(self._numbers), act))
@@ -201,7 +220,9 @@ class Flights:
             self._under_way.pop(job.job_id, None)
         if finished.printed is not None:
             job.apply(finished.printed)
-        job.finish(finished.outcome)
+        # What fails while the connection ends did not fail by itself: Ray ends the workers of a driver that leaves.
+        failed = isinstance(finished.outcome, Failed) and not self.connection.is_alive()
+        job.finish(_lost(_ENDED) if failed else finished.outcome)
 
     def _force(self, job_id: str) -> None:
         flight = self._under_way.get(job_id)
@@ -241,20 +262,13 @@ class Flights:
 
     def _listen_or_lose(self) -> None:
         if not self.connection.is_alive():
-            self._lose_all("this process's connection to Ray was ended")
+            self._lose_all(_ENDED)
         elif self._under_way:
             self._listen()
 
     def _lose_all(self, why: str) -> None:
         with self._lock:
             lost, self._under_way = list(self._under_way.values()), {}
+        self._wreckage += [flight.ref for flight in lost]
         for flight in lost:
-            flight.departure.job.finish(
-                Failed(
-                    error_type="ConnectionLost",
-                    error_message=why,
-                    exit_cause=why,
-                    lost=True,
-                    remedy="Configure the backend again and submit the job again.",
-                )
-            )
+            flight.departure.job.finish(_lost(why))

@@ -1,0 +1,159 @@
+"""What a worker is told about one job beside the user's objects, and how it travels.
+
+Thousands of orders leave at once and each is read by a worker, so what they have in common is written once, as the
+bytes of the `Terms`, and read once by a worker process. The first line of these bytes says which versions the submitter
+runs, so that they can be compared before anything is unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
+from typing import Any
+
+from attrs import asdict, field, frozen
+from checkmaite.jobs._codec import structure
+from checkmaite.jobs._config import StoreSpec
+from checkmaite.jobs._handle import JobControls, JobHandle, new_job_id
+from checkmaite.jobs._provenance import SHARED_FIELDS, Provenance
+from checkmaite.jobs._submission import PreparedSubmission
+from checkmaite.jobs._versions import Versions, check_versions, versions_here
+
+Wire = tuple[bytes, str, float, str | None, bool, float]
+"""An order as builtins: the terms, job id, submission in seconds since the epoch, run uid, force, report threshold."""
+
+
+@frozen(kw_only=True, slots=False)
+class Terms:
+    """What the orders of a submitter have in common.
+
+    Attributes:
+        store: The store to write to.
+        facts: Provenance that is not about one job, by field name.
+        versions: What the submitter runs.
+    """
+
+    store: StoreSpec
+    facts: Mapping[str, str | None]
+    versions: Versions = field(factory=versions_here)
+
+    @cached_property
+    def written(self) -> bytes:
+        """A line of JSON with the versions, then a pickle of the rest."""
+        return json.dumps(asdict(self.versions)).encode() + b"\n" + pickle.dumps((self.store, self.facts))
+
+    @classmethod
+    def read(cls, written: bytes) -> Terms:
+        """The terms that were written so.
+
+        Raises:
+            IncompatibleVersionError: This process cannot work for that submitter; nothing was unpickled.
+        """
+        header, _, rest = written.partition(b"\n")
+        versions = structure(json.loads(header), Versions)
+        check_versions(versions, this_side="worker", other_side="submitter")
+        store, facts = pickle.loads(rest)  # noqa: S301 - the submitter sent it, and running its code is the point
+        return cls(store=store, facts=facts, versions=versions)
+
+
+@frozen(kw_only=True)
+class WorkOrder:
+    """Everything about one job but the user's objects.
+
+    Attributes:
+        job_id: The job.
+        submitted_at: When it was accepted (UTC).
+        run_uid: The uid that the run will have, when it is known before; lets the worker skip a run that is stored.
+        force: Run even when the store holds the run.
+        report_threshold: Given to ``collect_md_report``.
+        terms: What it has in common with others.
+    """
+
+    job_id: str
+    submitted_at: datetime
+    run_uid: str | None
+    force: bool
+    report_threshold: float
+    terms: Terms
+
+    @classmethod
+    def of(cls, prepared: PreparedSubmission, *, store: StoreSpec, provenance: Provenance) -> WorkOrder:
+        """The order for a submission whose job has been accepted; `provenance` names the job."""
+        job_id, submitted_at = provenance.job_id, provenance.submitted_at
+        assert job_id, "Provenance.for_job says which job it is"
+        assert submitted_at, "and when it was submitted"
+        options = prepared.options
+        return cls(
+            job_id=job_id,
+            submitted_at=submitted_at,
+            run_uid=prepared.run_key.run_uid,
+            force=options.force,
+            report_threshold=options.report_threshold,
+            terms=_terms(store, provenance.shared),
+        )
+
+    def provenance(self, *, completed_at: datetime | None = None) -> Provenance:
+        """The columns that are stored with the run."""
+        facts: Mapping[str, Any] = self.terms.facts
+        return Provenance(
+            **facts,
+            job_id=self.job_id,
+            submitted_at=self.submitted_at,
+            completed_at=completed_at,
+            run_event_id=self.job_id,
+        )
+
+    def to_wire(self) -> Wire:
+        """The order as builtins, for `execute`."""
+        at = self.submitted_at.timestamp()
+        return self.terms.written, self.job_id, at, self.run_uid, self.force, self.report_threshold
+
+    @classmethod
+    def from_wire(cls, wire: Wire) -> WorkOrder:
+        """The order that `to_wire` wrote.
+
+        Raises:
+            IncompatibleVersionError: This process cannot work for that submitter; nothing was unpickled.
+        """
+        written, job_id, submitted_at, run_uid, force, report_threshold = wire
+        return cls(
+            job_id=job_id,
+            submitted_at=datetime.fromtimestamp(submitted_at, UTC),
+            run_uid=run_uid,
+            force=force,
+            report_threshold=report_threshold,
+            terms=_read(written),
+        )
+
+
+@lru_cache(maxsize=8)
+def _terms(store: StoreSpec, shared: tuple[str | None, ...]) -> Terms:
+    return Terms(store=store, facts=dict(zip(SHARED_FIELDS, shared, strict=True)))
+
+
+_read = lru_cache(maxsize=8)(Terms.read)
+
+
+def accept(
+    prepared: PreparedSubmission, *, controls: JobControls, backend_name: str, store: StoreSpec
+) -> tuple[JobHandle, WorkOrder]:
+    """Make a job of a submission: its handle for the user, and its order for a worker.
+
+    Args:
+        prepared: The submission.
+        controls: What the handle asks of its backend.
+        backend_name: The backend's kind, for the provenance.
+        store: The store that the worker writes to.
+    """
+    job = JobHandle(
+        job_id=new_job_id(),
+        job_name=prepared.job_name,
+        capability_id=prepared.capability_id,
+        created_at=datetime.now(UTC),
+        controls=controls,
+    )
+    provenance = prepared.provenance.for_job(job_id=job.job_id, backend=backend_name, submitted_at=job.created_at)
+    return job, WorkOrder.of(prepared, store=store, provenance=provenance)
