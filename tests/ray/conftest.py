@@ -73,14 +73,21 @@ def scope() -> str:
     return f"scope-{next(_numbers)}-{uuid.uuid4().hex[:8]}"
 
 
+@pytest.fixture(scope="session")
+def journals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the registries of all tests keep their journals, each below its namespace and name."""
+    return tmp_path_factory.mktemp("journals")
+
+
 @pytest.fixture
-def options(cluster: Cluster, scope: str, tmp_path: Path) -> dict[str, Any]:
+def options(cluster: Cluster, scope: str, tmp_path: Path, journals: Path) -> dict[str, Any]:
     """A scope and a store of the test's own, on the registry that the tests share: starting one costs seconds."""
     return {
         "address": cluster.driver,
         "idempotency_scope": scope,
         "registry_actor_name": SHARED_REGISTRY,
         "analytics_store": {"backend": "parquet", "uri": str(tmp_path / "store")},
+        "journal_uri": str(journals),
     }
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 
 import pytest
 from checkmaite.jobs.testing import JobBackendContract
@@ -14,11 +15,12 @@ class TestRay(JobBackendContract):
     kind = "ray"
 
     @pytest.fixture(autouse=True)
-    def _own_scope(self, cluster: Cluster) -> None:
+    def _own_scope(self, cluster: Cluster, journals: Path) -> None:
         type(self).options = {
             "address": cluster.driver,
             "idempotency_scope": uuid.uuid4().hex,
             "registry_actor_name": SHARED_REGISTRY,
+            "journal_uri": str(journals),
         }
 
 

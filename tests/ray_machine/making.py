@@ -7,16 +7,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from checkmaite.jobs import CapabilityRunRef, JobStatus, Resources
-from checkmaite.jobs.spi import Completed, Failed
+from checkmaite.jobs.spi import Completed, Failed, StoreSpec, Terms
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._controller import ControllerMachine
-from checkmaite.jobs_ray._machine._events import Adopted, Event, Submitted
+from checkmaite.jobs_ray._machine._events import Adopted, Event, Introduced, Submitted
 from checkmaite.jobs_ray._machine._limits import Limits
-from checkmaite.jobs_ray._machine._record import Finished, Placed, Waiting
-from checkmaite.jobs_ray._messages import Draft, Policy, Where
+from checkmaite.jobs_ray._machine._record import Doubtful, Finished, Placed, Waiting
+from checkmaite.jobs_ray._messages import Context, Draft, Policy, Where
 
 POLICY = Policy(max_retries=1, max_attempts=3, scheduling_timeout_s=None, resubmit=True)
 WHERE = Where("node-1", 4711, 100.5)
+CONTEXT = Context(Terms(store=StoreSpec("parquet", {"uri": "/store", "storage_options": {}}), facts={}), None)
+CONTEXTS = {"context": CONTEXT}
 CRASH = Failed(error_type="WorkerDied", error_message="gone", phase="lost", exit_cause="signal 9", lost=True)
 ERROR = Failed(error_type="ValueError", error_message="no")
 
@@ -40,9 +42,9 @@ def draft(job_id: str, run_key: str | None = None, **changed: Any) -> Draft:
         job_name=f"name of {job_id}",
         capability_id="capability",
         resources=Resources(),
-        order="order",
+        order=(job_id, 1000.5, None, False, 0.5),
         payload=b"payload",
-        runtime_env={"env_vars": {}},
+        context="context",
         policy=POLICY,
         force=False,
     )
@@ -54,6 +56,8 @@ def completed(run_uid: str = "run") -> Completed:
 
 
 def job_of(event: Event) -> str:
+    if isinstance(event, Introduced):
+        return event.context
     return event.draft.job_id if isinstance(event, Submitted | Adopted) else event.job_id
 
 
@@ -66,6 +70,10 @@ def check_book(book: JobBook) -> None:
     """Every index says what the records say."""
     records = book.records
     assert list(book.waiting) == [each for each in book.waiting if isinstance(records[each].state, Waiting)]
+    doubtful = {job_id for job_id, record in records.items() if isinstance(record.state, Doubtful)}
+    assert set(book.doubtful) == doubtful
+    contexts = {record.draft.context for record in records.values() if record.is_live}
+    assert {name for name, _ in book.shapes.items()} == contexts
     assert len(book.waiting) == sum(isinstance(record.state, Waiting) for record in records.values())
     assert book.unconfirmed == sum(isinstance(record.state, Placed) for record in records.values())
     assert set(book.progress) <= {job_id for job_id, record in records.items() if record.owner is not None}

@@ -6,13 +6,14 @@ from typing import Any
 
 from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import Outcome
+from checkmaite.jobs_ray._machine._admission import Admission
 from checkmaite.jobs_ray._machine._controller import ControllerMachine
 from checkmaite.jobs_ray._machine._limits import Limits
 from checkmaite.jobs_ray._machine._record import Record
-from checkmaite.jobs_ray._machine._registry import Admission, Assignment, RegistryMachine
+from checkmaite.jobs_ray._machine._registry import Assignment, RegistryMachine
 from checkmaite.jobs_ray._messages import Draft, Stop
 
-from tests.ray_machine.making import CRASH, WHERE, check_book, completed, limits
+from tests.ray_machine.making import CONTEXTS, CRASH, WHERE, check_book, completed, limits
 
 
 class Rig:
@@ -49,7 +50,7 @@ class Rig:
 
     def submit(self, *drafts: Draft) -> list[Admission]:
         self.pass_time(0.25)
-        admissions = self.registry.submit(drafts, self.now)
+        admissions = self.registry.submit(drafts, CONTEXTS, self.now)
         self.check()
         return admissions
 

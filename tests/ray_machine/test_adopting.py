@@ -9,7 +9,7 @@ from checkmaite.jobs_ray._machine._events import Event
 from checkmaite.jobs_ray._machine._registry import RegistryMachine
 from checkmaite.jobs_ray._messages import EndReport, StartReport, Stop
 
-from tests.ray_machine.making import CRASH, ERROR, POLICY, WHERE, check_book, completed, draft, limits
+from tests.ray_machine.making import CONTEXTS, CRASH, ERROR, POLICY, WHERE, check_book, completed, draft, limits
 from tests.ray_machine.rig import Rig
 
 
@@ -38,8 +38,8 @@ def test_a_new_registry_learns_jobs_as_they_are() -> None:
     assert rig.outcome("cancelling") == Cancelled()
     rig.end("running")
     assert rig.status("running") is JobStatus.COMPLETED
-    assert not rig.registry.submit([draft("again", "key of completed")], rig.now)[0].is_new
-    assert rig.registry.submit([draft("retry", "key of failed")], rig.now)[0].is_new
+    assert not rig.registry.submit([draft("again", "key of completed")], CONTEXTS, rig.now)[0].is_new
+    assert rig.registry.submit([draft("retry", "key of failed")], CONTEXTS, rig.now)[0].is_new
 
 
 def test_what_was_superseded_and_lost_before_is_known_to_the_next() -> None:
@@ -101,7 +101,7 @@ def test_statuses_and_times_survive_in_any_order_of_controllers() -> None:
     before = [rig.record(f"job {number}").created_at for number in range(6)]
     rig.begin_registry(epoch=100)
     assert [rig.record(f"job {number}").created_at for number in range(6)] == before
-    assert rig.registry.submit([draft("new")], 0.0)[0].is_new
+    assert rig.registry.submit([draft("new")], CONTEXTS, 0.0)[0].is_new
     assert rig.record("new").created_at > before[-1]
 
 
@@ -117,7 +117,7 @@ def test_the_later_start_of_a_job_is_the_one_that_counts() -> None:
     rig.controllers = dict(reversed(rig.controllers.items()))
     rig.begin_registry(epoch=200)
     assert (rig.record("job").attempt, rig.record("job").controller) == (2, "b")
-    assert not rig.controllers["a"].is_live(("job", 1))
+    assert rig.controllers["a"]._live(("job", 1)) is None
 
 
 def test_a_cancelled_job_stays_cancelled_when_a_later_start_turns_up() -> None:
@@ -150,7 +150,7 @@ def test_a_controller_that_was_away_does_not_bring_a_second_live_job() -> None:
     rig.link("a")
     outcome = rig.outcome("lives")
     assert (outcome.lost, outcome.remedy) == (True, "Use again.")
-    assert not away.is_live(("lives", 1))
+    assert away._live(("lives", 1)) is None
     assert rig.status("completed") is JobStatus.COMPLETED
     assert rig.submit(draft("third", "key of completed"))[0].job_id == "once more"
     rig.cancel("once more")
@@ -213,7 +213,7 @@ def test_a_stale_controller_can_change_nothing(stale: str) -> None:
     token = {"before": first, "never granted": 99, "another's": rig.tokens["b"]}[stale]
     reports = [StartReport("job", 2, WHERE), EndReport("job", 2, ERROR, worker_lost=False, at=rig.now)]
     assert not rig.registry.report("a", token, reports, rig.now)
-    assert not rig.registry.renew("a", token, rig.now)
+    assert not rig.registry._leases.renew("a", token, rig.now)
     assert not rig.registry.report("unknown", token, reports, rig.now)
     found = rig.controllers["a"].attach(rig.tokens["a"] + 1)
     assert rig.registry.adopt("a", token, found.held, rig.now) == []

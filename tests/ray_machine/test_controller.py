@@ -10,14 +10,14 @@ from checkmaite.jobs.spi import Cancelled, Failed, Printed
 from checkmaite.jobs_ray._machine._controller import Cancel, ControllerMachine, StaleLeaseError
 from checkmaite.jobs_ray._messages import EndReport, Launch, ProgressReport, StartReport, Stop
 
-from tests.ray_machine.making import CRASH, ERROR, POLICY, WHERE, check_controller, completed, draft
+from tests.ray_machine.making import CONTEXT, CRASH, ERROR, POLICY, WHERE, check_controller, completed, draft
 from tests.ray_machine.rig import new_controller
 
 TOO_LATE = Failed(error_type="SchedulingTimeout", error_message="no worker", phase="schedule")
 
 
 def launch(job_id: str, attempt: int = 1, **changed: Any) -> Launch:
-    return Launch(draft(job_id, **changed), attempt, 100.0, None, attempt - 1)
+    return Launch(draft(job_id, **changed), CONTEXT, attempt, 100.0, None, attempt - 1)
 
 
 def attached(*jobs: str, **changed: Any) -> ControllerMachine:
@@ -68,15 +68,13 @@ def test_only_the_newest_progress_is_told() -> None:
 
 def test_the_first_end_counts_and_nothing_after_it() -> None:
     machine = attached("one")
-    assert machine.is_live(("one", 1))
-    assert machine.launch_of(("one", 1)) == launch("one")
+    assert machine._live(("one", 1)) is not None
     end(machine, "one", ERROR)
     end(machine, "one")
     machine.started(("one", 1), WHERE)
     machine.progressed(("one", 1), JobProgress(done=1, total=3))
     assert machine.reports(1, 0) == (1, [ended("one", ERROR)])
-    assert not machine.is_live(("one", 1))
-    assert machine.launch_of(("one", 1)) is None
+    assert machine._live(("one", 1)) is None
 
 
 def test_news_of_another_start_are_not_taken() -> None:
@@ -89,7 +87,7 @@ def test_news_of_another_start_are_not_taken() -> None:
     end(machine, "one")
     machine.ended(("unknown", 1), ERROR, worker_lost=False, now=1.0)
     assert not machine.has_news
-    assert machine.is_live(("one", 2))
+    assert machine._live(("one", 2)) is not None
     assert machine.logs("one") == ""
 
 
@@ -147,7 +145,7 @@ def test_an_older_lease_can_do_nothing_and_an_unknown_one_neither() -> None:
     for token in (1, 5):  # an attach that comes twice would forget reports
         with pytest.raises(StaleLeaseError, match="5"):
             machine.attach(token)
-    assert machine.is_live(("one", 1))
+    assert machine._live(("one", 1)) is not None
     assert machine.logs("two") is None
     assert not machine.has_news
 
@@ -190,7 +188,7 @@ def test_keep_is_about_what_was_in_the_inventory() -> None:
     machine.launch(2, [launch("new")])
     assert machine.keep(2, [], 9.0) == [Cancel(("old", 1), 9.0)]
     assert machine.keep(2, [], 9.0) == []
-    assert machine.is_live(("new", 1))
+    assert machine._live(("new", 1)) is not None
 
 
 def test_reports_after_an_inventory_are_numbered_on() -> None:

@@ -7,7 +7,7 @@ from checkmaite.jobs import JobProgress, JobStatus
 from checkmaite.jobs.spi import Cancelled, Completed
 from checkmaite.jobs_ray._messages import EndReport, Policy, ProgressReport, StartReport, Stop
 
-from tests.ray_machine.making import CRASH, ERROR, POLICY, WHERE, draft, finished, limits
+from tests.ray_machine.making import CONTEXTS, CRASH, ERROR, POLICY, WHERE, draft, finished, limits
 from tests.ray_machine.rig import Rig
 
 CANCEL = Stop("job", 1, 5.0, Cancelled())
@@ -44,7 +44,7 @@ def test_a_job_of_a_controller_is_cancelled_when_its_work_has_stopped(status: st
     facts = rig.registry.facts("scope", "job")
     assert (facts.cancelling, facts.outcome) == (True, None)
     assert facts.status is before or before.may_become(facts.status)
-    assert not rig.registry.submit([draft("other", "key of job")], rig.now)[0].is_new
+    assert not rig.registry.submit([draft("other", "key of job")], CONTEXTS, rig.now)[0].is_new
     rig.controllers["a"].stop(rig.tokens["a"], [CANCEL], rig.now)
     if status == "placed":
         rig.hear()
@@ -195,7 +195,7 @@ def test_a_silent_controller_gets_nothing() -> None:
     rig.submit(draft("job"))
     rig.pass_time(10.0)
     assert rig.place() == []
-    assert rig.registry.renew("a", rig.tokens["a"], rig.now)
+    assert rig.registry._leases.renew("a", rig.tokens["a"], rig.now)
     assert len(rig.place()) == 1
 
 
@@ -255,11 +255,11 @@ def test_deadlines_of_finished_jobs_are_not_kept() -> None:
     rig.submit(draft("waits", policy=HURRIED))
     for number in range(5):
         jobs = [draft(f"{number} {each}", policy=POLICY._replace(scheduling_timeout_s=1e6)) for each in range(200)]
-        rig.registry.submit(jobs, rig.now)
+        rig.registry.submit(jobs, CONTEXTS, rig.now)
         for job in jobs:
             rig.registry.cancel("scope", job.job_id, 1.0, rig.now)
     rig.pass_time(1.0)
-    assert len(rig.registry._deadlines) == 1
+    assert len(rig.registry._course._deadlines) == 1
     rig.pass_time(10.0)
     assert rig.outcome("waits").error_type == "SchedulingTimeout"
 
@@ -288,7 +288,7 @@ def test_finished_jobs_are_forgotten_by_number_and_by_age() -> None:
 def test_a_sweep_forgets_a_bounded_number() -> None:
     rig = Rig(within=limits(max_retained_terminal_jobs_per_scope=0))
     jobs = [draft(f"job {number}") for number in range(1_200)]
-    rig.registry.submit(jobs, rig.now)
+    rig.registry.submit(jobs, CONTEXTS, rig.now)
     for job in jobs:
         rig.registry.cancel("scope", job.job_id, 1.0, rig.now)
     for left in (700, 200, 0):

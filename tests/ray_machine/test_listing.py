@@ -14,7 +14,7 @@ from checkmaite.jobs_ray._machine._index import Groups, Timeline
 from checkmaite.jobs_ray._machine._registry import RegistryMachine
 from checkmaite.jobs_ray._messages import EndReport, JobFacts, StartReport
 
-from tests.ray_machine.making import CRASH, ERROR, POLICY, WHERE, check_book, completed, draft, limits
+from tests.ray_machine.making import CONTEXTS, CRASH, ERROR, POLICY, WHERE, check_book, completed, draft, limits
 from tests.ray_machine.rig import Rig
 
 MANY = 3_000
@@ -33,7 +33,7 @@ def crowded() -> RegistryMachine:
         scope = "other" if number % 10 == 0 else "scope"
         name, capability = f"name {number % 700}", f"capability {number % 3}"
         job = draft(f"job {number}", scope=scope, job_name=name, capability_id=capability, policy=POLICY)
-        machine.submit([job], now)
+        machine.submit([job], CONTEXTS, now)
         if random_.random() < 0.8:
             for assignment in machine.place(["a"], 1, 0.0):
                 machine.confirm(assignment, [each.draft.job_id for each in assignment.launches], now)
@@ -132,7 +132,7 @@ def test_scopes_are_listed_apart(crowded: RegistryMachine) -> None:
 )
 def test_a_page_reads_few_of_many_records(query: JobQuery) -> None:
     machine = RegistryMachine(limits())
-    machine.submit([draft(f"job {number}") for number in range(MANY)], 1000.0)
+    machine.submit([draft(f"job {number}") for number in range(MANY)], CONTEXTS, 1000.0)
     token = machine.grant("a", 0.0)
     (assignment,) = machine.place(["a"], MANY - 20, 0.0)
     jobs = [launch.draft.job_id for launch in assignment.launches]

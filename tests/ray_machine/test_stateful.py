@@ -16,13 +16,15 @@ from checkmaite.jobs import BackpressureError, JobProgress, JobStatus
 from checkmaite.jobs.spi import Cancelled, Completed, Outcome, Printed
 from checkmaite.jobs_ray._machine._events import Adopted, Ended, Event, Forgotten, StopAsked, Submitted
 from checkmaite.jobs_ray._machine._record import Waiting
-from checkmaite.jobs_ray._machine._registry import RegistryMachine, _is_end_of
+from checkmaite.jobs_ray._machine._registry import RegistryMachine
+from checkmaite.jobs_ray._machine._takeover import is_end_of
 from checkmaite.jobs_ray._messages import Draft, Held, JobFacts, Policy
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from tests.ray_machine.making import (
+    CONTEXTS,
     CRASH,
     ERROR,
     WHERE,
@@ -292,7 +294,7 @@ class Interleavings(RuleBasedStateMachine):
                 continue
             if record.owner is not None and self.world.processes[name].has((job_id, record.attempt)):
                 self.owed[job_id] = name
-            if _is_end_of(record, name, Held(copies[0].launch, None, None, copies[0].end)):
+            if is_end_of(record, name, Held(copies[0].launch, None, None, copies[0].end)):
                 self.told[job_id] = Told(record.state.outcome, name)
         self._begin_registry()
 
@@ -301,7 +303,7 @@ class Interleavings(RuleBasedStateMachine):
         count = len(self.book.records)
         with self._watched():
             try:
-                admissions = self.registry.submit(batch, self.now)
+                admissions = self.registry.submit(batch, CONTEXTS, self.now)
             except BackpressureError:
                 assert len(self.book.records) == count
                 assert not self.book.take_events()

@@ -6,7 +6,7 @@ import pytest
 from checkmaite.jobs import BackpressureError, JobNotFoundError, JobStatus
 from checkmaite.jobs.spi import Cancelled
 
-from tests.ray_machine.making import ERROR, draft, limits
+from tests.ray_machine.making import CONTEXTS, ERROR, draft, limits
 from tests.ray_machine.rig import Rig
 
 
@@ -32,7 +32,7 @@ def test_a_job_goes_through_its_statuses_and_keeps_no_payload() -> None:
     facts = rig.registry.facts("scope", "job")
     assert (facts.status, facts.finished_at, facts.where) == (JobStatus.COMPLETED, rig.now, facts.where)
     kept = rig.record("job").draft
-    assert (kept.payload, kept.order, kept.runtime_env) == (None, None, None)
+    assert (kept.payload, kept.order) == (None, ())
 
 
 def test_a_report_may_come_before_the_confirmation() -> None:
@@ -127,8 +127,8 @@ def test_a_forced_job_stands_for_its_run_in_its_own_batch() -> None:
 
 def test_no_two_jobs_are_accepted_at_one_instant() -> None:
     rig = Rig()
-    admissions = rig.registry.submit([draft(f"job {number}") for number in range(100)], 1000.0)
-    admissions += rig.registry.submit([draft("late")], 999.0)
+    admissions = rig.registry.submit([draft(f"job {number}") for number in range(100)], CONTEXTS, 1000.0)
+    admissions += rig.registry.submit([draft("late")], CONTEXTS, 999.0)
     times = [rig.record(each.job_id).created_at for each in admissions]
     assert sorted(set(times)) == times
 

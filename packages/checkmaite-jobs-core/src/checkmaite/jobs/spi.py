@@ -31,11 +31,12 @@ from checkmaite.jobs._listing import JobQuery
 from checkmaite.jobs._mailbox import Letter, NewsMailbox
 from checkmaite.jobs._news import LogTail, News, Post, Printed, Progressed, RemotePost, Started
 from checkmaite.jobs._objects import ObjectStore
-from checkmaite.jobs._order import WorkOrder, accept
+from checkmaite.jobs._order import Terms, WorkOrder, accept
 from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, status_of
 from checkmaite.jobs._problems import nearest_name, unknown_name
 from checkmaite.jobs._protocols import KeepsArtifacts
 from checkmaite.jobs._provenance import provenance_columns
+from checkmaite.jobs._reconcile import stored_runs
 from checkmaite.jobs._records import TableRows, run_entities, table_rows
 from checkmaite.jobs._run_key import RunKey
 from checkmaite.jobs._submission import PreparedSubmission, RunOptions
@@ -71,6 +72,7 @@ __all__ = [
     "Started",
     "StoreSpec",
     "TableRows",
+    "Terms",
     "Versions",
     "WorkOrder",
     "accept",
@@ -88,6 +90,7 @@ __all__ = [
     "provenance_columns",
     "run_entities",
     "status_of",
+    "stored_runs",
     "table_rows",
     "unknown_name",
     "uri_problem",

@@ -43,7 +43,7 @@ class _Shared:
 def _flights_for(backend: RaySimpleBackend, options: RaySimpleOptions) -> Flights:
     with _Shared.lock:
         before = _Shared.flights
-        connection = connect(options, live_jobs=_live_jobs)
+        connection = connect(options, live_jobs=_live_jobs, fall_silent=_fall_silent)
         if before is not None and before.connection.identity == connection.identity:
             connection.release()  # the flights hold one use for all of their backends
             flights, before = before, None
@@ -58,6 +58,12 @@ def _flights_for(backend: RaySimpleBackend, options: RaySimpleOptions) -> Flight
 def _live_jobs() -> int:
     flights = _Shared.flights
     return len(flights.live()) if flights else 0
+
+
+def _fall_silent() -> None:
+    flights = _Shared.flights
+    if flights:
+        flights.fall_silent()
 
 
 def _end_unused(flights: Flights, *, only_idle: bool) -> None:

@@ -6,6 +6,7 @@ replaced and whose jobs still run, so each holds a `Connection` and releases it.
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import logging
 import os
@@ -75,6 +76,7 @@ class Connection:
 
     identity: str
     _live_jobs: Callable[[], int] = field(repr=False)
+    _fall_silent: Callable[[], object] = field(repr=False)
 
     def is_alive(self) -> bool:
         """Whether this process is still on this connection; False also when the user ended it."""
@@ -102,13 +104,17 @@ class Connection:
                     ray.shutdown()
 
 
-def connect(options: ConnectionOptions, *, live_jobs: Callable[[], int]) -> Connection:
+def connect(
+    options: ConnectionOptions, *, live_jobs: Callable[[], int], fall_silent: Callable[[], object] = lambda: None
+) -> Connection:
     """Use the Ray that this process is connected to, or connect to one.
 
     Args:
         options: What the user asked for.
         live_jobs: How many jobs of this user the end of the connection would end. It is asked, for every user, when
             somebody wants another connection, with a lock held: it must be quick and must not call `connect`.
+        fall_silent: Called before the connection is ended for another one, or with this process. When it returns, no
+            thread of this user asks Ray for anything any more: Ray would end the process at once, with exit code 1.
 
     Raises:
         ConfigurationError: There is no cluster, or the one that is there differs from the options.
@@ -122,7 +128,7 @@ def connect(options: ConnectionOptions, *, live_jobs: Callable[[], int]) -> Conn
         if not is_connected():
             _start(wish, Deadline.after(options.connect_timeout_s), options.connect_timeout_s)
             _Now.wish = wish
-        used = Connection(_identity(), live_jobs)
+        used = Connection(_identity(), live_jobs, fall_silent)
         _Now.users.append(used)
         return used
 
@@ -174,9 +180,16 @@ def _refuse_or_end(differences: list[str], *, force: bool) -> None:
             f"{found} force_reinit=True would end it, and with it {lost} jobs that are not final. "
             "Wait for them with wait_all(), or cancel them, first."
         )
+    _silence()
     _Now.wish = None
     _Now.users = []
     ray.shutdown()
+
+
+@atexit.register  # Ray registered its own end before, when it was imported, so this comes first
+def _silence() -> None:
+    for user in list(_Now.users):
+        user._fall_silent()
 
 
 def _differences(wish: _Wish) -> list[str]:

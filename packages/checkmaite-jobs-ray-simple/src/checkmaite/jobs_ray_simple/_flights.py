@@ -165,13 +165,17 @@ class Flights:
         Args:
             connected: Whether the connection is still there.
         """
+        self.fall_silent()
+        if self._mailbox is not None and connected:
+            self._mailbox.close()
+        self._lose_all("this process ended its connection to Ray")
+
+    def fall_silent(self) -> None:
+        """End the courier: nothing asks Ray for anything after this."""
         if self._courier is not None:
             self._queue.put(None)
             if threading.current_thread() is not self._courier:
                 self._courier.join(_JOIN_TIMEOUT_S)
-        if self._mailbox is not None and connected:
-            self._mailbox.close()
-        self._lose_all("this process ended its connection to Ray")
 
     # -- the courier --------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+import secrets
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -14,6 +15,7 @@ from checkmaite.jobs import (
     Job,
     JobsError,
     JobSubmissionError,
+    Problem,
 )
 from checkmaite.jobs.spi import (
     BackendContext,
@@ -21,6 +23,7 @@ from checkmaite.jobs.spi import (
     JobHandle,
     JobQuery,
     PreparedSubmission,
+    Terms,
     WorkOrder,
     new_job_id,
     open_store,
@@ -30,14 +33,20 @@ from checkmaite.jobs_ray._actors._registry import JobRegistry
 from checkmaite.jobs_ray._config import RayOptions, RayRunOptions, RegistrySettings
 from checkmaite.jobs_ray._feed import Feed
 from checkmaite.jobs_ray._job import RayJob
-from checkmaite.jobs_ray._messages import Draft, JobFacts, Policy
+from checkmaite.jobs_ray._messages import Context, Draft, JobFacts, Policy
+from checkmaite.jobs_ray._place import JournalPlace
 from checkmaite.jobs_ray._ray._actors import find, get_or_create, withdraw_unplaced
 from checkmaite.jobs_ray._ray._calls import Calls
 from checkmaite.jobs_ray._ray._creation import create_cleanly
 from checkmaite.jobs_ray._ray._environment import environment_here
 from checkmaite.jobs_ray_simple.wall import Connection, connect, payloads
 
+_IN_MEMORY = (
+    "The jobs of scope {scope!r} are kept in memory only: they are forgotten when the registry or its cluster ends. "
+    "Pass journal_uri, a folder or URL that outlives the cluster, to keep them."
+)
 _CANCEL_WAIT_S = 10.0
+_MOST_CONTEXTS = 256
 
 
 class RayBackend:
@@ -52,17 +61,25 @@ class RayBackend:
         self._scope = options.idempotency_scope
         self._store_spec = context.store
         self._store = open_store(context.store)
+        self._journal = JournalPlace.of(options, context.store)
         self._closed = False
-        self._lock = threading.Lock()
-        self._connection: Connection = connect(options, live_jobs=self._would_be_lost)
+        self._contexts: dict[bytes, tuple[str, Context]] = {}
+        self._connection: Connection = connect(
+            options, live_jobs=self._would_be_lost, fall_silent=lambda: self._feed.fall_silent()
+        )
         self._calls = Calls(options.registry_name, self._find_registry)
-        self._feed = Feed(self._calls.ask, patience_s=options.registry_update_timeout_s, idle=self._release_when_idle)
         try:
             self._environment = environment_here()
+            here = Context(Terms(store=context.store, facts={}), self._environment)
+            patience_s = options.registry_update_timeout_s
+            self._feed = Feed(self._calls, here, patience_s=patience_s, idle=self._release_when_idle)
             self._greet()
+            self._ask("offer", here)
         except BaseException:
             self._connection.release()
             raise
+        if self._journal is None:
+            warnings.warn(_IN_MEMORY.format(scope=self._scope), stacklevel=3)
 
     @property
     def analytics_store(self) -> AnalyticsStore:
@@ -78,10 +95,11 @@ class RayBackend:
         """
         if self._closed:
             raise JobSubmissionError("This ray backend was shut down; configure one again.", phase="connect")
-        drafts = [
-            self._draft(prepared, payload) for prepared, payload in zip(submissions, payloads(submissions), strict=True)
-        ]
-        facts: list[JobFacts] = self._ask("submit", self._feed.client, drafts)
+        pickled = payloads(submissions)
+        self._refuse_large(pickled)
+        contexts: dict[str, Context] = {}
+        drafts = [self._draft(each, payload, contexts) for each, payload in zip(submissions, pickled, strict=True)]
+        facts: list[JobFacts] = self._ask("submit", self._feed.client, drafts, contexts)
         return self._handles(facts)
 
     def get_job(self, job_id: str) -> Job:
@@ -150,7 +168,13 @@ class RayBackend:
             return found
         actor: dict[str, Any] = {
             **named,
-            "settings": {**RegistrySettings(**options.asked).wire(), **named},
+            "settings": {
+                **RegistrySettings(**options.asked).wire(),
+                **named,
+                "journal": self._journal.to_text() if self._journal else None,
+                "journal_uri": self._journal.uri if self._journal else None,
+                "where": self._connection.address,
+            },
             "num_cpus": options.registry_num_cpus,
             "memory": options.registry_memory,
             "resources": options.registry_resources,
@@ -174,11 +198,29 @@ class RayBackend:
                 ) from error
             raise ConfigurationError(f"{error} registry_startup_timeout_s bounds this first call.") from error
 
-    def _draft(self, prepared: PreparedSubmission, payload: bytes) -> Draft:
+    def _refuse_large(self, pickled: Sequence[bytes]) -> None:
+        most, path = self._options.max_payload_bytes, "submissions[{}]" if len(pickled) > 1 else "submission"
+        problems = [
+            Problem(
+                path.format(number),
+                f"its capability and arguments have {len(payload):,} bytes, pickled; at most {most:,} are sent along.",
+                "Pass references, such as paths, URLs or dataset ids that run() opens, or raise max_payload_bytes.",
+            )
+            for number, payload in enumerate(pickled)
+            if len(payload) > most
+        ]
+        if problems:
+            raise JobSubmissionError("Nothing was submitted.", phase="serialize", problems=problems)
+
+    def _draft(self, prepared: PreparedSubmission, payload: bytes, contexts: dict[str, Context]) -> Draft:
         job_id = new_job_id()
         provenance = prepared.provenance.for_job(
             job_id=job_id, backend=self.name, submitted_at=datetime.now(UTC), scope=self._scope
         )
+        order = WorkOrder.of(prepared, store=self._store_spec, provenance=provenance)
+        written, *rest = order.to_wire()
+        name, context = self._context(written, order.terms)
+        contexts[name] = context
         return Draft(
             job_id=job_id,
             scope=self._scope,
@@ -186,12 +228,21 @@ class RayBackend:
             job_name=prepared.job_name,
             capability_id=prepared.capability_id,
             resources=prepared.resources,
-            order=WorkOrder.of(prepared, store=self._store_spec, provenance=provenance).to_wire(),
+            order=tuple(rest),
             payload=payload,
-            runtime_env=self._environment,
+            context=name,
             policy=self._policy(prepared.options),
             force=prepared.options.force,
         )
+
+    def _context(self, written: bytes, terms: Terms) -> tuple[str, Context]:
+        """The context with these terms, and its id. Each change of the provenance makes another one."""
+        known = self._contexts.get(written)
+        if known is None:
+            if len(self._contexts) >= _MOST_CONTEXTS:
+                self._contexts.clear()
+            known = self._contexts[written] = secrets.token_hex(8), Context(terms, self._environment)
+        return known
 
     def _policy(self, asked: Any) -> Policy:
         given = self._options

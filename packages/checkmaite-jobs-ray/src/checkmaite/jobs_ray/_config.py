@@ -11,18 +11,24 @@ from typing import Any
 
 import attrs
 from attrs import frozen, validators
-from checkmaite.jobs.spi import RunOptions, option
+from checkmaite.jobs.spi import ObjectStore, RunOptions, option, uri_problem
 from checkmaite.jobs_ray._names import registry_name
 from checkmaite.jobs_ray_simple.wall import ConnectionOptions
 
 _at_least_one = validators.optional(validators.ge(1))
 _not_negative = validators.optional(validators.ge(0))
+_whole = validators.ge(1)
 _positive = validators.optional(validators.gt(0))
 
 
 def _name(_: object, attribute: Any, value: str | None) -> None:
     if value is not None and (not value.strip() or not value.isprintable()):
         raise ValueError(f"{value!r} is not a printable name")
+
+
+def _folder(_: object, attribute: Any, value: str | None) -> None:
+    if value is not None and value.startswith("memory:"):
+        raise ValueError("memory:// ends with its process, so it keeps no journal")
 
 
 def _amounts(_: object, attribute: Any, value: Mapping[str, Any] | None) -> None:
@@ -53,6 +59,7 @@ class RegistrySettings:
     max_active_jobs_per_scope: int = 100_000
     heartbeat_interval_s: float = 5.0
     lease_ttl_s: float = 30.0
+    journal_uri: str | None = None
 
     def wire(self) -> dict[str, Any]:
         """As builtins."""
@@ -168,6 +175,18 @@ class RayOptions(ConnectionOptions):
         default="resubmit",
         validator=_recovery,
     )
+    journal_uri: str | None = option(
+        "folder or fsspec URL of the journal, which keeps jobs beyond the life of the cluster; `_jobs` below the "
+        "analytics store when left out, None keeps them in memory only. A URL of the analytics store's kind is opened "
+        "with its storage_options.",
+        default="",
+        validator=_folder,
+    )
+    max_payload_bytes: int = option(
+        "bytes of the largest capability with its arguments, pickled, that is sent to a worker.",
+        default=64 * 2**20,
+        validator=_whole,
+    )
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
@@ -178,12 +197,17 @@ class RayOptions(ConnectionOptions):
                 f"heartbeat_interval_s={settings.heartbeat_interval_s:g}, or controllers lose their jobs between two "
                 "signs of life"
             )
+        if self.journal_uri and (fault := uri_problem("journal_uri", self.journal_uri, remote=self.is_remote)):
+            raise ValueError(str(fault))
 
     @property
     def asked(self) -> dict[str, Any]:
         """The settings of the registry that were given."""
         names = [item.name for item in attrs.fields(RegistrySettings)]
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
+        given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        if uri := given.pop("journal_uri", None):
+            given["journal_uri"] = ObjectStore(uri).root
+        return given
 
     @property
     def registry_name(self) -> str:

@@ -7,33 +7,33 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from checkmaite.jobs import BackendUnavailableError, JobsError
 from checkmaite.jobs.spi import Failed
 from checkmaite.jobs_ray._job import RayJob
-from checkmaite.jobs_ray._messages import Change
+from checkmaite.jobs_ray._messages import Change, Context
+from checkmaite.jobs_ray._ray._calls import BrokenOffError, Calls, Line
 
 _log = logging.getLogger("checkmaite.jobs")
 _WAIT_S = 20.0
 _AGAIN_S = 0.5
-
-Ask = Callable[..., Any]
-"""``ask(method, *arguments, timeout_s=)``, see `Calls.ask`."""
+_JOIN_TIMEOUT_S = 5.0
 
 
 class Feed:
     """Keeps the handles of live jobs up to date, from a thread that ends when there are none.
 
     Args:
-        ask: How to call the registry.
+        calls: The registry.
+        context: What a registry that has begun anew may have to be told again.
         patience_s: A registry that cannot be reached for so long is given up, and so are the handles.
         idle: Called when the last live job is final.
     """
 
-    def __init__(self, ask: Ask, *, patience_s: float, idle: Callable[[], object]) -> None:
+    def __init__(self, calls: Calls, context: Context, *, patience_s: float, idle: Callable[[], object]) -> None:
         self.client = secrets.token_hex(8)
-        self._ask = ask
+        self._line = Line(calls)
+        self._context = context
         self._patience_s = patience_s
         self._idle = idle
         self._lock = threading.Lock()
@@ -61,24 +61,29 @@ class Feed:
         with self._lock:
             return list(self._live.values())
 
+    def fall_silent(self) -> None:
+        """Listen no more: nothing asks Ray for anything after this."""
+        self._closed = True
+        self._line.break_off()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_JOIN_TIMEOUT_S)
+
     def close(self, why: str) -> None:
         """Listen no more; jobs that are not final are lost to this process."""
-        self._closed = True
+        self.fall_silent()
         self._lose(self.live(), why)
 
     # -- the thread ---------------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
         reached_at = time.monotonic()
-        while not self._closed:
+        while True:
             try:
-                answer = self._ask("changes", self.client, self._received, _WAIT_S, timeout_s=2 * _WAIT_S)
-                if answer is None:
-                    self._follow_again()
-                else:
-                    self._received, changes = answer
-                    self._take(changes)
+                self._hear()
                 reached_at = time.monotonic()
+            except BrokenOffError:
+                return
             except BackendUnavailableError as error:
                 if time.monotonic() - reached_at > self._patience_s:
                     self._lose(self.live(), str(error))
@@ -88,6 +93,14 @@ class Feed:
             if self._ends():
                 self._idle()
                 return
+
+    def _hear(self) -> None:
+        answer = self._line.ask("changes", self.client, self._received, _WAIT_S, timeout_s=2 * _WAIT_S)
+        if answer is None:
+            self._follow_again()
+        else:
+            self._received, changes = answer
+            self._take(changes)
 
     def _ends(self) -> bool:
         with self._lock:
@@ -108,7 +121,7 @@ class Feed:
         """Say anew what is followed, to a registry that has begun anew."""
         self._received = 0
         ids = [job.job_id for job in self.live()]
-        unknown: list[str] = self._ask("follow", self.client, ids, timeout_s=2 * _WAIT_S)
+        unknown: list[str] = self._line.ask("follow", self.client, ids, self._context, timeout_s=2 * _WAIT_S)
         self._lose(
             [job for job in self.live() if job.job_id in set(unknown)],
             "the registry died, and what it knew of the job with it",

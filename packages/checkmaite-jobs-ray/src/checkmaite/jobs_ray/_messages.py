@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from checkmaite.jobs import JobProgress, JobStatus, Resources
-from checkmaite.jobs.spi import Cancelled, Failed, Outcome
+from checkmaite.jobs.spi import Cancelled, Failed, Outcome, Terms
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Number of the language that clients, registry and controllers speak; raised when an older side could misread it."""
 
 
@@ -35,6 +35,18 @@ class Policy(NamedTuple):
         return attempt < self.max_attempts and (self.max_retries < 0 or losses < self.max_retries)
 
 
+class Context(NamedTuple):
+    """What the jobs of one client have in common. It may hold secrets, so it is never written down.
+
+    Attributes:
+        terms: What their orders have in common: the store to write to, provenance, versions.
+        runtime_env: As Ray takes it for a task, uploads resolved; None for none.
+    """
+
+    terms: Terms
+    runtime_env: Mapping[str, Any] | None
+
+
 class Draft(NamedTuple):
     """One job as a client proposes it.
 
@@ -45,9 +57,9 @@ class Draft(NamedTuple):
         job_name: For people.
         capability_id: The capability.
         resources: What it needs.
-        order: Opaque here; what core's `execute` takes.
-        payload: The pickled arguments, or an object reference to them.
-        runtime_env: As Ray takes it for a task, uploads resolved; None for none.
+        order: What core's `execute` takes, less the terms, which are in the context. Builtins, opaque here.
+        payload: The pickled arguments, an object reference to them, or the `Kept` that says where they are.
+        context: Which `Context` it has.
         policy: What to do when the machinery fails it.
         force: Run again although the run has completed before.
     """
@@ -58,15 +70,29 @@ class Draft(NamedTuple):
     job_name: str
     capability_id: str
     resources: Resources
-    order: Any
+    order: tuple[Any, ...]
     payload: Any
-    runtime_env: Mapping[str, Any] | None
+    context: str
     policy: Policy
     force: bool
 
     def slim(self) -> Draft:
         """What is worth keeping of it when the job will not be started again."""
-        return self._replace(order=None, payload=None, runtime_env=None)
+        return self._replace(order=(), payload=None)
+
+
+class Kept(NamedTuple):
+    """A payload that is kept beside the journal.
+
+    Attributes:
+        key: Where.
+        size: In bytes.
+        ref: To a copy in Ray's object store, while there is one.
+    """
+
+    key: str
+    size: int
+    ref: Any = None
 
 
 class Where(NamedTuple):
@@ -116,10 +142,12 @@ class Launch(NamedTuple):
     """An order to a controller to start one job, with all that a new registry would have to know of it.
 
     Attributes:
+        context: The draft's.
         losses: Starts before this one that were lost with their worker.
     """
 
     draft: Draft
+    context: Context
     attempt: int
     created_at: float
     supersedes: str | None

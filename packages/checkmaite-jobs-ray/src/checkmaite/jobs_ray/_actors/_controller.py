@@ -120,7 +120,7 @@ class JobController:
             if launch.draft.payload is not (payload := await own_payload(launch.draft.payload)):
                 launch = launch._replace(draft=launch.draft._replace(payload=payload))
                 self._machine.replace(start, launch)
-            if self._machine.is_live(start):  # else it was stopped while others were launched
+            if self._machine.begins(start, time.time()):
                 self._tasks.launch(launch)
         except Exception as error:  # noqa: BLE001 - whatever Ray raises for one job must not keep the others
             self._machine.ended(start, failure(error, phase="launch"), worker_lost=False, now=time.time())

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from checkmaite.jobs import StoreError
+from checkmaite.jobs.spi import failure
 from checkmaite.jobs_ray._actors._controller import JobController
 from checkmaite.jobs_ray._config import RegistrySettings
 from checkmaite.jobs_ray._machine._effects import StopJobs
 from checkmaite.jobs_ray._machine._registry import Assignment, RegistryMachine
-from checkmaite.jobs_ray._messages import Inventory
+from checkmaite.jobs_ray._messages import Draft, EndReport, Inventory, Launch
 from checkmaite.jobs_ray._ray._actors import Unreachable, answer, get_or_create, restart
 
 _log = logging.getLogger("checkmaite.jobs")
 _AGAIN_S = 0.1
 _START_S = 60.0
 _DIED = "its controller's process died"
+_GONE = "its controller and its registry were lost"
 
 
 class Link:
@@ -33,6 +36,8 @@ class Link:
         settings: The registry's.
         machine: The registry's.
         changed: Called after the machine was told something.
+        durable: Waits until everything that the machine was told is durable: only then a controller may forget it.
+        payload_of: Gives the payload of a draft as a controller takes it.
     """
 
     def __init__(
@@ -42,12 +47,16 @@ class Link:
         settings: RegistrySettings,
         machine: RegistryMachine,
         changed: Callable[[], None],
+        durable: Callable[[], Awaitable[None]],
+        payload_of: Callable[[Draft], Awaitable[Any]],
     ) -> None:
         self.name = name
         self._namespace = namespace
         self._settings = settings
         self._machine = machine
         self._changed = changed
+        self._durable = durable
+        self._payload_of = payload_of
         self._actor: Any = None
         self._incarnation: str | None = None
         self._token = -1
@@ -74,9 +83,12 @@ class Link:
             self._changed()
             await asyncio.sleep(_AGAIN_S)
 
-    def give(self, assignment: Assignment) -> None:
-        """Hand jobs to the controller; it is busy until it has answered."""
+    def reserve(self) -> None:
+        """Take the controller's turn for an assignment that is to follow; it is busy until it has answered that."""
         self._busy = True
+
+    def give(self, assignment: Assignment) -> None:
+        """Hand jobs to the controller."""
         self._spawn(self._give(assignment))
 
     def stop(self, effect: StopJobs) -> None:
@@ -111,12 +123,16 @@ class Link:
         except (*Unreachable, TimeoutError):
             self._lose(reason)
             return False
-        self._lose(_DIED if incarnation != self._incarnation else reason)
-        self._incarnation = incarnation
+        if not first:
+            self._lose(_DIED if incarnation != self._incarnation else reason)
         self._token = self._machine.grant(self.name, time.time())
         try:
             found: Inventory = await answer(self._actor.attach.remote(self._token), kept.lease_ttl_s)
             keep = self._machine.adopt(self.name, self._token, found.held, time.time())
+            self._machine.miss(self.name, self._token, _GONE, time.time())
+            self._incarnation = incarnation
+            self._changed()
+            await self._durable()
             await answer(self._actor.keep.remote(self._token, keep), kept.lease_ttl_s)
         except (*Unreachable, TimeoutError):
             return False
@@ -127,7 +143,10 @@ class Link:
         return True
 
     def _lose(self, reason: str) -> None:
-        self._machine.lose(self.name, reason, time.time())
+        if self._incarnation is None:  # what it had under an earlier registry may be in the store
+            self._machine.miss(self.name, self._token, _GONE, time.time())
+        else:
+            self._machine.lose(self.name, reason, time.time())
         self._changed()
 
     async def _listen(self) -> str:
@@ -147,6 +166,7 @@ class Link:
                 continue
             self._machine.report(self.name, self._token, reports, time.time())
             self._changed()
+            await self._durable()
 
     async def _is_the_same(self) -> bool:
         """Whether the controller's process is still the one that was attached, after a call to it was lost."""
@@ -161,12 +181,30 @@ class Link:
             return False
 
     async def _give(self, assignment: Assignment) -> None:
-        token, launches = assignment.token, assignment.launches
+        token = assignment.token
+        launches = [ready for each in assignment.launches if (ready := await self._ready(each, token)) is not None]
         taken = await self._told(token, lambda: self._actor.launch.remote(token, launches))
         if taken is not None:
             self._machine.confirm(assignment, set(taken), time.time())
             self._busy = False
             self._changed()
+
+    async def _ready(self, launch: Launch, token: int) -> Launch | None:
+        """The same with its payload; None when that cannot be had, or the lease is over."""
+        draft = launch.draft
+        while self._token == token:
+            try:
+                return launch._replace(draft=draft._replace(payload=await self._payload_of(draft)))
+            except StoreError as error:
+                if error.retryable:
+                    await asyncio.sleep(_AGAIN_S)
+                    continue
+                now = time.time()
+                end = EndReport(draft.job_id, launch.attempt, failure(error, phase="launch"), worker_lost=False, at=now)
+                self._machine.report(self.name, token, [end], now)
+                self._changed()
+                return None
+        return None
 
     async def _stop(self, effect: StopJobs) -> None:
         await self._told(effect.token, lambda: self._actor.stop.remote(effect.token, effect.stops))

@@ -1,7 +1,7 @@
 """The registry: a detached actor that knows every job of its scopes and gives them to controllers.
 
-A thin shell. `RegistryMachine` decides; this module brings it what happens and carries out what it wants. Nothing is
-awaited between reading and writing its state.
+What clients may call. `RegistryMachine` decides, `Shell` carries out; an answer leaves once all that it says is
+durable.
 """
 
 from __future__ import annotations
@@ -12,36 +12,29 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from checkmaite.jobs import BackpressureError
+from checkmaite.jobs import BackendUnavailableError, BackpressureError, JobsError
 from checkmaite.jobs.spi import JobQuery
+from checkmaite.jobs_ray._actors._chronicle import Chronicle
 from checkmaite.jobs_ray._actors._handshake import check_client
-from checkmaite.jobs_ray._actors._link import Link
+from checkmaite.jobs_ray._actors._shell import Shell
 from checkmaite.jobs_ray._actors._signal import Bell
 from checkmaite.jobs_ray._config import RegistrySettings
 from checkmaite.jobs_ray._machine._followers import Followers
-from checkmaite.jobs_ray._machine._limits import Limits
-from checkmaite.jobs_ray._machine._record import Placed, Waiting
-from checkmaite.jobs_ray._machine._registry import RegistryMachine
-from checkmaite.jobs_ray._messages import Change, Draft, JobFacts
-from checkmaite.jobs_ray._names import controller_name
-from checkmaite.jobs_ray._ray._objects import keep_payload
-from checkmaite.jobs_ray._ray._packages import Packages
+from checkmaite.jobs_ray._messages import Change, Context, Draft, JobFacts
+from checkmaite.jobs_ray._place import JournalPlace
+from checkmaite.jobs_ray._ray._actors import end_this_actor
 from checkmaite.jobs_ray._ray._resources import shortage_of
 
 _log = logging.getLogger("checkmaite.jobs")
-_TICK_S = 0.5
-_KEEP_S = 60.0
-_BATCH = 500
-"""Jobs in one call to a controller."""
 _CHANGES = 5_000
 """Changes in one answer to a client."""
-_CONFIRM_S = 2.0
-"""A submission waits at most this long for controllers to take its jobs."""
-_RECOVER_S = 10.0
-"""A registry that has just begun waits at most this long for what the controllers know."""
 _SILENT_S = 120.0
 """A client that has asked nothing for so long is forgotten; it may come back."""
+_FORGET_S = 10.0
 _RETRY_AFTER_S = 0.25
+_PATIENCE_S = 20.0
+"""A caller is told after so long that the journal does not answer."""
+_END_AFTER_S = 1.0
 
 
 class JobRegistry:
@@ -53,26 +46,20 @@ class JobRegistry:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         named = dict(settings)
-        self._name, namespace = named.pop("name"), named.pop("namespace")
-        self._settings = kept = RegistrySettings(**named)
-        # Later registries of this name must grant larger tokens, also after this one's process has died.
-        self._machine = RegistryMachine(_limits(kept), epoch=time.time_ns() // 1_000)
+        self._name, self._namespace = named.pop("name"), named.pop("namespace")
+        place, where = named.pop("journal"), named.pop("where")
+        self._settings = RegistrySettings(**named)
+        self._chronicle = None
+        if place is not None:
+            objects = JournalPlace.from_text(place).objects(self._namespace, self._name)
+            self._chronicle = Chronicle(objects, name=self._name, where=where)
         self._followers = Followers()
         self._bells: dict[str, Bell] = {}
         self._sent: dict[str, tuple[int, list[str]]] = {}
-        self._placeable = asyncio.Event()
-        self._confirmed = asyncio.Event()
-        self._packages = Packages()
         self._submissions = 0
-        self._links = {
-            name: Link(name, namespace, kept, self._machine, self._after)
-            for name in (controller_name(self._name, number) for number in range(kept.controller_pool_size))
-        }
         loop = asyncio.get_running_loop()
-        self._loops = [loop.create_task(link.run()) for link in self._links.values()]
-        self._loops += [loop.create_task(self._place()), loop.create_task(self._tick())]
-        self._loops.append(loop.create_task(self._keep_packages()))
-        self._recovered = loop.create_task(self._recover())
+        self._begun = loop.create_task(self._begin())
+        self._forgetting = loop.create_task(self._forget_silent())
 
     # -- what clients call --------------------------------------------------------------------------------------------
 
@@ -83,9 +70,23 @@ class JobRegistry:
             IncompatibleVersionError: They do not.
             ConfigurationError: The client asks for settings that this registry does not have.
         """
-        return check_client(client, registry=self._name, settings=self._settings)
+        answer = check_client(client, registry=self._name, settings=self._settings)
+        try:
+            await (await self._shell()).commits.durable()
+        except BackendUnavailableError:
+            raise
+        except JobsError:
+            end_this_actor(_END_AFTER_S)  # it can do nothing; who configures again gets a new one
+            raise
+        return answer
 
-    async def submit(self, client: str, drafts: Sequence[Draft]) -> list[JobFacts]:
+    async def offer(self, context: Context) -> None:
+        """A client supplies what the journal does not keep, for jobs of a lost cluster that wait for it."""
+        shell = await self._shell()
+        shell.machine.offer(context)
+        shell.after()
+
+    async def submit(self, client: str, drafts: Sequence[Draft], contexts: Mapping[str, Context]) -> list[JobFacts]:
         """Accept all of these jobs or none; the facts of the job that stands for each. The client follows them.
 
         Raises:
@@ -100,17 +101,17 @@ class JobRegistry:
                     retry_after_s=_RETRY_AFTER_S,
                 )
             await asyncio.sleep(0)  # lets all calls that have arrived be counted
-            await asyncio.shield(self._recovered)
-            return await self._submit(client, drafts)
+            return await self._submit(client, drafts, contexts)
         finally:
             self._submissions -= 1
 
-    async def follow(self, client: str, jobs: Sequence[str]) -> list[str]:
+    async def follow(self, client: str, jobs: Sequence[str], context: Context) -> list[str]:
         """Tell this client of these jobs from now on, beginning with what they are now; those that are not known."""
-        await asyncio.shield(self._recovered)
-        known = [job_id for job_id in jobs if self._machine.change(job_id) is not None]
+        await self.offer(context)
+        machine = (await self._shell()).machine
+        known = [job_id for job_id in jobs if machine.change(job_id) is not None]
         self._follow(client, known)
-        self._followers.changed(known)
+        self._tell(known)
         self._bell(client).ring()
         return sorted({*jobs}.difference(known))
 
@@ -139,7 +140,10 @@ class JobRegistry:
         if len(ids) == _CHANGES:
             self._bell(client).ring()
         self._sent[client] = number + 1, ids
-        return number + 1, [change for job_id in ids if (change := self._machine.change(job_id)) is not None]
+        shell = await self._shell()
+        found = [change for job_id in ids if (change := shell.machine.change(job_id)) is not None]
+        await self._durable(shell)
+        return number + 1, found
 
     async def get(self, client: str, scope: str, job_id: str) -> JobFacts:
         """What is known of a job; the client follows it.
@@ -147,16 +151,18 @@ class JobRegistry:
         Raises:
             JobNotFoundError: The scope has no such job.
         """
-        await asyncio.shield(self._recovered)
-        facts = self._machine.facts(scope, job_id)
+        shell = await self._shell()
+        facts = shell.machine.facts(scope, job_id)
         self._follow(client, [job_id] if facts.outcome is None else [])
+        await self._durable(shell)
         return facts
 
     async def list_jobs(self, client: str, scope: str, query: JobQuery) -> list[JobFacts]:
         """The jobs of a scope that match, newest first; the client follows those that are not final."""
-        await asyncio.shield(self._recovered)
-        found = self._machine.list_jobs(scope, query)
+        shell = await self._shell()
+        found = shell.machine.list_jobs(scope, query)
         self._follow(client, [each.job_id for each in found if each.outcome is None])
+        await self._durable(shell)
         return found
 
     async def cancel(self, scope: str, job_id: str, grace_s: float) -> bool:
@@ -165,9 +171,10 @@ class JobRegistry:
         Raises:
             JobNotFoundError: The scope has no such job.
         """
-        await asyncio.shield(self._recovered)
-        accepted = self._machine.cancel(scope, job_id, grace_s, time.time())
-        self._after()
+        shell = await self._shell()
+        accepted = shell.machine.cancel(scope, job_id, grace_s, time.time())
+        shell.after()
+        await self._durable(shell)
         return accepted
 
     async def explain(self, scope: str, job_id: str) -> str:
@@ -176,10 +183,11 @@ class JobRegistry:
         Raises:
             JobNotFoundError: The scope has no such job.
         """
-        await asyncio.shield(self._recovered)
-        said, waiting = self._machine.explain(scope, job_id)
+        shell = await self._shell()
+        said, waiting = shell.machine.explain(scope, job_id)
         short = shortage_of(waiting.resources) if waiting is not None else ""
-        return f"{short} {said}".strip()
+        trouble = f"The journal in {self._chronicle.trouble}." if self._chronicle and self._chronicle.trouble else ""
+        return " ".join(part for part in (short, said, trouble) if part)
 
     async def logs(self, scope: str, job_id: str) -> str | None:
         """What a job has printed; None when it is kept no more.
@@ -187,79 +195,81 @@ class JobRegistry:
         Raises:
             JobNotFoundError: The scope has no such job.
         """
-        await asyncio.shield(self._recovered)
-        link = self._links.get(self._machine.controller_of(scope, job_id) or "")
+        shell = await self._shell()
+        link = shell.links.get(shell.machine.controller_of(scope, job_id) or "")
         return None if link is None else await link.logs(job_id)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    async def _submit(self, client: str, drafts: Sequence[Draft]) -> list[JobFacts]:
-        kept = [draft._replace(payload=keep_payload(draft.payload)) for draft in drafts]
-        admissions = self._machine.submit(kept, time.time())
-        self._packages.keep({id(draft.runtime_env): draft.runtime_env for draft in drafts}.values())
-        book = self._machine.book
+    async def _begin(self) -> Shell:
+        book = await self._chronicle.open() if self._chronicle else None
+        shell = Shell(
+            self._name, self._namespace, self._settings, chronicle=self._chronicle, book=book, tell=self._tell
+        )
+        await shell.recover()
+        return shell
+
+    async def _shell(self) -> Shell:
+        """The shell, once the registry has begun.
+
+        Raises:
+            JobsError: It cannot.
+        """
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                return await asyncio.shield(self._begun)
+        except TimeoutError:
+            raise self._waits() from None
+
+    async def _durable(self, shell: Shell) -> None:
+        """Wait until everything that has happened so far is durable.
+
+        Raises:
+            BackendUnavailableError: It is not in time, or another registry has taken over.
+        """
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await shell.commits.durable()
+        except TimeoutError:
+            raise self._waits() from None
+
+    def _waits(self) -> BackendUnavailableError:
+        trouble = self._chronicle.trouble if self._chronicle else ""
+        return BackendUnavailableError(
+            f"The registry {self._name!r} waits for its journal"
+            + (f", which in {trouble}" if trouble else ".")
+            + " Jobs that were accepted go on. Try again later."
+        )
+
+    async def _submit(self, client: str, drafts: Sequence[Draft], contexts: Mapping[str, Context]) -> list[JobFacts]:
+        shell = await self._shell()
+        machine, book = shell.machine, shell.machine.book
+        kept = await shell.keep_payloads(drafts)
+        try:
+            admissions = machine.submit(kept, contexts, time.time())
+        except BackpressureError:
+            shell.forget_payloads(kept)
+            raise
+        shell.forget_payloads(draft for draft, each in zip(kept, admissions, strict=True) if not each.is_new)
+        shell.packages.keep(context.runtime_env for context in contexts.values())
         found = [book.records[each.job_id] for each in admissions]
         self._follow(client, [record.draft.job_id for record in found if record.is_live])
-        self._after()
-        await self._taken([each.job_id for each in admissions if each.is_new])
-        return [book.facts(book.records.get(record.draft.job_id, record)) for record in found]
+        facts = [book.facts(record) for record in found]
+        shell.after()
+        await self._durable(shell)
+        await shell.taken([each.job_id for each in admissions if each.is_new])
+        return facts
 
-    async def _taken(self, jobs: Sequence[str]) -> None:
-        """Wait until controllers have these jobs: until then they are known to this process alone."""
-        records, left = self._machine.book.records, iter(jobs)
-        try:
-            async with asyncio.timeout(_CONFIRM_S):
-                for job_id in left:
-                    while job_id in records and isinstance(records[job_id].state, Waiting | Placed):
-                        self._confirmed.clear()
-                        await self._confirmed.wait()
-        except TimeoutError:
-            _log.info("some jobs wait for a controller longer than %g s", _CONFIRM_S)
-
-    def _after(self) -> None:
-        """Do what the machine wants done, after each time that it was told something."""
-        self._machine.book.take_events()
-        for effect in self._machine.take_effects():
-            self._links[effect.controller].stop(effect)
-        for client in self._followers.changed(self._machine.book.take_changed()):
+    def _tell(self, changed: Sequence[str]) -> None:
+        for client in self._followers.changed(changed):
             self._bell(client).ring()
-        self._placeable.set()
-        self._confirmed.set()
 
-    async def _place(self) -> None:
+    async def _forget_silent(self) -> None:
         while True:
-            await self._placeable.wait()
-            self._placeable.clear()
-            ready = [name for name, link in self._links.items() if link.is_ready]
-            assignments = self._machine.place(ready, _BATCH, time.time()) if ready else []
-            for each in assignments:
-                self._links[each.controller].give(each)
-            if assignments:
-                self._after()
-
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(_TICK_S)
-            now = time.time()
-            self._machine.tick(now)
-            for client in self._followers.drop_silent(now - _SILENT_S):
+            await asyncio.sleep(_FORGET_S)
+            for client in self._followers.drop_silent(time.time() - _SILENT_S):
                 del self._bells[client]
                 self._sent.pop(client, None)
-            self._after()
-
-    async def _keep_packages(self) -> None:
-        while True:
-            await asyncio.sleep(_KEEP_S)
-            self._packages.keep(each.draft.runtime_env for each in self._machine.book.live())
-
-    async def _recover(self) -> None:
-        """Learn from controllers that are there already what an earlier registry of this name had accepted."""
-        try:
-            async with asyncio.timeout(_RECOVER_S):
-                for link in self._links.values():
-                    await link.attached.wait()
-        except TimeoutError:
-            _log.warning("registry %s begins without some of its controllers", self._name)
 
     def _follow(self, client: str, jobs: Sequence[str]) -> None:
         self._followers.follow(client, jobs, time.time())
@@ -267,13 +277,3 @@ class JobRegistry:
 
     def _bell(self, client: str) -> Bell:
         return self._bells.setdefault(client, Bell())
-
-
-def _limits(kept: RegistrySettings) -> Limits:
-    return Limits(
-        lease_ttl_s=kept.lease_ttl_s,
-        max_active_jobs_per_scope=kept.max_active_jobs_per_scope,
-        max_backlog=kept.controller_max_pending_calls * kept.controller_pool_size,
-        terminal_job_retention_s=kept.terminal_job_retention_s,
-        max_retained_terminal_jobs_per_scope=kept.max_retained_terminal_jobs_per_scope,
-    )

@@ -9,21 +9,25 @@ from checkmaite.jobs import JobNotFoundError, JobProgress
 from checkmaite.jobs.spi import JobQuery
 from checkmaite.jobs_ray._machine._events import (
     Adopted,
+    Doubted,
     Ended,
     Event,
     Forgotten,
     GivenBack,
     GivenTo,
+    Introduced,
     Launched,
     Noted,
+    Resumed,
     Started,
     StopAsked,
     Submitted,
 )
 from checkmaite.jobs_ray._machine._index import ScopeIndex
-from checkmaite.jobs_ray._machine._record import Finished, Placed, Record, Waiting
+from checkmaite.jobs_ray._machine._record import Doubtful, Finished, Placed, Record, Waiting
+from checkmaite.jobs_ray._machine._shapes import Shapes
 from checkmaite.jobs_ray._machine._transitions import accepted, after
-from checkmaite.jobs_ray._messages import Change, JobFacts
+from checkmaite.jobs_ray._messages import Change, JobFacts, Kept
 
 
 class JobBook:
@@ -32,27 +36,36 @@ class JobBook:
     Attributes:
         records: Every job by its id.
         scopes: Each scope's index.
+        shapes: The contexts of live jobs, as far as they may be written down.
         waiting: Jobs that no controller has, in the order in which they get one.
+        doubtful: Jobs of which the store has to be asked.
         owned: Jobs of each controller.
         unconfirmed: Number of jobs given to a controller that has not confirmed them.
         progress: What running jobs said last. It is news, not history: no event carries it.
+        last_token: The largest token of a lease that a job was given under.
     """
 
     def __init__(self) -> None:
         self.records: dict[str, Record] = {}
         self.scopes: defaultdict[str, ScopeIndex] = defaultdict(ScopeIndex)
+        self.shapes = Shapes()
         self.waiting: dict[str, None] = {}
+        self.doubtful: dict[str, None] = {}
         self.owned: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self.unconfirmed = 0
         self.progress: dict[str, JobProgress] = {}
+        self.last_token = 0
         self._last_us = 0
         self._events: list[Event] = []
         self._changed: dict[str, None] = {}
+        self._unneeded: list[str] = []
 
     def apply(self, event: Event) -> None:
         """Change what the event says."""
         self._events.append(event)
         match event:
+            case Introduced():
+                self.shapes.introduce(event.context, event.shape)
             case Submitted():
                 self._add(accepted(event))
             case Adopted() if event.job_id not in self.records:
@@ -63,9 +76,24 @@ class JobBook:
                 index.forget_oldest(record)
                 if not len(index):
                     del self.scopes[record.draft.scope]
-            case Adopted() | GivenTo() | Launched() | Started() | StopAsked() | GivenBack() | Ended() | Noted():
+            case (
+                Adopted()
+                | Resumed()
+                | Doubted()
+                | GivenTo()
+                | Launched()
+                | Started()
+                | StopAsked()
+                | GivenBack()
+                | Ended()
+                | Noted()
+            ):
                 before = self.records[event.job_id]
                 self._replace(before, after(before, event))
+
+    def restore(self, record: Record) -> None:
+        """Take in a record as it was; those that are final in the order in which they became so."""
+        self._add(record)
 
     def unique_time(self, now: float) -> float:
         """`now`, moved on by microseconds if need be.
@@ -83,6 +111,11 @@ class JobBook:
     def take_changed(self) -> list[str]:
         """Ids of the jobs whose facts changed since this was asked last."""
         taken, self._changed = list(self._changed), {}
+        return taken
+
+    def take_unneeded(self) -> list[str]:
+        """Keys of the payloads beside the journal that no start needs any more, since this was asked last."""
+        taken, self._unneeded = self._unneeded, []
         return taken
 
     def note_progress(self, job_id: str, progress: JobProgress) -> None:
@@ -126,7 +159,7 @@ class JobBook:
 
     def live(self) -> Iterator[Record]:
         """The jobs that are not final."""
-        for job_ids in (self.waiting, *self.owned.values()):
+        for job_ids in (self.waiting, self.doubtful, *self.owned.values()):
             for job_id in job_ids:
                 yield self.records[job_id]
 
@@ -141,6 +174,8 @@ class JobBook:
         self.records[job_id] = record
         self.scopes[record.draft.scope].add(record)
         self._file(job_id, record)
+        if record.is_live:
+            self.shapes.use(record.draft.context)
         self._changed[job_id] = None
 
     def _replace(self, before: Record, now: Record) -> None:
@@ -151,20 +186,32 @@ class JobBook:
         if before.state is not now.state:
             self._unfile(job_id, before)
             self._file(job_id, now)
-            if isinstance(now.state, Waiting | Finished):
+            if now.owner is None:
                 self.progress.pop(job_id, None)
+            if not now.is_live:
+                self._end(before)
         self._changed[job_id] = None
+
+    def _end(self, live: Record) -> None:
+        self.shapes.drop(live.draft.context)
+        if isinstance(live.draft.payload, Kept):
+            self._unneeded.append(live.draft.payload.key)
 
     def _file(self, job_id: str, record: Record) -> None:
         if isinstance(record.state, Waiting):
             self.waiting[job_id] = None
+        elif isinstance(record.state, Doubtful):
+            self.doubtful[job_id] = None
         elif (owner := record.owner) is not None:
+            self.last_token = max(self.last_token, owner.token)
             self.owned[owner.controller][job_id] = None
             self.unconfirmed += isinstance(record.state, Placed)
 
     def _unfile(self, job_id: str, record: Record) -> None:
         if isinstance(record.state, Waiting):
             del self.waiting[job_id]
+        elif isinstance(record.state, Doubtful):
+            del self.doubtful[job_id]
         elif (owner := record.owner) is not None:
             del self.owned[owner.controller][job_id]
             self.unconfirmed -= isinstance(record.state, Placed)

@@ -200,15 +200,6 @@ class ControllerMachine:
 
     # -- what workers say ---------------------------------------------------------------------------------------------
 
-    def is_live(self, start: Start) -> bool:
-        """Whether this start has not ended."""
-        return self._live(start) is not None
-
-    def launch_of(self, start: Start) -> Launch | None:
-        """What was to be started; None when it has ended or was given up."""
-        task = self._live(start)
-        return None if task is None else task.launch
-
     def replace(self, start: Start, launch: Launch) -> None:
         """Keep this in place of what was to be started: the same with its payload elsewhere."""
         task = self._live(start)

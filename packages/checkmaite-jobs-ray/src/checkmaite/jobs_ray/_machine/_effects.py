@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from checkmaite.jobs_ray._messages import Stop
+from checkmaite.jobs_ray._messages import Context, Draft, Stop
 
 
 class StopJobs(NamedTuple):
@@ -16,4 +16,11 @@ class StopJobs(NamedTuple):
     stops: Sequence[Stop]
 
 
-Effect = StopJobs
+class AskStore(NamedTuple):
+    """Ask the store of a context whether it holds the runs of jobs; `RegistryMachine.settle` takes the answer."""
+
+    context: Context
+    drafts: Sequence[Draft]
+
+
+Effect = StopJobs | AskStore

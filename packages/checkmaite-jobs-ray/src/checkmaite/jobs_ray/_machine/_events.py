@@ -1,12 +1,20 @@
-"""What has happened: the only things that change records, and what a journal would keep."""
+"""What has happened: the only things that change records, and what the journal keeps."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from checkmaite.jobs.spi import Cancelled, Failed, Outcome
+from checkmaite.jobs_ray._machine._contexts import Shape
 from checkmaite.jobs_ray._machine._record import Owner
 from checkmaite.jobs_ray._messages import Draft, Where
+
+
+class Introduced(NamedTuple):
+    """The context of jobs to come."""
+
+    context: str
+    shape: Shape
 
 
 class Submitted(NamedTuple):
@@ -31,6 +39,20 @@ class Adopted(NamedTuple):
     def job_id(self) -> str:
         """The job."""
         return self.draft.job_id
+
+
+class Resumed(NamedTuple):
+    """A registry that has begun anew found the job where the journal says that it is, and goes on with it."""
+
+    job_id: str
+    owner: Owner
+
+
+class Doubted(NamedTuple):
+    """Its controller is gone, and whether its run was stored before is not known yet."""
+
+    job_id: str
+    reason: str
 
 
 class GivenTo(NamedTuple):
@@ -98,4 +120,18 @@ class Forgotten(NamedTuple):
     job_id: str
 
 
-Event = Submitted | Adopted | GivenTo | Launched | Started | StopAsked | GivenBack | Ended | Noted | Forgotten
+JobEvent = (
+    Submitted
+    | Adopted
+    | Resumed
+    | Doubted
+    | GivenTo
+    | Launched
+    | Started
+    | StopAsked
+    | GivenBack
+    | Ended
+    | Noted
+    | Forgotten
+)
+Event = Introduced | JobEvent

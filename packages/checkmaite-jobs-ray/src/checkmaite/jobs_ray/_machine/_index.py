@@ -96,9 +96,12 @@ class ScopeIndex:
         self._capabilities = Groups()
 
     def add(self, record: Record) -> None:
-        """Take in an accepted job."""
+        """Take in an accepted job, or one that is known from before."""
         draft = record.draft
-        self.live.setdefault(draft.run_key, draft.job_id)
+        if record.is_live:
+            self.live.setdefault(draft.run_key, draft.job_id)
+        else:
+            self._finish(record)
         self._timeline.add(draft.job_id, record.created_at)
         self._statuses[record.status][draft.job_id] = None
         self._names.add(draft.job_name, draft.job_id)
@@ -110,11 +113,14 @@ class ScopeIndex:
         del self._statuses[before][job_id]
         self._statuses[now.status][job_id] = None
         if now.status.is_final:
-            self.finished.append(job_id)
             if self.live.get(run_key) == job_id:
                 del self.live[run_key]
-            if now.status is JobStatus.COMPLETED:
-                self.completed[run_key] = job_id
+            self._finish(now)
+
+    def _finish(self, record: Record) -> None:
+        self.finished.append(record.draft.job_id)
+        if record.status is JobStatus.COMPLETED:
+            self.completed[record.draft.run_key] = record.draft.job_id
 
     def forget_oldest(self, record: Record) -> None:
         """Leave out the job that has been final for longest."""

@@ -29,3 +29,40 @@ class Lease:
     def renewed(self, until: float) -> Lease:
         """The same right until later; never shortened."""
         return evolve(self, expires_at=max(until, self.expires_at))
+
+
+class Leases:
+    """The leases of all controllers.
+
+    Args:
+        ttl_s: How long one lasts that is not renewed.
+        after: Every token is larger than this.
+    """
+
+    def __init__(self, ttl_s: float, *, after: int) -> None:
+        self._ttl_s = ttl_s
+        self._last_token = after
+        self._held: dict[str, Lease] = {}
+
+    def grant(self, controller: str, now: float) -> int:
+        """Give a controller a lease, in place of one that it had, and return its token."""
+        self._last_token += 1
+        self._held[controller] = Lease(controller, self._last_token, now + self._ttl_s)
+        return self._last_token
+
+    def renew(self, controller: str, token: int, now: float) -> bool:
+        """A controller has spoken; False when its lease is over."""
+        lease = self._held.get(controller)
+        if lease is None or lease.token != token:
+            return False
+        self._held[controller] = lease.renewed(now + self._ttl_s)
+        return True
+
+    def end(self, controller: str) -> None:
+        """Take a controller's lease away, if it has one."""
+        self._held.pop(controller, None)
+
+    def token_of(self, controller: str, now: float) -> int | None:
+        """The token of a controller that may be given jobs; None for one that may not."""
+        lease = self._held.get(controller)
+        return None if lease is None or lease.expired(now) else lease.token

@@ -26,6 +26,17 @@ class Waiting:
 
 
 @frozen
+class Doubtful:
+    """Its controller is gone; the store is asked whether its run was stored before.
+
+    Attributes:
+        reason: How the controller went.
+    """
+
+    reason: str
+
+
+@frozen
 class Placed:
     """Given to a controller that has not confirmed it yet."""
 
@@ -66,13 +77,13 @@ class Finished:
     where: Where | None = None
 
 
-State = Waiting | Placed | Scheduling | Running | Stopping | Finished
+State = Waiting | Doubtful | Placed | Scheduling | Running | Stopping | Finished
 
 
 def status_in(state: State) -> JobStatus:
     """The status that a state alone means."""
     match state:
-        case Waiting() | Placed():
+        case Waiting() | Doubtful() | Placed():
             return JobStatus.PENDING
         case Scheduling():
             return JobStatus.SCHEDULING
@@ -124,7 +135,7 @@ class Record:
     def owner(self) -> Owner | None:
         """The controller that has it."""
         state = self.state
-        return None if isinstance(state, (Waiting, Finished)) else state.owner
+        return None if isinstance(state, (Waiting, Doubtful, Finished)) else state.owner
 
     @property
     def where(self) -> Where | None:

@@ -7,16 +7,19 @@ from typing import assert_never
 from attrs import evolve
 from checkmaite.jobs_ray._machine._events import (
     Adopted,
+    Doubted,
     Ended,
     GivenBack,
     GivenTo,
     Launched,
     Noted,
+    Resumed,
     Started,
     StopAsked,
     Submitted,
 )
 from checkmaite.jobs_ray._machine._record import (
+    Doubtful,
     Finished,
     Owner,
     Placed,
@@ -29,7 +32,7 @@ from checkmaite.jobs_ray._machine._record import (
     status_in,
 )
 
-Change = Adopted | GivenTo | Launched | Started | StopAsked | GivenBack | Ended | Noted
+Change = Adopted | Resumed | Doubted | GivenTo | Launched | Started | StopAsked | GivenBack | Ended | Noted
 
 
 def accepted(event: Submitted | Adopted) -> Record:
@@ -38,7 +41,7 @@ def accepted(event: Submitted | Adopted) -> Record:
     return after(new, event) if isinstance(event, Adopted) else new
 
 
-def after(record: Record, event: Change) -> Record:
+def after(record: Record, event: Change) -> Record:  # noqa: C901 - one table, a line or two for each event
     """The record after an event. The registry asks only for changes that its state allows."""
     state = record.state
     assert not isinstance(state, Finished) or isinstance(event, Noted), f"{event} after the end"
@@ -46,6 +49,10 @@ def after(record: Record, event: Change) -> Record:
         case Adopted():
             taken = evolve(record, attempt=event.attempt, controller=event.owner.controller, losses=event.losses)
             return _in(taken, Scheduling(event.owner, event.at))
+        case Resumed():
+            return evolve(record, state=_owned_by(state, event.owner), controller=event.owner.controller)
+        case Doubted():
+            return _in(record, Doubtful(event.reason))
         case GivenTo():
             return _in(evolve(record, attempt=event.attempt, controller=event.owner.controller), Placed(event.owner))
         case Launched():
@@ -66,6 +73,11 @@ def after(record: Record, event: Change) -> Record:
             return evolve(record, notes=(*record.notes, event.note))
         case _:
             assert_never(event)
+
+
+def _owned_by(state: State, owner: Owner) -> State:
+    assert not isinstance(state, Waiting | Doubtful | Finished), "who goes on with a job had it before"
+    return evolve(state, owner=owner)
 
 
 def _in(record: Record, state: State) -> Record:

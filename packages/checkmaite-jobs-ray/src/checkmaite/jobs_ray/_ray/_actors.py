@@ -89,6 +89,12 @@ async def answer(reference: Any, timeout_s: float) -> Any:
         return await reference
 
 
+def end_this_actor(after_s: float) -> None:
+    """End the actor that calls this, for good, when those who wait for its answers have had the time to get them."""
+    actor = ray.get_runtime_context().current_actor
+    asyncio.get_running_loop().call_later(after_s, lambda: ray.kill(actor, no_restart=True))
+
+
 def restart(actor: Any) -> None:
     """End an actor's process, and with it the tasks that it owns; Ray starts it again, empty."""
     ray.kill(actor, no_restart=False)

@@ -6,7 +6,7 @@ from typing import Any
 
 import ray
 
-_INLINE_LIMIT_BYTES = 64 * 1024
+_INLINE_LIMIT_BYTES = 32 * 1024
 
 
 async def own_payload(payload: Any) -> Any:
@@ -14,8 +14,11 @@ async def own_payload(payload: Any) -> Any:
     return ray.put(await payload) if isinstance(payload, ray.ObjectRef) else payload
 
 
+def is_large(payload: Any) -> bool:
+    """Whether a payload is too large to be kept in memory, or in a journal, for a job that may wait for long."""
+    return isinstance(payload, bytes) and len(payload) > _INLINE_LIMIT_BYTES
+
+
 def keep_payload(payload: Any) -> Any:
     """The payload itself when it is small, else a reference to it in Ray's object store, owned by this process."""
-    if isinstance(payload, bytes) and len(payload) > _INLINE_LIMIT_BYTES:
-        return ray.put(payload)
-    return payload
+    return ray.put(payload) if is_large(payload) else payload

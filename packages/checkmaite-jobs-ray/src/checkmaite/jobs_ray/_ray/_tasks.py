@@ -64,12 +64,13 @@ class Tasks:
 
     def launch(self, launch: Launch) -> None:
         """Hand a job to Ray. Retries are the registry's: Ray makes none."""
-        draft = launch.draft
+        draft, context = launch.draft, launch.context
         options = task_options(draft.job_name, draft.resources)
-        if draft.runtime_env:
-            options["runtime_env"] = dict(draft.runtime_env)
+        if context.runtime_env:
+            options["runtime_env"] = dict(context.runtime_env)
         start = draft.job_id, launch.attempt
-        ref = self._task.options(max_retries=0, **options).remote(draft.order, draft.payload, start)
+        order = context.terms.written, *draft.order
+        ref = self._task.options(max_retries=0, **options).remote(order, draft.payload, start)
         self._refs[start] = ref
         ref.future().add_done_callback(partial(self._come_home, start))
 

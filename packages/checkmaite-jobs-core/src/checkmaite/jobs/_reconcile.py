@@ -1,0 +1,58 @@
+"""Which of some jobs have stored their runs: asked on a worker, of jobs whose own word is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from checkmaite.jobs._discovery import open_store
+from checkmaite.jobs._errors import StoreNotFoundError
+from checkmaite.jobs._order import Terms
+from checkmaite.jobs._outcome import Completed
+from checkmaite.jobs._protocols import AnalyticsStore
+from checkmaite.jobs._refs import CapabilityRunRef
+
+_NOTE = "The cluster was lost before the job could say that it had ended; its run was found in the store."
+
+
+def stored_runs(written_terms: bytes, jobs: Iterable[tuple[str, Sequence[Any]]]) -> dict[str, Completed]:
+    """Of these jobs, those whose run the store holds, and the outcome that this means, by job id.
+
+    A run whose uid was known before is asked for by its uid. The others are looked for in the table ``runs``, by the
+    job's id, which reads two columns of the whole table once.
+
+    Args:
+        written_terms: `Terms.written` of all of them.
+        jobs: Each one's capability id, and what follows the terms in its `WorkOrder.to_wire`.
+
+    Raises:
+        IncompatibleVersionError: This process cannot work for that submitter.
+        StoreError: The store cannot say. It is never taken for "holds none".
+    """
+    store = open_store(Terms.read(written_terms).store)
+    uids: dict[str, str] = {}
+    unnamed = False
+    capabilities = {}
+    for capability_id, (job_id, _, run_uid, force, _) in jobs:
+        capabilities[job_id] = capability_id
+        if run_uid is None or force:
+            unnamed = True
+        elif store.get_run_uri(run_uid) is not None:
+            uids[job_id] = run_uid
+    if unnamed:
+        uids.update((job_id, run_uid) for job_id, run_uid in _committed(store) if job_id in capabilities)
+    return {job_id: _completed(store, run_uid, capabilities[job_id]) for job_id, run_uid in uids.items()}
+
+
+def _committed(store: AnalyticsStore) -> Iterable[tuple[str, str]]:
+    """Job id and run uid of every run in the store."""
+    try:
+        runs = store.read_table("runs", columns=["job_id", "run_uid"])
+    except StoreNotFoundError:  # nothing was ever committed, or this store keeps no provenance
+        return ()
+    return set(zip(runs.column("job_id").to_pylist(), runs.column("run_uid").to_pylist(), strict=True))
+
+
+def _completed(store: AnalyticsStore, run_uid: str, capability_id: str) -> Completed:
+    ref = CapabilityRunRef(run_uid=run_uid, capability_id=capability_id, store_uri=store.get_run_uri(run_uid))
+    return Completed(ref=ref, already_stored=True, notes=(_NOTE,))

@@ -1,0 +1,219 @@
+"""What surrounds the registry's machine: it says what happens, and carries out what the machine wants.
+
+What the machine decides is durable before anything follows from it, inside the cluster or out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from checkmaite.jobs import StoreNotFoundError
+from checkmaite.jobs_ray._actors._chronicle import Chronicle
+from checkmaite.jobs_ray._actors._commits import Commits
+from checkmaite.jobs_ray._actors._link import Link
+from checkmaite.jobs_ray._config import RegistrySettings
+from checkmaite.jobs_ray._machine._book import JobBook
+from checkmaite.jobs_ray._machine._effects import AskStore, Effect, StopJobs
+from checkmaite.jobs_ray._machine._limits import Limits
+from checkmaite.jobs_ray._machine._record import Placed, Waiting
+from checkmaite.jobs_ray._machine._registry import RegistryMachine
+from checkmaite.jobs_ray._messages import Draft, Kept
+from checkmaite.jobs_ray._names import controller_name
+from checkmaite.jobs_ray._ray._lookup import look_up
+from checkmaite.jobs_ray._ray._objects import is_large, keep_payload
+from checkmaite.jobs_ray._ray._packages import Packages
+
+_log = logging.getLogger("checkmaite.jobs")
+_TICK_S = 0.5
+_KEEP_S = 60.0
+_ASK_AGAIN_S = 5.0
+_BATCH = 500
+"""Jobs in one call to a controller."""
+_CONFIRM_S = 2.0
+"""Without a journal a submission waits at most this long for controllers to take its jobs."""
+_RECOVER_S = 10.0
+"""Without a journal a registry that has just begun waits at most this long for what the controllers know."""
+
+
+class Shell:
+    """The machine and everything that it touches, on one event loop. Nothing is awaited between reading and writing it.
+
+    Args:
+        name: The registry's.
+        namespace: Its Ray namespace.
+        settings: What it keeps to.
+        chronicle: Its journal; None keeps jobs in memory only.
+        book: What the journal holds.
+        tell: Called with the ids of jobs that changed, once the change is durable.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        namespace: str,
+        settings: RegistrySettings,
+        *,
+        chronicle: Chronicle | None,
+        book: JobBook | None,
+        tell: Callable[[Sequence[str]], object],
+    ) -> None:
+        # Later registries of this name must grant larger tokens, also after this one's process has died.
+        self.machine = RegistryMachine(_limits(settings), epoch=time.time_ns() // 1_000, book=book, now=time.time())
+        self._chronicle = chronicle
+        self._tell = tell
+        self.commits = Commits(chronicle.write if chronicle else None)
+        self.packages = Packages()
+        self._placeable = asyncio.Event()
+        self._confirmed = asyncio.Event()
+        names = [controller_name(name, number) for number in range(settings.controller_pool_size)]
+        self.links = {
+            each: Link(
+                each, namespace, settings, self.machine, self.after, self.commits.durable, payload_of=self._payload_of
+            )
+            for each in names
+        }
+        self._chores: set[asyncio.Task[None]] = set()
+        loops = [*(link.run() for link in self.links.values()), self._place(), self._tick(), self._keep_packages()]
+        self._loops = [asyncio.get_running_loop().create_task(each) for each in loops]
+        if chronicle is not None:
+            self._spawn(self._write())
+        self.after()
+
+    def after(self, then: Iterable[Callable[[], object]] = ()) -> None:
+        """Do what the machine wants done, each time that it was told something; and `then`, when that is durable."""
+        book = self.machine.book
+        events, changed, unneeded = book.take_events(), book.take_changed(), book.take_unneeded()
+        effects = self.machine.take_effects()
+        if events or changed or effects or then:
+            self.commits.add(events, partial(self._release, effects, changed, unneeded, then))
+        self._placeable.set()
+        self._confirmed.set()
+
+    async def keep_payloads(self, drafts: Sequence[Draft]) -> list[Draft]:
+        """The drafts with large payloads where they outlive this process, or at least do not fill its memory."""
+        if self._chronicle is None:
+            return [draft._replace(payload=keep_payload(draft.payload)) for draft in drafts]
+        standing = zip(drafts, self.machine.standing(drafts), strict=True)
+        large = [draft for draft, holder in standing if holder is None and is_large(draft.payload)]
+        kept = await self._chronicle.keep([(draft.job_id, draft.payload) for draft in large])
+        places = {
+            draft.job_id: where._replace(ref=keep_payload(draft.payload))
+            for draft, where in zip(large, kept, strict=True)
+        }
+        return [draft._replace(payload=places.get(draft.job_id, draft.payload)) for draft in drafts]
+
+    def forget_payloads(self, drafts: Iterable[Draft]) -> None:
+        """Delete the payloads of drafts that came to nothing."""
+        if self._chronicle is not None:
+            self._chronicle.forget([draft.payload.key for draft in drafts if isinstance(draft.payload, Kept)])
+
+    async def taken(self, jobs: Sequence[str]) -> None:
+        """Without a journal, wait until controllers have these jobs: before, they are known to this process alone."""
+        if self._chronicle is not None:
+            return
+        records, left = self.machine.book.records, iter(jobs)
+        try:
+            async with asyncio.timeout(_CONFIRM_S):
+                for job_id in left:
+                    while job_id in records and isinstance(records[job_id].state, Waiting | Placed):
+                        self._confirmed.clear()
+                        await self._confirmed.wait()
+        except TimeoutError:
+            _log.info("some jobs wait for a controller longer than %g s", _CONFIRM_S)
+
+    async def recover(self) -> None:
+        """Without a journal, learn from the controllers that are there what an earlier registry had accepted."""
+        if self._chronicle is not None:
+            return
+        try:
+            async with asyncio.timeout(_RECOVER_S):
+                for link in self.links.values():
+                    await link.attached.wait()
+        except TimeoutError:
+            _log.warning("the registry begins without some of its controllers")
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _release(
+        self, effects: list[Effect], changed: list[str], unneeded: list[str], then: Iterable[Callable[[], object]]
+    ) -> None:
+        for effect in effects:
+            match effect:
+                case StopJobs():
+                    self.links[effect.controller].stop(effect)
+                case AskStore():
+                    self._spawn(self._ask(effect))
+        for act in then:
+            act()
+        if unneeded and self._chronicle is not None:
+            self._chronicle.forget(unneeded)
+        self._tell(changed)
+
+    async def _write(self) -> None:
+        await self.commits.run()
+        for loop in self._loops:  # another registry leads now: this one changes nothing any more
+            loop.cancel()
+
+    async def _place(self) -> None:
+        while True:
+            await self._placeable.wait()
+            self._placeable.clear()
+            ready = [name for name, link in self.links.items() if link.is_ready]
+            assignments = self.machine.place(ready, _BATCH, time.time()) if ready else []
+            for each in assignments:
+                self.links[each.controller].reserve()
+            if assignments:
+                self.after([partial(self.links[each.controller].give, each) for each in assignments])
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self.machine.tick(time.time())
+            self.after()
+
+    async def _keep_packages(self) -> None:
+        while True:
+            await asyncio.sleep(_KEEP_S)
+            self.packages.keep(context.runtime_env for context in self.machine.contexts())
+
+    async def _ask(self, effect: AskStore) -> None:
+        asked = [draft.job_id for draft in effect.drafts]
+        try:
+            stored = await look_up(effect.context, effect.drafts)
+        except Exception:  # noqa: BLE001 - whatever Ray or a store raises, nothing is known: it is asked again
+            _log.warning("the store cannot say which runs it holds", exc_info=True)
+            await asyncio.sleep(_ASK_AGAIN_S)
+            self.machine.settle(asked, None, time.time())
+            self.machine.ask()
+        else:
+            self.machine.settle(asked, stored, time.time())
+        self.after()
+
+    async def _payload_of(self, draft: Draft) -> Any:
+        payload = draft.payload
+        if isinstance(payload, Kept) and payload.ref is None:
+            assert self._chronicle is not None, "only a journal keeps payloads"
+            return keep_payload(await self._chronicle.load(payload))
+        if payload is None:
+            raise StoreNotFoundError("what the job needs to start was lost with the registry that had accepted it.")
+        return payload.ref if isinstance(payload, Kept) else payload
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+
+def _limits(kept: RegistrySettings) -> Limits:
+    return Limits(
+        lease_ttl_s=kept.lease_ttl_s,
+        max_active_jobs_per_scope=kept.max_active_jobs_per_scope,
+        max_backlog=kept.controller_max_pending_calls * kept.controller_pool_size,
+        terminal_job_retention_s=kept.terminal_job_retention_s,
+        max_retained_terminal_jobs_per_scope=kept.max_retained_terminal_jobs_per_scope,
+    )

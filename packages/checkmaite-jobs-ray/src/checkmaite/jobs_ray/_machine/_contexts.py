@@ -1,0 +1,97 @@
+"""What may be written down of a context, and how a client makes it whole again.
+
+Values of ``storage_options`` and ``env_vars`` may be secrets, and folders that a client has uploaded are gone with the
+cluster. The journal keeps what they are called. After a loss of the cluster they come from the next client of the scope
+that configures the same store and a runtime environment of the same parts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from checkmaite.jobs.spi import StoreSpec, Terms, Versions
+from checkmaite.jobs_ray._messages import Context
+
+_UPLOADED = ("working_dir", "py_modules")
+
+
+class Shape(NamedTuple):
+    """A context without anything that may be a secret.
+
+    Attributes:
+        store: The store's name, the options that are no secrets, and the names of the others.
+        facts: Provenance, by field.
+        versions: What the submitter ran: protocol, Python, core.
+        environment: The parts of the runtime environment: names of variables, digests of what is not secret; None when
+            there is none.
+    """
+
+    store: tuple[str, Mapping[str, Any], tuple[str, ...]]
+    facts: Mapping[str, str | None]
+    versions: tuple[int, str, str]
+    environment: Mapping[str, Any] | None
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What a client has to supply before a job can start, as it would be configured."""
+        hidden = [f"analytics_store.{name}" for name in self.store[2]]
+        for name, part in sorted((self.environment or {}).items()):
+            hidden += (
+                [f"runtime_env.env_vars.{each}" for each in part] if name == "env_vars" else [f"runtime_env.{name}"]
+            )
+        return tuple(hidden)
+
+
+def shape_of(context: Context) -> Shape:
+    """What may be written down of a context."""
+    terms, environment = context
+    versions = terms.versions
+    return Shape(
+        _store_shape(terms.store),
+        dict(terms.facts),
+        (versions.protocol, versions.python, versions.core),
+        _environment_shape(environment),
+    )
+
+
+def context_of(shape: Shape, offer: Context | None = None) -> Context | None:
+    """The context of a shape; what it lacks is taken from an offer, if that fits. None when it stays incomplete."""
+    backend, plain, hidden = shape.store
+    spec, environment = StoreSpec(backend, dict(plain)), None
+    if hidden or shape.environment:
+        if offer is None or _store_shape(offer.terms.store) != shape.store:
+            return None
+        if _environment_shape(offer.runtime_env) != shape.environment:
+            return None
+        spec, environment = offer.terms.store, offer.runtime_env
+    protocol, python, core = shape.versions
+    versions = Versions(protocol=protocol, python=python, core=core)
+    return Context(Terms(store=spec, facts=shape.facts, versions=versions), environment)
+
+
+def _store_shape(spec: StoreSpec) -> tuple[str, Mapping[str, Any], tuple[str, ...]]:
+    hidden = sorted(name for name, value in spec.options.items() if not _is_plain(name, value))
+    plain = {name: value for name, value in spec.options.items() if name not in hidden}
+    return spec.backend, plain, tuple(hidden)
+
+
+def _is_plain(name: str, value: object) -> bool:
+    """Whether an option of a store is no secret: its URI was refused if it held one."""
+    return name == "uri" or value is None or isinstance(value, (bool, int, float)) or value in ("", {}, [], ())
+
+
+def _environment_shape(environment: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if not environment:
+        return None
+    shape: dict[str, Any] = {}
+    for name, part in environment.items():
+        if name == "env_vars":
+            shape[name] = sorted(part)
+        elif name in _UPLOADED:
+            shape[name] = None
+        else:
+            shape[name] = hashlib.sha256(json.dumps(part, sort_keys=True, default=str).encode()).hexdigest()
+    return shape

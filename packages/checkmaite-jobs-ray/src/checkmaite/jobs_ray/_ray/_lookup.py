@@ -1,0 +1,37 @@
+"""Asking the analytics store, on a worker: the control plane needs no store package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ray
+from checkmaite.jobs.spi import Completed, stored_runs
+from checkmaite.jobs_ray._messages import Context, Draft
+
+_CPUS = 0.01
+"""Keeps the question off nodes that run no jobs, without taking much of one that does."""
+
+
+def _work() -> Callable[[bytes, Any], dict[str, Completed]]:
+    """The worker's function, nested so that it travels by value: workers have no copy of this package."""
+
+    def checkmaite_lookup(written_terms: bytes, jobs: Any) -> dict[str, Completed]:
+        return stored_runs(written_terms, jobs)
+
+    return checkmaite_lookup
+
+
+async def look_up(context: Context, drafts: Sequence[Draft]) -> dict[str, Completed]:
+    """Of these jobs, those whose run the store of their context holds, and their outcomes; see `stored_runs`.
+
+    Raises:
+        Exception: Whatever Ray or the store raises; then nothing is known.
+    """
+    options: dict[str, Any] = {"num_cpus": _CPUS, "name": "look for stored runs"}
+    if context.runtime_env:
+        options["runtime_env"] = dict(context.runtime_env)
+    task: Any = ray.remote(_work())
+    jobs = [(draft.capability_id, draft.order) for draft in drafts]
+    found: dict[str, Completed] = await task.options(**options).remote(context.terms.written, jobs)
+    return found
