@@ -125,6 +125,17 @@ class ObjectStore:
                 return False
             return True
 
+    def delete(self, key: str) -> None:
+        """Delete an object; one that is not there is fine."""
+        with self.errors_of(key):
+            if self.is_local:
+                Path(self.uri_of(key)).unlink(missing_ok=True)
+                return
+            try:
+                self.filesystem.rm_file(self.path_of(key))
+            except FileNotFoundError:
+                self._check_bucket()
+
     def names(self, prefix: str) -> list[str]:
         """Names of the objects directly below ``prefix/``, sorted; empty when there are none."""
         return self._listed(prefix, "file")
