@@ -6,7 +6,7 @@ import pytest
 
 from tests.ray_journal.world import World
 
-SEEDS = 4000
+SEEDS = 2000
 PARTS = 8
 
 

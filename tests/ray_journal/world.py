@@ -21,7 +21,7 @@ from checkmaite.jobs_ray._journal._steps import Create, Delete, Names, Pause, Re
 from tests.ray_journal.making import counter, leader, rows_of
 
 ROOT = "/journal"
-_LIFE = 120
+_LIFE = 90
 """Storage calls of one story, before everybody is left to come to an end."""
 
 
@@ -151,13 +151,13 @@ class World:
 
     def _something_happens(self) -> None:
         chance = self.random.random()
-        if chance < 0.02 or not self.tasks:
+        if chance < 0.03 or not self.tasks:
             self.start(f"leader {next(self._names)}")
-        elif chance < 0.04:
+        elif chance < 0.05:
             self.reader()
-        elif chance < 0.04 + self.trouble * 0.1:
+        elif chance < 0.05 + self.trouble * 0.1:
             self._dies(self.random.choice(self.tasks).name.partition("'")[0])
-        elif chance < 0.1 and self.late:
+        elif chance < 0.12 and self.late:
             late = self.late.pop(self.random.randrange(len(self.late)))
             self.tell("late:", late.key, "created" if self._create(late) else "exists")
         else:

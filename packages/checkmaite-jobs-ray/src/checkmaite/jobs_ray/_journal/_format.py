@@ -34,7 +34,7 @@ _WITHOUT_IT = (
 _WITHOUT_SNAPSHOT = (
     "Restore it from a copy, or delete it: the snapshot before it and everything since are kept, and are read instead."
 )
-_encode_row = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 class Kind(StrEnum):
@@ -112,7 +112,7 @@ def encode(header: Header, rows: Iterable[Any]) -> bytes:
         "rows": row_count,
         "bytes": sum(map(len, body)),
     }
-    line = _MAGIC + json.dumps(fields, separators=(",", ":")).encode("ascii")[1:-1]
+    line = _MAGIC + _encode(fields).encode("ascii")[1:-1]
     checksum = zlib.crc32(line)
     for piece in body:
         checksum = zlib.crc32(piece, checksum)
@@ -204,7 +204,7 @@ def _damaged(uri: str, what: str, kind: Kind) -> JournalCorruptError:
 def _compressed(rows: Iterable[Any]) -> tuple[list[bytes], int]:
     compressor, pieces, texts, count = zlib.compressobj(_LEVEL), [], [], 0
     for row in rows:
-        texts.append(_encode_row(row))
+        texts.append(_encode(row))
         count += 1
         if len(texts) == _PIECE_ROWS:
             pieces.append(compressor.compress(("\n".join(texts) + "\n").encode("ascii")))
