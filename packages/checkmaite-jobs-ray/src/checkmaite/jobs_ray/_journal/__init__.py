@@ -12,8 +12,8 @@ Why it is safe:
 - A new leader puts a fence at the next number. The leader before finds that number taken whenever it wakes up, for
   fences are never deleted; it knows then that it has been superseded, and acknowledges nothing more.
 - A number that is free may have been taken and deleted since. It was deleted only if two snapshots of that number or
-  later were there before, so a new leader looks for snapshots once more after its fence, and starts over when there
-  is one that covers it.
+  later were there before. So whoever has read on from a snapshot, and fenced or not, looks for snapshots once more
+  afterwards, and starts over when two are newer.
 - Whether a create was done is never guessed: the very same create is made again until it is known. A nonce tells a
   writer's own object from another's.
 

@@ -25,7 +25,7 @@ _MAGIC = b'{"magic":"checkmaite-jobs journal",'
 _LONGEST_LINE = 4096
 _CHECKSUM = b',"crc":'
 _PIECE_ROWS = 256
-_PIECE_BYTES = 64 * 1024
+_PIECE_BYTES = 16 * 1024
 _LEVEL = 1
 _WITHOUT_IT = (
     "What comes after builds on it, so it cannot be left out. Restore it from a copy, or move the whole folder away, "
@@ -34,7 +34,7 @@ _WITHOUT_IT = (
 _WITHOUT_SNAPSHOT = (
     "Restore it from a copy, or delete it: the snapshot before it and everything since are kept, and are read instead."
 )
-_encode_row = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 class Kind(StrEnum):
@@ -112,7 +112,7 @@ def encode(header: Header, rows: Iterable[Any]) -> bytes:
         "rows": row_count,
         "bytes": sum(map(len, body)),
     }
-    line = _MAGIC + json.dumps(fields, separators=(",", ":")).encode("ascii")[1:-1]
+    line = _MAGIC + _encode(fields).encode("ascii")[1:-1]
     checksum = zlib.crc32(line)
     for piece in body:
         checksum = zlib.crc32(piece, checksum)
@@ -192,7 +192,8 @@ def missing(uri: str, kind: Kind) -> JournalCorruptError:
 
 def misplaced(stored: Stored, leader: Leader | None) -> JournalCorruptError:
     """The error for an object that the leader of its time has not made."""
-    what = f"leader {stored.header.leader} made it, when {leader.id if leader else 'nobody'} led: it comes from another journal"
+    led = leader.id if leader else "nobody"
+    what = f"leader {stored.header.leader} made it, when {led} led, so it comes from another journal"
     return _damaged(stored.uri, what, stored.header.kind)
 
 
@@ -203,7 +204,7 @@ def _damaged(uri: str, what: str, kind: Kind) -> JournalCorruptError:
 def _compressed(rows: Iterable[Any]) -> tuple[list[bytes], int]:
     compressor, pieces, texts, count = zlib.compressobj(_LEVEL), [], [], 0
     for row in rows:
-        texts.append(_encode_row(row))
+        texts.append(_encode(row))
         count += 1
         if len(texts) == _PIECE_ROWS:
             pieces.append(compressor.compress(("\n".join(texts) + "\n").encode("ascii")))
@@ -216,15 +217,11 @@ def _compressed(rows: Iterable[Any]) -> tuple[list[bytes], int]:
 
 def _lines(body: bytes) -> Iterator[str]:
     """The text in pieces of whole lines, each without its last line end."""
-    decompressor, rest, todo = zlib.decompressobj(), b"", body
-    while True:
-        text = decompressor.decompress(todo, _PIECE_BYTES)
-        todo = decompressor.unconsumed_tail
-        if not text and not todo:
-            return
-        whole, line_end, begun = text.rpartition(b"\n")
+    decompressor, rest = zlib.decompressobj(), b""
+    for start in range(0, len(body), _PIECE_BYTES):
+        whole, line_end, begun = decompressor.decompress(body[start : start + _PIECE_BYTES]).rpartition(b"\n")
         if line_end:
             yield (rest + whole).decode("ascii")
             rest = begun
         else:
-            rest += text
+            rest += begun

@@ -8,11 +8,11 @@ from itertools import chain, repeat
 from typing import Any
 
 from checkmaite.jobs import IncompatibleVersionError, StoreCorruptError, StoreError, StoreUnavailableError
-from checkmaite.jobs_ray._journal._errors import SupersededError
+from checkmaite.jobs_ray._journal._errors import JournalCorruptError, SupersededError
 from checkmaite.jobs_ray._journal._format import Header, Kind, Stored, decode, encode
 from checkmaite.jobs_ray._journal._layout import SEGMENTS, SNAPSHOTS, numbers_of, segment_key, snapshot_key
 from checkmaite.jobs_ray._journal._leader import Leader
-from checkmaite.jobs_ray._journal._reading import Found, decoded, newest_snapshot, read_journal
+from checkmaite.jobs_ray._journal._reading import Found, decoded, is_outrun, read_journal
 from checkmaite.jobs_ray._journal._steps import Create, Delete, Names, Pause, Read, ReadMany, Steps
 
 _PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -229,7 +229,8 @@ def lead(
 
 
 def _fenced(root: str, leader: Leader, new_nonce: Callable[[], str], found: Found) -> Steps[Found | None]:
-    """The journal with a fence at its end; None when it had gone on so far that the fence is not there."""
+    """The journal with a fence at its end; None when it had gone on so far that not all of it could be read."""
+    begun = found.snapshot_number
     while True:
         number, nonce = found.tail + 1, new_nonce()
         header = Header(kind=Kind.FENCE, number=number, leader=leader.id, fence=number, nonce=nonce)
@@ -237,8 +238,13 @@ def _fenced(root: str, leader: Leader, new_nonce: Callable[[], str], found: Foun
         other = yield from _settled(root, number, content, nonce, StoreUnavailableError)
         if other is None:
             break
-        found = found.followed_by([other])
-    if (yield from newest_snapshot(root)) >= number:
+        try:
+            found = found.followed_by([other])
+        except JournalCorruptError:
+            if (yield from is_outrun(root, begun)):
+                return None
+            raise
+    if (yield from is_outrun(root, begun)):
         return None
     return found.followed_by([decoded(root, number, content)])
 

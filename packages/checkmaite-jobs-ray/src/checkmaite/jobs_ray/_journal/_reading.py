@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import frozen
 from checkmaite.jobs import StoreUnavailableError
+from checkmaite.jobs_ray._journal._errors import JournalCorruptError
 from checkmaite.jobs_ray._journal._format import Kind, Stored, decode, misplaced, missing
 from checkmaite.jobs_ray._journal._layout import SEGMENTS, SNAPSHOTS, numbers_of, segment_key, snapshot_key
 from checkmaite.jobs_ray._journal._leader import Leader
@@ -105,10 +106,13 @@ def read_journal(root: str) -> Steps[Found]:
     )
 
 
-def newest_snapshot(root: str) -> Steps[int]:
-    """Number of the newest snapshot; 0 when there is none."""
+def is_outrun(root: str, snapshot_number: int) -> Steps[bool]:
+    """Whether something that follows a snapshot may have been deleted by now, and a stray fence been put in its place.
+
+    Pruning keeps what follows the last snapshot but one, and there are never fewer snapshots than that again.
+    """
     snapshots = yield from _numbers(root, SNAPSHOTS)
-    return snapshots[-1] if snapshots else 0
+    return sum(number > snapshot_number for number in snapshots) >= 2
 
 
 def decoded(root: str, number: int, content: bytes) -> Stored:
@@ -131,23 +135,33 @@ def _read_after(root: str, newest: int) -> Steps[Found | None]:
         uri = f"{root}/{snapshot_key(newest)}"
         snapshot = decode(content, uri=uri, kinds=frozenset({Kind.SNAPSHOT}), number=newest)
         leader = yield from _leader_of(root, snapshot)
-    listed = yield from _numbers(root, SEGMENTS)
-    wanted = [number for number in listed if number > newest]
+    found = Found(root, snapshot, (), leader)
+    try:
+        found = found.followed_by((yield from _sequence(root, newest)))
+    except JournalCorruptError:
+        if (yield from is_outrun(root, newest)):
+            return None
+        raise
+    return None if (yield from is_outrun(root, newest)) else found
+
+
+def _sequence(root: str, newest: int) -> Steps[list[Stored]]:
+    """What follows a snapshot, in order."""
+    wanted = [number for number in (yield from _numbers(root, SEGMENTS)) if number > newest]
     gap = _first_gap(newest, wanted)
-    contents: list[bytes | None] = yield ReadMany([segment_key(number) for number in wanted if number < gap])
-    lost = newest + 1 + contents.index(None) if None in contents else 0
-    if not lost and wanted and wanted[-1] > gap:
+    if wanted and wanted[-1] > gap:
         # A listing may leave out what is created while it is made, never what was there before.
         there: bytes | None = yield Read(segment_key(gap))
-        lost = gap if there is None else 0
-    if lost:
-        if (yield from newest_snapshot(root)) > newest:
-            return None
-        raise missing(f"{root}/{segment_key(lost)}", Kind.SEGMENT)
-    whole = [
-        decoded(root, newest + 1 + place, content) for place, content in enumerate(contents) if content is not None
-    ]
-    return Found(root, snapshot, (), leader).followed_by(whole)
+        if there is None:
+            raise missing(f"{root}/{segment_key(gap)}", Kind.SEGMENT)
+    numbers = range(newest + 1, gap)
+    contents: list[bytes | None] = yield ReadMany([segment_key(number) for number in numbers])
+    stored: list[Stored] = []
+    for number, content in zip(numbers, contents, strict=True):
+        if content is None:
+            raise missing(f"{root}/{segment_key(number)}", Kind.SEGMENT)
+        stored.append(decoded(root, number, content))
+    return stored
 
 
 def _leader_of(root: str, snapshot: Stored) -> Steps[Leader]:
