@@ -167,7 +167,7 @@ class Reporter:
         self._interval_s = interval_s
         self._lock = threading.Lock()
         self._started_at: datetime | None = datetime.now(UTC)
-        self._progress: JobProgress | None = None
+        self._progress: tuple[float, float | None, str, float] | None = None
         self._unsaid: list[str] = []
         self._unsaid_size = 0
         self._sent = 0
@@ -179,8 +179,8 @@ class Reporter:
         _couriers.carry(self)
 
     def progressed(self, done: float, total: float | None, message: str) -> None:
-        """Note how far the job is; only the newest is sent."""
-        self._progress = JobProgress(done=done, total=total, message=message, reported_at=datetime.now(UTC))
+        """Note how far the job is; only the newest is sent, so only that one is made into a `JobProgress`."""
+        self._progress = done, total, message, time.time()
 
     def printed(self, text: str) -> None:
         """Note what the job printed."""
@@ -207,7 +207,9 @@ class Reporter:
                 news.append(Started(at=started_at))
             progress, self._progress = self._progress, None
             if progress is not None:
-                news.append(Progressed(progress))
+                done, total, message, at = progress
+                reported_at = datetime.fromtimestamp(at, UTC)
+                news.append(Progressed(JobProgress(done=done, total=total, message=message, reported_at=reported_at)))
             if (printed := self._take_printed()) is not None:
                 news.append(printed)
         if not news:

@@ -33,7 +33,7 @@ def report_progress(done: float, total: float | None = None, message: str = "") 
         total: Units in all; None when unknown.
         message: What is being done, for people.
     """
-    reporter = current_reporter()
+    reporter = _mine.get() or current_reporter()
     if reporter is not None:
         reporter.progressed(done, total, message)
 

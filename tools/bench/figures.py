@@ -1,0 +1,90 @@
+"""What the benchmarks give: figures, each a ratio or a difference to a baseline of the same run."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+from attrs import frozen
+
+ROUNDS = 5
+
+
+@frozen(kw_only=True)
+class Figure:
+    """One measured figure; values are medians of `ROUNDS` rounds or more.
+
+    Attributes:
+        name: What was measured.
+        baseline: What it is compared with.
+        measured: The value itself.
+        unit: Of both.
+        figure: The ratio, or the difference.
+        reach: What it should be, in words; empty when the figure is only there to be known.
+        met: Whether it is; None when there is nothing to reach.
+    """
+
+    name: str
+    baseline: float
+    measured: float
+    unit: str
+    figure: float
+    reach: str = ""
+    met: bool | None = None
+
+
+@frozen(kw_only=True)
+class Comparison:
+    """Rounds in which a baseline and what is measured took turns, so that a noisy machine disturbs both.
+
+    Attributes:
+        name: What was measured.
+        unit: Of every value.
+        rounds: Pairs of the baseline and the value measured.
+    """
+
+    name: str
+    unit: str
+    rounds: Sequence[tuple[float, float]]
+
+    def at_least(self, reach: float) -> Figure:
+        """The median ratio, which should not be smaller."""
+        return self._figure(f"at least {reach:.2f}", self.ratio >= reach)
+
+    def at_most(self, reach: float) -> Figure:
+        """The median ratio, which should not be larger."""
+        return self._figure(f"at most {reach:.2f}", self.ratio <= reach)
+
+    def known(self) -> Figure:
+        """The median ratio, with nothing to reach."""
+        return self._figure("", None)
+
+    @property
+    def ratio(self) -> float:
+        """The median of the rounds' ratios."""
+        return statistics.median(measured / baseline for baseline, measured in self.rounds)
+
+    def _figure(self, reach: str, met: bool | None) -> Figure:
+        baseline, measured = (statistics.median(each[side] for each in self.rounds) for side in (0, 1))
+        return Figure(
+            name=self.name,
+            baseline=baseline,
+            measured=measured,
+            unit=self.unit,
+            figure=self.ratio,
+            reach=reach,
+            met=met,
+        )
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long one call takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def p50_ms(work: Callable[[], object], times: int) -> float:
+    """The median of several calls, in milliseconds."""
+    return statistics.median(seconds(work) for _ in range(times)) * 1000

@@ -1,0 +1,78 @@
+"""What 10,000 jobs cost that wait for a resource which the cluster does not have."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from typing import Any
+
+import work
+from checkmaite.jobs import submit_capabilities, submit_capability
+from cluster import Cluster
+from figures import ROUNDS, Figure, p50_ms
+from processes import cpu_s, memory_mb
+
+_JOBS = 10_000
+_BATCH = 1_000
+_IDLE_S = 10.0
+_SETTLE_S = 5.0
+_TIMES = 30
+_PROCESSES = 3
+_numbers = itertools.count()
+
+
+def queued_jobs(cluster: Cluster) -> list[Figure]:
+    with cluster.registry() as registry:
+        empty_ms = _submit_ms()
+        pids = registry.pids(_PROCESSES)
+        before_mb = memory_mb(pids)
+        for _ in range(_JOBS // _BATCH):
+            submit_capabilities([_waiting() for _ in range(_BATCH)])
+        time.sleep(_SETTLE_S)  # until what the last batch has set off is over
+        added_mb = memory_mb(pids) - before_mb
+        before_s = cpu_s(pids)
+        time.sleep(_IDLE_S)
+        idle = 100 * (cpu_s(pids) - before_s) / _IDLE_S
+        full_ms = _submit_ms()
+    per_thousand = added_mb * 1_000 / _JOBS
+    return [
+        Figure(
+            name=f'"ray": {_JOBS:,} queued jobs, memory of registry and controllers per 1,000 jobs',
+            baseline=before_mb,
+            measured=before_mb + added_mb,
+            unit="MB",
+            figure=per_thousand,
+            reach="at most +25 MB",
+            met=per_thousand <= 25,
+        ),
+        Figure(
+            name=f'"ray": {_JOBS:,} queued jobs, idle CPU of registry and controllers',
+            baseline=0,
+            measured=idle,
+            unit="% of a core",
+            figure=idle,
+            reach="below 5",
+            met=idle < 5,
+        ),
+        Figure(
+            name=f'"ray": one submit_capability call beside {_JOBS:,} queued jobs, p50',
+            baseline=empty_ms,
+            measured=full_ms,
+            unit="ms",
+            figure=full_ms / empty_ms,
+            reach="at most 1.50",
+            met=full_ms / empty_ms <= 1.5,
+        ),
+    ]
+
+
+def _waiting() -> dict[str, Any]:
+    resources = {"num_cpus": 1, "custom": {"nowhere": 1}}
+    return {"capability": work.Nothing(), "config": next(_numbers), "resources": resources}
+
+
+def _submit_ms() -> float:
+    """The median of the rounds' p50; the jobs wait like the others."""
+    p50_ms(lambda: submit_capability(**_waiting()), _TIMES)
+    return statistics.median(p50_ms(lambda: submit_capability(**_waiting()), _TIMES) for _ in range(ROUNDS))

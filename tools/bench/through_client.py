@@ -1,0 +1,48 @@
+"""The same batch through ``ray://`` and direct, from two processes that take turns."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from cluster import HERE, Cluster
+from figures import ROUNDS, Comparison, Figure
+
+_JOBS = 500
+
+
+def ray_client(cluster: Cluster) -> list[Figure]:
+    with cluster.registry() as registry:
+        sides = [_Side({**registry.options, "address": address}) for address in (cluster.driver, cluster.client)]
+        for side in sides:
+            side.rate(), side.rate()  # workers started, modules imported
+        rounds = [(sides[0].rate(), sides[1].rate()) for _ in range(ROUNDS)]
+        for side in sides:
+            side.end()
+    return [
+        Comparison(name=f'"ray": {_JOBS:,} no-op jobs at once through ray://', unit="1/s", rounds=rounds).at_least(0.5)
+    ]
+
+
+class _Side:
+    """A process that runs a batch each time it is asked."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(HERE / "batches.py"), json.dumps(options), str(_JOBS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def rate(self) -> float:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("once more\n")
+        self._process.stdin.flush()
+        return _JOBS / float(self._process.stdout.readline())
+
+    def end(self) -> None:
+        self._process.communicate()
