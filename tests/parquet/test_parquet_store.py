@@ -46,20 +46,22 @@ class TestParquetStoreOnS3(AnalyticsStoreContract):
 
 def write_when_told(store: ParquetStore, run: SampleRun, ready: Any, report: Any) -> None:
     ready.wait()
-    report.put(store.write_with_receipt(run).store_uri)
+    receipt = store.write_with_receipt(run)
+    report.put((receipt.store_uri, receipt.created))
 
 
-def test_eight_processes_leave_one_copy(tmp_path: Path) -> None:
-    store, run = ParquetStore(str(tmp_path / "store")), SampleRun(run_uid="raced")
+def test_eight_processes_leave_one_copy_and_all_succeed(open_store: OpenStore) -> None:
+    store, run = open_store(), SampleRun(run_uid="raced")
     ready, report = spawning.Barrier(8), spawning.Queue()
     writers = [spawning.Process(target=write_when_told, args=(store, run, ready, report)) for _ in range(8)]
     for writer in writers:
         writer.start()
-    uris = {report.get(timeout=60) for _ in writers}
+    receipts = [report.get(timeout=60) for _ in writers]
     for writer in writers:
         writer.join(60)
     assert [writer.exitcode for writer in writers] == [0] * 8
-    assert uris == {store.get_run_uri("raced")}
+    assert {uri for uri, _ in receipts} == {store.get_run_uri("raced")}
+    assert [created for _, created in receipts].count(True) == 1
     assert len(store.read_table("sample_scores")) == 1
     assert len(store.read_table("runs")) == 3
 
