@@ -52,7 +52,10 @@ def test_reports_are_kept_until_they_are_acknowledged() -> None:
     assert machine.reports(1, 2) == (2, [])
     assert not machine.has_news
     end(machine, "one", ERROR)
-    assert machine.reports(1, 1) == (3, [ended("one", ERROR)])  # an older acknowledgement comes late
+    assert machine.reports(1, 1) == (
+        3,
+        [ended("one", ERROR)._replace(where=WHERE)],
+    )  # an older acknowledgement comes late
 
 
 def test_only_the_newest_progress_is_told() -> None:

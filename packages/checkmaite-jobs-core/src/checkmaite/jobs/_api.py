@@ -50,6 +50,17 @@ def configure_job_backend(
         ConfigurationError: Something is wrong; the error lists everything that is, and the backend that was active
             before still is.
     """
+    backend_type, config, context = _read(kind, analytics_store, backend_options)
+    with _active.lock:
+        backend = cast(JobBackend, backend_type(config, context))
+        before, _active.backend = _active.backend, backend
+        if before is not None:
+            before.hand_over()
+    return backend
+
+
+def _read(kind: str, analytics_store: Any, backend_options: Mapping[str, Any]) -> tuple[Any, Any, BackendContext]:
+    """A backend's class, its options and what it is given, from the arguments of `configure_job_backend`."""
     backend_type, problems = load_plugin(BACKENDS_GROUP, kind, path="kind")
     config = None
     if not problems:
@@ -64,12 +75,7 @@ def configure_job_backend(
         raise ConfigurationError(
             f"The job backend {kind!r} cannot be configured like this; nothing was changed.", problems
         )
-    with _active.lock:
-        backend = cast(JobBackend, backend_type(config, BackendContext(spec)))
-        before, _active.backend = _active.backend, backend
-        if before is not None:
-            before.hand_over()
-    return backend
+    return backend_type, config, BackendContext(spec)
 
 
 def get_job_backend() -> JobBackend:
@@ -201,6 +207,34 @@ def list_jobs(
         capability_id=capability_id,
     )
     return get_job_backend().list_jobs(query)
+
+
+def read_job_history(
+    kind: str = "ray", *, analytics_store: Mapping[str, Any] = _MISSING, **backend_options: Any
+) -> Any:
+    """The jobs of a scope as a ``pyarrow.Table``, straight from its journal: no cluster has to run, and none is asked.
+
+    Args:
+        kind: As for `configure_job_backend`; so are the others, and nothing is configured.
+        analytics_store: The store that the jobs write to; by default the journal is in it.
+        **backend_options: The backend's own options, such as ``idempotency_scope``.
+
+    Returns:
+        A row for each job that is known, oldest first, with the columns ``job_id``, ``job_name``, ``capability_id``,
+        ``status``, ``error_type``, ``submitted_at``, ``started_at``, ``finished_at`` (UTC), ``node``, ``attempts``,
+        ``run_uid`` and ``store_uri``; null where there is nothing to say. A job that was running when its cluster was
+        lost is shown so.
+
+    Raises:
+        ConfigurationError: Something is wrong with the arguments, or this kind of backend keeps no journal.
+        StoreError: The journal cannot be read, or is damaged.
+        MissingDependencyError: pyarrow is not installed.
+    """
+    backend_type, config, context = _read(kind, analytics_store, backend_options)
+    read = getattr(backend_type, "read_history", None)
+    if read is None:
+        raise ConfigurationError(f"The job backend {kind!r} keeps no journal: its jobs are known to its process alone.")
+    return read(config, context)
 
 
 def shutdown_job_backend(wait: bool = True) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import pickle
 import socket
+import time
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from attrs import frozen
@@ -34,10 +35,17 @@ _LENGTH_BYTES = 4
 
 @frozen(kw_only=True)
 class Finished:
-    """What `execute` returns: the outcome, and the output that no news has carried yet."""
+    """What `execute` returns.
+
+    Attributes:
+        outcome: How the job ended.
+        printed: The output that no news has carried yet.
+        where: Node, process id and begin (seconds since the epoch); a short job has not announced them.
+    """
 
     outcome: Outcome
     printed: Printed | None = None
+    where: tuple[str, int, float] | None = None
 
 
 def execute(order: Wire, payload: bytes | memoryview, post: Post | None = None) -> Finished:
@@ -55,6 +63,7 @@ def execute(order: Wire, payload: bytes | memoryview, post: Post | None = None) 
         read = WorkOrder.from_wire(order)
     except IncompatibleVersionError as error:
         return Finished(outcome=failure(error, phase="start"))
+    began_at = time.time()
     reporter, interrupt = Reporter(read.job_id, post), Interrupt()
     with interrupt.from_signals():
         outcome = carry_out(
@@ -64,7 +73,7 @@ def execute(order: Wire, payload: bytes | memoryview, post: Post | None = None) 
             reporter=reporter,
             interrupt=interrupt,
         )
-    return Finished(outcome=outcome, printed=reporter.close())
+    return Finished(outcome=outcome, printed=reporter.close(), where=(_node(), os.getpid(), began_at))
 
 
 def message_of(order: WorkOrder, payload: bytes) -> bytes:
@@ -158,6 +167,7 @@ def _run(
     return Completed(ref=ref, notes=notes)
 
 
+_node = cache(socket.gethostname)
 _opened = lru_cache(maxsize=8)(open_store)  # once a process
 
 
@@ -179,7 +189,7 @@ def failure(error: BaseException, *, phase: str) -> Failed:
         error_message=message,
         traceback_text="".join(traceback.format_exception(error)),
         phase=phase,
-        node=socket.gethostname(),
+        node=_node(),
         pid=os.getpid(),
         remedy=_remedy(error, phase),
     )

@@ -32,6 +32,7 @@ from checkmaite.jobs_ray._actors._handshake import greeting
 from checkmaite.jobs_ray._actors._registry import JobRegistry
 from checkmaite.jobs_ray._config import RayOptions, RayRunOptions, RegistrySettings
 from checkmaite.jobs_ray._feed import Feed
+from checkmaite.jobs_ray._history import read_history
 from checkmaite.jobs_ray._job import RayJob
 from checkmaite.jobs_ray._messages import Context, Draft, JobFacts, Policy
 from checkmaite.jobs_ray._place import JournalPlace
@@ -80,6 +81,11 @@ class RayBackend:
             raise
         if self._journal is None:
             warnings.warn(_IN_MEMORY.format(scope=self._scope), stacklevel=3)
+
+    @classmethod
+    def read_history(cls, options: RayOptions, context: BackendContext) -> Any:
+        """The jobs of a scope as a table; see `checkmaite.jobs.read_job_history`."""
+        return read_history(options, context.store)
 
     @property
     def analytics_store(self) -> AnalyticsStore:

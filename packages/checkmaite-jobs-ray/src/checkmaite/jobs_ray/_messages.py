@@ -188,6 +188,7 @@ class EndReport(NamedTuple):
 
     Attributes:
         worker_lost: Whether its worker or node died, so that another start may help.
+        where: The worker that had it; None where it is not known.
     """
 
     job_id: str
@@ -195,6 +196,7 @@ class EndReport(NamedTuple):
     outcome: Outcome
     worker_lost: bool
     at: float
+    where: Where | None = None
 
 
 Report = StartReport | ProgressReport | EndReport

@@ -64,7 +64,7 @@ def row_of(event: Event) -> Row:
         case StopAsked():
             return ["stop asked", event.job_id, _outcome_row(event.then)]
         case Ended():
-            return ["ended", event.job_id, _outcome_row(event.outcome), event.at]
+            return ["ended", event.job_id, _outcome_row(event.outcome), event.at, event.where]
         case _:
             return [_WORDS[type(event)], *event]
 
@@ -101,7 +101,7 @@ _READERS: Mapping[str, Callable[..., Event]] = {
     "started": lambda job_id, where: Started(job_id, Where(*where)),
     "stop asked": lambda job_id, then: StopAsked(job_id, _ending_from(then)),
     "given back": GivenBack,
-    "ended": lambda job_id, outcome, at: Ended(job_id, _outcome_from(outcome), at),
+    "ended": lambda job_id, outcome, at, where: Ended(job_id, _outcome_from(outcome), at, _where_from(where)),
     "noted": Noted,
     "forgotten": Forgotten,
 }

@@ -134,7 +134,8 @@ class JobController:
             outcome = finished.outcome
             if worker_lost:
                 outcome = self._tasks.explained(outcome, self._machine.where_of(start))
-            self._machine.ended(start, outcome, worker_lost=worker_lost, now=now)
+            where = Where(*finished.where) if finished.where else None
+            self._machine.ended(start, outcome, worker_lost=worker_lost, now=now, where=where)
         self._news.ring()
 
     def _cancel(self, cancels: Sequence[Cancel]) -> None:

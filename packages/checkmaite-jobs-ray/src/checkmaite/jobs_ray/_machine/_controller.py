@@ -233,13 +233,15 @@ class ControllerMachine:
                 self._log_characters += len(piece.text)
                 self._finished[start[0]] += len(piece.text)
 
-    def ended(self, start: Start, outcome: Outcome, *, worker_lost: bool, now: float) -> None:
+    def ended(
+        self, start: Start, outcome: Outcome, *, worker_lost: bool, now: float, where: Where | None = None
+    ) -> None:
         """A job's work has stopped."""
         task = self._live(start)
         if task is None:
             return
         job_id, attempt = start
-        task.end = EndReport(job_id, attempt, outcome, worker_lost, now)
+        task.end = EndReport(job_id, attempt, outcome, worker_lost, now, where or task.where)
         draft = task.launch.draft
         if not (worker_lost and draft.policy.allows_retry(attempt, task.launch.losses)):
             task.launch = task.launch._replace(draft=draft.slim())

@@ -9,7 +9,7 @@ from checkmaite.jobs_ray._machine._effects import Effect, StopJobs
 from checkmaite.jobs_ray._machine._events import Ended, GivenBack, StopAsked
 from checkmaite.jobs_ray._machine._failures import lost, no_worker
 from checkmaite.jobs_ray._machine._record import Doubtful, Owner, Placed, Record, Scheduling, Stopping, Waiting
-from checkmaite.jobs_ray._messages import Draft, EndReport, Stop
+from checkmaite.jobs_ray._messages import Draft, EndReport, Stop, Where
 
 _UNSWEPT = 500
 
@@ -63,13 +63,13 @@ class Course:
         state = record.state
         if isinstance(state, Stopping):
             in_time = isinstance(report.outcome, Completed) and isinstance(state.then, Failed)
-            self.finish(record, report.outcome if in_time else state.then, report.at)
+            self.finish(record, report.outcome if in_time else state.then, report.at, report.where)
         elif report.worker_lost and record.draft.policy.allows_retry(record.attempt, record.losses):
             failed = report.outcome
             cause = failed.exit_cause if isinstance(failed, Failed) and failed.exit_cause else "its worker died"
             self._give_back(record, f"Start {record.attempt} was lost: {cause}.", now, lost=True)
         else:
-            self.finish(record, report.outcome, report.at)
+            self.finish(record, report.outcome, report.at, report.where)
 
     def start_again_or_end(self, record: Record, reason: str, now: float) -> None:
         """A job's controller is gone, and with it what it had begun."""
@@ -79,9 +79,9 @@ class Course:
         else:
             self.finish(record, lost(reason, record), now)
 
-    def finish(self, record: Record, outcome: Outcome, at: float) -> None:
+    def finish(self, record: Record, outcome: Outcome, at: float, where: Where | None = None) -> None:
         """A job is final."""
-        self._book.apply(Ended(record.draft.job_id, outcome, at))
+        self._book.apply(Ended(record.draft.job_id, outcome, at, None if where == record.where else where))
 
     def _give_back(self, record: Record, note: str, now: float, *, lost: bool = False) -> None:
         self._book.apply(GivenBack(record.draft.job_id, note, lost=lost))

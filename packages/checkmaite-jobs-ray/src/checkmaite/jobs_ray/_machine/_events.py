@@ -100,11 +100,16 @@ class GivenBack(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """It is final."""
+    """It is final.
+
+    Attributes:
+        where: The worker that had it; None where the record says it, or nobody knows.
+    """
 
     job_id: str
     outcome: Outcome
     at: float
+    where: Where | None = None
 
 
 class Noted(NamedTuple):

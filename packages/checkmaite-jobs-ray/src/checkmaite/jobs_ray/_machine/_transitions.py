@@ -68,7 +68,10 @@ def after(record: Record, event: Change) -> Record:  # noqa: C901 - one table, a
             attempt, losses = record.attempt - (not event.attempted), record.losses + event.lost
             return _in(evolve(record, attempt=attempt, losses=losses, notes=notes), Waiting())
         case Ended():
-            return _in(evolve(record, draft=record.draft.slim()), Finished(event.outcome, event.at, record.where))
+            return _in(
+                evolve(record, draft=record.draft.slim()),
+                Finished(event.outcome, event.at, event.where or record.where),
+            )
         case Noted():
             return evolve(record, notes=(*record.notes, event.note))
         case _:

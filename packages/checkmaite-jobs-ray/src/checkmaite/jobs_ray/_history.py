@@ -1,0 +1,74 @@
+"""The jobs of a scope as a table, read from the journal by anybody and at any time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from checkmaite.jobs import ConfigurationError, MissingDependencyError
+from checkmaite.jobs.spi import Completed, Failed, StoreSpec
+from checkmaite.jobs_ray._config import RayOptions
+from checkmaite.jobs_ray._journal._perform import perform
+from checkmaite.jobs_ray._journal._reading import read_journal
+from checkmaite.jobs_ray._machine._record import Finished, Record
+from checkmaite.jobs_ray._place import JournalPlace
+from checkmaite.jobs_ray._replay import book_of
+
+_TEXTS = ("job_id", "job_name", "capability_id", "status", "error_type")
+_INSTANTS = ("submitted_at", "started_at", "finished_at")
+
+
+def read_history(options: RayOptions, store: StoreSpec) -> Any:
+    """See `checkmaite.jobs.read_job_history`."""
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise MissingDependencyError(
+            "A table of jobs needs pyarrow.", requirement="checkmaite-jobs[parquet]"
+        ) from error
+    place = JournalPlace.of(options, store)
+    if place is None:
+        raise ConfigurationError(
+            "There is no journal to read: jobs are kept in memory only. Pass journal_uri, as it was when they were "
+            "submitted."
+        )
+    objects = place.objects(options.registry_namespace, options.registry_name)
+    book = book_of(perform(read_journal(objects.root), objects))
+    scope = options.idempotency_scope
+    records = sorted(
+        (record for record in book.records.values() if record.draft.scope == scope), key=lambda each: each.created_at
+    )
+    instant = pa.timestamp("us", tz="UTC")
+    types = {
+        **dict.fromkeys(_TEXTS, pa.string()),
+        **dict.fromkeys(_INSTANTS, instant),
+        "node": pa.string(),
+        "attempts": pa.int64(),
+        "run_uid": pa.string(),
+        "store_uri": pa.string(),
+    }
+    return pa.Table.from_pylist([_row(record) for record in records], schema=pa.schema(types))
+
+
+def _row(record: Record) -> dict[str, Any]:
+    draft, state = record.draft, record.state
+    outcome = state.outcome if isinstance(state, Finished) else None
+    ref = outcome.ref if isinstance(outcome, Completed) else None
+    return {
+        "job_id": draft.job_id,
+        "job_name": draft.job_name,
+        "capability_id": draft.capability_id,
+        "status": record.status.value,
+        "error_type": outcome.error_type if isinstance(outcome, Failed) else None,
+        "submitted_at": _instant(record.created_at),
+        "started_at": _instant(record.where.at) if record.where else None,
+        "finished_at": _instant(state.at) if isinstance(state, Finished) else None,
+        "node": record.where.node if record.where else None,
+        "attempts": record.attempt,
+        "run_uid": ref.run_uid if ref else None,
+        "store_uri": ref.store_uri if ref else None,
+    }
+
+
+def _instant(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
