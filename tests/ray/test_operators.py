@@ -141,7 +141,7 @@ def test_a_burst_is_refused_in_part_and_goes_through_once(
         client(BURST, env={"FOLDER": str(tmp_path / "ran"), "WHO": who}, **{**limited, "address": address})
         for who, address in (("driver", cluster.driver), ("client", cluster.client))
     ]
-    said = [tuple(map(int, burst.line().split())) for burst in bursts]
+    said = [tuple(map(int, burst.line(2 * SOON_S).split())) for burst in bursts]
     assert [accepted for _, accepted in said] == [40, 40]
     assert all(refused for refused, _ in said), "the limits were not kept"
     jobs = list_jobs(1000)
@@ -283,6 +283,6 @@ say(os.environ["RAY_AUTH_TOKEN"] in repr(get_job_backend()) + repr(job) + job.ex
 """
     with Cluster(num_cpus=1, **token) as cluster:
         for number, address in enumerate((cluster.driver, cluster.client)):
-            here = {**options, "address": address}
+            here = {**options, "address": address, "journal_uri": str(tmp_path / "journal")}
             each = Client(text, tmp_path / f"authenticated-{number}", here, **token, ADDRESS=address)
             assert each.rest() == [address, "False"]

@@ -36,8 +36,8 @@ _BATCH = 500
 """Jobs in one call to a controller."""
 _CONFIRM_S = 2.0
 """Without a journal a submission waits at most this long for controllers to take its jobs."""
-_RECOVER_S = 10.0
-"""Without a journal a registry that has just begun waits at most this long for what the controllers know."""
+_GATHER_S = 10.0
+"""A registry that has just begun waits at most this long for all of its controllers."""
 
 
 class Shell:
@@ -78,6 +78,7 @@ class Shell:
             for each in names
         }
         self._chores: set[asyncio.Task[None]] = set()
+        self._gathered = asyncio.get_running_loop().create_task(self._gather())
         loops = [*(link.run() for link in self.links.values()), self._place(), self._tick(), self._keep_packages()]
         self._loops = [asyncio.get_running_loop().create_task(each) for each in loops]
         if chronicle is not None:
@@ -128,14 +129,8 @@ class Shell:
 
     async def recover(self) -> None:
         """Without a journal, learn from the controllers that are there what an earlier registry had accepted."""
-        if self._chronicle is not None:
-            return
-        try:
-            async with asyncio.timeout(_RECOVER_S):
-                for link in self.links.values():
-                    await link.attached.wait()
-        except TimeoutError:
-            _log.warning("the registry begins without some of its controllers")
+        if self._chronicle is None:
+            await asyncio.shield(self._gathered)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -154,12 +149,21 @@ class Shell:
             self._chronicle.forget(unneeded)
         self._tell(changed)
 
+    async def _gather(self) -> None:
+        try:
+            async with asyncio.timeout(_GATHER_S):
+                for link in self.links.values():
+                    await link.attached.wait()
+        except TimeoutError:
+            _log.warning("the registry begins without some of its controllers")
+
     async def _write(self) -> None:
         await self.commits.run()
         for loop in self._loops:  # another registry leads now: this one changes nothing any more
             loop.cancel()
 
     async def _place(self) -> None:
+        await asyncio.shield(self._gathered)  # else the first controller would get all jobs that were waiting
         while True:
             await self._placeable.wait()
             self._placeable.clear()
