@@ -18,7 +18,8 @@ from checkmaite.jobs_ray._journal._format import Kind, encode
 from checkmaite.jobs_ray._journal._journal import Journal, lead
 from checkmaite.jobs_ray._journal._perform import perform
 from checkmaite.jobs_ray._journal._process import leader_here, new_nonce
-from checkmaite.jobs_ray._journal._steps import Create, Pause
+from checkmaite.jobs_ray._journal._reading import read_journal
+from checkmaite.jobs_ray._journal._steps import Create, Names, Pause, ReadMany
 
 from tests.ray_journal.making import counter, found, header, leader, led, rows_of
 
@@ -74,6 +75,30 @@ def test_pruning_goes_on_where_another_leader_died(tmp_path: Path) -> None:
     perform(second.snapshot(7, [[1]] * 5), objects)
     assert perform(second.prune(), objects) == 3
     assert names(objects, "seg") == [1, 5, 6, 7]
+
+
+def test_a_stray_fence_in_place_of_what_was_pruned_misleads_no_reader(tmp_path: Path) -> None:
+    """The reader is so slow, and the stray fence so late, that what is read fits together."""
+    objects = ObjectStore(str(tmp_path))
+    first, _ = led(objects)
+    perform(first.append([["row"]]), objects)
+    led(objects, "two")
+    reader = read_journal(objects.root)
+    assert reader.send(None) == Names("snap")
+    assert reader.send([]) == Names("seg")
+    request = reader.send(objects.names("seg"))
+    assert request == ReadMany(["seg/000000000001", "seg/000000000002", "seg/000000000003"])
+    third, _ = led(objects, "three")
+    perform(third.append([]), objects)
+    for number in (4, 5):
+        perform(third.snapshot(number, [["row"]]), objects)
+    assert perform(third.prune(), objects) == 1
+    objects.create("seg/000000000002", encode(header(Kind.FENCE, 2, leader="late"), [leader("late").to_row()]))
+    request = reader.send([objects.read(key) for key in request.keys])
+    assert request == Names("snap")
+    assert reader.send(objects.names("snap")) == Names("snap"), "it starts over"
+    reader.close()
+    assert rows_of(found(objects)) == [["row"]]
 
 
 def test_when_a_snapshot_is_due(tmp_path: Path) -> None:

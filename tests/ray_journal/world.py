@@ -14,7 +14,7 @@ from typing import Any
 from checkmaite.jobs import StoreUnavailableError
 from checkmaite.jobs_ray._journal._errors import SupersededError
 from checkmaite.jobs_ray._journal._journal import Journal, lead
-from checkmaite.jobs_ray._journal._layout import SEGMENTS
+from checkmaite.jobs_ray._journal._layout import SEGMENTS, segment_key
 from checkmaite.jobs_ray._journal._reading import read_journal
 from checkmaite.jobs_ray._journal._steps import Create, Delete, Names, Pause, Read, ReadMany, Steps
 
@@ -91,14 +91,15 @@ class World:
         assert journal.tail > before, f"{name} leads from {journal.tail}, when {before} had been acknowledged"
         self._check_read(state, {number: rows for number, rows in self.acknowledged.items() if number <= journal.tail})
         for _ in range(self.random.randrange(1, 40)):
-            if self.is_ending:
-                return
+            is_last = self.is_ending  # every zombie wakes up once more
             rows = [next(self._rows) for _ in range(self.random.choice([0, 1, 1, 2, 5]))]
             before = max(self.acknowledged, default=0)
             try:
                 number = yield from journal.append(rows)
             except SupersededError as error:
                 self.tell(name, "is superseded by", error.by and error.by.id)
+                taken = self.objects[segment_key(journal.tail + 1)]
+                assert f'"leader":"{name}"'.encode() not in taken, f"{name} superseded itself"
                 yield from self._stays_superseded(journal)
                 return
             assert number > before, f"{name} was superseded when it appended {rows}, and acknowledged {number}"
@@ -106,6 +107,8 @@ class World:
             assert number not in self.acknowledged
             self.acknowledged[number] = rows
             state.extend(rows)
+            if is_last:
+                return
             if self.random.random() < 0.25:
                 self._spawn(f"{name}'s snapshot", self._tidy(journal, number, tuple(state)))
 

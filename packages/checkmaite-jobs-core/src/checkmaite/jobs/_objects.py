@@ -234,8 +234,9 @@ def _create_file(path: Path, content: bytes) -> bool:
 
     A hidden file is written beside it and then linked, which fails when the name is taken.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     if path.exists():
+        _sync_folder(path.parent)  # whoever created it may have died before it did this
         return False
     hidden = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
@@ -246,11 +247,20 @@ def _create_file(path: Path, content: bytes) -> bool:
         try:
             os.link(hidden, path)
         except FileExistsError:
+            _sync_folder(path.parent)
             return False
     finally:
         hidden.unlink(missing_ok=True)
     _sync_folder(path.parent)
     return True
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:
