@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from itertools import pairwise
 from types import SimpleNamespace
@@ -25,7 +25,7 @@ from checkmaite.jobs import (
     get_provenance_defaults,
     reset_provenance,
 )
-from checkmaite.jobs._news import LogTail
+from checkmaite.jobs._news import LogTail, News, Progressed, Reporter, Started
 from checkmaite.jobs._run_key import run_key
 from checkmaite.jobs.spi import ColumnType, check_versions, table_rows, versions_here
 from hypothesis import given
@@ -207,3 +207,21 @@ def test_pieces_of_a_log_come_together_in_any_order(data: st.DataObject) -> None
     for begin, piece in data.draw(st.permutations([*pieces, *pieces[:2]])):
         tail.extend(begin, piece)
     assert tail.text() == text
+
+
+def test_of_many_progress_reports_the_newest_is_sent_with_the_time_at_which_it_was_made() -> None:
+    sent: list[News] = []
+    before = datetime.now(UTC)
+    reporter = Reporter("job-1", lambda _, news: sent.extend(news), announce_after_s=3_600)
+    for done in range(3):
+        reporter.progressed(done, 3, f"step {done}")
+    after = datetime.now(UTC)
+    reporter.deliver(reporter._due_at)
+    reporter.close()
+    started, progressed = sent
+    assert isinstance(started, Started)
+    assert isinstance(progressed, Progressed)
+    progress = progressed.progress
+    assert (progress.done, progress.total, progress.message) == (2, 3, "step 2")
+    assert progress.reported_at is not None
+    assert before <= progress.reported_at <= after + timedelta(microseconds=1)  # which it may be rounded up by
