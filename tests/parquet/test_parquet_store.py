@@ -22,6 +22,9 @@ from checkmaite.jobs import (
     StoreError,
     StorePermissionError,
     StoreUnavailableError,
+    configure_job_backend,
+    shutdown_job_backend,
+    submit_capability,
 )
 from checkmaite.jobs._objects import ObjectStore
 from checkmaite.jobs.testing import AnalyticsStoreContract, SampleRecord, SampleRun
@@ -292,3 +295,27 @@ def test_a_large_report_is_kept_beside_the_results(open_store: OpenStore) -> Non
     assert uri == f"{store.uri}/_artifacts/run/1/report.md"
     assert store.put_artifact("run/1/report.md", b"# other") == uri
     assert store.list_tables() == []
+
+
+class RunWithLargeReport(SampleRun):
+    def collect_md_report(self, threshold: float) -> str:
+        return "x" * 300_000
+
+
+class LargeReport:
+    id = "large-report"
+
+    def run(self, **_: Any) -> SampleRun:
+        return RunWithLargeReport(run_uid="one")
+
+
+def test_a_large_report_goes_where_artifact_store_says(bucket: str, s3_options: dict[str, Any], tmp_path: Path) -> None:
+    store = {"backend": "parquet", "uri": str(tmp_path / "store")}
+    kept = {"uri": f"s3://{bucket}/kept", "storage_options": s3_options}
+    backend = configure_job_backend("inline", analytics_store=store, artifact_store=kept)
+    ref = submit_capability(LargeReport()).result(30)
+    shutdown_job_backend()
+    assert ref.report == f"s3://{bucket}/kept/one/report.md"
+    assert len(ObjectStore(kept["uri"], s3_options).read("one/report.md")) == 300_000
+    assert backend.analytics_store.list_tables() == ["runs", "sample_scores"]
+    assert not (tmp_path / "store/_artifacts").exists()

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
+from attrs import evolve
 from checkmaite.jobs._config import BackendContext, parse_options
-from checkmaite.jobs._discovery import BACKENDS_GROUP, load_plugin, store_spec
+from checkmaite.jobs._discovery import BACKENDS_GROUP, artifact_folder, load_plugin, store_spec
 from checkmaite.jobs._errors import ConfigurationError, NotConfiguredError
 from checkmaite.jobs._listing import job_query
 from checkmaite.jobs._problems import Problem
@@ -17,6 +18,7 @@ from checkmaite.jobs._resources import Resources
 from checkmaite.jobs._submission import RunOptions, Submission, prepare, submissions_of
 
 _MISSING: Any = object()
+_STORES = ("analytics_store", "artifact_store")
 
 
 class _Active:
@@ -31,7 +33,11 @@ _active = _Active()
 
 
 def configure_job_backend(
-    kind: str = "ray", *, analytics_store: Mapping[str, Any] = _MISSING, **backend_options: Any
+    kind: str = "ray",
+    *,
+    analytics_store: Mapping[str, Any] = _MISSING,
+    artifact_store: Mapping[str, Any] | None = None,
+    **backend_options: Any,
 ) -> JobBackend:
     """Choose where jobs run and where their results go, for every later submission of this process.
 
@@ -41,6 +47,8 @@ def configure_job_backend(
         kind: The job backend: ``"ray"``, ``"ray-simple"``, ``"inline"``, or one that a plug-in brings.
         analytics_store: ``{"backend": name, ...}`` with the store's own options, for example
             ``{"backend": "parquet", "uri": "./analytics_store"}``.
+        artifact_store: ``{"uri": ..., "storage_options": {...}}``, where documents such as reports above 256 KiB go.
+            Left out: into the analytics store, if it keeps documents.
         **backend_options: The backend's own options; see its page.
 
     Returns:
@@ -50,7 +58,7 @@ def configure_job_backend(
         ConfigurationError: Something is wrong; the error lists everything that is, and the backend that was active
             before still is.
     """
-    backend_type, config, context = _read(kind, analytics_store, backend_options)
+    backend_type, config, context = _read(kind, analytics_store, artifact_store, backend_options)
     with _active.lock:
         backend = cast(JobBackend, backend_type(config, context))
         before, _active.backend = _active.backend, backend
@@ -59,23 +67,28 @@ def configure_job_backend(
     return backend
 
 
-def _read(kind: str, analytics_store: Any, backend_options: Mapping[str, Any]) -> tuple[Any, Any, BackendContext]:
+def _read(
+    kind: str, analytics_store: Any, artifact_store: Any, backend_options: Mapping[str, Any]
+) -> tuple[Any, Any, BackendContext]:
     """A backend's class, its options and what it is given, from the arguments of `configure_job_backend`."""
     backend_type, problems = load_plugin(BACKENDS_GROUP, kind, path="kind")
     config = None
     if not problems:
-        config, problems = parse_options(backend_type.config_type, backend_options)
+        config, problems = parse_options(backend_type.config_type, backend_options, beside=_STORES)
+    remote = bool(getattr(config, "is_remote", False))
     if analytics_store is _MISSING:
         example = 'Pass, for example, analytics_store={"backend": "parquet", "uri": "./analytics_store"}.'
         spec, faults = None, [Problem("analytics_store", "is required.", example)]
     else:
-        spec, faults = store_spec(analytics_store, remote=bool(getattr(config, "is_remote", False)))
+        spec, faults = store_spec(analytics_store, remote=remote)
+    problems += faults
+    artifacts, faults = artifact_folder(artifact_store, remote=remote)
     problems += faults
     if problems or spec is None:
         raise ConfigurationError(
             f"The job backend {kind!r} cannot be configured like this; nothing was changed.", problems
         )
-    return backend_type, config, BackendContext(spec)
+    return backend_type, config, BackendContext(evolve(spec, artifacts=artifacts))
 
 
 def get_job_backend() -> JobBackend:
@@ -210,13 +223,18 @@ def list_jobs(
 
 
 def read_job_history(
-    kind: str = "ray", *, analytics_store: Mapping[str, Any] = _MISSING, **backend_options: Any
+    kind: str = "ray",
+    *,
+    analytics_store: Mapping[str, Any] = _MISSING,
+    artifact_store: Mapping[str, Any] | None = None,
+    **backend_options: Any,
 ) -> Any:
     """The jobs of a scope as a ``pyarrow.Table``, straight from its journal: no cluster has to run, and none is asked.
 
     Args:
         kind: As for `configure_job_backend`; so are the others, and nothing is configured.
         analytics_store: The store that the jobs write to; by default the journal is in it.
+        artifact_store: Not needed; taken so that the same arguments fit both.
         **backend_options: The backend's own options, such as ``idempotency_scope``.
 
     Returns:
@@ -230,7 +248,7 @@ def read_job_history(
         StoreError: The journal cannot be read, or is damaged.
         MissingDependencyError: pyarrow is not installed.
     """
-    backend_type, config, context = _read(kind, analytics_store, backend_options)
+    backend_type, config, context = _read(kind, analytics_store, artifact_store, backend_options)
     read = getattr(backend_type, "read_history", None)
     if read is None:
         raise ConfigurationError(f"The job backend {kind!r} keeps no journal: its jobs are known to its process alone.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
@@ -26,7 +26,9 @@ def option(doc: str, **arguments: Any) -> Any:
     return field(metadata={"doc": doc}, kw_only=True, **arguments)
 
 
-def parse_options(config_type: type[C], given: Mapping[str, Any], *, path: str = "") -> tuple[C | None, list[Problem]]:
+def parse_options(
+    config_type: type[C], given: Mapping[str, Any], *, path: str = "", beside: Iterable[str] = ()
+) -> tuple[C | None, list[Problem]]:
     """An options class from what a user gave, or everything that is wrong with it.
 
     Args:
@@ -35,6 +37,7 @@ def parse_options(config_type: type[C], given: Mapping[str, Any], *, path: str =
             one refuses, with the reason.
         given: Option names and values.
         path: Where `given` stands, as the prefix of every problem's path.
+        beside: Names that are given elsewhere in the same call, and that a misspelt one may have meant.
     """
     # The cast is for type checkers only: attrs.fields wants a type that is known to be an attrs class.
     declared = {item.alias: item for item in attrs.fields(attrs.resolve_types(cast("type[Any]", config_type)))}
@@ -45,7 +48,7 @@ def parse_options(config_type: type[C], given: Mapping[str, Any], *, path: str =
         if name in refused:
             problems.append(Problem(name, f"{name} is not an option here.", refused[name]))
         elif name not in declared:
-            problems.append(unknown_name(name, name, declared))
+            problems.append(unknown_name(name, name, {*declared, *beside}))
     for name, item in declared.items():
         if name in given:
             problem = _read(item, given[name], values)
@@ -84,6 +87,32 @@ def _doc(item: Any) -> str:
     return f"{item.alias}: {doc}" if doc else ""
 
 
+def usable_uri(_: object, attribute: Any, value: str) -> None:
+    """An option's validator: the text is a path, or a URL of a filesystem that is installed here.
+
+    Raises:
+        ValueError: It is not; the message says what to install.
+    """
+    from checkmaite.jobs._objects import check_scheme  # fsspec takes longer to import than all of core
+
+    check_scheme(value)
+
+
+@frozen
+class ArtifactFolder:
+    """Where documents such as large reports go, when that is not the analytics store.
+
+    Attributes:
+        uri: A folder or an fsspec URL, absolute once it is configured.
+        storage_options: Options of the fsspec filesystem. They may hold secrets, so they are never shown.
+    """
+
+    uri: str = option('a folder, or an fsspec URL such as "s3://bucket/artifacts".', validator=usable_uri)
+    storage_options: Mapping[str, Any] = option(
+        "options of the fsspec filesystem, such as key, secret and endpoint_url.", factory=dict, repr=False, hash=False
+    )
+
+
 @frozen
 class StoreSpec:
     """Which analytics store to open, as plain values that any process can open it from.
@@ -91,10 +120,12 @@ class StoreSpec:
     Attributes:
         backend: Name of the store's entry point.
         options: Its options, already checked and made absolute. They may hold secrets, so they are never shown.
+        artifacts: Where documents go instead; None leaves them to the store, if it keeps any.
     """
 
     backend: str
     options: Mapping[str, Any] = field(factory=dict, repr=False, hash=False)
+    artifacts: ArtifactFolder | None = None
 
 
 @frozen
@@ -110,6 +141,8 @@ class BackendContext:
 
 _SECRET_NAME = re.compile(r"secret|token|password|passwd|credential|access_?key|signature|sas\b|^sig$", re.IGNORECASE)
 
+_LOCAL_SCHEMES = frozenset({"file", "local"})
+
 
 def uri_problem(path: str, uri: str, *, remote: bool = False) -> Problem | None:
     """What is wrong with the URI of a store or journal, if anything.
@@ -122,7 +155,9 @@ def uri_problem(path: str, uri: str, *, remote: bool = False) -> Problem | None:
     if not uri.strip():
         return Problem(path, "is empty.", "Pass a folder, or an fsspec URL such as s3://bucket/folder.")
     scheme, separator, _ = uri.partition("://")
-    if separator:
+    if separator and scheme in _LOCAL_SCHEMES:
+        uri = uri.partition("://")[2]
+    elif separator:
         parts = urlsplit(uri)
         named = [name for name, _ in parse_qsl(parts.query) if _SECRET_NAME.search(name)]
         if "@" in parts.netloc or named:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
-from checkmaite.jobs._config import StoreSpec, parse_options, uri_problem
+from checkmaite.jobs._config import ArtifactFolder, StoreSpec, parse_options, uri_problem
 from checkmaite.jobs._errors import ConfigurationError
 from checkmaite.jobs._problems import Problem, nearest_name
 from checkmaite.jobs._protocols import AnalyticsStore
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+C = TypeVar("C")
 
 BACKENDS_GROUP = "checkmaite.jobs.backends"
 STORES_GROUP = "checkmaite.stores"
@@ -93,17 +95,47 @@ def store_spec(given: object, *, remote: bool, path: str = "analytics_store") ->
     store_type, problems = load_plugin(STORES_GROUP, given["backend"], path=f"{path}.backend")
     if problems:
         return None, problems
-    options, problems = parse_options(
-        store_type.config_type, {name: value for name, value in given.items() if name != "backend"}, path=path
-    )
-    uri = given.get("uri")
-    if isinstance(uri, (str, os.PathLike)) and (fault := uri_problem(f"{path}.uri", os.fspath(uri), remote=remote)):
-        problems.append(fault)
-    if problems or options is None:
+    own = {name: value for name, value in given.items() if name != "backend"}
+    options, problems = _checked(store_type.config_type, own, remote=remote, path=path)
+    if options is None:
         return None, problems
     plain = {item.alias: getattr(options, item.name) for item in attrs.fields(type(options))}
     normalized = getattr(store_type, "normalized_options", dict)(plain)
     return StoreSpec(cast(str, given["backend"]), normalized), []
+
+
+def artifact_folder(
+    given: object, *, remote: bool, path: str = "artifact_store"
+) -> tuple[ArtifactFolder | None, list[Problem]]:
+    """Where documents go, from the mapping that a user gave; None when none was given.
+
+    Args:
+        given: ``{"uri": ..., "storage_options": {...}}`` or None.
+        remote: Whether workers may run on other machines.
+        path: Where it stands in the configuration.
+    """
+    if given is None:
+        return None, []
+    if not isinstance(given, Mapping):
+        cause = f"expected a mapping, got {type(given).__name__}."
+        return None, [Problem(path, cause, 'Pass, for example, {"uri": "s3://bucket/artifacts"}, or leave it out.')]
+    found, problems = _checked(ArtifactFolder, given, remote=remote, path=path)
+    if found is None:
+        return None, problems
+    from checkmaite.jobs._objects import ObjectStore  # fsspec takes longer to import than all of core
+
+    return attrs.evolve(found, uri=ObjectStore(found.uri).root), []
+
+
+def _checked(
+    options_type: type[C], given: Mapping[str, Any], *, remote: bool, path: str
+) -> tuple[C | None, list[Problem]]:
+    """Options of which ``uri``, if there is one, must mean the same on every machine and hold no secret."""
+    options, problems = parse_options(options_type, given, path=path)
+    uri = given.get("uri")
+    if isinstance(uri, (str, os.PathLike)) and (fault := uri_problem(f"{path}.uri", os.fspath(uri), remote=remote)):
+        problems.append(fault)
+    return (None if problems else options), problems
 
 
 def open_store(spec: StoreSpec) -> AnalyticsStore:

@@ -156,7 +156,7 @@ def _run(
     with interrupt.shielded():
         provenance = order.provenance(completed_at=datetime.now(UTC))
         receipt = store.write_with_receipt(run, provenance=provenance)
-    report, notes = collect_report(run, store, threshold=order.report_threshold)
+    report, notes = collect_report(run, store, artifacts=order.terms.store.artifacts, threshold=order.report_threshold)
     ref = CapabilityRunRef(
         run_uid=_plain(run.run_uid),
         capability_id=_plain(run.capability_id),

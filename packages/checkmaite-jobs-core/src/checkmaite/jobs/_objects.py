@@ -11,10 +11,11 @@ import os
 import secrets
 import threading
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import fsspec
+import fsspec.registry
 from checkmaite.jobs._errors import (
     JobsError,
     MissingDependencyError,
@@ -24,12 +25,35 @@ from checkmaite.jobs._errors import (
     StoreUnavailableError,
 )
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.registry import known_implementations
 
 _EXTRAS = {"s3": "checkmaite-store-parquet[s3]", "s3a": "checkmaite-store-parquet[s3]"}
+
+_PACKAGES = {"s3": "checkmaite-jobs[s3]", "s3a": "checkmaite-jobs[s3]"}
 
 _PERMISSION_CODES = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "403"})
 _MISSING_CODES = frozenset({"NoSuchBucket", "NoSuchKey", "404"})
 _EXISTS_CODES = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+
+
+def check_scheme(uri: str) -> None:
+    """See that the filesystem of a path or an fsspec URL is installed here, without importing it.
+
+    Raises:
+        ValueError: It is not, or there is none for such URLs; the message says what to do.
+    """
+    scheme, separator, _ = uri.partition("://")
+    if not separator or scheme in fsspec.registry:
+        return
+    known = known_implementations.get(scheme)
+    if known is None:
+        raise ValueError(f"no filesystem is known for {scheme}:// URLs")
+    package = str(known["class"]).partition(".")[0]
+    if find_spec(package) is None:
+        raise ValueError(
+            f"{scheme}:// URLs need {package}, which is not installed: "
+            f'pip install "{_PACKAGES.get(scheme, package)}" brings it'
+        )
 
 
 class ObjectStore:

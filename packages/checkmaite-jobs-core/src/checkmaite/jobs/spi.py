@@ -22,7 +22,15 @@ Check either with `checkmaite.jobs.testing`.
 """
 
 from checkmaite.jobs._columns import ColumnType
-from checkmaite.jobs._config import BackendContext, StoreSpec, option, parse_options, uri_problem
+from checkmaite.jobs._config import (
+    ArtifactFolder,
+    BackendContext,
+    StoreSpec,
+    option,
+    parse_options,
+    uri_problem,
+    usable_uri,
+)
 from checkmaite.jobs._deadline import Deadline
 from checkmaite.jobs._discovery import forget_plugins, open_store
 from checkmaite.jobs._execution import Finished, execute, execute_message, failure, message_of
@@ -30,6 +38,7 @@ from checkmaite.jobs._handle import DEFAULT_GRACE_S, JobControls, JobHandle, new
 from checkmaite.jobs._ledger import JobLedger
 from checkmaite.jobs._listing import JobQuery
 from checkmaite.jobs._mailbox import Letter, NewsMailbox
+from checkmaite.jobs._naming import object_name
 from checkmaite.jobs._news import LogTail, News, Post, Printed, Progressed, RemotePost, Started
 from checkmaite.jobs._objects import ObjectStore
 from checkmaite.jobs._order import Terms, WorkOrder, accept
@@ -45,6 +54,7 @@ from checkmaite.jobs._versions import Versions, check_versions, versions_here
 
 __all__ = [
     "DEFAULT_GRACE_S",
+    "ArtifactFolder",
     "BackendContext",
     "Cancelled",
     "ColumnType",
@@ -85,6 +95,7 @@ __all__ = [
     "message_of",
     "nearest_name",
     "new_job_id",
+    "object_name",
     "open_store",
     "option",
     "parse_options",
@@ -95,5 +106,6 @@ __all__ = [
     "table_rows",
     "unknown_name",
     "uri_problem",
+    "usable_uri",
     "versions_here",
 ]

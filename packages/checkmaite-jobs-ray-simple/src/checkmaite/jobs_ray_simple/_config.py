@@ -38,7 +38,6 @@ _REGISTRY_OPTIONS = (
     "terminal_job_retention_s",
     "recovery",
     "journal_uri",
-    "artifact_store",
 )
 
 

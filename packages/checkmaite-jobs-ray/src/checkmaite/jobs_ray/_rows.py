@@ -15,7 +15,7 @@ from attrs import astuple
 from checkmaite.jobs import CapabilityRunRef, JobStatus, Resources
 from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome
 from checkmaite.jobs_ray._machine._book import JobBook
-from checkmaite.jobs_ray._machine._contexts import Shape
+from checkmaite.jobs_ray._machine._contexts import Shape, StoreShape
 from checkmaite.jobs_ray._machine._events import (
     Adopted,
     Doubted,
@@ -244,8 +244,9 @@ def _payload_from(row: str | Row | None) -> bytes | Kept | None:
 
 
 def _shape_from(row: Iterable[Any]) -> Shape:
-    (backend, plain, hidden), facts, (protocol, python, core), environment = row
-    return Shape((backend, plain, tuple(hidden)), facts, (protocol, python, core), environment)
+    (backend, plain, hidden, *artifacts), facts, (protocol, python, core), environment = row
+    store = StoreShape(backend, plain, tuple(hidden), *artifacts)
+    return Shape(store, facts, (protocol, python, core), environment)
 
 
 def _state_row(state: State) -> Row:

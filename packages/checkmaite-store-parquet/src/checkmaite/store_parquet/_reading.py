@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 from checkmaite.jobs import ColumnDescription, StoreCorruptError, StoreNotFoundError, TableDescription
-from checkmaite.jobs.spi import ColumnType, ObjectStore, nearest_name
-from checkmaite.store_parquet._layout import RUNS, SCHEMA, SUFFIX, encoded, schema_key
+from checkmaite.jobs.spi import ColumnType, ObjectStore, nearest_name, object_name
+from checkmaite.store_parquet._layout import RUNS, SCHEMA, SUFFIX, schema_key
 from checkmaite.store_parquet._schema import RUNS_COLUMNS, arrow_schema, columns_from_json
 
 
@@ -72,7 +72,7 @@ def table_dataset(objects: ObjectStore, name: str, *, run_uids: Collection[str] 
             uri=objects.uri_of(name),
         )
     if run_uids is not None:
-        present = present.intersection(f"{encoded(run_uid)}{SUFFIX}" for run_uid in run_uids)
+        present = present.intersection(f"{object_name(run_uid)}{SUFFIX}" for run_uid in run_uids)
     with reading(objects, name):
         return ds.dataset(
             [objects.path_of(f"{name}/{file}") for file in sorted(present)],

@@ -15,7 +15,7 @@ from checkmaite.jobs import (
     TableDescription,
     WriteReceipt,
 )
-from checkmaite.jobs.spi import ColumnType, ObjectStore, TableRows, option, table_rows
+from checkmaite.jobs.spi import ColumnType, ObjectStore, TableRows, option, table_rows, usable_uri
 from checkmaite.store_parquet import _reading, _sql
 from checkmaite.store_parquet._layout import artifact_key, column_key, commit_key, payload_key, schema_key
 from checkmaite.store_parquet._rows import commit_bytes, payload_bytes, runs_rows
@@ -26,7 +26,7 @@ from checkmaite.store_parquet._schema import columns_from_json, columns_to_json,
 class ParquetOptions:
     """Options of ``{"backend": "parquet", ...}``."""
 
-    uri: str = option('a folder, or an fsspec URL such as "s3://bucket/folder".')
+    uri: str = option('a folder, or an fsspec URL such as "s3://bucket/folder".', validator=usable_uri)
     storage_options: Mapping[str, Any] = option(
         "options of the fsspec filesystem, such as key, secret and endpoint_url.", factory=dict, repr=False
     )

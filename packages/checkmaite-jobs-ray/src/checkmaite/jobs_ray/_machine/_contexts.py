@@ -12,24 +12,42 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from checkmaite.jobs.spi import StoreSpec, Terms, Versions
+from checkmaite.jobs.spi import ArtifactFolder, StoreSpec, Terms, Versions
 from checkmaite.jobs_ray._messages import Context
 
 _UPLOADED = ("working_dir", "py_modules")
+
+
+class StoreShape(NamedTuple):
+    """A store's specification without anything that may be a secret.
+
+    Attributes:
+        backend: The store's name.
+        plain: Its options that are no secrets.
+        hidden: Names of the others.
+        artifacts: Where documents go, when that is not the store.
+        artifacts_hidden: Whether that needs more than its URI.
+    """
+
+    backend: str
+    plain: Mapping[str, Any]
+    hidden: tuple[str, ...]
+    artifacts: str | None = None
+    artifacts_hidden: bool = False
 
 
 class Shape(NamedTuple):
     """A context without anything that may be a secret.
 
     Attributes:
-        store: The store's name, the options that are no secrets, and the names of the others.
+        store: Of the store.
         facts: Provenance, by field.
         versions: What the submitter ran: protocol, Python, core.
         environment: The parts of the runtime environment: names of variables, digests of what is not secret; None when
             there is none.
     """
 
-    store: tuple[str, Mapping[str, Any], tuple[str, ...]]
+    store: StoreShape
     facts: Mapping[str, str | None]
     versions: tuple[int, str, str]
     environment: Mapping[str, Any] | None
@@ -37,7 +55,8 @@ class Shape(NamedTuple):
     @property
     def lacks(self) -> tuple[str, ...]:
         """What a client has to supply before a job can start, as it would be configured."""
-        hidden = [f"analytics_store.{name}" for name in self.store[2]]
+        hidden = [f"analytics_store.{name}" for name in self.store.hidden]
+        hidden += ["artifact_store.storage_options"] * self.store.artifacts_hidden
         for name, part in sorted((self.environment or {}).items()):
             hidden += (
                 [f"runtime_env.env_vars.{each}" for each in part] if name == "env_vars" else [f"runtime_env.{name}"]
@@ -59,28 +78,33 @@ def shape_of(context: Context) -> Shape:
 
 def context_of(shape: Shape, offer: Context | None = None) -> Context | None:
     """The context of a shape; what it lacks is taken from an offer, if that fits. None when it stays incomplete."""
-    backend, plain, hidden = shape.store
-    spec, environment = StoreSpec(backend, dict(plain)), None
-    if hidden or shape.environment:
-        if offer is None or _store_shape(offer.terms.store) != shape.store:
-            return None
-        if _environment_shape(offer.runtime_env) != shape.environment:
-            return None
+    if not shape.lacks:
+        artifacts = ArtifactFolder(uri=shape.store.artifacts) if shape.store.artifacts is not None else None
+        spec, environment = StoreSpec(shape.store.backend, dict(shape.store.plain), artifacts), None
+    elif offer is None or (_store_shape(offer.terms.store), _environment_shape(offer.runtime_env)) != (
+        shape.store,
+        shape.environment,
+    ):
+        return None
+    else:
         spec, environment = offer.terms.store, offer.runtime_env
     protocol, python, core = shape.versions
     versions = Versions(protocol=protocol, python=python, core=core)
     return Context(Terms(store=spec, facts=shape.facts, versions=versions), environment)
 
 
-def _store_shape(spec: StoreSpec) -> tuple[str, Mapping[str, Any], tuple[str, ...]]:
-    hidden = sorted(name for name, value in spec.options.items() if not _is_plain(name, value))
+def _store_shape(spec: StoreSpec) -> StoreShape:
+    hidden = tuple(sorted(name for name, value in spec.options.items() if not _is_plain(name, value)))
     plain = {name: value for name, value in spec.options.items() if name not in hidden}
-    return spec.backend, plain, tuple(hidden)
+    folder = spec.artifacts
+    if folder is None:
+        return StoreShape(spec.backend, plain, hidden)
+    return StoreShape(spec.backend, plain, hidden, folder.uri, bool(folder.storage_options))
 
 
 def _is_plain(name: str, value: object) -> bool:
     """Whether an option of a store is no secret: its URI was refused if it held one."""
-    return name == "uri" or value is None or isinstance(value, (bool, int, float)) or value in ("", {}, [], ())
+    return name == "uri" or value is None or isinstance(value, (bool, int, float)) or not value
 
 
 def _environment_shape(environment: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -1,0 +1,80 @@
+"""Documents such as large reports go where the user says, whatever the analytics store keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+from checkmaite.jobs import configure_job_backend, shutdown_job_backend, submit_capability
+from checkmaite.jobs.testing import SampleRun
+
+LARGE = "# large\n" + "x" * 300_000
+Run = Callable[..., Any]
+
+
+@frozen
+class Reported(SampleRun):
+    text: str = LARGE
+
+    def collect_md_report(self, threshold: float) -> str:
+        return self.text
+
+
+class Reports:
+    """Returns a run with a report."""
+
+    id = "reports"
+
+    def run(self, *, config: Any, **_: Any) -> Reported:
+        return Reported(run_uid=config["run_uid"], text=config.get("text", LARGE))
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Runs `Reports` with documents below ``kept`` in the current folder, which the worker has left."""
+    monkeypatch.chdir(tmp_path)
+    configure_job_backend("inline", analytics_store={"backend": "null"}, artifact_store={"uri": "kept"})
+    monkeypatch.chdir("/")
+    yield lambda **config: submit_capability(Reports(), config={"run_uid": "one", **config})
+    shutdown_job_backend()
+
+
+def test_a_large_report_is_a_document(run: Run, tmp_path: Path) -> None:
+    assert run().result(30).report == f"{tmp_path}/kept/one/report.md"
+    assert (tmp_path / "kept/one/report.md").read_text() == LARGE
+
+
+def test_a_small_report_travels_in_the_run_ref(run: Run, tmp_path: Path) -> None:
+    assert run(text="# small").result(30).report == "# small"
+    assert not (tmp_path / "kept").exists()
+
+
+def test_the_first_report_of_a_run_is_kept(run: Run, tmp_path: Path) -> None:
+    assert run().result(30).report == run(text=LARGE + "more").result(30).report
+    assert (tmp_path / "kept/one/report.md").read_text() == LARGE
+
+
+def test_no_run_uid_leads_out_of_the_folder(run: Run, tmp_path: Path) -> None:
+    report = run(run_uid="../../up").result(30).report
+    assert report is not None
+    assert Path(report).resolve().is_relative_to(tmp_path / "kept")
+    assert Path(report).read_text() == LARGE
+
+
+def test_a_folder_that_cannot_be_written_is_a_note_and_the_job_completes(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("in the way")
+    job = run()
+    assert job.result(30).report is None
+    assert "the report could not be stored" in job.explain()
+    assert f"{tmp_path}/kept" in job.explain()
+
+
+def test_a_store_without_documents_says_how_to_keep_them() -> None:
+    configure_job_backend("inline", analytics_store={"backend": "null"})
+    job = submit_capability(Reports(), config={"run_uid": "one"})
+    assert job.result(30).report is None
+    assert "artifact_store=" in job.explain()
+    shutdown_job_backend()
