@@ -1,4 +1,4 @@
-"""What the journal's tests are made of: leaders, nonces, and a store of this process with the driver's interface."""
+"""What the journal's tests are made of: leaders, nonces, headers, and a journal led and read."""
 
 from __future__ import annotations
 

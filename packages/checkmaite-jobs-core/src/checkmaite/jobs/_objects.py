@@ -109,7 +109,7 @@ class ObjectStore:
         """Create an object durably, unless it is there already.
 
         Returns:
-            True when this call created it; False when it was there. After a lost reply False may mean that an
+            True when this call created it; False when it was there, durable too. After a lost reply False may mean that an
             earlier try
             of this very call created it.
         """
