@@ -109,9 +109,8 @@ class ObjectStore:
         """Create an object durably, unless it is there already.
 
         Returns:
-            True when this call created it; False when it was there, durable too. After a lost reply False may mean that an
-            earlier try
-            of this very call created it.
+            True when this call created it; False when it was there, durable too. After a lost reply False may mean
+            that an earlier try of this very call created it.
         """
         with self.errors_of(key):
             if self.is_local:
