@@ -156,6 +156,7 @@ def say(*what):
                 [sys.executable, "script.py"],
                 cwd=folder,
                 env={**os.environ, **_ENVIRONMENT, "OPTIONS": json.dumps(options), **env},
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
@@ -176,6 +177,12 @@ def say(*what):
             line = None
         assert line is not None, f"the client said nothing more:\n{self._errors.read_text()}"
         return line.rstrip("\n")
+
+    def say(self, line: str = "") -> None:
+        """Give the script a line to read from its standard input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
 
     def rest(self, timeout_s: float = SOON_S) -> list[str]:
         """All further lines; it must end well, and in time."""

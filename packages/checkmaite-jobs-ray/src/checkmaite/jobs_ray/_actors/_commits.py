@@ -79,6 +79,9 @@ class Commits:
             except JobsError as error:
                 self._end(error)
                 return
+            except Exception as error:
+                self._end(JobsError(f"The journal cannot be written any more: {type(error).__name__}: {error}"))
+                raise
             for _ in batch:
                 self._events.popleft()
             self._durable += len(batch)

@@ -1,0 +1,386 @@
+"""Nothing accepted is lost: registries, clusters and scripts are killed, and the same scope shows the same jobs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkmaite.jobs import ConfigurationError, read_job_history
+
+from tests.ray.clusters import REGISTRY, Client, Cluster, wait_until
+
+LEASE = {"heartbeat_interval_s": 0.5, "lease_ttl_s": 3.0}
+
+CAPABILITIES = """
+import uuid
+from attrs import frozen
+from checkmaite.jobs.testing import SampleRun
+
+@frozen
+class Reports(SampleRun):
+    folder: str = ""
+
+    def collect_md_report(self, threshold):
+        # The run is stored by now, and nobody but its worker knows.
+        if self.folder:
+            Path(self.folder, f"stored-{self.run_uid}").touch()
+            while not Path(self.folder, "report").exists():
+                time.sleep(0.01)
+        return "# a report"
+
+class Acts:
+    id = "acts"
+
+    def __init__(self, act="return", ballast=0):
+        self.act, self.folder, self.ballast = act, os.environ["FOLDER"], os.urandom(ballast)
+
+    def run(self, *, config, **_):
+        uid = config["run_uid"]
+        Path(self.folder, f"start-{uid}-{uuid.uuid4().hex}").touch()
+        if self.act == "fail":
+            raise ValueError(f"{uid} was told to fail")
+        if self.act == "wait":
+            while not Path(self.folder, "go").exists():
+                time.sleep(0.01)
+        time.sleep(0.02)
+        return Reports(run_uid=uid, capability_id=self.id, folder=self.folder if self.act == "report" else "")
+
+def submission(uid, act="return", ballast=0, **more):
+    return {"capability": Acts(act, ballast), "config": {"run_uid": uid}, "job_name": uid, **more}
+
+def seen(job):
+    facts = {"id": job.job_id, "name": job.job_name, "created": job.created_at.isoformat(), "status": str(job.status)}
+    error = job.exception(0) if facts["status"] == "FAILED" else None
+    facts["error"] = error and [type(error).__name__, error.error_message]
+    facts["uid"] = job.result(0).run_uid if facts["status"] == "COMPLETED" else None
+    return facts
+
+"""
+LIST = "say(json.dumps([seen(job) for job in list_jobs(10_000)]))\n"
+FINISH = """
+jobs = list_jobs(10_000)
+wait_all(jobs, 90)
+say(json.dumps([seen(job) for job in jobs]))
+say(get_job_backend().analytics_store.query_sql("select count(*) from sample_scores")[0][0])
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> dict[str, Any]:
+    """A scope of the test's own, with the default journal: in the analytics store."""
+    (tmp_path / "marks").mkdir()
+    return {
+        "idempotency_scope": "the-scope",
+        "analytics_store": {"backend": "parquet", "uri": str(tmp_path / "store")},
+    }
+
+
+@pytest.fixture
+def run(tmp_path: Path, place: dict[str, Any]) -> Iterator[Callable[..., Client]]:
+    """Runs a script as a client of its own: `run(text, address, **changes_of_options)`."""
+    started: list[Client] = []
+
+    def start(text: str, address: str, env: dict[str, str] | None = None, **changes: Any) -> Client:
+        options = {**place, **LEASE, "address": address, **changes}
+        here = {"FOLDER": str(tmp_path / "marks"), **(env or {})}
+        started.append(Client(CAPABILITIES + text, tmp_path / f"client-{len(started)}", options, **here))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
+
+
+def starts(folder: Path, uid: str) -> int:
+    return len(list((folder / "marks").glob(f"start-{uid}-*")))
+
+
+def journal_of(folder: Path) -> Path:
+    (found,) = (folder / "store" / "_jobs" / "checkmaite_jobs").iterdir()
+    return found
+
+
+# -- a script on one machine ------------------------------------------------------------------------------------------
+
+
+def test_a_local_script_is_killed_half_way_and_run_again(run: Callable[..., Client], tmp_path: Path) -> None:
+    configure = "configure(num_cpus=2, object_store_memory=100_000_000)\n"
+    submit = 'jobs = submit_capabilities([submission(f"run-{n}", "wait" if n > 9 else "return") for n in range(20)])\n'
+    first = run(
+        configure + submit + "wait_all(jobs[:10], 60)\nsay(json.dumps([seen(job) for job in jobs]))\ntime.sleep(600)",
+        "local",
+    )
+    before = {each["id"]: each for each in json.loads(first.line())}
+    wait_until(lambda: starts(tmp_path, "run-10"), "no job was running")
+    os.kill(first.pid, signal.SIGKILL)
+    second = run(
+        configure + LIST + submit + "say(len(jobs))\nPath(os.environ['FOLDER'], 'go').touch()" + FINISH, "local"
+    )
+    listed = {each["id"]: each for each in json.loads(second.line(90))}
+    assert listed.keys() == before.keys()
+    done = {job_id: each for job_id, each in before.items() if each["status"] == "COMPLETED"}
+    assert len(done) == 10
+    assert {job_id: listed[job_id] for job_id in done} == done
+    assert second.line() == "20"
+    ended = {each["id"]: each for each in json.loads(second.line(120))}
+    assert ended.keys() == before.keys(), "the same runs are the same jobs"
+    assert Counter(each["status"] for each in ended.values()) == {"COMPLETED": 20}
+    assert second.rest()[-1] == "20", "a run is in the store once"
+    assert [starts(tmp_path, f"run-{n}") for n in range(10)] == [1] * 10, "finished jobs were run again"
+
+
+def test_a_second_registry_on_this_machine_is_refused_while_the_first_lives(run: Callable[..., Client]) -> None:
+    configure = "configure(num_cpus=1, object_store_memory=100_000_000)\n"
+    first = run(configure + "say('up')\ntime.sleep(600)", "local")
+    assert first.line() == "up"
+    second = run(f"try:\n    {configure}except ConfigurationError as error:\n    say(error)", "local")
+    said = "\n".join(second.rest(120))
+    assert "journal_uri" in said
+    assert "idempotency_scope" in said
+    first.kill()
+    assert run(configure + "say('up')", "local").rest(120) == ["up"]
+
+
+# -- a whole cluster --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recovery", ["resubmit", "fail"])
+def test_a_whole_cluster_is_killed_in_the_middle(run: Callable[..., Client], tmp_path: Path, recovery: str) -> None:
+    def act(n: int) -> str:
+        return {0: "report", 1: "wait"}.get(n, "fail" if n % 40 == 3 else "return")
+
+    acts = {f"run-{n}": act(n) for n in range(200)}
+    submit = f"""
+configure()
+acts = {acts}
+submit_capabilities([submission(uid, act, ballast=50_000 * (uid == "run-1")) for uid, act in acts.items()])
+say("accepted")
+time.sleep(600)
+"""
+    watch = "configure()\nwhile sum(job.status.is_final for job in list_jobs(1000)) < 60:\n    time.sleep(0.05)\n"
+    with Cluster(num_cpus=4) as cluster:
+        first = run(submit, cluster.driver, recovery=recovery)
+        assert first.line(90) == "accepted"
+        watcher = run(
+            "configure()\nwhile sum(job.status.is_final for job in list_jobs(1000)) < 60:\n    time.sleep(0.05)\n"
+            + LIST,
+            cluster.driver,
+        )
+        told = {each["id"]: each for each in json.loads(watcher.line(90))}
+        wait_until((tmp_path / "marks" / "stored-run-0").exists, "the run was not stored")
+        wait_until(lambda: starts(tmp_path, "run-1"), "the job did not run")
+        cluster.head.kill()
+    (tmp_path / "marks" / "go").touch()
+    (tmp_path / "marks" / "report").touch()
+    with Cluster(num_cpus=4) as cluster:
+        again = run("configure()\n" + LIST + FINISH, cluster.driver)
+        listed = {each["id"]: each for each in json.loads(again.line(90))}
+        ended = {each["id"]: each for each in json.loads(again.line(120))}
+        rows = int(again.rest()[-1])
+    assert listed.keys() == told.keys() == ended.keys()
+    assert len(ended) == 200
+    finals = {job_id: each for job_id, each in told.items() if each["status"] in ("COMPLETED", "FAILED")}
+    assert {job_id: listed[job_id] for job_id in finals} == finals, "what was told as final has changed"
+    for job_id, each in ended.items():
+        assert (each["name"], each["created"]) == (told[job_id]["name"], told[job_id]["created"])
+        if acts[each["name"]] == "fail":
+            assert each["error"] in (
+                ["JobFailedError", f"{each['name']} was told to fail"],
+                *([each["error"]] if recovery == "fail" and each["error"][0] == "JobLostError" else []),
+            )
+        elif recovery == "resubmit":
+            assert each["status"] == "COMPLETED"
+        else:
+            assert each["status"] == "COMPLETED" or each["error"][0] == "JobLostError"
+    by_name = {each["name"]: each for each in ended.values()}
+    assert (by_name["run-0"]["status"], starts(tmp_path, "run-0")) == ("COMPLETED", 1), "it was stored before"
+    assert by_name["run-1"]["status"] == ("COMPLETED" if recovery == "resubmit" else "FAILED")
+    assert rows == sum(each["status"] == "COMPLETED" for each in ended.values())
+    finished = [each["name"] for each in finals.values()]
+    assert {starts(tmp_path, uid) for uid in finished} == {1}, "finished jobs were run again"
+    assert not list((journal_of(tmp_path) / "payload").iterdir()), "a payload that nobody needs is left"
+
+
+def test_secrets_are_not_written_and_come_from_the_next_client(run: Callable[..., Client], tmp_path: Path) -> None:
+    secret = {"runtime_env": {"env_vars": {"TOKEN": "hunter2-in-env"}}}
+    store = {"backend": "parquet", "uri": str(tmp_path / "store"), "storage_options": {"auto_mkdir": "hunter2-option"}}
+    with Cluster(num_cpus=1) as cluster:
+        first = run(
+            "configure()\njob = submit_capability(**submission('kept', 'wait'))\nsay(job.job_id)\ntime.sleep(600)",
+            cluster.driver,
+            analytics_store=store,
+            **secret,
+        )
+        job_id = first.line(90)
+        wait_until(lambda: starts(tmp_path, "kept"), "the job did not run")
+        cluster.head.kill()
+    (tmp_path / "marks" / "go").touch()
+    journal = journal_of(tmp_path)
+    objects = [path.read_bytes() for path in journal.rglob("*") if path.is_file()]
+    assert len(objects) > 2
+    for content in objects:
+        _, _, body = content.partition(b"\n")
+        assert b"hunter2" not in content + zlib.decompress(body)
+    with Cluster(num_cpus=1) as cluster:
+        poor = run(
+            f"configure()\njob = get_job({job_id!r})\n"
+            "while 'env_vars.TOKEN' not in job.explain():\n    time.sleep(0.05)\n"
+            "say(job.status.is_final, 'storage_options' in job.explain())",
+            cluster.driver,
+        )
+        assert poor.rest(90) == ["False True"]
+        rich = run(f"configure()\nsay(get_job({job_id!r}).wait(60))", cluster.driver, analytics_store=store, **secret)
+        assert rich.rest(90) == ["COMPLETED"]
+
+
+# -- the registry alone -----------------------------------------------------------------------------------------------
+
+
+def test_the_registry_is_killed_in_a_burst_of_submissions(
+    run: Callable[..., Client], tmp_path: Path, cluster: Cluster
+) -> None:
+    space = {"registry_namespace": f"burst-{tmp_path.name}"}
+    before = cluster.pids(REGISTRY)
+    warm = run(
+        "configure()\njob = submit_capability(**submission('long', 'wait'))\nsay(job.job_id)", cluster.driver, **space
+    )
+    long_job = warm.line()
+    wait_until(lambda: starts(tmp_path, "long"), "the job did not run")
+    (registry,) = cluster.pids(REGISTRY) - before
+    burst = run(
+        """
+configure()
+say("begins")
+for n in range(150):
+    while True:
+        try:
+            say(submit_capability(**submission(f"run-{n}")).job_id)
+            break
+        except JobsError as error:
+            assert error.retryable, error
+""",
+        cluster.driver,
+        **space,
+    )
+    assert burst.line() == "begins"
+    told = [burst.line() for _ in range(40)]
+    os.kill(registry, signal.SIGKILL)
+    told += [burst.line() for _ in range(110)]
+    burst.rest()
+    (tmp_path / "marks" / "go").touch()
+    ended = run("configure()\n" + FINISH, cluster.driver, **space)
+    jobs = {each["id"]: each for each in json.loads(ended.line(120))}
+    assert set(told) | {long_job} == set(jobs), "a job that was returned is gone, or one is there that nobody has"
+    assert len(set(told)) == 150
+    assert {each["status"] for each in jobs.values()} == {"COMPLETED"}
+    assert ended.rest()[-1] == "151"
+    assert starts(tmp_path, "long") == 1, "a job that was running was started again"
+
+
+def test_a_registry_that_was_superseded_acknowledges_nothing(run: Callable[..., Client], tmp_path: Path) -> None:
+    with Cluster(num_cpus=1) as one, Cluster(num_cpus=1) as other:
+        old = run(
+            "configure(registry_update_timeout_s=20)\nsay('up')\nsys.stdin.readline()\n"
+            "try:\n    submit_capability(**submission('late'))\n    say('accepted')\n"
+            "except JobsError as error:\n    say(type(error).__name__, error.retryable)\n    say(error)\n",
+            one.driver,
+        )
+        assert old.line(90) == "up"
+        (registry,) = one.pids(REGISTRY)
+        os.kill(registry, signal.SIGSTOP)
+        try:
+            new = run("configure()\nsay(submit_capability(**submission('early')).wait(60))\n" + LIST, other.driver)
+            assert new.line(90) == "COMPLETED"
+        finally:
+            os.kill(registry, signal.SIGCONT)
+        old.say()
+        assert old.line() == "BackendUnavailableError True"
+        assert "taken over" in old.line()
+        names = run("configure()\nsay(*sorted(job.job_name for job in list_jobs()))", other.driver)
+        assert names.rest() == ["early"]
+
+
+# -- what is refused --------------------------------------------------------------------------------------------------
+
+
+def test_a_journal_in_memory_says_so_once(run: Callable[..., Client], cluster: Cluster, tmp_path: Path) -> None:
+    text = """
+import warnings
+with warnings.catch_warnings(record=True) as caught:
+    for _ in range(3):
+        configure(journal_uri=None)
+say(len(caught), caught[0].filename.endswith("script.py"), caught[0].message)
+"""
+    said = run(text, cluster.driver, registry_namespace=f"memory-{tmp_path.name}").rest()
+    assert said[0].startswith("1 True")
+    assert "journal_uri" in said[0]
+    assert not (tmp_path / "store" / "_jobs").exists()
+
+
+DAMAGES: dict[str, tuple[Callable[[bytes], bytes | None], str]] = {
+    "truncated": (lambda content: content[: len(content) // 2], "cut short"),
+    "a flipped bit": (lambda content: content[:-3] + bytes([content[-3] ^ 4]) + content[-2:], "checksum"),
+    "missing": (lambda content: None, "missing"),
+    "foreign": (lambda content: b"not ours", "not an object of a journal"),
+}
+
+
+@pytest.mark.usefixtures("attached")
+def test_a_damaged_journal_is_refused_by_name(run: Callable[..., Client], cluster: Cluster, tmp_path: Path) -> None:
+    first = run(
+        "configure()\nsay(submit_capability(**submission('one')).wait(60))", cluster.driver, registry_namespace="a"
+    )
+    assert first.rest() == ["COMPLETED"]
+    (journal,) = (tmp_path / "store" / "_jobs" / "a").iterdir()
+    text = (
+        "try:\n    configure()\n    say('accepted')\nexcept JobsError as error:\n    say(type(error).__name__, error)\n"
+    )
+    for number, (what, (damage, said)) in enumerate(DAMAGES.items()):
+        space = f"damaged-{number}"
+        copy = tmp_path / "store" / "_jobs" / space / journal.name
+        (copy / "seg").mkdir(parents=True)
+        for path in (journal / "seg").iterdir():
+            (copy / "seg" / path.name).write_bytes(path.read_bytes())
+        victim = copy / "seg" / f"{2:012}"
+        content = damage(victim.read_bytes())
+        victim.unlink() if content is None else victim.write_bytes(content)
+        told = "\n".join(run(text, cluster.driver, registry_namespace=space).rest(90))
+        assert str(victim) in told, f"{what}: {told}"
+        assert said in told, f"{what}: {told}"
+
+
+def test_a_store_without_exclusive_create_keeps_no_journal(place: dict[str, Any]) -> None:
+    from checkmaite.jobs import configure_job_backend
+
+    with pytest.raises(ConfigurationError, match="journal_uri"):
+        configure_job_backend("ray", address="local", journal_uri="memory://somewhere", **place)
+
+
+# -- history ----------------------------------------------------------------------------------------------------------
+
+
+def test_history_is_read_without_a_cluster(run: Callable[..., Client], place: dict[str, Any], tmp_path: Path) -> None:
+    with Cluster(num_cpus=2) as cluster:
+        text = "configure()\nsay(*wait_all(submit_capabilities([submission('good'), submission('bad', 'fail')]), 60))"
+        assert run(text, cluster.driver).rest(90) == ["COMPLETED FAILED"]
+    table = read_job_history("ray", **place)
+    good, bad = sorted(table.to_pylist(), key=lambda row: row["job_name"], reverse=True)
+    assert (good["status"], good["run_uid"], good["error_type"], good["attempts"]) == ("COMPLETED", "good", None, 1)
+    assert good["store_uri"] == f"{tmp_path}/store/runs/good.parquet"
+    assert (bad["status"], bad["run_uid"], bad["error_type"]) == ("FAILED", None, "ValueError")
+    for row in (good, bad):
+        assert row["submitted_at"] <= row["started_at"] <= row["finished_at"]
+        assert row["node"]
+        assert row["capability_id"] == "acts"
+    assert read_job_history("ray", **{**place, "idempotency_scope": "another"}).num_rows == 0
+    with pytest.raises(ConfigurationError, match="in memory"):
+        read_job_history("ray", **place, journal_uri=None)
+    with pytest.raises(ConfigurationError, match="no journal"):
+        read_job_history("inline", analytics_store=place["analytics_store"])
