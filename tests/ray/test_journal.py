@@ -168,11 +168,7 @@ time.sleep(600)
     with Cluster(num_cpus=4) as cluster:
         first = run(submit, cluster.driver, recovery=recovery)
         assert first.line(90) == "accepted"
-        watcher = run(
-            "configure()\nwhile sum(job.status.is_final for job in list_jobs(1000)) < 60:\n    time.sleep(0.05)\n"
-            + LIST,
-            cluster.driver,
-        )
+        watcher = run(watch + LIST, cluster.driver)
         told = {each["id"]: each for each in json.loads(watcher.line(90))}
         wait_until((tmp_path / "marks" / "stored-run-0").exists, "the run was not stored")
         wait_until(lambda: starts(tmp_path, "run-1"), "the job did not run")
