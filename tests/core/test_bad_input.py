@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint, entry_points
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,17 +13,22 @@ import pytest
 from checkmaite.jobs import (
     ConfigurationError,
     JobBackend,
+    JobFailedError,
     JobSubmissionError,
     NotConfiguredError,
+    _discovery,
+    _objects,
     configure_job_backend,
     configure_provenance,
-    get_job_backend,
     list_jobs,
     shutdown_job_backend,
     submit_capabilities,
     submit_capability,
 )
-from checkmaite.jobs.testing import SampleCapability
+from checkmaite.jobs._discovery import BACKENDS_GROUP, STORES_GROUP
+from checkmaite.jobs.testing import SampleCapability, SampleRun
+
+from tests.refusals import Said, assert_refused, assert_said
 
 NULL = {"backend": "null"}
 GOOD = SampleCapability()
@@ -34,23 +41,154 @@ def active() -> Iterator[JobBackend]:
     shutdown_job_backend(wait=False)
 
 
-BAD_CONFIGURATIONS: list[tuple[str, str, dict[str, Any], list[str]]] = [
-    ("kind unknown", "inlin", {"analytics_store": NULL}, ["kind", "'inline'"]),
-    ("kind far off", "kubernetes", {"analytics_store": NULL}, ["kind", "Installed:"]),
-    ("kind no text", 3, {"analytics_store": NULL}, ["kind", "int"]),  # type: ignore[list-item]
-    ("store missing", "inline", {}, ["analytics_store", "required"]),
-    ("store no mapping", "inline", {"analytics_store": "./store"}, ["analytics_store", "mapping"]),
-    ("store without backend", "inline", {"analytics_store": {"uri": "x"}}, ["analytics_store.backend", "required"]),
-    ("store unknown", "inline", {"analytics_store": {"backend": "nul"}}, ["analytics_store.backend", "'null'"]),
-    ("store's name no text", "inline", {"analytics_store": {"backend": 1}}, ["analytics_store.backend", "int"]),
-    ("store's option unknown", "inline", {"analytics_store": {**NULL, "url": "x"}}, ["analytics_store.url", "unknown"]),
-    ("option misspelt", "inline", {"analytics_store": NULL, "max_worker": 1}, ["max_worker", "'max_workers'"]),
-    ("option of text", "inline", {"analytics_store": NULL, "max_workers": "3"}, ["max_workers", "whole number"]),
-    ("option of float", "inline", {"analytics_store": NULL, "max_workers": 1.5}, ["max_workers", "whole number"]),
-    ("option of bool", "inline", {"analytics_store": NULL, "max_workers": True}, ["max_workers", "whole number"]),
-    ("option too small", "inline", {"analytics_store": NULL, "max_workers": 0}, ["max_workers", ">= 1"]),
-    ("option None", "inline", {"analytics_store": NULL, "max_workers": None}, ["max_workers", "None"]),
-    ("several at once", "inline", {"max_workers": 0, "x": 1}, ["analytics_store:", "max_workers:", "x:"]),
+BAD_CONFIGURATIONS: list[tuple[str, str, dict[str, Any], Said]] = [
+    (
+        "kind unknown",
+        "inlin",
+        {"analytics_store": NULL},
+        ("kind", "no job backend 'inlin' is installed", "Did you mean 'inline'? Installed:"),
+    ),
+    (
+        "kind far off",
+        "kubernetes",
+        {"analytics_store": NULL},
+        ("kind", "no job backend 'kubernetes' is installed", "Installed: inline"),
+    ),
+    (
+        "kind no text",
+        3,
+        {"analytics_store": NULL},
+        ("kind", "expected the name of a job backend, got int", "Installed: inline"),
+    ),  # type: ignore[list-item]
+    ("store missing", "inline", {}, ("analytics_store", "is required", "Pass, for example,")),
+    (
+        "store no mapping",
+        "inline",
+        {"analytics_store": "./store"},
+        ("analytics_store", "expected a mapping, got str", 'Pass, for example, {"backend":'),
+    ),
+    (
+        "store without backend",
+        "inline",
+        {"analytics_store": {"uri": "x"}},
+        ("analytics_store.backend", "is required", "Installed: null"),
+    ),
+    (
+        "store unknown",
+        "inline",
+        {"analytics_store": {"backend": "nul"}},
+        ("analytics_store.backend", "no analytics store 'nul' is installed", "Did you mean 'null'? Installed:"),
+    ),
+    (
+        "store's name no text",
+        "inline",
+        {"analytics_store": {"backend": 1}},
+        ("analytics_store.backend", "expected the name of a analytics store, got int", "Installed: null"),
+    ),
+    (
+        "store's option unknown",
+        "inline",
+        {"analytics_store": {**NULL, "url": "x"}},
+        ("analytics_store.url", "unknown option 'url'", "Known: none"),
+    ),
+    (
+        "option misspelt",
+        "inline",
+        {"analytics_store": NULL, "max_worker": 1},
+        ("max_worker", "unknown option 'max_worker'", "Did you mean 'max_workers'?"),
+    ),
+    (
+        "option of text",
+        "inline",
+        {"analytics_store": NULL, "max_workers": "3"},
+        ("max_workers", "expected a whole number, got the text '3'", "max_workers: jobs that run at"),
+    ),
+    (
+        "option of float",
+        "inline",
+        {"analytics_store": NULL, "max_workers": 1.5},
+        ("max_workers", "expected a whole number, got 1.5", "max_workers: jobs that run at"),
+    ),
+    (
+        "option of bool",
+        "inline",
+        {"analytics_store": NULL, "max_workers": True},
+        ("max_workers", "expected a whole number, got True", "max_workers: jobs that run at"),
+    ),
+    (
+        "option too small",
+        "inline",
+        {"analytics_store": NULL, "max_workers": 0},
+        ("max_workers", "'max_workers' must be >= 1: 0", "max_workers: jobs that run at"),
+    ),
+    (
+        "option None",
+        "inline",
+        {"analytics_store": NULL, "max_workers": None},
+        ("max_workers", "expected a whole number, got None", "max_workers: jobs that run at"),
+    ),
+    (
+        "option misspelt like a store",
+        "inline",
+        {"analytics_store": NULL, "artifact_stor": {}},
+        ("artifact_stor", "unknown option", "'artifact_store'"),
+    ),
+    ("store misspelt", "inline", {"analytic_store": NULL}, ("analytic_store", "unknown option", "'analytics_store'")),
+    (
+        "documents no mapping",
+        "inline",
+        {"analytics_store": NULL, "artifact_store": "./kept"},
+        ("artifact_store", "expected a mapping, got str", "Pass, for example"),
+    ),
+    (
+        "documents nowhere",
+        "inline",
+        {"analytics_store": NULL, "artifact_store": {}},
+        ("artifact_store.uri", "is required", "a folder, or an fsspec URL"),
+    ),
+    (
+        "documents' option misspelt",
+        "inline",
+        {"analytics_store": NULL, "artifact_store": {"uri": "x", "storage_option": {}}},
+        ("artifact_store.storage_option", "unknown option", "'storage_options'"),
+    ),
+    (
+        "documents' options no mapping",
+        "inline",
+        {"analytics_store": NULL, "artifact_store": {"uri": "x", "storage_options": "hunter2"}},
+        ("artifact_store.storage_options", "expected a mapping", "options of the fsspec filesystem"),
+    ),
+    (
+        "URI empty",
+        "inline",
+        {"analytics_store": NULL, "artifact_store": {"uri": " "}},
+        ("artifact_store.uri", "is empty", "Pass a folder"),
+    ),
+    (
+        "URI no text",
+        "inline",
+        {"analytics_store": NULL, "artifact_store": {"uri": 3}},
+        ("artifact_store.uri", "expected text, got 3", "a folder, or an fsspec URL"),
+    ),
+    (
+        "URI of an unknown kind",
+        "inline",
+        {"analytics_store": NULL, "artifact_store": {"uri": "s4://bucket"}},
+        ("artifact_store.uri", "no filesystem is known for s4:// URLs", "a folder, or an fsspec URL"),
+    ),
+    (
+        "password in a URI",
+        "inline",
+        {"analytics_store": NULL, "artifact_store": {"uri": "ftp://ada:hunter2@host/x"}},
+        ("artifact_store.uri", "the ftp URL holds credentials", "pass them in storage_options"),
+    ),
+    (
+        "token in a URI",
+        "inline",
+        {"analytics_store": NULL, "artifact_store": {"uri": "http://host/x?token=hunter2"}},
+        ("artifact_store.uri", "the http URL holds credentials", "pass them in storage_options"),
+    ),
+    ("several at once", "inline", {"max_workers": 0, "x": 1}, ("x", "unknown option", "Known: ")),
 ]
 
 
@@ -59,16 +197,60 @@ BAD_CONFIGURATIONS: list[tuple[str, str, dict[str, Any], list[str]]] = [
     [case[1:] for case in BAD_CONFIGURATIONS],
     ids=[case[0] for case in BAD_CONFIGURATIONS],
 )
-def test_a_bad_configuration(active: JobBackend, kind: str, arguments: dict[str, Any], said: list[str]) -> None:
+def test_a_bad_configuration(active: JobBackend, kind: str, arguments: dict[str, Any], said: Said) -> None:
+    assert_refused(active, kind, arguments, said)
+
+
+def test_everything_that_is_wrong_is_said_at_once(active: JobBackend) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        configure_job_backend(kind, **arguments)
-    for text in said:
-        assert text in str(caught.value)
-    for problem in caught.value.problems:
-        assert problem.path
-        assert problem.cause
-        assert problem.remedy
-    assert get_job_backend() is active, "the earlier backend stays active"
+        configure_job_backend("inline", max_workers=0, x=1, artifact_store=3)  # type: ignore[call-arg, arg-type]
+    assert [each.path for each in caught.value.problems] == ["x", "max_workers", "analytics_store", "artifact_store"]
+
+
+@pytest.fixture
+def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Core stands alone, and one plug-in is broken, whatever is installed here."""
+    broken = EntryPoint("broken", "a_module_that_is_not_there:Thing", BACKENDS_GROUP)
+    own = {BACKENDS_GROUP: ("inline", broken), STORES_GROUP: ("null",)}
+
+    def installed(group: str) -> dict[str, Any]:
+        found = {each.name: each for each in entry_points(group=group)}
+        return {str(getattr(each, "name", each)): found.get(str(each), each) for each in own[group]}
+
+    monkeypatch.setattr(_discovery, "_entries", installed)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(_objects, "find_spec", lambda name: None if name == "s3fs" else find(name))
+
+
+@pytest.mark.usefixtures("nothing_installed")
+@pytest.mark.parametrize(
+    ("kind", "arguments", "said"),
+    [
+        ("ray", {"analytics_store": NULL}, ("kind", "no job backend 'ray'", 'pip install "checkmaite-jobs[ray]"')),
+        (
+            "ray-simple",
+            {"analytics_store": NULL},
+            ("kind", "no job backend 'ray-simple'", 'pip install "checkmaite-jobs[ray-simple]"'),
+        ),
+        ("rey", {"analytics_store": NULL}, ("kind", "no job backend 'rey'", "Did you mean 'ray'? Install it with")),
+        ("broken", {"analytics_store": NULL}, ("kind", "ModuleNotFoundError", "Mend or reinstall")),
+        (
+            "inline",
+            {"analytics_store": {"backend": "parquet", "uri": "x"}},
+            ("analytics_store.backend", "no analytics store 'parquet'", 'pip install "checkmaite-jobs[parquet]"'),
+        ),
+        (
+            "inline",
+            {"analytics_store": NULL, "artifact_store": {"uri": "s3://bucket"}},
+            ("artifact_store.uri", 'need s3fs, which is not installed: pip install "checkmaite-jobs[s3]"', "a folder"),
+        ),
+    ],
+    ids=["ray", "ray-simple", "misspelt and not installed", "broken plug-in", "parquet", "s3"],
+)
+def test_what_is_not_installed_is_named_with_its_extra(
+    active: JobBackend, kind: str, arguments: dict[str, Any], said: Said
+) -> None:
+    assert_refused(active, kind, arguments, said)
 
 
 class NoRun:
@@ -97,54 +279,155 @@ class BadDefaults(SampleCapability):
     default_num_gpus = -1
 
 
-BAD_SUBMISSIONS: list[tuple[str, dict[str, Any], list[str]]] = [
-    ("no run", {"capability": NoRun()}, ["capability", "run()"]),
-    ("no id", {"capability": NoId()}, ["capability.id", "missing"]),
-    ("id no text", {"capability": IdOfNumber()}, ["capability.id", "7"]),
-    ("a class", {"capability": SampleCapability}, ["capability", "class"]),
-    ("None", {"capability": None}, ["capability", "NoneType"]),
-    ("use_cache", {"use_cache": True}, ["use_cache", "cache"]),
-    ("name too long", {"job_name": "n" * 300}, ["job_name", "300 bytes"]),
-    ("name long in bytes", {"job_name": "é" * 150}, ["job_name", "300 bytes"]),
-    ("name empty", {"job_name": " "}, ["job_name", "printable"]),
-    ("name with line break", {"job_name": "a\nb"}, ["job_name", "printable"]),
-    ("name no text", {"job_name": 5}, ["job_name", "int"]),
-    ("resources no mapping", {"resources": 4}, ["resources", "int"]),
-    ("resource misspelt", {"resources": {"num_cpu": 1}}, ["resources.num_cpu", "'num_cpus'"]),
-    ("resource negative", {"resources": {"num_cpus": -1}}, ["resources.num_cpus", "-1"]),
-    ("resource infinite", {"resources": {"num_gpus": float("inf")}}, ["resources.num_gpus", "inf"]),
-    ("resource of text", {"resources": {"num_gpus": "1"}}, ["resources.num_gpus", "'1'"]),
-    ("memory of float", {"resources": {"memory": 0.5}}, ["resources.memory", "bytes"]),
-    ("custom no mapping", {"resources": {"custom": ["x"]}}, ["resources.custom", "list"]),
-    ("custom negative", {"resources": {"custom": {"fpga": -1}}}, ["resources.custom.fpga", "-1"]),
-    ("config's resource", {"config": {"num_cpus": "many"}}, ["config.num_cpus", "'many'"]),
-    ("capability's default", {"capability": BadDefaults()}, ["capability.default_num_gpus", "-1"]),
-    ("argument misspelt", {"job_nam": "x"}, ["job_nam", "'job_name'"]),
-    ("option of text", {"force": "yes"}, ["force", "True or False"]),
-    ("threshold too large", {"report_threshold": 2}, ["report_threshold", "between 0 and 1"]),
-    ("model without id", {"models": [MODEL, object()]}, ["run_key", "models[1]", "metadata['id']"]),
-    ("dataset with empty metadata", {"datasets": {"d": SimpleNamespace(metadata={})}}, ["run_key", "datasets['d']"]),
-    ("config without form", {"config": {"x": {"y": object()}}}, ["run_key", "config.x.y", "object"]),
-    ("config keyed by numbers", {"config": {1: 2}}, ["run_key", "config", "1"]),
-    ("run_key raises", {"capability": BrokenKey()}, ["run_key", "the key broke"]),
-    ("run_key empty", {"capability": EmptyKey()}, ["run_key", "''"]),
+BAD_SUBMISSIONS: list[tuple[str, dict[str, Any], Said]] = [
+    (
+        "no run",
+        {"capability": NoRun()},
+        ("capability", "a NoRun has no run() method", "Pass an object whose run(models=,"),
+    ),
+    ("no id", {"capability": NoId()}, ("capability.id", "is missing", "Give the capability a stable id")),
+    (
+        "id no text",
+        {"capability": IdOfNumber()},
+        ("capability.id", "is 7, not a non-empty text", "Give the capability a stable id"),
+    ),
+    (
+        "a class",
+        {"capability": SampleCapability},
+        ("capability", "is the class SampleCapability, not an object of it", "Pass SampleCapability(...)"),
+    ),
+    (
+        "None",
+        {"capability": None},
+        ("capability", "a NoneType has no run() method", "Pass an object whose run(models=,"),
+    ),
+    (
+        "use_cache",
+        {"use_cache": True},
+        ("use_cache", "jobs cannot use the capability's own cache: a worker's", "Leave use_cache out; a run that"),
+    ),
+    (
+        "name too long",
+        {"job_name": "n" * 300},
+        ("job_name", "is 300 bytes long; at most 255 are allowed", "Shorten it; details belong in the"),
+    ),
+    (
+        "name long in bytes",
+        {"job_name": "é" * 150},
+        ("job_name", "is 300 bytes long; at most 255 are allowed", "Shorten it; details belong in the"),
+    ),
+    ("name empty", {"job_name": " "}, ("job_name", "' ' is not a printable name", "Use printable characters, or")),
+    (
+        "name with line break",
+        {"job_name": "a\nb"},
+        ("job_name", "'a\\nb' is not a printable name", "Use printable characters, or"),
+    ),
+    ("name no text", {"job_name": 5}, ("job_name", "expected text, got int", "Pass a string or leave it out")),
+    (
+        "resources no mapping",
+        {"resources": 4},
+        ("resources", "expected a mapping or a Resources, got int", "Pass, for example,"),
+    ),
+    (
+        "resource misspelt",
+        {"resources": {"num_cpu": 1}},
+        ("resources.num_cpu", "unknown resource 'num_cpu'", "Did you mean 'num_cpus'? The"),
+    ),
+    (
+        "resource negative",
+        {"resources": {"num_cpus": -1}},
+        ("resources.num_cpus", "-1 is not an amount", "Pass a finite number that is 0 or"),
+    ),
+    (
+        "resource infinite",
+        {"resources": {"num_gpus": float("inf")}},
+        ("resources.num_gpus", "inf is not an amount", "Pass a finite number that is 0 or"),
+    ),
+    (
+        "resource of text",
+        {"resources": {"num_gpus": "1"}},
+        ("resources.num_gpus", "expected a number, got '1'", "Pass a number that is 0 or more"),
+    ),
+    (
+        "memory of float",
+        {"resources": {"memory": 0.5}},
+        ("resources.memory", "expected a whole number of bytes, got 0.5", "Pass a number that is 0 or more"),
+    ),
+    (
+        "custom no mapping",
+        {"resources": {"custom": ["x"]}},
+        ("resources.custom", "expected a mapping of names to amounts, got list", "Pass, for example,"),
+    ),
+    (
+        "custom negative",
+        {"resources": {"custom": {"fpga": -1}}},
+        ("resources.custom.fpga", "-1 is not an amount", "Pass a finite number that is 0 or"),
+    ),
+    (
+        "config's resource",
+        {"config": {"num_cpus": "many"}},
+        ("config.num_cpus", "expected a number, got 'many'", "Pass a number that is 0 or more"),
+    ),
+    (
+        "capability's default",
+        {"capability": BadDefaults()},
+        ("capability.default_num_gpus", "-1 is not an amount", "Pass a finite number that is 0 or"),
+    ),
+    ("argument misspelt", {"job_nam": "x"}, ("job_nam", "unknown argument 'job_nam'", "Did you mean 'job_name'?")),
+    (
+        "option of text",
+        {"force": "yes"},
+        ("force", "expected True or False, got the text 'yes'", "force: True runs again even when"),
+    ),
+    (
+        "threshold too large",
+        {"report_threshold": 2},
+        ("report_threshold", "2.0 is not between 0 and 1", "report_threshold: the threshold"),
+    ),
+    (
+        "model without id",
+        {"models": [MODEL, object()]},
+        ("run_key", "cannot be computed: models[1] has no metadata['id'], so the", "Give every model, dataset and"),
+    ),
+    (
+        "dataset with empty metadata",
+        {"datasets": {"d": SimpleNamespace(metadata={})}},
+        ("run_key", "cannot be computed: datasets['d'] has no metadata['id'], so", "Give every model, dataset and"),
+    ),
+    (
+        "config without form",
+        {"config": {"x": {"y": object()}}},
+        ("run_key", "cannot be computed: config.x.y holds a object, which has no", "Give the capability a run_key()"),
+    ),
+    (
+        "config keyed by numbers",
+        {"config": {1: 2}},
+        ("run_key", "cannot be computed: config has the key 1, which is not text", "Give the capability a run_key()"),
+    ),
+    (
+        "run_key raises",
+        {"capability": BrokenKey()},
+        ("run_key", "cannot be computed: RuntimeError: the key broke", "Mend the capability's run_key()"),
+    ),
+    (
+        "run_key empty",
+        {"capability": EmptyKey()},
+        ("run_key", "cannot be computed: capability.run_key() returned ''", "Return a non-empty text"),
+    ),
 ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"), [case[1:] for case in BAD_SUBMISSIONS], ids=[case[0] for case in BAD_SUBMISSIONS]
 )
-def test_a_bad_submission(active: JobBackend, arguments: dict[str, Any], said: list[str]) -> None:
+def test_a_bad_submission(active: JobBackend, arguments: dict[str, Any], said: Said) -> None:
     arguments = {"capability": GOOD, "config": {}, **arguments}
     with pytest.raises(JobSubmissionError) as alone:
         submit_capability(**arguments)
     with pytest.raises(JobSubmissionError) as batch:
         submit_capabilities([{"capability": GOOD, "config": {}}, arguments])
-    for text in said:
-        assert text in str(alone.value)
-        assert text in str(batch.value)
-    assert all(problem.path.startswith("submissions[1].") for problem in batch.value.problems)
-    assert all(problem.remedy for problem in batch.value.problems)
+    assert_said(alone.value.problems, said)
+    assert_said(batch.value.problems, said, below="submissions[1].")
     assert alone.value.phase == batch.value.phase
     assert list_jobs() == [], "nothing of the batch was submitted"
 
@@ -203,3 +486,22 @@ def test_an_error_names_no_secret(active: JobBackend) -> None:
     with pytest.raises(ConfigurationError) as caught:
         configure_job_backend("inline", analytics_store={**NULL, "storage_options": {"secret": "hunter2", "x": lock}})
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "cause"),
+    [([1, 2], "list"), ({"deep": 1}, "dict"), (object(), "object")],
+    ids=["list", "mapping", "object"],
+)
+def test_a_nested_record_fails_its_job_by_name(active: JobBackend, value: object, cause: str) -> None:
+    """Only the worker sees the records; nothing of the run is written."""
+
+    class Nested(SampleCapability):
+        def run(self, **_: Any) -> SampleRun:  # type: ignore[override]
+            return SampleRun(run_uid="nested", records=[{"table_name": "t", "x": value}])
+
+    error = submit_capability(Nested()).exception(30)
+    assert isinstance(error, JobFailedError)
+    assert (error.error_type, error.phase) == ("checkmaite.jobs._errors.RecordError", "write")
+    assert "records[0].x" in error.error_message
+    assert cause in error.error_message

@@ -116,21 +116,3 @@ print(again.result(60).run_uid)
 shutdown_job_backend()
 """.replace("first.shutdown\n", "").replace("first = ", "")
     assert run_script(script, tmp_path) == "True\nu\n2.0\nv\n"
-
-
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ({"idempotency_scope": "mine"}, '"ray"'),
-        ({"registry_namespace": "mine"}, '"ray"'),
-        ({"address": "nowhere"}, "address"),
-        ({"address": "ray://user:secret@host:1"}, "address"),
-        ({"address": "host:1", "num_cpus": 2}, "num_cpus"),
-        ({"max_retries": -2}, "max_retries"),
-        ({"num_cpu": 2}, "num_cpus"),
-        ({"runtime_env": "."}, "runtime_env"),
-    ],
-)
-def test_bad_options_are_refused_before_ray_is_touched(options: dict[str, Any], named: str) -> None:
-    with pytest.raises(ConfigurationError, match=named):
-        configure_job_backend("ray-simple", analytics_store=NULL, **options)

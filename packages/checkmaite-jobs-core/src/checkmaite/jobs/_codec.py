@@ -39,7 +39,8 @@ def _strict_str(value: object, _: type) -> str:
 
 def _strict_mapping(value: object, _: type) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise TypeError(f"expected a mapping, got {_shown(value)}")
+        # Only its type: where a mapping is expected, a text may be a secret.
+        raise TypeError(f"expected a mapping, got {type(value).__name__}")
     if unnamed := [key for key in value if not isinstance(key, str)]:
         raise TypeError(f"expected text keys, got {unnamed[0]!r}")
     return dict(value)

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 from attrs import NOTHING, field, frozen
 from checkmaite.jobs._codec import structure
+from checkmaite.jobs._errors import ConfigurationError
 from checkmaite.jobs._problems import Problem, unknown_name
 
 C = TypeVar("C")
@@ -32,7 +33,8 @@ def parse_options(
     """An options class from what a user gave, or everything that is wrong with it.
 
     Args:
-        config_type: An attrs class; its fields' ``metadata["doc"]`` become remedies, and their validators run.
+        config_type: An attrs class; its fields' ``metadata["doc"]`` become remedies, and their validators run. Rules
+            between options are checked in ``__attrs_post_init__``, which raises a `ConfigurationError` with problems.
             A classmethod ``refused_options() -> Mapping[str, str]`` may name options that others take and this
             one refuses, with the reason.
         given: Option names and values.
@@ -58,12 +60,20 @@ def parse_options(
             problem = None
         if problem:
             problems.append(problem)
+    made = None
     if not problems:
-        try:
-            return config_type(**values), []
-        except ValueError as error:  # a rule between options, raised by __attrs_post_init__
-            problems.append(Problem("", str(error), ""))
-    return None, [problem.below(path) for problem in problems]
+        made, problems = _made(config_type, values)
+    return made, [problem.below(path) for problem in problems]
+
+
+def _made(config_type: type[C], values: Mapping[str, Any]) -> tuple[C | None, list[Problem]]:
+    """The options, or what the rules between them found."""
+    try:
+        return config_type(**values), []
+    except ConfigurationError as error:
+        return None, list(error.problems)
+    except ValueError as error:
+        return None, [Problem("", str(error), "")]
 
 
 def _read(item: Any, value: object, values: dict[str, Any]) -> Problem | None:

@@ -30,7 +30,15 @@ class RunKey:
 
 
 class NoRunKeyError(ValueError):
-    """The identity of a run cannot be computed; the message says why."""
+    """The identity of a run cannot be computed; the message says why.
+
+    Attributes:
+        remedy: What to do about it.
+    """
+
+    def __init__(self, why: str, remedy: str) -> None:
+        self.remedy = remedy
+        super().__init__(why)
 
 
 def run_key(
@@ -57,7 +65,7 @@ def run_key(
     if callable(own):
         key = own(models=models, datasets=datasets, metrics=metrics, config=config)
         if not isinstance(key, str) or not key:
-            raise NoRunKeyError(f"capability.run_key() returned {key!r} instead of a text.")
+            raise NoRunKeyError(f"capability.run_key() returned {key!r} instead of a text", "Return a non-empty text.")
         return RunKey(value=key)
     compute_uid = getattr(getattr(capability, "_RUN_TYPE", None), "compute_uid", None)
     if callable(compute_uid):
@@ -69,7 +77,9 @@ def run_key(
             metric_metadata=[_metadata(each, path) for path, each in _each("metrics", metrics)],
         )
         if not isinstance(uid, str) or not uid:
-            raise NoRunKeyError(f"the run class's compute_uid() returned {uid!r} instead of a text.")
+            raise NoRunKeyError(
+                f"the run class's compute_uid() returned {uid!r} instead of a text", "Return a non-empty text."
+            )
         return RunKey(value=uid, run_uid=uid)
     identity = {
         "capability_id": capability.id,
@@ -100,8 +110,8 @@ def _metadata(each: object, path: str) -> Mapping[str, Any]:
     if isinstance(metadata, Mapping) and metadata.get("id") is not None:
         return metadata
     raise NoRunKeyError(
-        f"{path} has no metadata['id'], so the run cannot be told from others. "
-        "Give every model, dataset and metric a metadata mapping with an 'id'."
+        f"{path} has no metadata['id'], so the run cannot be told from others",
+        "Give every model, dataset and metric a metadata mapping with an 'id'.",
     )
 
 
@@ -117,7 +127,7 @@ def _canonical(value: object, path: str) -> Any:
         return _canonical(value.value, path)
     if isinstance(value, Mapping):
         if unnamed := [key for key in value if not isinstance(key, str)]:
-            raise NoRunKeyError(f"{path} has the key {unnamed[0]!r}, which is not text. {_RULE}")
+            raise NoRunKeyError(f"{path} has the key {unnamed[0]!r}, which is not text", _RULE)
         return {key: _canonical(each, f"{path}.{key}") for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [_canonical(each, f"{path}[{index}]") for index, each in enumerate(value)]
@@ -132,4 +142,4 @@ def _canonical(value: object, path: str) -> Any:
     dump = getattr(value, "model_dump", None)
     if callable(dump) and not isinstance(value, type):
         return _canonical(dump(mode="json"), path)
-    raise NoRunKeyError(f"{path} holds a {type(value).__name__}, which has no canonical JSON form. {_RULE}")
+    raise NoRunKeyError(f"{path} holds a {type(value).__name__}, which has no canonical JSON form", _RULE)

@@ -194,7 +194,7 @@ def _prepare_one(
             config=submission.config,
         )
     except NoRunKeyError as error:
-        return None, [Problem("run_key", "cannot be computed:", str(error))], "run_key"
+        return None, [Problem("run_key", f"cannot be computed: {error}.", error.remedy)], "run_key"
     except Exception as error:  # noqa: BLE001 - the user's own run_key() or compute_uid() may raise anything
         cause = f"cannot be computed: {type(error).__name__}: {error}."
         return (

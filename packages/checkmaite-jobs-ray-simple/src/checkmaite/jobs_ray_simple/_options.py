@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import frozen, validators
+from checkmaite.jobs import ConfigurationError, Problem
 from checkmaite.jobs.spi import option
 
 
 def _address(_: object, attribute: Any, value: str | None) -> None:
     if value is None or value in {"local", "auto"}:
         return
+    if "@" in value:
+        raise ValueError("this is not an address: no user and no password belong in it")
     host, separator, port = value.removeprefix("ray://").rpartition(":")
-    if not (host and separator and port.isdigit()) or "://" in host or "@" in host:
+    if not (host and separator and port.isdigit()) or "://" in host:
         raise ValueError(f"{value!r} is not an address")
 
 
@@ -57,13 +60,15 @@ class ConnectionOptions:
     )
 
     def __attrs_post_init__(self) -> None:
-        if self.is_remote:
-            for name in ("num_cpus", "num_gpus", "object_store_memory"):
-                if getattr(self, name) is not None:
-                    raise ValueError(
-                        f'{name} sizes a Ray that is started here, with address="local"; the one at {self.address!r} '
-                        "has its size already. Leave it out."
-                    )
+        sizes = [name for name in ("num_cpus", "num_gpus", "object_store_memory") if getattr(self, name) is not None]
+        if self.is_remote and sizes:
+            cause = (
+                f'it sizes a Ray that is started here, with address="local"; the one at {self.address!r} has its size '
+                "already."
+            )
+            raise ConfigurationError(
+                "These options contradict each other.", [Problem(name, cause, "Leave it out.") for name in sizes]
+            )
 
     @property
     def is_remote(self) -> bool:
