@@ -17,7 +17,7 @@ from typing import Any
 
 from attrs import frozen
 from checkmaite.jobs._discovery import open_store
-from checkmaite.jobs._errors import IncompatibleVersionError, StoreError
+from checkmaite.jobs._errors import IncompatibleVersionError, RecordError, StoreError
 from checkmaite.jobs._interrupt import Interrupt
 from checkmaite.jobs._news import Post, Printed, Reporter
 from checkmaite.jobs._order import Wire, WorkOrder
@@ -205,7 +205,7 @@ def _remedy(error: BaseException, phase: str) -> str:
         )
     if phase == "load" and isinstance(error, AttributeError):
         return "The worker's copy of the capability's code is another version than yours; bring both to the same."
-    if phase == "write" and isinstance(error, StoreError):
+    if phase == "write" and isinstance(error, StoreError) and not isinstance(error, RecordError):
         where = f" ({error.uri})" if error.uri else ""
         return f"The analytics store on the worker refused{where}; nothing of the run is visible in it."
     return ""

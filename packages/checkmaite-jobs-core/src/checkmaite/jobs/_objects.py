@@ -235,6 +235,10 @@ def _translation(error: Exception, uri: str) -> StoreError:
         )
     if isinstance(error, FileNotFoundError) or code in _MISSING_CODES:
         return StoreNotFoundError(f"{uri}: it does not exist. Check the path, or create the bucket.", uri=uri)
+    if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)):
+        return StoreError(
+            f"{uri}: a file is where a folder must be, or the reverse. Move it, or choose another.", uri=uri
+        )
     unreachable = (ConnectionError, TimeoutError, asyncio.TimeoutError)
     if isinstance(error, unreachable) or "Connect" in name or "Timeout" in name or code in ("500", "503", "SlowDown"):
         return StoreUnavailableError(f"{uri}: the store did not answer ({code or name}). Try again later.", uri=uri)
