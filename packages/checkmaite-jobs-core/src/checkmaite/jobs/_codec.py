@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from cattrs import Converter
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 T = TypeVar("T")
 
@@ -52,7 +54,10 @@ def _shown(value: object) -> str:
     return f"the text {value!r}" if isinstance(value, str) and len(value) <= 40 else shown
 
 
-def _make() -> Converter:
+@cache
+def _converter() -> Converter:
+    from cattrs import Converter  # a fifth of the import, needed only once something is configured
+
     converter = Converter(forbid_extra_keys=True, detailed_validation=False)
     converter.register_structure_hook(bool, _strict_bool)
     converter.register_structure_hook(int, _strict_int)
@@ -62,13 +67,10 @@ def _make() -> Converter:
     return converter
 
 
-_converter = _make()
-
-
 def structure(value: object, kind: type[T]) -> T:
     """`value`, made of builtins, as a `kind`. Nothing is coerced: text is not a number, 1 is not True.
 
     Raises:
         TypeError, ValueError, KeyError: It does not fit.
     """
-    return _converter.structure(value, kind)
+    return _converter().structure(value, kind)
