@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import frozen
 from checkmaite.jobs import configure_job_backend, shutdown_job_backend, submit_capability
+from checkmaite.jobs._order import Terms
+from checkmaite.jobs._provenance import SHARED_FIELDS
+from checkmaite.jobs.spi import ArtifactFolder, StoreSpec, WorkOrder, execute_message, message_of
 from checkmaite.jobs.testing import SampleRun
 
 LARGE = "# large\n" + "x" * 300_000
@@ -78,3 +83,22 @@ def test_a_store_without_documents_says_how_to_keep_them() -> None:
     assert job.result(30).report is None
     assert "artifact_store=" in job.explain()
     shutdown_job_backend()
+
+
+def test_the_folder_travels_to_a_worker_with_the_order(tmp_path: Path) -> None:
+    """As bytes, as every Ray backend sends it; and its secrets are in no repr."""
+    artifacts = ArtifactFolder(uri=str(tmp_path / "kept"), storage_options={"secret": "hunter2"})
+    spec = StoreSpec("null", artifacts=artifacts)
+    facts = dict.fromkeys(SHARED_FIELDS)
+    order = WorkOrder(
+        job_id="job-1",
+        submitted_at=datetime(2026, 1, 2, tzinfo=UTC),
+        run_uid=None,
+        force=False,
+        report_threshold=0.5,
+        terms=Terms(store=spec, facts=facts),
+    )
+    payload = pickle.dumps((Reports(), None, None, None, {"run_uid": "one"}))
+    finished = pickle.loads(execute_message(message_of(order, payload)))
+    assert finished.outcome.ref.report == f"{tmp_path}/kept/one/report.md"
+    assert "hunter2" not in repr(order)
