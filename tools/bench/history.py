@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 
 import work
 from checkmaite.jobs import CapabilityRunRef, Resources, list_jobs, submit_capabilities, submit_capability, wait_all
-from checkmaite.jobs.spi import Completed, JobQuery
+from checkmaite.jobs.spi import Completed, JobQuery, StoreSpec, Terms
 from checkmaite.jobs_ray._machine._limits import Limits
 from checkmaite.jobs_ray._machine._registry import RegistryMachine
-from checkmaite.jobs_ray._messages import Draft, EndReport, Policy
+from checkmaite.jobs_ray._messages import Context, Draft, EndReport, Policy
 from cluster import Cluster
 from figures import ROUNDS, Comparison, Figure, p50_ms
 
@@ -25,6 +25,7 @@ _FEW = 100
 _BATCH = 5_000
 _TIMES = 200
 _REAL_TIMES = 40
+_CONTEXTS = {"bench": Context(Terms(store=StoreSpec("null"), facts={}), None)}
 _numbers = itertools.count()
 
 
@@ -56,7 +57,7 @@ class _Logic:
             self._finish(min(_BATCH, finished - first))
 
     def submit(self) -> float:
-        return p50_ms(lambda: self._told(lambda: self._machine.submit([_draft()], self._now)), _TIMES)
+        return p50_ms(lambda: self._told(lambda: self._machine.submit([_draft()], _CONTEXTS, self._now)), _TIMES)
 
     def list_jobs(self) -> float:
         return p50_ms(lambda: self._machine.list_jobs("scope", JobQuery(limit=_FEW)), _TIMES)
@@ -66,7 +67,7 @@ class _Logic:
 
     def _finish(self, count: int) -> None:
         machine = self._machine
-        machine.submit([_draft() for _ in range(count)], self._now)
+        machine.submit([_draft() for _ in range(count)], _CONTEXTS, self._now)
         for each in machine.place(["controller"], count, self._now):
             jobs = [launch.draft.job_id for launch in each.launches]
             machine.confirm(each, jobs, self._now)
@@ -93,9 +94,9 @@ def _draft() -> Draft:
         job_name="nothing",
         capability_id="nothing",
         resources=Resources(),
-        order=None,
+        order=(f"job-{number}", 0.0, None, False, 0.5),
         payload=b"",
-        runtime_env=None,
+        context="bench",
         policy=Policy(max_retries=3, max_attempts=10, scheduling_timeout_s=None, resubmit=True),
         force=False,
     )

@@ -48,7 +48,7 @@ class RegistrySettings:
 
     registry_max_pending_calls: int = 1_000
     controller_max_pending_calls: int = 50_000
-    controller_pool_size: int = 2
+    controller_pool_size: int = 1  # two share no workers: measured in docs/design/measurements.md
     controller_retention_s: float = 3_600.0
     max_retained_terminal_controllers: int = 1_000
     controller_num_cpus: float = 0.0
@@ -112,7 +112,7 @@ class RayOptions(ConnectionOptions):
         validator=_at_least_one,
     )
     controller_pool_size: int | None = option(
-        "controllers, whatever the number of jobs; 2 when left out.", default=None, validator=_at_least_one
+        "controllers, whatever the number of jobs; 1 when left out.", default=None, validator=_at_least_one
     )
     controller_num_cpus: float | None = option(
         "CPUs that each controller reserves; 0 when left out.", default=None, validator=_not_negative
