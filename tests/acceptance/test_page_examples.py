@@ -125,7 +125,7 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def s3_environment() -> Iterator[dict[str, str]]:
+def s3_environment(atomic_s3: None) -> Iterator[dict[str, str]]:
     """What an administrator sets for everybody who uses the team's object storage."""
     from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,24 +8,9 @@ from typing import Any
 import pytest
 from checkmaite.store_parquet import ParquetStore
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
-from moto.s3.responses import S3Response
 
 _numbers = itertools.count()
 CREDENTIALS = {"key": "test-access-key", "secret": "test-secret-key"}
-
-
-@pytest.fixture(scope="session")
-def atomic_s3() -> Iterator[None]:
-    """Makes moto's conditional put atomic, as S3's is; moto itself looks whether the object is there, then puts it."""
-    put, locks = S3Response.put_object, defaultdict[tuple[str, str], threading.Lock](threading.Lock)
-
-    def put_alone(self: S3Response) -> Any:
-        with locks[self.bucket_name, self.parse_key_name()]:
-            return put(self)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(S3Response, "put_object", put_alone)
-        yield
 
 
 @pytest.fixture(scope="session")

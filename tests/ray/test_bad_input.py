@@ -30,6 +30,16 @@ BAD_OPTIONS: list[tuple[str, dict[str, Any], Said]] = [
     ("bound", {"registry_max_pending_calls": 0.5}, Said("registry_max_pending_calls", "0.5", "BackpressureError")),
     ("recovery", {"recovery": "retry"}, Said("recovery", "neither 'resubmit' nor 'fail'", "JobLostError")),
     ("resource", {"registry_resources": {"a": -1}}, Said("registry_resources", "not an amount", "custom resources")),
+    ("lease", {"lease_ttl_s": 4.0}, Said("lease_ttl_s", "not longer than heartbeat_interval_s=5", "several times")),
+    ("journal in memory", {"journal_uri": "memory://x"}, Said("journal_uri", "memory:// ends", "journal")),
+    ("journal nowhere", {"journal_uri": "nosuch://x"}, Said("journal_uri", "no filesystem is known", "journal")),
+    ("journal's secret", {"journal_uri": "s3://k:hunter2@b/j"}, Said("journal_uri", "credentials", "storage_options")),
+    ("payload", {"max_payload_bytes": 0}, Said("max_payload_bytes", ">= 1", "bytes of the largest")),
+    (
+        "relative journal far away",
+        {"address": "ray://host:10001", "journal_uri": "jobs"},
+        Said("journal_uri", "'jobs' means another folder on every machine", "Pass an absolute path"),
+    ),
     (
         "relative documents far away",
         {"address": "ray://host:10001", "artifact_store": {"uri": "kept"}},

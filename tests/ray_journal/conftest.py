@@ -1,36 +1,22 @@
 from __future__ import annotations
 
-import threading
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from checkmaite.jobs.spi import ObjectStore
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
-from moto.s3.responses import S3Response
 
 CREDENTIALS = {"key": "test-access-key", "secret": "test-secret-key"}
 
 
 @pytest.fixture(scope="session")
-def s3_endpoint() -> Iterator[str]:
-    """An S3 server whose exclusive create is atomic: moto looks first and puts then, here with a lock for each path."""
-    locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-    put = S3Response.put_object
-
-    def put_alone(self: S3Response) -> Any:
-        with locks[self.path]:
-            return put(self)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(S3Response, "put_object", put_alone)
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-        server.start()
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-        server.stop()
+def s3_endpoint(atomic_s3: None) -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
 
 
 @pytest.fixture(params=["local", "s3"])

@@ -11,7 +11,8 @@ from typing import Any
 
 import attrs
 from attrs import frozen, validators
-from checkmaite.jobs.spi import ObjectStore, RunOptions, option, uri_problem
+from checkmaite.jobs import ConfigurationError, Problem
+from checkmaite.jobs.spi import ObjectStore, RunOptions, option, uri_problem, usable_uri
 from checkmaite.jobs_ray._names import registry_name
 from checkmaite.jobs_ray_simple.wall import ConnectionOptions
 
@@ -29,6 +30,8 @@ def _name(_: object, attribute: Any, value: str | None) -> None:
 def _folder(_: object, attribute: Any, value: str | None) -> None:
     if value is not None and value.startswith("memory:"):
         raise ValueError("memory:// ends with its process, so it keeps no journal")
+    if value:
+        usable_uri(_, attribute, value)
 
 
 def _amounts(_: object, attribute: Any, value: Mapping[str, Any] | None) -> None:
@@ -191,14 +194,17 @@ class RayOptions(ConnectionOptions):
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         settings = RegistrySettings(**self.asked)
+        problems = []
         if settings.lease_ttl_s <= settings.heartbeat_interval_s:
-            raise ValueError(
-                f"lease_ttl_s={settings.lease_ttl_s:g} must be longer than "
-                f"heartbeat_interval_s={settings.heartbeat_interval_s:g}, or controllers lose their jobs between two "
-                "signs of life"
+            cause = (
+                f"{settings.lease_ttl_s:g} s are not longer than heartbeat_interval_s={settings.heartbeat_interval_s:g}: "
+                "controllers would lose their jobs between two signs of life."
             )
+            problems.append(Problem("lease_ttl_s", cause, "Make it several times as long."))
         if self.journal_uri and (fault := uri_problem("journal_uri", self.journal_uri, remote=self.is_remote)):
-            raise ValueError(str(fault))
+            problems.append(fault)
+        if problems:
+            raise ConfigurationError("These options contradict each other.", problems)
 
     @property
     def asked(self) -> dict[str, Any]:

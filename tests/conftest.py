@@ -1,0 +1,26 @@
+"""What tests of several folders share."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def atomic_s3() -> Iterator[None]:
+    """Makes moto's conditional put atomic, as S3's is; moto itself looks whether the object is there, then puts it."""
+    from moto.s3.responses import S3Response
+
+    put, locks = S3Response.put_object, defaultdict[tuple[str, str], threading.Lock](threading.Lock)
+
+    def put_alone(self: S3Response) -> Any:
+        with locks[self.bucket_name, self.parse_key_name()]:
+            return put(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(S3Response, "put_object", put_alone)
+        yield
