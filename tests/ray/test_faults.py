@@ -173,6 +173,7 @@ for number in range(100_000):
     )
     told = [submitter.line() for _ in range(20)]
     submitter.kill()
+    works(backend)  # by now the registry has heard the call that was under way, too
     jobs = list_jobs(1000)
     assert set(told) <= {job.job_id for job in jobs}, "accepted jobs are not listed"
     assert_each_ended_well(backend, jobs)

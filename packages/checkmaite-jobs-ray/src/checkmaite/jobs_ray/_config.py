@@ -197,8 +197,8 @@ class RayOptions(ConnectionOptions):
         problems = []
         if settings.lease_ttl_s <= settings.heartbeat_interval_s:
             cause = (
-                f"{settings.lease_ttl_s:g} s are not longer than heartbeat_interval_s={settings.heartbeat_interval_s:g}: "
-                "controllers would lose their jobs between two signs of life."
+                f"{settings.lease_ttl_s:g} s are not longer than heartbeat_interval_s="
+                f"{settings.heartbeat_interval_s:g}: controllers would lose their jobs between two signs of life."
             )
             problems.append(Problem("lease_ttl_s", cause, "Make it several times as long."))
         if self.journal_uri and (fault := uri_problem("journal_uri", self.journal_uri, remote=self.is_remote)):
