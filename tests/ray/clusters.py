@@ -105,10 +105,18 @@ class Cluster:
         self.nodes = [self.head]
 
     def add_node(self, num_cpus: int, resources: Mapping[str, float], python: str = sys.executable) -> Node:
-        """Start one more node; it has joined when a task asks for its resources and runs."""
+        """Start one more node. It has joined then: two that start on one machine at once may want the same socket."""
+        before = self._node_ids()
         node = Node(f"--address={self.driver}", *_capacity(num_cpus, resources), python=python, **self.env)
         self.nodes.append(node)
+        wait_until(lambda: self._node_ids() - before or not node.is_up, "the node does not join")
+        assert node.is_up, "the node did not start"
         return node
+
+    def _node_ids(self) -> set[Any]:
+        from ray._raylet import GcsClient
+
+        return set(GcsClient(address=self.driver).get_all_node_info())
 
     def pids(self, title: str) -> set[int]:
         """Processes of all nodes whose title begins with `title`."""
@@ -191,6 +199,7 @@ def say(*what):
         except subprocess.TimeoutExpired:
             code = None
             self.kill()
+        self._close()
         assert code == 0, f"the client {'hangs' if code is None else 'failed'}:\n{self._errors.read_text()}"
         return [line.rstrip("\n") for line in iter(self._lines.get, None)]
 
@@ -200,6 +209,12 @@ def say(*what):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
