@@ -216,7 +216,7 @@ def plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 def main() -> None:
     """Submit, follow, query, plot."""
-    began = time.monotonic()
+    began, began_at = time.monotonic(), time.time()
     console = Console()
     digits = load_digits()
     half = len(digits.images) // 2
@@ -247,6 +247,7 @@ def main() -> None:
             for severity in SEVERITIES
         ]
     )
+    submitted_before = sum(job.created_at.timestamp() < began_at for job in jobs)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     stored_before = 0
     with Progress(*columns, console=console) as progress:
@@ -255,6 +256,8 @@ def main() -> None:
             job.result()
             stored_before += "already" in job.explain()
             progress.update(bar, advance=1, description=job.job_name)
+    if submitted_before:
+        console.print(f"{submitted_before} of {len(jobs)} jobs were there from an earlier run: nothing is computed again.")
     if stored_before:
         console.print(f"{stored_before} of {len(jobs)} results were in the store already and were not computed again.")
     rows = backend.analytics_store.query_sql(
