@@ -55,14 +55,22 @@ class Commits:
             self._then.append((self._happened, then))
             self._wanted.set()
 
+    def check(self) -> None:
+        """See that this process may still write.
+
+        Raises:
+            JobsError: It may not.
+        """
+        if self._ended_by is not None:
+            raise self._ended_by
+
     async def durable(self) -> None:
         """Wait until everything that has happened so far is durable.
 
         Raises:
             JobsError: It never will be.
         """
-        if self._ended_by is not None:
-            raise self._ended_by
+        self.check()
         if self._happened > self._durable:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append((self._happened, future))

@@ -72,11 +72,11 @@ class JobRegistry:
         """
         answer = check_client(client, registry=self._name, settings=self._settings)
         try:
-            await (await self._shell()).commits.durable()
-        except BackendUnavailableError:
-            raise
+            shell = await self._shell()
+            shell.commits.check()
         except JobsError:
-            end_this_actor(_END_AFTER_S)  # it can do nothing; who configures again gets a new one
+            if self._begun.done():  # it can do nothing any more: who configures again gets a new one
+                end_this_actor(_END_AFTER_S)
             raise
         return answer
 
