@@ -16,6 +16,7 @@ from checkmaite.jobs import ConfigurationError, read_job_history
 
 from tests.ray.clusters import REGISTRY, Client, Cluster, wait_until
 
+CREDENTIALS = {"key": "test-access-key", "secret": "test-secret-key"}
 LEASE = {"heartbeat_interval_s": 0.5, "lease_ttl_s": 3.0}
 
 CAPABILITIES = """
@@ -239,10 +240,33 @@ def test_secrets_are_not_written_and_come_from_the_next_client(run: Callable[...
 # -- the registry alone -----------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(params=["local", "s3"])
+def a_place(request: pytest.FixtureRequest, place: dict[str, Any]) -> dict[str, Any]:
+    """The place, on a disk and in a bucket."""
+    if request.param == "local":
+        return place
+    options = {**CREDENTIALS, "endpoint_url": request.getfixturevalue("s3_endpoint")}
+    store = {"backend": "parquet", "uri": "s3://jobs/store", "storage_options": options}
+    return {**place, "analytics_store": store}
+
+
+@pytest.fixture(scope="module")
+def s3_endpoint(atomic_s3: None) -> Iterator[str]:
+    import s3fs
+    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    s3fs.S3FileSystem(**CREDENTIALS, endpoint_url=f"http://{host}:{port}").mkdir("jobs")
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
 def test_the_registry_is_killed_in_a_burst_of_submissions(
-    run: Callable[..., Client], tmp_path: Path, cluster: Cluster
+    run: Callable[..., Client], tmp_path: Path, cluster: Cluster, a_place: dict[str, Any]
 ) -> None:
-    space = {"registry_namespace": f"burst-{tmp_path.name}"}
+    space = {**a_place, "registry_namespace": f"burst-{tmp_path.name}"}
     before = cluster.pids(REGISTRY)
     warm = run(
         "configure()\njob = submit_capability(**submission('long', 'wait'))\nsay(job.job_id)", cluster.driver, **space

@@ -58,7 +58,7 @@ class Chronicle:
         self._where = where
         self._trouble: StoreError | None = None
         self._writer = ThreadPoolExecutor(1, "checkmaite-journal-writer")
-        self._others = ThreadPoolExecutor(4, "checkmaite-journal")
+        self._others = ThreadPoolExecutor(16, "checkmaite-journal")
         self._journal: Journal | None = None
         self._book = JobBook()
         self._snapshot: asyncio.Task[None] | None = None

@@ -215,6 +215,8 @@ class JobRegistry:
         Raises:
             JobsError: It cannot.
         """
+        if self._begun.done():
+            return self._begun.result()
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 return await asyncio.shield(self._begun)
