@@ -34,6 +34,7 @@ _KEEP_S = 60.0
 _ASK_AGAIN_S = 5.0
 _BATCH = 500
 """Jobs in one call to a controller."""
+_LEFT = "its cluster's registry had more controllers than this one"
 _CONFIRM_S = 2.0
 """Without a journal a submission waits at most this long for controllers to take its jobs."""
 _GATHER_S = 10.0
@@ -77,6 +78,7 @@ class Shell:
             )
             for each in names
         }
+        self.machine.keep_to(names, _LEFT, time.time())
         self._chores: set[asyncio.Task[None]] = set()
         self._gathered = asyncio.get_running_loop().create_task(self._gather())
         loops = [*(link.run() for link in self.links.values()), self._place(), self._tick(), self._keep_packages()]

@@ -171,6 +171,11 @@ class RegistryMachine:
         """What the journal says that a controller has, and it has not, is gone; whether it was stored is to be seen."""
         self._takeover.miss(Owner(controller, token), reason, now)
 
+    def keep_to(self, controllers: Collection[str], reason: str, now: float) -> None:
+        """The pool has these controllers: what the journal says that others have is gone, as in `miss`."""
+        for name in [each for each in self.book.owned if each not in controllers]:
+            self.miss(name, -1, reason, now)
+
     def ask(self) -> None:
         """Have the store asked again about the jobs in doubt that it could not settle."""
         self._takeover.ask()
