@@ -69,6 +69,12 @@ class Chronicle:
         """Why the journal cannot be reached at the moment; empty when it can."""
         return f"{self._objects.root} cannot be used now: {self._trouble}" if self._trouble else ""
 
+    @property
+    def epoch(self) -> int:
+        """Larger than every number that an earlier leader of the journal has given away."""
+        assert self._journal is not None, "it has been opened"
+        return int(self._journal.leader.started_at * 1_000_000)
+
     async def open(self) -> JobBook:
         """Take the journal over; what it holds.
 

@@ -63,8 +63,9 @@ class Shell:
         book: JobBook | None,
         tell: Callable[[Sequence[str]], object],
     ) -> None:
-        # Later registries of this name must grant larger tokens, also after this one's process has died.
-        self.machine = RegistryMachine(_limits(settings), epoch=time.time_ns() // 1_000, book=book, now=time.time())
+        # Later registries must grant larger tokens: after this one's process has died, and also when it goes on late.
+        epoch = chronicle.epoch if chronicle else time.time_ns() // 1_000
+        self.machine = RegistryMachine(_limits(settings), epoch=epoch, book=book, now=time.time())
         self._chronicle = chronicle
         self._tell = tell
         self.commits = Commits(chronicle.write if chronicle else None)

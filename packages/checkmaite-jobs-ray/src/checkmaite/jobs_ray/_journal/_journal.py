@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
 from typing import Any
 
+from attrs import evolve
 from checkmaite.jobs import IncompatibleVersionError, StoreCorruptError, StoreError, StoreUnavailableError
 from checkmaite.jobs_ray._journal._errors import JournalCorruptError, SupersededError
 from checkmaite.jobs_ray._journal._format import Header, Kind, Stored, decode, encode
@@ -18,6 +19,7 @@ from checkmaite.jobs_ray._journal._steps import Create, Delete, Names, Pause, Re
 _PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 _LAST_PAUSE_S = 5.0
 _TRIES = 10
+_TURN_S = 1.0
 _SNAPSHOT_ROWS = 1000
 _SNAPSHOT_SEGMENTS = 1000
 _ROWS_PER_SEGMENT = 10
@@ -224,7 +226,8 @@ def lead(
         found = found or (yield from read_journal(root))
         found = yield from _fenced(root, leader, new_nonce, found)
         if found is not None:
-            return Journal(found, leader, new_nonce), found
+            assert found.leader is not None, "there is a fence now"
+            return Journal(found, found.leader, new_nonce), found
     raise StoreUnavailableError(f"{root}: others went on too fast {_TRIES} times. Try again.", uri=root)
 
 
@@ -232,6 +235,8 @@ def _fenced(root: str, leader: Leader, new_nonce: Callable[[], str], found: Foun
     """The journal with a fence at its end; None when it had gone on so far that not all of it could be read."""
     begun = found.snapshot_number
     while True:
+        if found.leader and found.leader.started_at >= leader.started_at:  # clocks differ, or this one was overtaken
+            leader = evolve(leader, started_at=found.leader.started_at + _TURN_S)
         number, nonce = found.tail + 1, new_nonce()
         header = Header(kind=Kind.FENCE, number=number, leader=leader.id, fence=number, nonce=nonce)
         content = encode(header, [leader.to_row()])
