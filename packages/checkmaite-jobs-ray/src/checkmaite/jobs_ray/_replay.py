@@ -1,11 +1,57 @@
-"""What a journal amounts to: the book of all its jobs."""
+"""What a journal amounts to: the book of all its jobs, and the payloads that these still need."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from checkmaite.jobs_ray._journal._errors import JournalCorruptError
+from checkmaite.jobs_ray._journal._journal import Journal, lead
+from checkmaite.jobs_ray._journal._leader import Leader
 from checkmaite.jobs_ray._journal._reading import Found
+from checkmaite.jobs_ray._journal._steps import Delete, Names, Steps
 from checkmaite.jobs_ray._machine._book import JobBook
+from checkmaite.jobs_ray._messages import Kept
 from checkmaite.jobs_ray._rows import event_of, restore
+
+_PAYLOADS = "payload"
+
+
+def payload_key(job_id: str, nonce: str) -> str:
+    """Where to keep a payload beside the journal.
+
+    Each call that submits a job keeps a copy of its own, and deletes no other: which of several calls, perhaps to
+    several registries, has made the job is known only later.
+
+    Args:
+        job_id: The job's, for people.
+        nonce: What no other key has.
+    """
+    return f"{_PAYLOADS}/{job_id}-{nonce}"
+
+
+def take_over(root: str, leader: Leader, new_nonce: Callable[[], str], found: Found) -> Steps[tuple[Journal, JobBook]]:
+    """Lead the journal; what it amounts to. Payloads that no job needs are deleted.
+
+    They are looked for before this leads. A leader that is superseded meanwhile, and does not know it, thus deletes
+    nothing that a later one has kept.
+
+    Args:
+        root: Where the journal is, for errors.
+        leader: Who will lead; one that never has.
+        new_nonce: Gives what no other object carries.
+        found: The journal as it was read already.
+
+    Raises:
+        JobsError: See `lead` and `book_of`.
+    """
+    names: list[str] = yield Names(_PAYLOADS)
+    journal, found = yield from lead(root, leader, new_nonce, found)
+    book = book_of(found)
+    needed = {each.draft.payload.key for each in book.live() if isinstance(each.draft.payload, Kept)}
+    unneeded = [key for name in names if (key := f"{_PAYLOADS}/{name}") not in needed]
+    if unneeded:
+        yield Delete(unneeded)
+    return journal, book
 
 
 def book_of(found: Found) -> JobBook:

@@ -21,7 +21,7 @@ from checkmaite.jobs import (
 from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs_ray._actors._predecessor import is_running
 from checkmaite.jobs_ray._journal._errors import SupersededError
-from checkmaite.jobs_ray._journal._journal import Journal, lead
+from checkmaite.jobs_ray._journal._journal import Journal
 from checkmaite.jobs_ray._journal._leader import Leader
 from checkmaite.jobs_ray._journal._perform import perform
 from checkmaite.jobs_ray._journal._probe import probe
@@ -31,12 +31,11 @@ from checkmaite.jobs_ray._journal._steps import Pause, Steps
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._events import Event
 from checkmaite.jobs_ray._messages import Kept
-from checkmaite.jobs_ray._replay import book_of
+from checkmaite.jobs_ray._replay import payload_key, take_over
 from checkmaite.jobs_ray._rows import row_of, snapshot_rows
 
 T = TypeVar("T")
 _log = logging.getLogger("checkmaite.jobs")
-_PAYLOADS = "payload"
 _AGAIN_S = 2.0
 _LOOK_S = 0.25
 _DYING_S = 15.0
@@ -121,10 +120,10 @@ class Chronicle:
             self._snapshot = asyncio.get_running_loop().create_task(self._store(journal, number, rows))
 
     async def keep(self, payloads: Sequence[tuple[str, bytes]]) -> list[Kept]:
-        """Keep payloads durably beside the journal, each by its job's id."""
+        """Keep payloads durably beside the journal, each with its job's id."""
 
         def create(job_id: str, payload: bytes) -> Kept:
-            key = f"{_PAYLOADS}/{job_id}"
+            key = payload_key(job_id, new_nonce())
             self._objects.create(key, payload)
             return Kept(key, len(payload))
 
@@ -159,12 +158,7 @@ class Chronicle:
         return self._book
 
     def _lead(self, leader: Leader, found: Found) -> tuple[Journal, JobBook]:
-        journal, found = self._perform(lead(self._objects.root, leader, new_nonce, found))
-        book = book_of(found)
-        needed = {each.draft.payload.key for each in book.live() if isinstance(each.draft.payload, Kept)}
-        for name in self._objects.names(_PAYLOADS):
-            if f"{_PAYLOADS}/{name}" not in needed:
-                self._objects.delete(f"{_PAYLOADS}/{name}")
+        journal, book = self._perform(take_over(self._objects.root, leader, new_nonce, found))
         self._trouble = None
         return journal, book
 
