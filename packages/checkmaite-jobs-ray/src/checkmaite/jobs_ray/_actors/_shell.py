@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Container, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -102,13 +102,12 @@ class Shell:
         """The drafts with large payloads where they outlive this process, or at least do not fill its memory."""
         if self._chronicle is None:
             return [draft._replace(payload=keep_payload(draft.payload)) for draft in drafts]
-        standing = zip(drafts, self.machine.standing(drafts), strict=True)
-        large = [draft for draft, holder in standing if holder is None and is_large(draft.payload)]
-        kept = await self._chronicle.keep([(draft.job_id, draft.payload) for draft in large])
-        places = {
-            draft.job_id: where._replace(ref=keep_payload(draft.payload))
-            for draft, where in zip(large, kept, strict=True)
-        }
+        places: dict[str, Kept] = {}
+        # While payloads are stored a job that stood for one of these runs may end, so that this one is a new job.
+        while large := self._to_keep(drafts, places):
+            kept = await self._chronicle.keep([(draft.job_id, draft.payload) for draft in large])
+            for draft, where in zip(large, kept, strict=True):
+                places[draft.job_id] = where._replace(ref=keep_payload(draft.payload))
         return [draft._replace(payload=places.get(draft.job_id, draft.payload)) for draft in drafts]
 
     def forget_payloads(self, drafts: Iterable[Draft]) -> None:
@@ -136,6 +135,14 @@ class Shell:
             await asyncio.shield(self._gathered)
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _to_keep(self, drafts: Sequence[Draft], kept: Container[str]) -> list[Draft]:
+        """Those that would be new jobs now, and whose large payloads are not kept yet."""
+        return [
+            draft
+            for draft, holder in zip(drafts, self.machine.standing(drafts), strict=True)
+            if holder is None and draft.job_id not in kept and is_large(draft.payload)
+        ]
 
     def _release(
         self, effects: list[Effect], changed: list[str], unneeded: list[str], then: Iterable[Callable[[], object]]
