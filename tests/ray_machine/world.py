@@ -13,7 +13,7 @@ from typing import Any
 from attrs import define, field
 from checkmaite.jobs.spi import Outcome
 from checkmaite.jobs_ray._machine._controller import Cancel, ControllerMachine, StaleLeaseError, Start
-from checkmaite.jobs_ray._messages import Inventory, Launch
+from checkmaite.jobs_ray._messages import Draft, Inventory, Launch
 
 STALE = "stale"
 """The answer of a controller that does not know the lease."""
@@ -36,8 +36,11 @@ class Work:
     """A job's start as Ray has it."""
 
     start: Start
+    draft: Draft
     begun: bool = False
     cancelled: bool = False
+    outcome: Outcome | None = None
+    """What its worker has stored and not told yet."""
 
 
 @define(eq=False)
@@ -57,6 +60,8 @@ class Process:
         machine = self.machine
         try:
             match call.method:
+                case "incarnation":
+                    return self.incarnation
                 case "attach":
                     return machine.attach(call.token)
                 case "keep":
@@ -77,7 +82,7 @@ class Process:
         for launch in self.taken:
             start = launch.draft.job_id, launch.attempt
             if self.machine.begins(start, now):
-                self.works[start] = Work(start)
+                self.works[start] = Work(start, launch.draft)
         self.taken = []
 
     def hear(self, place: int, now: float) -> None:

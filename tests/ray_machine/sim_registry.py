@@ -1,0 +1,361 @@
+"""A registry's process: `Shell`, `Commits` and `Chronicle` in steps that anything may come between.
+
+It keeps to their discipline: what a command changes is queued at once, one writer makes the queue durable in batches,
+and whatever follows from an event, inside the cluster or out, waits until it and all before it are durable.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any, Protocol
+
+from attrs import define, field
+from checkmaite.jobs import BackpressureError, JobNotFoundError, JobsError, StoreError
+from checkmaite.jobs.spi import Completed, JobQuery
+from checkmaite.jobs_ray._journal._errors import SupersededError
+from checkmaite.jobs_ray._journal._journal import Journal
+from checkmaite.jobs_ray._journal._leader import Leader
+from checkmaite.jobs_ray._journal._reading import read_journal
+from checkmaite.jobs_ray._journal._steps import Create, Delete, Steps
+from checkmaite.jobs_ray._machine._book import JobBook
+from checkmaite.jobs_ray._machine._effects import AskStore, Effect, StopJobs
+from checkmaite.jobs_ray._machine._events import Event
+from checkmaite.jobs_ray._machine._limits import Limits
+from checkmaite.jobs_ray._machine._registry import RegistryMachine
+from checkmaite.jobs_ray._messages import Draft, Kept
+from checkmaite.jobs_ray._replay import payload_key, take_over
+from checkmaite.jobs_ray._rows import row_of, snapshot_rows
+
+from tests.ray_machine.sim_clients import Ask, Refused
+from tests.ray_machine.sim_cluster import Cluster, Lent
+from tests.ray_machine.sim_disk import Errand
+from tests.ray_machine.sim_link import SimLink
+from tests.ray_machine.world import Call
+
+NONE_KEPT: Mapping[str, Kept] = {}
+LARGE = b"large"
+"""How payloads begin that are kept beside the journal."""
+
+
+class Surroundings(Protocol):
+    """The simulation, as a registry sees it."""
+
+    now: float
+    dice: Any
+    limits: Limits
+    say: Callable[..., None]
+
+    def new_nonce(self) -> str: ...
+    def opened(self, registry: SimRegistry, journal: Journal, book: JobBook) -> None: ...
+    def happened(self, registry: SimRegistry, events: Sequence[Event]) -> None: ...
+    def answered(self, registry: SimRegistry, ask: Ask, answer: Any) -> None: ...
+
+
+@define(eq=False)
+class SimRegistry:
+    """One process.
+
+    Attributes:
+        state: "opening", "open", "over" once it has been superseded, "dead".
+        waits: What clients have asked and it has not looked at.
+        ready: What it will do next, in order.
+        errands: What asks for storage calls on its behalf.
+        answers: Of controllers.
+        asking: Questions to the analytics store that are to be put.
+    """
+
+    around: Surroundings
+    cluster: Cluster
+    number: int
+    machine: RegistryMachine = field(init=False)
+    journal: Journal = field(init=False)
+    state: str = "opening"
+    is_paused: bool = False
+    waits: list[Ask] = field(factory=list)
+    ready: deque[Callable[[], object]] = field(factory=deque)
+    errands: list[Errand] = field(factory=list)
+    answers: list[Call] = field(factory=list)
+    asking: list[AskStore] = field(factory=list)
+    links: dict[str, SimLink] = field(factory=dict)
+    changed: dict[str, None] = field(factory=dict)
+    _events: deque[Event] = field(factory=deque)
+    _happened: int = 0
+    _durable: int = 0
+    _then: deque[tuple[int, Callable[[], object]]] = field(factory=deque)
+    _waiting: deque[tuple[int, Callable[[], object], Callable[[JobsError], object]]] = field(factory=deque)
+    _writing: bool = False
+    _snapshotting: bool = False
+    _ended_by: JobsError | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self._open()
+
+    @property
+    def name(self) -> str:
+        return f"registry {self.number}"
+
+    @property
+    def now(self) -> float:
+        return self.around.now
+
+    @property
+    def is_awake(self) -> bool:
+        return self.state != "dead" and not self.is_paused
+
+    @property
+    def may_act(self) -> bool:
+        """Whether its loops run."""
+        return self.state == "open" and not self.is_paused
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that has happened is durable."""
+        return self.state == "open" and self._happened == self._durable
+
+    @property
+    def wants_to_write(self) -> bool:
+        return bool(self._events) and not self._writing and self.state == "open"
+
+    # -- its beginning ------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        leader = Leader(
+            id=self.around.new_nonce(), host="host", boot_id="", pid=self.number, started_at=self.now, where=self.name
+        )
+        steps = _opening(leader, self.around.new_nonce)
+        self.run("open the journal", steps, self._opened, self._not_opened)
+
+    def _not_opened(self, error: JobsError) -> None:
+        assert isinstance(error, StoreError), error
+        assert error.retryable, error
+        self._open()
+
+    def _opened(self, found: tuple[Journal, JobBook]) -> None:
+        self.journal, book = found
+        self.around.opened(self, self.journal, book)
+        epoch = int(self.journal.leader.started_at * 1_000_000)
+        self.machine = RegistryMachine(self.around.limits, epoch=epoch, book=book, now=self.now)
+        self.links = {name: SimLink(self, name) for name in self.cluster.processes}
+        self.machine.keep_to(self.links, "its controller is not of this pool", self.now)
+        self.state = "open"
+        self.after()
+
+    # -- the shell ----------------------------------------------------------------------------------------------------
+
+    def after(self, then: Sequence[Callable[[], object]] = ()) -> None:
+        """See `Shell.after`."""
+        book = self.machine.book
+        events, changed, unneeded = book.take_events(), book.take_changed(), book.take_unneeded()
+        effects = self.machine.take_effects()
+        self.around.happened(self, events)
+        if events or changed or effects or then:
+            self._add(events, partial(self._release, effects, changed, unneeded, then))
+
+    def durable(self, then: Callable[[], object], refused: Callable[[JobsError], object] = lambda _: None) -> None:
+        """See `Commits.durable`."""
+        if self._ended_by is not None:
+            refused(self._ended_by)
+        elif self._happened > self._durable:
+            self._waiting.append((self._happened, then, refused))
+        else:
+            then()
+
+    def place(self, limit: int) -> None:
+        ready = [name for name, link in self.links.items() if link.is_ready]
+        assignments = self.machine.place(ready, limit, self.now) if ready else []
+        for each in assignments:
+            self.links[each.controller].busy = True
+        if assignments:
+            self.after([partial(self.links[each.controller].give, each) for each in assignments])
+
+    def tick(self) -> None:
+        self.machine.tick(self.now)
+        self.after()
+
+    def asked(self, effect: AskStore, stored: dict[str, Completed] | None) -> None:
+        """The analytics store has answered, or not."""
+        self.machine.settle([draft.job_id for draft in effect.drafts], stored, self.now)
+        if stored is None:
+            self.machine.ask()
+        self.after()
+
+    def send(self, call: Call) -> None:
+        self.cluster.calls[call.controller].append(call)
+
+    def run(self, what: str, steps: Steps[Any], then: Callable[[Any], object], failed: Any) -> None:
+        """Run logic that asks for storage calls."""
+        errand = Errand(self.name, what, steps, then, failed)
+        self._start(errand)
+
+    def _start(self, errand: Errand) -> None:
+        self.errands.append(errand)
+        errand.go_on()
+        if errand.request is None:
+            self.errands.remove(errand)
+
+    def go_on(self, errand: Errand) -> None:
+        """One of its errands hears its answer."""
+        errand.go_on()
+        if errand.request is None:
+            self.errands.remove(errand)
+
+    def _release(
+        self, effects: list[Effect], changed: list[str], unneeded: list[str], then: Iterable[Callable[[], object]]
+    ) -> None:
+        for effect in effects:
+            match effect:
+                case StopJobs():
+                    self.links[effect.controller].stop(effect)
+                case AskStore():
+                    self.asking.append(effect)
+        for act in then:
+            act()
+        self._forget(unneeded)
+        self.changed.update(dict.fromkeys(changed))
+
+    # -- its journal --------------------------------------------------------------------------------------------------
+
+    def write(self, most: int) -> None:
+        """Begin to make a batch durable."""
+        batch = list(islice(self._events, most))
+        rows = None
+        if len(batch) == len(self._events) and not self._snapshotting and self.around.dice.random() < 0.25:
+            rows = snapshot_rows(self.machine.book)
+        self._writing = True
+        steps = self.journal.append([row_of(event) for event in batch])
+        then = partial(self._written, len(batch), rows)
+        self._start(Errand(self.name, f"append {len(batch)} events", steps, then, self._not_written, batch))
+
+    def _written(self, count: int, rows: Any, number: int) -> None:
+        self._writing = False
+        if rows is not None:
+            self._snapshotting = True
+            self.run(f"store snapshot {number}", _stored(self.journal, number, rows), self._stored, self._stored)
+        for _ in range(count):
+            self._events.popleft()
+        self._durable += count
+        while self._then and self._then[0][0] <= self._durable:
+            self._then.popleft()[1]()
+        while self._waiting and self._waiting[0][0] <= self._durable:
+            self.ready.append(self._waiting.popleft()[1])
+
+    def _not_written(self, error: JobsError) -> None:
+        assert isinstance(error, SupersededError), error
+        self.around.say("{} learns that it has been superseded", self.name)
+        self.state, self._ended_by = "over", error
+        self._then.clear()
+        for _, _, refused in self._waiting:
+            refused(error)
+        for link in self.links.values():
+            link.is_over = True
+
+    def _stored(self, _: Any) -> None:
+        self._snapshotting = False
+
+    def _add(self, events: Sequence[Event], then: Callable[[], object]) -> None:
+        if self._ended_by is not None:
+            return
+        self._events.extend(events)
+        self._happened += len(events)
+        if self._happened == self._durable:
+            then()
+        else:
+            self._then.append((self._happened, then))
+
+    def _forget(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self.run(f"forget {key}", _deleting([key]), lambda _: None, lambda _: None)
+
+    # -- what clients ask ---------------------------------------------------------------------------------------------
+
+    def look_at(self, ask: Ask) -> None:
+        """Begin to answer a client."""
+        try:
+            match ask.kind:
+                case "submit":
+                    self._submit(ask)
+                case "cancel":
+                    done = self.machine.cancel(ask.scope, ask.job_id, 5.0, self.now)
+                    self.after()
+                    self._tell(ask, done)
+                case "get":
+                    self._tell(ask, [self.machine.facts(ask.scope, ask.job_id)])
+                case "list":
+                    self._tell(ask, self.machine.list_jobs(ask.scope, JobQuery(limit=100)))
+                case "changes":
+                    changed, self.changed = list(self.changed), {}
+                    records = self.machine.book.records
+                    self._tell(ask, [self.machine.book.facts(records[each]) for each in changed if each in records])
+                case "offer":
+                    self.machine.offer(ask.contexts[ask.job_id])
+                    self.after()
+        except JobNotFoundError as error:
+            self.around.answered(self, ask, Refused(error))
+
+    def _submit(self, ask: Ask, kept: Mapping[str, Kept] = NONE_KEPT) -> None:
+        """See `Shell.keep_payloads`."""
+        large = [
+            draft
+            for draft, holder in zip(ask.drafts, self.machine.standing(ask.drafts), strict=True)
+            if holder is None and draft.job_id not in kept and draft.payload.startswith(LARGE)
+        ]
+        if large:
+            self.run(
+                "keep payloads",
+                _keeping(large, self.around.new_nonce),
+                lambda more: self._submit(ask, {**kept, **more}),
+                lambda error: self._refuse(ask, error),
+            )
+        else:
+            self._admit(ask, kept)
+
+    def _admit(self, ask: Ask, kept: Mapping[str, Kept]) -> None:
+        drafts = [draft._replace(payload=kept.get(draft.job_id, draft.payload)) for draft in ask.drafts]
+        try:
+            admissions = self.machine.submit(drafts, ask.contexts, self.now)
+        except BackpressureError as error:
+            self._forget([each.key for each in kept.values()])
+            self._refuse(ask, error)
+            return
+        new = {each.job_id for each in admissions if each.is_new}
+        self._forget([each.key for job_id, each in kept.items() if job_id not in new])
+        book = self.machine.book
+        facts = [book.facts(book.records[each.job_id]) for each in admissions]
+        self.after()
+        self._tell(ask, facts)
+
+    def _tell(self, ask: Ask, answer: Any) -> None:
+        self.durable(lambda: self.around.answered(self, ask, answer), lambda error: self._refuse(ask, error))
+
+    def _refuse(self, ask: Ask, error: JobsError) -> None:
+        self.around.answered(self, ask, Refused(error))
+
+
+def _opening(leader: Leader, new_nonce: Callable[[], str]) -> Steps[tuple[Journal, JobBook]]:
+    """See `Chronicle.open`."""
+    found = yield from read_journal("journal")
+    return (yield from take_over("journal", leader, new_nonce, found))
+
+
+def _keeping(drafts: Sequence[Draft], new_nonce: Callable[[], str]) -> Steps[dict[str, Kept]]:
+    """See `Chronicle.keep`."""
+    kept = {}
+    for draft in drafts:
+        key = payload_key(draft.job_id, new_nonce())
+        yield Create(key, draft.payload)
+        kept[draft.job_id] = Kept(key, len(draft.payload), Lent(draft.payload))
+    return kept
+
+
+def _deleting(keys: Sequence[str]) -> Steps[None]:
+    for key in keys:
+        yield Delete([key])
+
+
+def _stored(journal: Journal, number: int, rows: Any) -> Steps[None]:
+    """See `Chronicle._store`."""
+    yield from journal.snapshot(number, rows)
+    yield from journal.prune()
