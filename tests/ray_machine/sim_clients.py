@@ -13,7 +13,7 @@ from checkmaite.jobs_ray._messages import Context, Draft, JobFacts, Policy
 from tests.ray_machine.making import draft
 from tests.ray_machine.sim_cluster import content_of, run_of
 from tests.ray_machine.sim_disk import SECRET
-from tests.ray_machine.sim_truth import Truth, Violation
+from tests.ray_machine.sim_truth import Truth, ViolationError
 
 PLAIN, HIDDEN, VARIABLES = "plain", "hidden", "variables"
 CONTEXTS: Mapping[str, Context] = {
@@ -92,7 +92,7 @@ class Clients:
             self._hear(facts, ask)
         if ask.kind == "submit":
             if len(answer) != len(ask.drafts):
-                raise Violation("a batch was answered in part", [each.job_id for each in ask.drafts])
+                raise ViolationError("a batch was answered in part", [each.job_id for each in ask.drafts])
             for proposed, facts in zip(ask.drafts, answer, strict=True):
                 self.truth.check_stands(proposed, facts)
                 self.accepted.add(facts.job_id)
@@ -107,7 +107,7 @@ class Clients:
         for job_id in sorted(self.cancelled):
             record = self.truth.book.records.get(job_id)
             if record is not None and job_id not in self.truth.anew and record.status is not JobStatus.CANCELLED:
-                raise Violation(f"a cancelled job is {record.status}", [job_id])
+                raise ViolationError(f"a cancelled job is {record.status}", [job_id])
 
     def _hear(self, facts: JobFacts, ask: Ask) -> None:
         self.truth.check_told(facts)
@@ -146,6 +146,6 @@ def _check_later(before: JobFacts, now: JobFacts) -> None:
     """What was told later must go on from what was told before."""
     same = before.status is now.status or before.status.may_become(now.status)
     if not same or now.attempt < before.attempt or now.created_at != before.created_at:
-        raise Violation(f"what was told went back from {before} to {now}", [now.job_id])
+        raise ViolationError(f"what was told went back from {before} to {now}", [now.job_id])
     if before.status.is_final and before != now:
-        raise Violation(f"what was final changed from {before} to {now}", [now.job_id])
+        raise ViolationError(f"what was final changed from {before} to {now}", [now.job_id])

@@ -9,12 +9,13 @@ from typing import Any, Protocol
 from attrs import define
 from checkmaite.jobs import JobsError, StoreError, StoreNotFoundError
 from checkmaite.jobs.spi import failure
-from checkmaite.jobs_ray._journal._steps import Read, Steps
+from checkmaite.jobs_ray._journal._steps import Steps
 from checkmaite.jobs_ray._machine._effects import StopJobs
 from checkmaite.jobs_ray._machine._registry import Assignment, RegistryMachine
 from checkmaite.jobs_ray._messages import EndReport, Kept, Launch
 
 from tests.ray_machine.sim_cluster import Lent
+from tests.ray_machine.sim_steps import loading
 from tests.ray_machine.world import STALE, Call
 
 DIED = "its controller's process died"
@@ -156,13 +157,7 @@ class SimLink:
             launch = left[0]
             payload = launch.draft.payload
             if isinstance(payload, Kept) and payload.ref is None:
-                again = partial(self._make_ready, assignment, left, ready)
-                self.owner.run(
-                    f"load the payload of {launch.draft.job_id}",
-                    _load(payload),
-                    lambda content: (_replace(left, Lent(content)), again()),
-                    lambda error: self._not_loaded(assignment, left, ready, error),
-                )
+                self._load(payload, assignment, left, ready)
                 return
             if payload is None:
                 error = StoreNotFoundError("what the job needs to start was lost")
@@ -174,6 +169,13 @@ class SimLink:
             ready.append(launch)
         if self.token == assignment.token:
             self.owner.send(Call(self.name, "launch", assignment.token, self.owner.number, Ready(assignment, ready)))
+
+    def _load(self, kept: Kept, assignment: Assignment, left: list[Launch], ready: list[Launch]) -> None:
+        def loaded(content: bytes) -> None:
+            left[0] = left[0]._replace(draft=left[0].draft._replace(payload=Lent(content)))
+            self._make_ready(assignment, left, ready)
+
+        self.owner.run(f"load {kept.key}", loading(kept), loaded, partial(self._not_loaded, assignment, left, ready))
 
     def _not_loaded(self, assignment: Assignment, left: list[Launch], ready: list[Launch], error: JobsError) -> None:
         assert isinstance(error, StoreError)
@@ -196,14 +198,3 @@ class Ready:
 
     original: Assignment
     launches: list[Launch]
-
-
-def _replace(left: list[Launch], payload: Lent) -> None:
-    left[0] = left[0]._replace(draft=left[0].draft._replace(payload=payload))
-
-
-def _load(kept: Kept) -> Steps[bytes]:
-    content: bytes | None = yield Read(kept.key)
-    if content is None:
-        raise StoreNotFoundError(f"{kept.key} is not there", uri=kept.key)
-    return content

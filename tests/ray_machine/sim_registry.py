@@ -13,26 +13,26 @@ from itertools import islice
 from typing import Any, Protocol
 
 from attrs import define, field
-from checkmaite.jobs import BackpressureError, JobNotFoundError, JobsError, StoreError
-from checkmaite.jobs.spi import Completed, JobQuery
+from checkmaite.jobs import JobsError, StoreError
+from checkmaite.jobs.spi import Completed
 from checkmaite.jobs_ray._journal._errors import SupersededError
 from checkmaite.jobs_ray._journal._journal import Journal
 from checkmaite.jobs_ray._journal._leader import Leader
-from checkmaite.jobs_ray._journal._reading import read_journal
-from checkmaite.jobs_ray._journal._steps import Create, Delete, Steps
+from checkmaite.jobs_ray._journal._steps import Steps
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._effects import AskStore, Effect, StopJobs
 from checkmaite.jobs_ray._machine._events import Event
 from checkmaite.jobs_ray._machine._limits import Limits
 from checkmaite.jobs_ray._machine._registry import RegistryMachine
-from checkmaite.jobs_ray._messages import Draft, Kept
-from checkmaite.jobs_ray._replay import payload_key, take_over
+from checkmaite.jobs_ray._messages import Kept
 from checkmaite.jobs_ray._rows import row_of, snapshot_rows
 
-from tests.ray_machine.sim_clients import Ask, Refused
-from tests.ray_machine.sim_cluster import Cluster, Lent
+from tests.ray_machine.sim_clients import Ask
+from tests.ray_machine.sim_cluster import Cluster
+from tests.ray_machine.sim_desk import Desk
 from tests.ray_machine.sim_disk import Errand
 from tests.ray_machine.sim_link import SimLink
+from tests.ray_machine.sim_steps import deleting, opening, stored
 from tests.ray_machine.world import Call
 
 NONE_KEPT: Mapping[str, Kept] = {}
@@ -46,6 +46,7 @@ class Surroundings(Protocol):
     now: float
     dice: Any
     limits: Limits
+    zeal: float
     say: Callable[..., None]
 
     def new_nonce(self) -> str: ...
@@ -72,6 +73,7 @@ class SimRegistry:
     number: int
     machine: RegistryMachine = field(init=False)
     journal: Journal = field(init=False)
+    desk: Desk = field(init=False)
     state: str = "opening"
     is_paused: bool = False
     waits: list[Ask] = field(factory=list)
@@ -91,6 +93,7 @@ class SimRegistry:
     _ended_by: JobsError | None = None
 
     def __attrs_post_init__(self) -> None:
+        self.desk = Desk(self)
         self._open()
 
     @property
@@ -125,7 +128,7 @@ class SimRegistry:
         leader = Leader(
             id=self.around.new_nonce(), host="host", boot_id="", pid=self.number, started_at=self.now, where=self.name
         )
-        steps = _opening(leader, self.around.new_nonce)
+        steps = opening(leader, self.around.new_nonce)
         self.run("open the journal", steps, self._opened, self._not_opened)
 
     def _not_opened(self, error: JobsError) -> None:
@@ -213,7 +216,7 @@ class SimRegistry:
                     self.asking.append(effect)
         for act in then:
             act()
-        self._forget(unneeded)
+        self.forget(unneeded)
         self.changed.update(dict.fromkeys(changed))
 
     # -- its journal --------------------------------------------------------------------------------------------------
@@ -222,7 +225,7 @@ class SimRegistry:
         """Begin to make a batch durable."""
         batch = list(islice(self._events, most))
         rows = None
-        if len(batch) == len(self._events) and not self._snapshotting and self.around.dice.random() < 0.25:
+        if len(batch) == len(self._events) and not self._snapshotting and self.around.dice.random() < self.around.zeal:
             rows = snapshot_rows(self.machine.book)
         self._writing = True
         steps = self.journal.append([row_of(event) for event in batch])
@@ -233,7 +236,7 @@ class SimRegistry:
         self._writing = False
         if rows is not None:
             self._snapshotting = True
-            self.run(f"store snapshot {number}", _stored(self.journal, number, rows), self._stored, self._stored)
+            self.run(f"store snapshot {number}", stored(self.journal, number, rows), self._stored, self._stored)
         for _ in range(count):
             self._events.popleft()
         self._durable += count
@@ -265,97 +268,6 @@ class SimRegistry:
         else:
             self._then.append((self._happened, then))
 
-    def _forget(self, keys: Sequence[str]) -> None:
+    def forget(self, keys: Sequence[str]) -> None:
         for key in keys:
-            self.run(f"forget {key}", _deleting([key]), lambda _: None, lambda _: None)
-
-    # -- what clients ask ---------------------------------------------------------------------------------------------
-
-    def look_at(self, ask: Ask) -> None:
-        """Begin to answer a client."""
-        try:
-            match ask.kind:
-                case "submit":
-                    self._submit(ask)
-                case "cancel":
-                    done = self.machine.cancel(ask.scope, ask.job_id, 5.0, self.now)
-                    self.after()
-                    self._tell(ask, done)
-                case "get":
-                    self._tell(ask, [self.machine.facts(ask.scope, ask.job_id)])
-                case "list":
-                    self._tell(ask, self.machine.list_jobs(ask.scope, JobQuery(limit=100)))
-                case "changes":
-                    changed, self.changed = list(self.changed), {}
-                    records = self.machine.book.records
-                    self._tell(ask, [self.machine.book.facts(records[each]) for each in changed if each in records])
-                case "offer":
-                    self.machine.offer(ask.contexts[ask.job_id])
-                    self.after()
-        except JobNotFoundError as error:
-            self.around.answered(self, ask, Refused(error))
-
-    def _submit(self, ask: Ask, kept: Mapping[str, Kept] = NONE_KEPT) -> None:
-        """See `Shell.keep_payloads`."""
-        large = [
-            draft
-            for draft, holder in zip(ask.drafts, self.machine.standing(ask.drafts), strict=True)
-            if holder is None and draft.job_id not in kept and draft.payload.startswith(LARGE)
-        ]
-        if large:
-            self.run(
-                "keep payloads",
-                _keeping(large, self.around.new_nonce),
-                lambda more: self._submit(ask, {**kept, **more}),
-                lambda error: self._refuse(ask, error),
-            )
-        else:
-            self._admit(ask, kept)
-
-    def _admit(self, ask: Ask, kept: Mapping[str, Kept]) -> None:
-        drafts = [draft._replace(payload=kept.get(draft.job_id, draft.payload)) for draft in ask.drafts]
-        try:
-            admissions = self.machine.submit(drafts, ask.contexts, self.now)
-        except BackpressureError as error:
-            self._forget([each.key for each in kept.values()])
-            self._refuse(ask, error)
-            return
-        new = {each.job_id for each in admissions if each.is_new}
-        self._forget([each.key for job_id, each in kept.items() if job_id not in new])
-        book = self.machine.book
-        facts = [book.facts(book.records[each.job_id]) for each in admissions]
-        self.after()
-        self._tell(ask, facts)
-
-    def _tell(self, ask: Ask, answer: Any) -> None:
-        self.durable(lambda: self.around.answered(self, ask, answer), lambda error: self._refuse(ask, error))
-
-    def _refuse(self, ask: Ask, error: JobsError) -> None:
-        self.around.answered(self, ask, Refused(error))
-
-
-def _opening(leader: Leader, new_nonce: Callable[[], str]) -> Steps[tuple[Journal, JobBook]]:
-    """See `Chronicle.open`."""
-    found = yield from read_journal("journal")
-    return (yield from take_over("journal", leader, new_nonce, found))
-
-
-def _keeping(drafts: Sequence[Draft], new_nonce: Callable[[], str]) -> Steps[dict[str, Kept]]:
-    """See `Chronicle.keep`."""
-    kept = {}
-    for draft in drafts:
-        key = payload_key(draft.job_id, new_nonce())
-        yield Create(key, draft.payload)
-        kept[draft.job_id] = Kept(key, len(draft.payload), Lent(draft.payload))
-    return kept
-
-
-def _deleting(keys: Sequence[str]) -> Steps[None]:
-    for key in keys:
-        yield Delete([key])
-
-
-def _stored(journal: Journal, number: int, rows: Any) -> Steps[None]:
-    """See `Chronicle._store`."""
-    yield from journal.snapshot(number, rows)
-    yield from journal.prune()
+            self.run(f"forget {key}", deleting([key]), lambda _: None, lambda _: None)

@@ -11,7 +11,6 @@ from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import Completed, Failed
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._events import (
-    Adopted,
     Doubted,
     Ended,
     Event,
@@ -28,7 +27,7 @@ from tests.ray_machine.making import job_of
 from tests.ray_machine.sim_cluster import Analytics, run_of
 
 
-class Violation(AssertionError):
+class ViolationError(AssertionError):
     """Something that must never be; the jobs that it is about."""
 
     def __init__(self, message: str, jobs: Iterable[str] = ()) -> None:
@@ -79,21 +78,23 @@ class Truth:
         for record in self.book.live():
             payload = record.draft.payload
             if isinstance(payload, Kept) and payload.key == key:
-                raise Violation(f"{key} was deleted, and {record.draft.job_id} needs it", [record.draft.job_id])
+                raise ViolationError(f"{key} was deleted, and {record.draft.job_id} needs it", [record.draft.job_id])
 
     # -- what is told -------------------------------------------------------------------------------------------------
 
     def check_known(self, job_id: str) -> None:
         """A job that was accepted is there, unless retention let it go."""
         if job_id not in self.book.records and job_id not in self.forgotten:
-            raise Violation(f"{job_id} was accepted, and is not in the journal", [job_id])
+            raise ViolationError(f"{job_id} was accepted, and is not in the journal", [job_id])
 
     def check_stands(self, proposed: Draft, facts: JobFacts) -> None:
         """The answer to a draft is the job that stands for its run."""
         self.check_known(facts.job_id)
         record = self.book.records.get(facts.job_id)
         if record is not None and (record.draft.scope, record.draft.run_key) != (proposed.scope, proposed.run_key):
-            raise Violation(f"{facts.job_id} was told to stand for {proposed.job_id}", [facts.job_id, proposed.job_id])
+            raise ViolationError(
+                f"{facts.job_id} was told to stand for {proposed.job_id}", [facts.job_id, proposed.job_id]
+            )
 
     def check_told(self, facts: JobFacts) -> None:
         """What somebody is told is durable, and nothing durable contradicts it."""
@@ -103,12 +104,12 @@ class Truth:
         if record is None or job_id in self.anew:
             return
         if (facts.created_at, facts.job_name) != self.created[job_id]:
-            raise Violation(f"{facts} was told of a job that was accepted as {self.created[job_id]}", [job_id])
+            raise ViolationError(f"{facts} was told of a job that was accepted as {self.created[job_id]}", [job_id])
         if facts.status is not record.status and not facts.status.may_become(record.status):
-            raise Violation(f"{facts.status} was told when {record.status} was durable", [job_id])
+            raise ViolationError(f"{facts.status} was told when {record.status} was durable", [job_id])
         now = self.book.facts(record)
         if facts.status.is_final and facts != now:
-            raise Violation(f"the end was told as {facts} and is {now}", [job_id])
+            raise ViolationError(f"the end was told as {facts} and is {now}", [job_id])
 
     def check_cancelled(self, job_id: str) -> None:
         """Somebody is told that a job will be cancelled: that must be durable."""
@@ -117,7 +118,7 @@ class Truth:
         if record is None or job_id in self.anew:
             return
         if not record.is_cancelling and record.status is not JobStatus.CANCELLED:
-            raise Violation(f"{job_id} was said to be cancelled, and is {record.state}", [job_id])
+            raise ViolationError(f"{job_id} was said to be cancelled, and is {record.state}", [job_id])
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -125,8 +126,8 @@ class Truth:
         if record is None:
             assert isinstance(event, Forgotten), event
             self.forgotten.add(job_id)
-            if before is None or not before.status.is_final:
-                raise Violation(f"a job was forgotten that was not final: {before}", [job_id])
+            if before is None or before.is_live:
+                raise ViolationError(f"a job was forgotten that was not final: {before}", [job_id])
             return
         if before is not None:
             _check_later(before, record)
@@ -135,19 +136,22 @@ class Truth:
             self.created.pop(job_id, None)
         accepted = record.created_at, record.draft.job_name
         if self.created.setdefault(job_id, accepted) != accepted:
-            raise Violation(f"{job_id} was accepted as {self.created[job_id]}, and is {record}", [job_id])
-        if record.attempt > record.draft.policy.max_attempts:
-            raise Violation(f"{job_id} is started for the {record.attempt}. time", [job_id])
+            raise ViolationError(f"{job_id} was accepted as {self.created[job_id]}, and is {record}", [job_id])
+        self._check_kind(event, job_id, record)
+
+    def _check_kind(self, event: Event, job_id: str, record: Record) -> None:
         match event:
-            case Submitted() | Adopted():
+            case Submitted():
                 live = self.book.scopes[record.draft.scope].live.get(record.draft.run_key)
-                if record.is_live and live != job_id and isinstance(event, Submitted):
-                    raise Violation(f"{job_id} and {live} are live for one run", [job_id, str(live)])
+                if live != job_id:
+                    raise ViolationError(f"{job_id} and {live} are live for one run", [job_id, str(live)])
             case Doubted():
                 self._expect_stored(record)
             case GivenTo(attempt=attempt):
+                if attempt > record.draft.policy.max_attempts:
+                    raise ViolationError(f"{job_id} is started for the {attempt}. time", [job_id])
                 if attempt > self.stored.get(job_id, attempt):
-                    raise Violation(f"{job_id} is started again though its run was stored before", [job_id])
+                    raise ViolationError(f"{job_id} is started again though its run was stored before", [job_id])
             case Ended(outcome=outcome):
                 self._check_end(job_id, record, outcome)
             case _:
@@ -155,16 +159,16 @@ class Truth:
 
     def _check_end(self, job_id: str, record: Record, outcome: Any) -> None:
         if isinstance(outcome, Failed) and outcome.error_type == "StoreNotFoundError":
-            raise Violation(f"{job_id} was accepted, and what it needs to start is lost", [job_id])
+            raise ViolationError(f"{job_id} was accepted, and what it needs to start is lost", [job_id])
         expected = self.stored.pop(job_id, None)
         if expected is not None and isinstance(outcome, Failed) and outcome.error_type != "SchedulingTimeout":
-            raise Violation(f"{job_id} ended as {outcome} though its run was stored before", [job_id])
+            raise ViolationError(f"{job_id} ended as {outcome} though its run was stored before", [job_id])
         if isinstance(outcome, Completed):
             run = outcome.ref.run_uid
             if run != run_of(record.draft) or run not in self.analytics.first:
-                raise Violation(f"{job_id} is COMPLETED, and its run is not stored", [job_id])
+                raise ViolationError(f"{job_id} is COMPLETED, and its run is not stored", [job_id])
             if not outcome.already_stored and self.published.setdefault(run, job_id) != job_id:
-                raise Violation(f"{run} was published by {self.published[run]} and {job_id}", [job_id])
+                raise ViolationError(f"{run} was published by {self.published[run]} and {job_id}", [job_id])
 
     def _expect_stored(self, record: Record) -> None:
         if not isinstance(record.state, Stopping) and self.analytics.holds(record.draft) is not None:
@@ -174,9 +178,9 @@ class Truth:
 def _check_later(before: Record, now: Record) -> None:
     job_id = now.draft.job_id
     if before.status is not now.status and not before.status.may_become(now.status):
-        raise Violation(f"the status of {job_id} went back from {before.status} to {now.status}", [job_id])
+        raise ViolationError(f"the status of {job_id} went back from {before.status} to {now.status}", [job_id])
     if not before.is_live and (before.state, before.attempt) != (now.state, now.attempt):
-        raise Violation(f"the end of {job_id} changed from {before} to {now}", [job_id])
+        raise ViolationError(f"the end of {job_id} changed from {before} to {now}", [job_id])
 
 
 def said_by(rows: Iterable[Any]) -> tuple[dict[str, list[str]], dict[str, Any], dict[str, Any]]:
@@ -199,4 +203,4 @@ def check_same(expected: Iterable[Any], book: JobBook, who: str) -> None:
     wanted, found = said_by(expected), said_by(snapshot_rows(book))
     if wanted != found:
         parts = [f"  {one}\n  {other}" for one, other in zip(wanted, found, strict=True) if one != other]
-        raise Violation(f"{who} knows something else than is durable:\n" + "\n".join(parts))
+        raise ViolationError(f"{who} knows something else than is durable:\n" + "\n".join(parts))
