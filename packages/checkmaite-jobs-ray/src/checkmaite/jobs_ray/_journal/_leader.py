@@ -17,8 +17,8 @@ class Leader:
         host: Name of its machine.
         boot_id: What tells one boot of that machine from another; empty when unknown.
         pid: Its process id there.
-        started_at: When it began to lead, in seconds since the epoch: by its own clock, but at least a second later than
-            the leader before it. What it numbers from there on is larger than what any leader before has numbered.
+        started_at: When it began to lead, in seconds since the epoch: by its own clock, but at least a second later
+            than the leader before it. What it numbers from there on is larger than what any before has numbered.
         where: Where to look for it, for people: the address of a cluster.
     """
 
