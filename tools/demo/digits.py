@@ -257,7 +257,9 @@ def main() -> None:
             stored_before += "already" in job.explain()
             progress.update(bar, advance=1, description=job.job_name)
     if submitted_before:
-        console.print(f"{submitted_before} of {len(jobs)} jobs were there from an earlier run: nothing is computed again.")
+        console.print(
+            f"{submitted_before} of {len(jobs)} jobs were there from an earlier run: nothing is computed again."
+        )
     if stored_before:
         console.print(f"{stored_before} of {len(jobs)} results were in the store already and were not computed again.")
     rows = backend.analytics_store.query_sql(
