@@ -23,10 +23,12 @@ from checkmaite.jobs import (
     RecordError,
     configure_provenance,
     get_provenance_defaults,
+    report_progress,
     reset_provenance,
 )
 from checkmaite.jobs._news import LogTail, News, Progressed, Reporter, Started
 from checkmaite.jobs._run_key import run_key
+from checkmaite.jobs._running import reporting
 from checkmaite.jobs.spi import ColumnType, check_versions, table_rows, versions_here
 from hypothesis import given
 from hypothesis import strategies as st
@@ -213,8 +215,9 @@ def test_of_many_progress_reports_the_newest_is_sent_with_the_time_at_which_it_w
     sent: list[News] = []
     before = datetime.now(UTC)
     reporter = Reporter("job-1", lambda _, news: sent.extend(news), announce_after_s=3_600)
-    for done in range(3):
-        reporter.progressed(done, 3, f"step {done}")
+    with reporting(reporter):
+        for done in range(3):
+            report_progress(done, 3, f"step {done}")
     after = datetime.now(UTC)
     reporter.deliver(reporter._due_at)
     reporter.close()

@@ -167,7 +167,8 @@ class Reporter:
         self._interval_s = interval_s
         self._lock = threading.Lock()
         self._started_at: datetime | None = datetime.now(UTC)
-        self._progress: tuple[float, float | None, str, float] | None = None
+        self.progress_note: tuple[float, float | None, str, float] | None = None
+        """Done, total, message and when: only the newest is sent, so it is noted by whoever has it, without a call."""
         self._unsaid: list[str] = []
         self._unsaid_size = 0
         self._sent = 0
@@ -177,10 +178,6 @@ class Reporter:
         if announce_after_s <= 0:
             self.deliver(self._due_at)
         _couriers.carry(self)
-
-    def progressed(self, done: float, total: float | None, message: str) -> None:
-        """Note how far the job is; only the newest is sent, so only that one is made into a `JobProgress`."""
-        self._progress = done, total, message, time.time()
 
     def printed(self, text: str) -> None:
         """Note what the job printed."""
@@ -205,7 +202,7 @@ class Reporter:
             started_at, self._started_at = self._started_at, None
             if started_at is not None:
                 news.append(Started(at=started_at))
-            progress, self._progress = self._progress, None
+            progress, self.progress_note = self.progress_note, None
             if progress is not None:
                 done, total, message, at = progress
                 reported_at = datetime.fromtimestamp(at, UTC)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from time import time
 from typing import Any, TextIO
 
 from checkmaite.jobs._news import Reporter
@@ -35,7 +36,7 @@ def report_progress(done: float, total: float | None = None, message: str = "") 
     """
     reporter = _mine.get() or current_reporter()
     if reporter is not None:
-        reporter.progressed(done, total, message)
+        reporter.progress_note = done, total, message, time()
 
 
 def current_reporter() -> Reporter | None:
