@@ -22,6 +22,7 @@ from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs_ray._actors._predecessor import is_running
 from checkmaite.jobs_ray._journal._errors import SupersededError
 from checkmaite.jobs_ray._journal._journal import Journal
+from checkmaite.jobs_ray._journal._layout import segment_key
 from checkmaite.jobs_ray._journal._leader import Leader
 from checkmaite.jobs_ray._journal._perform import perform
 from checkmaite.jobs_ray._journal._probe import probe
@@ -38,6 +39,7 @@ T = TypeVar("T")
 _log = logging.getLogger("checkmaite.jobs")
 _AGAIN_S = 2.0
 _LOOK_S = 0.25
+_LED_S = 1.0
 _DYING_S = 15.0
 """A registry that led before may take so long to end with its cluster."""
 
@@ -59,6 +61,8 @@ class Chronicle:
         self._writer = ThreadPoolExecutor(1, "checkmaite-journal-writer")
         self._others = ThreadPoolExecutor(16, "checkmaite-journal")
         self._journal: Journal | None = None
+        self._is_writing = False
+        self._led_at = 0.0
         self._book = JobBook()
         self._snapshot: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
@@ -107,6 +111,7 @@ class Chronicle:
         rows = None
         if are_all and self._snapshot is None and journal.is_snapshot_due(len(self._book.records)):
             rows = snapshot_rows(self._book)
+        self._is_writing = True
         try:
             number = await self._in(self._writer, lambda: self._perform(journal.append([row_of(e) for e in events])))
         except SupersededError as error:
@@ -115,9 +120,27 @@ class Chronicle:
                 f"journal, {error.by or 'which is not known'}. Connect to the cluster of that one, or call "
                 "configure_job_backend() again to take the journal back."
             ) from error
+        finally:
+            self._is_writing = False
         self._trouble = None
+        self._led_at = time.monotonic()
         if rows is not None:
             self._snapshot = asyncio.get_running_loop().create_task(self._store(journal, number, rows))
+
+    async def seems_led(self) -> bool:
+        """Whether nobody else seems to lead; it is looked up unless that was seen less than a second ago.
+
+        Raises:
+            StoreError: The journal cannot be read.
+        """
+        assert self._journal is not None, "it has been opened"
+        if self._is_writing or time.monotonic() - self._led_at < _LED_S:
+            return True
+        looked_at = time.monotonic()
+        taken = await self._in(self._others, partial(self._objects.exists, segment_key(self._journal.tail + 1)))
+        if not taken:
+            self._led_at = looked_at
+        return not taken
 
     async def keep(self, payloads: Sequence[tuple[str, bytes]]) -> list[Kept]:
         """Keep payloads durably beside the journal, each with its job's id."""

@@ -76,6 +76,19 @@ class Commits:
             self._waiting.append((self._happened, future))
             await future
 
+    async def prove(self) -> None:
+        """Write nothing, to see whether this process may still write.
+
+        Raises:
+            JobsError: It may not.
+        """
+        self.check()
+        if self._write is not None:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((self._happened, future))
+            self._wanted.set()
+            await future
+
     async def run(self) -> None:
         """Write, until this process may not any more."""
         assert self._write is not None, "there is nothing to run without a journal"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from checkmaite.jobs import BackendUnavailableError, BackpressureError, JobsError
+from checkmaite.jobs import BackendUnavailableError, BackpressureError, JobsError, StoreUnavailableError
 from checkmaite.jobs.spi import JobQuery
 from checkmaite.jobs_ray._actors._chronicle import Chronicle
 from checkmaite.jobs_ray._actors._handshake import check_client
@@ -224,7 +224,7 @@ class JobRegistry:
             raise self._waits() from None
 
     async def _durable(self, shell: Shell) -> None:
-        """Wait until everything that has happened so far is durable.
+        """Wait until everything that has happened so far is durable, and this registry has just been seen to lead.
 
         Raises:
             BackendUnavailableError: It is not in time, or another registry has taken over.
@@ -232,7 +232,9 @@ class JobRegistry:
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 await shell.commits.durable()
-        except TimeoutError:
+                if self._chronicle is not None and not await self._chronicle.seems_led():
+                    await shell.commits.prove()
+        except (TimeoutError, StoreUnavailableError):
             raise self._waits() from None
 
     def _waits(self) -> BackendUnavailableError:
