@@ -24,3 +24,15 @@ def atomic_s3() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(S3Response, "put_object", put_alone)
         yield
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(atomic_s3: None) -> Iterator[str]:
+    """The URL of an S3 server on loopback."""
+    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()

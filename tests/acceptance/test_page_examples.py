@@ -125,15 +125,9 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def s3_environment(atomic_s3: None) -> Iterator[dict[str, str]]:
+def s3_environment(s3_endpoint: str) -> dict[str, str]:
     """What an administrator sets for everybody who uses the team's object storage."""
-    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield {**CREDENTIALS, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}
-    server.stop()
+    return {**CREDENTIALS, "AWS_ENDPOINT_URL": s3_endpoint}
 
 
 @pytest.fixture(scope="module")

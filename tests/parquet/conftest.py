@@ -1,25 +1,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from checkmaite.store_parquet import ParquetStore
-from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 _numbers = itertools.count()
 CREDENTIALS = {"key": "test-access-key", "secret": "test-secret-key"}
-
-
-@pytest.fixture(scope="session")
-def s3_endpoint(atomic_s3: None) -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture

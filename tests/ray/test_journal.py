@@ -245,22 +245,12 @@ def a_place(request: pytest.FixtureRequest, place: dict[str, Any]) -> dict[str, 
     """The place, on a disk and in a bucket."""
     if request.param == "local":
         return place
+    import s3fs
+
     options = {**CREDENTIALS, "endpoint_url": request.getfixturevalue("s3_endpoint")}
+    s3fs.S3FileSystem(**options).mkdir("jobs")
     store = {"backend": "parquet", "uri": "s3://jobs/store", "storage_options": options}
     return {**place, "analytics_store": store}
-
-
-@pytest.fixture(scope="module")
-def s3_endpoint(atomic_s3: None) -> Iterator[str]:
-    import s3fs
-    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    s3fs.S3FileSystem(**CREDENTIALS, endpoint_url=f"http://{host}:{port}").mkdir("jobs")
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 def test_the_registry_is_killed_in_a_burst_of_submissions(
