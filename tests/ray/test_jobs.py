@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from checkmaite.jobs import (
     JobFailedError,
     JobLostError,
     JobStatus,
+    JobSubmissionError,
     list_jobs,
     submit_capabilities,
     submit_capability,
@@ -175,6 +177,22 @@ def test_a_job_that_finds_no_worker_in_time_fails(configure: Callable[..., JobBa
     assert warm.wait(SOON_S) is JobStatus.COMPLETED
     slow = submit(partial(time.sleep, 3.0))
     assert slow.wait(SOON_S) is JobStatus.COMPLETED, "the time that a job runs does not count"
+
+
+def test_arguments_that_are_too_large_to_send_are_refused_with_the_remedy(
+    configure: Callable[..., JobBackend], tmp_path: Path
+) -> None:
+    configure(max_payload_bytes=100_000)
+    large = SimpleNamespace(metadata={"id": "large"}, weights=os.urandom(200_000))
+    capability = capabilities.Acts(capabilities.nothing, str(tmp_path))
+    submission = {"capability": capability, "models": [large], "config": {"run_uid": "u"}}
+    with pytest.raises(JobSubmissionError, match="Nothing was submitted") as caught:
+        submit_capabilities([{"capability": capability, "config": {"run_uid": "v"}}, submission])
+    (problem,) = caught.value.problems
+    assert (caught.value.phase, problem.path) == ("serialize", "submissions[1]")
+    assert "at most 100,000" in problem.cause
+    assert "max_payload_bytes" in problem.remedy
+    assert list_jobs() == []
 
 
 def test_a_scope_has_a_bounded_number_of_live_jobs(
