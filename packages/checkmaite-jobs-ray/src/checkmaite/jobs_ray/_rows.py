@@ -47,6 +47,7 @@ from checkmaite.jobs_ray._machine._record import (
 from checkmaite.jobs_ray._messages import Draft, Kept, Policy, Where
 
 Row = list[Any]
+_STATUSES = {status.value: status for status in JobStatus}
 
 
 # -- events -----------------------------------------------------------------------------------------------------------
@@ -169,15 +170,15 @@ def _record_from(
     notes: list[str],
 ) -> Record:
     return Record(
-        draft=_draft_from(draft),
-        created_at=created_at,
-        state=_state_from(state),
-        status=JobStatus(status),
-        attempt=attempt,
-        controller=controller,
-        losses=losses,
-        supersedes=supersedes,
-        notes=tuple(notes),
+        _draft_from(draft),
+        created_at,
+        _state_from(state),
+        _STATUSES[status],
+        attempt,
+        controller,
+        losses,
+        supersedes,
+        tuple(notes),
     )
 
 

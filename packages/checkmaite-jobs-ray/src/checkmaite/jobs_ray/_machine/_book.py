@@ -169,13 +169,14 @@ class JobBook:
         return index.matching(query, self.records.__getitem__) if index else []
 
     def _add(self, record: Record) -> None:
-        job_id = record.draft.job_id
+        draft = record.draft
+        job_id = draft.job_id
         self._last_us = max(self._last_us, round(record.created_at * 1_000_000))
         self.records[job_id] = record
-        self.scopes[record.draft.scope].add(record)
-        self._file(job_id, record)
+        self.scopes[draft.scope].add(record)
         if record.is_live:
-            self.shapes.use(record.draft.context)
+            self._file(job_id, record)
+            self.shapes.use(draft.context)
         self._changed[job_id] = None
 
     def _replace(self, before: Record, now: Record) -> None:

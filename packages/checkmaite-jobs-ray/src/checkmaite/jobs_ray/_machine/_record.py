@@ -95,9 +95,8 @@ def status_in(state: State) -> JobStatus:
             return status_of(outcome)
 
 
-@frozen
-class Record:
-    """One job.
+class Record(NamedTuple):
+    """One job. A tuple, because a registry that begins makes some for each job that it finds in its journal.
 
     Attributes:
         draft: What was submitted; without order and payload once the job is final.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Any, assert_never
 
 from attrs import evolve
 from checkmaite.jobs_ray._machine._events import (
@@ -47,14 +47,15 @@ def after(record: Record, event: Change) -> Record:  # noqa: C901 - one table, a
     assert not isinstance(state, Finished) or isinstance(event, Noted), f"{event} after the end"
     match event:
         case Adopted():
-            taken = evolve(record, attempt=event.attempt, controller=event.owner.controller, losses=event.losses)
-            return _in(taken, Scheduling(event.owner, event.at))
+            controller = event.owner.controller
+            state = Scheduling(event.owner, event.at)
+            return _in(record, state, attempt=event.attempt, controller=controller, losses=event.losses)
         case Resumed():
-            return evolve(record, state=_owned_by(state, event.owner), controller=event.owner.controller)
+            return record._replace(state=_owned_by(state, event.owner), controller=event.owner.controller)
         case Doubted():
             return _in(record, Doubtful(event.reason))
         case GivenTo():
-            return _in(evolve(record, attempt=event.attempt, controller=event.owner.controller), Placed(event.owner))
+            return _in(record, Placed(event.owner), attempt=event.attempt, controller=event.owner.controller)
         case Launched():
             return _in(record, Scheduling(_owner(record), event.at)) if isinstance(state, Placed) else record
         case Started():
@@ -66,14 +67,12 @@ def after(record: Record, event: Change) -> Record:  # noqa: C901 - one table, a
         case GivenBack():
             notes = record.notes if event.note is None else (*record.notes, event.note)
             attempt, losses = record.attempt - (not event.attempted), record.losses + event.lost
-            return _in(evolve(record, attempt=attempt, losses=losses, notes=notes), Waiting())
+            return _in(record, Waiting(), attempt=attempt, losses=losses, notes=notes)
         case Ended():
-            return _in(
-                evolve(record, draft=record.draft.slim()),
-                Finished(event.outcome, event.at, event.where or record.where),
-            )
+            ended = Finished(event.outcome, event.at, event.where or record.where)
+            return _in(record, ended, draft=record.draft.slim())
         case Noted():
-            return evolve(record, notes=(*record.notes, event.note))
+            return record._replace(notes=(*record.notes, event.note))
         case _:
             assert_never(event)
 
@@ -83,9 +82,11 @@ def _owned_by(state: State, owner: Owner) -> State:
     return evolve(state, owner=owner)
 
 
-def _in(record: Record, state: State) -> Record:
+def _in(record: Record, state: State, **changed: Any) -> Record:
     status = status_in(state)
-    return evolve(record, state=state, status=status if record.status.may_become(status) else record.status)
+    if status is not record.status and record.status.may_become(status):
+        changed["status"] = status
+    return record._replace(state=state, **changed)
 
 
 def _owner(record: Record) -> Owner:

@@ -1,0 +1,133 @@
+"""The registry's logic without Ray, in this process: with as many jobs as are wanted, and with a journal if wanted."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import pickle
+import secrets
+
+import work
+from attrs import evolve
+from checkmaite.jobs import CapabilityRunRef, Resources
+from checkmaite.jobs.spi import Completed, ObjectStore, StoreSpec, Terms
+from checkmaite.jobs_ray._journal._journal import lead
+from checkmaite.jobs_ray._journal._perform import perform
+from checkmaite.jobs_ray._journal._process import leader_here, new_nonce
+from checkmaite.jobs_ray._machine._events import Event
+from checkmaite.jobs_ray._machine._limits import Limits
+from checkmaite.jobs_ray._machine._registry import Assignment, RegistryMachine
+from checkmaite.jobs_ray._messages import Context, Draft, EndReport, Policy, StartReport, Where
+from checkmaite.jobs_ray._rows import row_of, snapshot_rows
+
+CONTEXTS = {"bench": Context(Terms(store=StoreSpec("null"), facts={}), None)}
+_CONTROLLER = "controller"
+_UNBOUNDED = Limits(
+    lease_ttl_s=1e9,
+    max_active_jobs_per_scope=1_000_000,
+    max_backlog=1_000_000,
+    terminal_job_retention_s=1e9,
+    max_retained_terminal_jobs_per_scope=1_000_000,
+)
+_PAYLOAD = pickle.dumps((work.Nothing(), {"config": 0}))
+_numbers = itertools.count()
+
+
+class Logic:
+    """A registry's machine, with one controller that has no workers.
+
+    Args:
+        retained: Finished jobs that it remembers.
+    """
+
+    def __init__(self, *, retained: int = 1_000_000) -> None:
+        self.now = 1e9
+        self.machine = RegistryMachine(evolve(_UNBOUNDED, max_retained_terminal_jobs_per_scope=retained))
+        self._token = self.machine.grant(_CONTROLLER, self.now)
+
+    def start(self, count: int, *, payload_bytes: int = 0) -> list[Assignment]:
+        """Accept so many jobs and have them run."""
+        self.now += 1
+        self.machine.submit([draft(payload_bytes) for _ in range(count)], CONTEXTS, self.now)
+        placed = self.machine.place([_CONTROLLER], count, self.now)
+        for each in placed:
+            self.machine.confirm(each, [launch.draft.job_id for launch in each.launches], self.now)
+        return placed
+
+    def end(self, placed: list[Assignment]) -> None:
+        """Have jobs that run complete."""
+        where = Where("worker-node", 4711, self.now)
+        for each in placed:
+            jobs = [(launch.draft.job_id, launch.draft.run_key) for launch in each.launches]
+            starts = [StartReport(job_id, 1, where) for job_id, _ in jobs]
+            ends = [EndReport(job_id, 1, _completed(run_key), False, self.now, where) for job_id, run_key in jobs]
+            self.machine.report(_CONTROLLER, self._token, [*starts, *ends], self.now)
+
+    def take(self) -> list[Event]:
+        """What happened since this was asked last, and forget what else a shell would be told."""
+        self.machine.book.take_changed()
+        self.machine.book.take_unneeded()
+        self.machine.take_effects()
+        return self.machine.book.take_events()
+
+
+class Journaled:
+    """The logic with a journal, which is written as the registry's shell does it.
+
+    Args:
+        folder: Where the journal is.
+        logic: The machine.
+        batch: Jobs that are accepted at once; their events make two segments.
+        snapshots: Whether to make them when they are due, and to delete what they cover.
+    """
+
+    def __init__(self, folder: str, logic: Logic, *, batch: int, snapshots: bool = True) -> None:
+        self.logic = logic
+        self.objects = ObjectStore(folder)
+        self._batch = batch
+        self._snapshots = snapshots
+        self._journal, _ = perform(lead(folder, leader_here("bench"), new_nonce), self.objects)
+
+    def finish(self, count: int, *, payload_bytes: int = 0) -> None:
+        """Run so many jobs to their end."""
+        for first in range(0, count, self._batch):
+            placed = self.logic.start(min(self._batch, count - first), payload_bytes=payload_bytes)
+            self.write()
+            self.logic.end(placed)
+            self.logic.machine.tick(self.logic.now)
+            self.write()
+
+    def write(self) -> None:
+        """Write what has happened."""
+        book = self.logic.machine.book
+        number = perform(self._journal.append([row_of(event) for event in self.logic.take()]), self.objects)
+        if self._snapshots and self._journal.is_snapshot_due(len(book.records)):
+            self.snapshot(number)
+
+    def snapshot(self, number: int | None = None) -> None:
+        """Make a snapshot up to a segment, or up to the last one, and delete what two cover."""
+        rows = snapshot_rows(self.logic.machine.book)
+        perform(self._journal.snapshot(number or self._journal.tail, rows), self.objects)
+        perform(self._journal.prune(), self.objects)
+
+
+def draft(payload_bytes: int = 0) -> Draft:
+    """A job such as a client proposes it, ids and payload no more regular than theirs."""
+    number, job_id = next(_numbers), secrets.token_hex(16)
+    return Draft(
+        job_id=job_id,
+        scope="scope",
+        run_key=hashlib.sha256(str(number).encode()).hexdigest(),
+        job_name="nothing",
+        capability_id="nothing",
+        resources=Resources(),
+        order=(job_id, 1e9 + number, None, False, 0.5),
+        payload=secrets.token_bytes(payload_bytes) if payload_bytes else _PAYLOAD,
+        context="bench",
+        policy=Policy(max_retries=3, max_attempts=10, scheduling_timeout_s=None, resubmit=True),
+        force=False,
+    )
+
+
+def _completed(run_uid: str) -> Completed:
+    return Completed(ref=CapabilityRunRef(run_uid=run_uid, capability_id="nothing"))

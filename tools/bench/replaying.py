@@ -1,0 +1,27 @@
+"""A process that reads a journal as a new registry does: it says how long that took, and what memory at its peak.
+
+Arguments: the journal's folder; without one it only says how much memory the imports need.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+
+from checkmaite.jobs.spi import ObjectStore
+from checkmaite.jobs_ray._journal._journal import lead
+from checkmaite.jobs_ray._journal._perform import perform
+from checkmaite.jobs_ray._journal._process import leader_here, new_nonce
+from checkmaite.jobs_ray._journal._reading import read_journal
+from checkmaite.jobs_ray._replay import book_of
+
+began, jobs = time.perf_counter(), 0
+for folder in sys.argv[1:]:
+    objects = ObjectStore(folder)
+    found = perform(read_journal(folder), objects)
+    _, found = perform(lead(folder, leader_here("bench"), new_nonce, found), objects)
+    jobs = len(book_of(found).records)
+took_s = time.perf_counter() - began
+print(json.dumps([took_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, jobs]))
