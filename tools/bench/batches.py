@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import sys
 import uuid
+import warnings
 
 import work
 from checkmaite.jobs import configure_job_backend, shutdown_job_backend, submit_capabilities, wait_all
 from figures import seconds
 
 options, count = json.loads(sys.argv[1]), int(sys.argv[2])
+warnings.filterwarnings("ignore", message=".* in memory only")  # on purpose
 configure_job_backend("ray", **options)
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
+
+from endpoint import free_port, listens
 
 HERE = Path(__file__).parent
 os.environ.update(  # before Ray is imported, so modules that need Ray have it from here
@@ -43,7 +45,7 @@ class Cluster:
     def __init__(self, *, long: bool) -> None:
         self.long = long
         self._head: subprocess.Popen[bytes] | None = None
-        self._ports = _free_port(), _free_port()
+        self._ports = free_port(), free_port()
 
     def __enter__(self) -> Self:
         return self
@@ -74,7 +76,7 @@ class Cluster:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        wait_until(lambda: all(map(_listens, self._ports)), "the cluster does not listen")
+        wait_until(lambda: all(map(listens, self._ports)), "the cluster does not listen")
         address = f"127.0.0.1:{gcs}"
         ray.init(address, log_to_driver=False)
         return address
@@ -102,8 +104,11 @@ class Cluster:
 
     @contextmanager
     def registry(self, store: Any = NULL, **options: Any) -> Iterator[Registry]:
-        """A registry of one's own, configured for this process; with its controllers it is gone afterwards."""
-        registry = Registry(self, {"analytics_store": store, **options})
+        """A registry of one's own, configured for this process; with its controllers it is gone afterwards.
+
+        Without another `journal_uri` it keeps its jobs in memory only.
+        """
+        registry = Registry(self, {"analytics_store": store, "journal_uri": None, **options})
         try:
             registry.configure()
             yield registry
@@ -128,7 +133,9 @@ class Registry:
 
     def configure(self) -> None:
         """Have this process use it."""
-        configure_job_backend("ray", **self.options)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".* in memory only")  # on purpose
+            configure_job_backend("ray", **self.options)
 
     def pids(self, processes: int) -> set[int]:
         """Its process and its controllers', so many in all."""
@@ -156,17 +163,6 @@ def wait_until(condition: Callable[[], object], otherwise: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, otherwise
         time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as prober:
-        return prober.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _session(leader: int) -> list[int]:

@@ -36,46 +36,53 @@ class Figure:
 
 @frozen(kw_only=True)
 class Comparison:
-    """Rounds in which a baseline and what is measured took turns, so that a noisy machine disturbs both.
+    """Rounds of a baseline, and rounds of what is measured.
 
     Attributes:
         name: What was measured.
         unit: Of every value.
-        rounds: Pairs of the baseline and the value measured.
+        baseline: The baseline's rounds.
+        measured: Those of what is measured.
     """
 
     name: str
     unit: str
-    rounds: Sequence[tuple[float, float]]
+    baseline: Sequence[float]
+    measured: Sequence[float]
 
     def at_least(self, reach: float) -> Figure:
-        """The median ratio, which should not be smaller."""
+        """The ratio of the medians, which should not be smaller."""
         return self._figure(f"at least {reach:.2f}", self.ratio >= reach)
 
     def at_most(self, reach: float) -> Figure:
-        """The median ratio, which should not be larger."""
+        """The ratio of the medians, which should not be larger."""
         return self._figure(f"at most {reach:.2f}", self.ratio <= reach)
 
     def known(self) -> Figure:
-        """The median ratio, with nothing to reach."""
+        """The ratio of the medians, with nothing to reach."""
         return self._figure("", None)
 
     @property
     def ratio(self) -> float:
-        """The median of the rounds' ratios."""
-        return statistics.median(measured / baseline for baseline, measured in self.rounds)
+        """What the figure is."""
+        return statistics.median(self.measured) / statistics.median(self.baseline)
 
     def _figure(self, reach: str, met: bool | None) -> Figure:
-        baseline, measured = (statistics.median(each[side] for each in self.rounds) for side in (0, 1))
         return Figure(
             name=self.name,
-            baseline=baseline,
-            measured=measured,
+            baseline=statistics.median(self.baseline),
+            measured=statistics.median(self.measured),
             unit=self.unit,
             figure=self.ratio,
             reach=reach,
             met=met,
         )
+
+
+def block(work: Callable[[], float], rounds: int = ROUNDS) -> list[float]:
+    """What so many calls give that follow each other, after one that starts workers and imports modules."""
+    work()
+    return [work() for _ in range(rounds)]
 
 
 def seconds(work: Callable[[], object]) -> float:

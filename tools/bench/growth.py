@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from cluster import Cluster
@@ -13,19 +13,21 @@ from throughput import run_jobs
 CHART = "cost-against-work.png"
 _ROUNDS = {100: 9, 1_000: 5, 10_000: 1}
 _LONG_ROUNDS = {100_000: 1}
+_WARM = 1_000
 
 
 def growth(cluster: Cluster) -> list[Figure]:
-    """Milliseconds per job, each number of jobs in one batch on one registry; raw tasks take turns."""
-    found: list[Figure] = []
+    """Milliseconds per job, each number of jobs in one batch on one registry; raw tasks come before all of them."""
+    rounds = {**_ROUNDS, **(_LONG_ROUNDS if cluster.long else {})}
+    raw = _costs(rounds, cluster.raw)
     with cluster.registry():
-        run_jobs(100), cluster.raw(100)
-        for count, rounds in {**_ROUNDS, **(_LONG_ROUNDS if cluster.long else {})}.items():
-            pairs = [
-                (_per_job_ms(seconds(lambda: cluster.raw(count)), count), _per_job_ms(_timed(count), count))  # noqa: B023
-                for _ in range(rounds)
-            ]
-            found.append(Comparison(name=f'"ray": {count:,} no-op jobs', unit="ms a job", rounds=pairs).known())
+        ours = _costs(rounds, run_jobs)
+    found = [
+        Comparison(
+            name=f'"ray": {count:,} no-op jobs', unit="ms a job", baseline=raw[count], measured=ours[count]
+        ).known()
+        for count in rounds
+    ]
     return [*found, *_steps(found)]
 
 
@@ -55,12 +57,13 @@ def draw(figures: Sequence[Figure], folder: Path) -> Path | None:
     return path
 
 
-def _timed(count: int) -> float:
-    return seconds(lambda: run_jobs(count))
-
-
-def _per_job_ms(took_s: float, count: int) -> float:
-    return took_s * 1000 / count
+def _costs(rounds: Mapping[int, int], run: Callable[[int], object]) -> dict[int, list[float]]:
+    """Milliseconds per job in each round, by the number of jobs."""
+    run(_WARM)
+    return {
+        count: [seconds(lambda: run(count)) * 1000 / count for _ in range(times)]  # noqa: B023
+        for count, times in rounds.items()
+    }
 
 
 def _count(figure: Figure) -> int:

@@ -83,10 +83,10 @@ class Journaled:
 
     def __init__(self, folder: str, logic: Logic, *, batch: int, snapshots: bool = True) -> None:
         self.logic = logic
-        self.objects = ObjectStore(folder)
+        self._objects = ObjectStore(folder)
         self._batch = batch
         self._snapshots = snapshots
-        self._journal, _ = perform(lead(folder, leader_here("bench"), new_nonce), self.objects)
+        self._journal, _ = perform(lead(folder, leader_here("bench"), new_nonce), self._objects)
 
     def finish(self, count: int, *, payload_bytes: int = 0) -> None:
         """Run so many jobs to their end."""
@@ -100,15 +100,16 @@ class Journaled:
     def write(self) -> None:
         """Write what has happened."""
         book = self.logic.machine.book
-        number = perform(self._journal.append([row_of(event) for event in self.logic.take()]), self.objects)
+        perform(self._journal.append([row_of(event) for event in self.logic.take()]), self._objects)
         if self._snapshots and self._journal.is_snapshot_due(len(book.records)):
-            self.snapshot(number)
+            self.snapshot(prune=True)
 
-    def snapshot(self, number: int | None = None) -> None:
-        """Make a snapshot up to a segment, or up to the last one, and delete what two cover."""
+    def snapshot(self, *, prune: bool) -> None:
+        """Make a snapshot up to the last segment, and delete what two cover if that is wanted."""
         rows = snapshot_rows(self.logic.machine.book)
-        perform(self._journal.snapshot(number or self._journal.tail, rows), self.objects)
-        perform(self._journal.prune(), self.objects)
+        perform(self._journal.snapshot(self._journal.tail, rows), self._objects)
+        if prune:
+            perform(self._journal.prune(), self._objects)
 
 
 def draft(payload_bytes: int = 0) -> Draft:

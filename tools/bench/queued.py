@@ -18,7 +18,8 @@ _BATCH = 1_000
 _IDLE_S = 10.0
 _SETTLE_S = 5.0
 _TIMES = 30
-_PROCESSES = 3
+_PROCESSES = 2
+"""The registry and its one controller."""
 _numbers = itertools.count()
 
 

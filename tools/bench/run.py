@@ -22,6 +22,7 @@ from history import history
 from importing import import_cost
 from latency import latency
 from queued import queued_jobs
+from recovery import journal_size, recovery
 from reporting import progress_cost
 from rich.console import Console
 from rich.table import Table
@@ -44,6 +45,8 @@ MEASURES: dict[str, Callable[[Cluster], list[Figure]]] = {
         progress_cost,
         queued_jobs,
         history,
+        recovery,
+        journal_size,
         growth,
         pool_sizes,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import statistics
 import tempfile
 from collections.abc import Iterator
@@ -12,10 +11,10 @@ from typing import Any
 from checkmaite.jobs.testing import SampleRun
 from checkmaite.store_parquet import ParquetStore
 from cluster import Cluster
+from endpoint import s3_bucket
 from figures import Figure, seconds
 
 _RUNS_ON_S3 = 300
-_KEYS = {"key": "bench", "secret": "bench-secret"}
 
 
 def write_cost(_: Cluster) -> list[Figure]:
@@ -48,8 +47,8 @@ def write_cost(_: Cluster) -> list[Figure]:
 
 
 def s3_requests(_: Cluster) -> list[Figure]:
-    with _s3() as endpoint, _counted() as requests:
-        store = ParquetStore("s3://bench/store", {**_KEYS, "endpoint_url": endpoint})
+    with s3_bucket() as bucket, _counted() as requests:
+        store = ParquetStore(f"{bucket}/store")
         store.write(SampleRun(run_uid="first"))  # which also settles the tables' columns
         counts = []
         for number in range(_RUNS_ON_S3 + 1):
@@ -68,24 +67,6 @@ def s3_requests(_: Cluster) -> list[Figure]:
             met=all(each == empty for each in counts) and set(empty) == {"PUT"},
         )
     ]
-
-
-@contextmanager
-def _s3() -> Iterator[str]:
-    """An S3 on loopback with one bucket."""
-    import s3fs
-    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # it says every request
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        endpoint = f"http://{host}:{port}"
-        s3fs.S3FileSystem(**_KEYS, client_kwargs={"endpoint_url": endpoint}).mkdir("bench")
-        yield endpoint
-    finally:
-        server.stop()
 
 
 @contextmanager

@@ -13,11 +13,13 @@ from checkmaite.jobs import configure_job_backend, shutdown_job_backend, submit_
 from checkmaite.jobs.testing import SampleRun
 from checkmaite.store_parquet import ParquetStore
 from cluster import NULL, Cluster, ray
-from figures import ROUNDS, Comparison, Figure, seconds
+from endpoint import put_ms, s3_bucket
+from figures import Comparison, Figure, block, seconds
 
 _SIMPLE_JOBS = 1_000
 _JOBS = 2_000
 _POOL_JOBS = 1_000
+_POOL_ROUNDS = 3
 _numbers = itertools.count()
 
 
@@ -27,60 +29,69 @@ def run_jobs(count: int, capability: Any = None) -> None:
     wait_all(submit_capabilities([{"capability": doing, "config": next(_numbers)} for _ in range(count)]))
 
 
-def compare(name: str, count: int, raw: Callable[[], object], ours: Callable[[], object]) -> Comparison:
-    """Rates of the two by turns, after one round that starts workers and imports modules."""
-    raw(), ours()
-    took = [(seconds(raw), seconds(ours)) for _ in range(ROUNDS)]
-    return Comparison(name=name, unit="1/s", rounds=[(count / bare, count / own) for bare, own in took])
+def rates(count: int, work: Callable[[], object]) -> list[float]:
+    """How many of `count` are done in a second: a block of rounds."""
+    return block(lambda: count / seconds(work))
 
 
 def ray_simple(cluster: Cluster) -> list[Figure]:
+    raw = rates(_SIMPLE_JOBS, lambda: cluster.raw(_SIMPLE_JOBS))
     configure_job_backend("ray-simple", address=cluster.driver, analytics_store=NULL)
-    name = '"ray-simple": no-op jobs'
-    found = compare(name, _SIMPLE_JOBS, lambda: cluster.raw(_SIMPLE_JOBS), lambda: run_jobs(_SIMPLE_JOBS))
+    ours = rates(_SIMPLE_JOBS, lambda: run_jobs(_SIMPLE_JOBS))
     shutdown_job_backend()
-    return [found.at_least(0.70)]
+    return [Comparison(name='"ray-simple": no-op jobs', unit="1/s", baseline=raw, measured=ours).at_least(0.70)]
 
 
 def null_store(cluster: Cluster) -> list[Figure]:
-    with cluster.registry():
-        name = f'"ray": no-op jobs, {_JOBS:,} at once'
-        found = compare(name, _JOBS, lambda: cluster.raw(_JOBS), lambda: run_jobs(_JOBS))
-    return [found.at_least(0.40)]
+    """Without a journal against raw tasks; with one against without."""
+    raw = rates(_JOBS, lambda: cluster.raw(_JOBS))
+    memory = _no_op_rates(cluster, None)
+    with tempfile.TemporaryDirectory() as folder:
+        disk = _no_op_rates(cluster, folder)
+    with s3_bucket() as bucket:
+        latency_ms = put_ms(bucket)
+        s3 = _no_op_rates(cluster, f"{bucket}/journal")
+    name = f'"ray": no-op jobs, {_JOBS:,} at once'
+    on_s3 = f"{name}, journal on S3 (a PUT takes {latency_ms:.1f} ms) against none"
+    return [
+        Comparison(name=name, unit="1/s", baseline=raw, measured=memory).at_least(0.40),
+        Comparison(name=f"{name}, journal on disk against none", unit="1/s", baseline=memory, measured=disk).at_least(
+            0.85
+        ),
+        Comparison(name=on_s3, unit="1/s", baseline=memory, measured=s3).at_least(0.50),
+    ]
 
 
 def parquet_store(cluster: Cluster) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         contents = _two_files(Path(folder) / "sample")
-        (Path(folder) / "raw").mkdir()
-        store = {"backend": "parquet", "uri": str(Path(folder) / "store")}
-        with cluster.registry(store):
-            write_two = ray.remote(work.write_two)
-
-            def raw() -> None:
-                target = str(Path(folder) / "raw")
-                ray.get([write_two.remote(target, next(_numbers), contents) for _ in range(_JOBS)])
-
-            name = f'"ray": jobs that store one row as Parquet, {_JOBS:,} at once'
-            found = compare(name, _JOBS, raw, lambda: run_jobs(_JOBS, work.OneRow()))
-    return [found.at_least(0.60)]
+        target = Path(folder) / "raw"
+        target.mkdir()
+        write_two = ray.remote(work.write_two)
+        raw = rates(
+            _JOBS, lambda: ray.get([write_two.remote(str(target), next(_numbers), contents) for _ in range(_JOBS)])
+        )
+        with cluster.registry({"backend": "parquet", "uri": str(Path(folder) / "store")}):
+            ours = rates(_JOBS, lambda: run_jobs(_JOBS, work.OneRow()))
+    name = f'"ray": jobs that store one row as Parquet, {_JOBS:,} at once'
+    return [Comparison(name=name, unit="1/s", baseline=raw, measured=ours).at_least(0.60)]
 
 
 def pool_sizes(cluster: Cluster) -> list[Figure]:
-    """Pools of one, two and three by turns, so that the default can be chosen."""
-    sizes = (1, 2, 3)
-    rates: dict[int, list[tuple[float, float]]] = {size: [] for size in sizes}
-    for _ in range(3):
-        for size in sizes:
-            with cluster.registry(controller_pool_size=size):
-                run_jobs(_POOL_JOBS)
-                for _ in range(2):
-                    bare, own = seconds(lambda: cluster.raw(_POOL_JOBS)), seconds(lambda: run_jobs(_POOL_JOBS))
-                    rates[size].append((_POOL_JOBS / bare, _POOL_JOBS / own))
-    return [
-        Comparison(name=f'"ray": no-op jobs with controller_pool_size={size}', unit="1/s", rounds=rounds).known()
-        for size, rounds in rates.items()
-    ]
+    """Pools of one, two and three, so that the default can be chosen."""
+    raw = rates(_POOL_JOBS, lambda: cluster.raw(_POOL_JOBS))
+    found = []
+    for size in (1, 2, 3):
+        with cluster.registry(controller_pool_size=size):
+            ours = block(lambda: _POOL_JOBS / seconds(lambda: run_jobs(_POOL_JOBS)), _POOL_ROUNDS)
+        name = f'"ray": no-op jobs with controller_pool_size={size}'
+        found.append(Comparison(name=name, unit="1/s", baseline=raw, measured=ours).known())
+    return found
+
+
+def _no_op_rates(cluster: Cluster, journal_uri: str | None) -> list[float]:
+    with cluster.registry(journal_uri=journal_uri):
+        return rates(_JOBS, lambda: run_jobs(_JOBS))
 
 
 def _two_files(folder: Path) -> tuple[bytes, bytes]:

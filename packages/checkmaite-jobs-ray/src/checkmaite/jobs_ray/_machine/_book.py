@@ -185,13 +185,20 @@ class JobBook:
         if before.status is not now.status:
             self.scopes[now.draft.scope].update(before.status, now)
         if before.state is not now.state:
-            self._unfile(job_id, before)
-            self._file(job_id, now)
-            if now.owner is None:
-                self.progress.pop(job_id, None)
-            if not now.is_live:
-                self._end(before)
+            self._refile(job_id, before, now)
         self._changed[job_id] = None
+
+    def _refile(self, job_id: str, before: Record, now: Record) -> None:
+        owner = now.owner
+        if owner is not None and owner == before.owner:
+            self.unconfirmed += isinstance(now.state, Placed) - isinstance(before.state, Placed)
+            return
+        self._unfile(job_id, before)
+        self._file(job_id, now)
+        if owner is None:
+            self.progress.pop(job_id, None)
+        if not now.is_live:
+            self._end(before)
 
     def _end(self, live: Record) -> None:
         self.shapes.drop(live.draft.context)
