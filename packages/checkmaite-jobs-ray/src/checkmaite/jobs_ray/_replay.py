@@ -83,7 +83,7 @@ def book_of(found: Found) -> JobBook:
 
 @contextmanager
 def _no_garbage() -> Iterator[None]:
-    """Within the block nothing looks for garbage: it would find only records, more each time, and take a third of it."""
+    """Within the block nothing looks for garbage: it would find records only, more each time, and cost a third more."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

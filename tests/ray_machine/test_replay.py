@@ -1,0 +1,121 @@
+"""A book that was written to a journal is read back as it was."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+
+import pytest
+from checkmaite.jobs.spi import Cancelled, ObjectStore, Outcome
+from checkmaite.jobs_ray._journal._errors import JournalCorruptError
+from checkmaite.jobs_ray._journal._journal import Journal, lead
+from checkmaite.jobs_ray._journal._perform import perform
+from checkmaite.jobs_ray._journal._process import leader_here, new_nonce
+from checkmaite.jobs_ray._journal._reading import read_journal
+from checkmaite.jobs_ray._machine._book import JobBook
+from checkmaite.jobs_ray._machine._contexts import shape_of
+from checkmaite.jobs_ray._machine._events import (
+    Ended,
+    GivenBack,
+    GivenTo,
+    Introduced,
+    Launched,
+    Noted,
+    Started,
+    StopAsked,
+    Submitted,
+)
+from checkmaite.jobs_ray._machine._record import Owner
+from checkmaite.jobs_ray._replay import book_of
+from checkmaite.jobs_ray._rows import row_of, snapshot_rows
+
+from tests.ray_machine.making import CONTEXT, CRASH, ERROR, WHERE, check_book, completed, draft
+
+OWNER = Owner("controller", 7)
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> ObjectStore:
+    return ObjectStore(str(tmp_path))
+
+
+def _written(objects: ObjectStore, book: JobBook) -> Journal:
+    journal, _ = perform(lead(objects.root, leader_here("here"), new_nonce), objects)
+    _append(objects, journal, book)
+    return journal
+
+
+def _append(objects: ObjectStore, journal: Journal, book: JobBook) -> None:
+    perform(journal.append([row_of(event) for event in book.take_events()]), objects)
+
+
+def _story(book: JobBook, first: int) -> None:
+    """Jobs in every state, from a number on."""
+    book.apply(Introduced("context", shape_of(CONTEXT)))
+    names = [f"job-{number}" for number in range(first, first + 8)]
+    for number, name in enumerate(names):
+        book.apply(Submitted(draft(name), first + number / 10, None))
+    _, *given = names
+    for name in given:
+        book.apply(GivenTo(name, 1, OWNER))
+    _, launched, *later = given
+    for name in (launched, *later):
+        book.apply(Launched(name, first + 1.0))
+    started, stopped, *ended = later
+    for name in later:
+        book.apply(Started(name, WHERE))
+    book.apply(StopAsked(stopped, Cancelled()))
+    outcomes: list[Outcome] = [completed(), ERROR]
+    for name, outcome in zip(reversed(ended), outcomes, strict=False):
+        book.apply(Ended(name, outcome, first + 2.0))
+    book.apply(Noted(ended[-1], "told"))
+    book.apply(GivenBack(ended[0], "once more", lost=True))
+    assert started in book.records
+
+
+def _assert_same(there: JobBook, here: JobBook) -> None:
+    check_book(there)
+    assert there.records == here.records
+    assert there.last_token == here.last_token
+    assert there.shapes.items() == here.shapes.items()
+    assert {name: list(index.finished) for name, index in there.scopes.items()} == {
+        name: list(index.finished) for name, index in here.scopes.items()
+    }
+
+
+def test_a_book_is_what_its_events_make(objects: ObjectStore) -> None:
+    book = JobBook()
+    _story(book, 0)
+    _written(objects, book)
+
+    _assert_same(book_of(perform(read_journal(objects.root), objects)), book)
+
+
+def test_a_book_is_its_snapshot_and_what_came_after(objects: ObjectStore) -> None:
+    book = JobBook()
+    _story(book, 0)
+    journal = _written(objects, book)
+    perform(journal.snapshot(journal.tail, snapshot_rows(book)), objects)
+    _story(book, 100)
+    book.apply(Ended("job-3", CRASH, 200.0))
+    _append(objects, journal, book)
+
+    _assert_same(book_of(perform(read_journal(objects.root), objects)), book)
+
+
+@pytest.mark.parametrize("is_corrupt", [False, True])
+def test_garbage_is_looked_for_again_afterwards(objects: ObjectStore, is_corrupt: bool) -> None:
+    book = JobBook()
+    _story(book, 0)
+    journal = _written(objects, book)
+    if is_corrupt:
+        perform(journal.append([["nonsense"]]), objects)
+    found = perform(read_journal(objects.root), objects)
+
+    assert gc.isenabled()
+    if is_corrupt:
+        with pytest.raises(JournalCorruptError):
+            book_of(found)
+    else:
+        book_of(found)
+    assert gc.isenabled()
