@@ -26,6 +26,7 @@ from recovery import journal_size, recovery
 from reporting import progress_cost
 from rich.console import Console
 from rich.table import Table
+from simulating import simulation
 from storing import s3_requests, write_cost
 from through_client import ray_client
 from throughput import null_store, parquet_store, pool_sizes, ray_simple
@@ -47,6 +48,7 @@ MEASURES: dict[str, Callable[[Cluster], list[Figure]]] = {
         history,
         recovery,
         journal_size,
+        simulation,
         growth,
         pool_sizes,
     )
