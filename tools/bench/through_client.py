@@ -25,7 +25,7 @@ def ray_client(cluster: Cluster) -> list[Figure]:
 def _rates(options: dict[str, Any]) -> list[float]:
     side = _Side(options)
     try:
-        side.rate()  # workers started, modules imported; the next one is left out, too
+        side.rate()  # this side's modules imported; the next one, which starts workers, is left out, too
         return block(side.rate)
     finally:
         side.end()

@@ -29,9 +29,9 @@ def run_jobs(count: int, capability: Any = None) -> None:
     wait_all(submit_capabilities([{"capability": doing, "config": next(_numbers)} for _ in range(count)]))
 
 
-def rates(count: int, work: Callable[[], object]) -> list[float]:
+def rates(count: int, run: Callable[[], object]) -> list[float]:
     """How many of `count` are done in a second: a block of rounds."""
-    return block(lambda: count / seconds(work))
+    return block(lambda: count / seconds(run))
 
 
 def ray_simple(cluster: Cluster) -> list[Figure]:
