@@ -53,6 +53,8 @@ MEASURES: dict[str, Callable[[Cluster], list[Figure]]] = {
         pool_sizes,
     )
 }
+LONG = frozenset({"pool-sizes"})
+"""Measured only when they are asked for by name, or with ``--long``: each takes a minute, and decides nothing new."""
 
 
 def main() -> None:
@@ -65,7 +67,7 @@ def main() -> None:
     console = Console(width=150)
     figures: list[Figure] = []
     with Cluster(long=asked.long) as cluster:
-        for name in asked.only or MEASURES:
+        for name in asked.only or [each for each in MEASURES if asked.long or each not in LONG]:
             began = time.monotonic()
             figures += MEASURES[name](cluster)
             console.print(f"measured {name} in {time.monotonic() - began:.0f} s", highlight=False)

@@ -60,7 +60,7 @@ class TellsCommit:
     """A capability that works for a while, so that its client waits already when it has stored its results."""
 
     id: str = "tells-commit"
-    work_s: float = 0.1
+    work_s: float = 0.05
 
     def run(self, *, config: Any, **_: Any) -> Any:
         time.sleep(self.work_s)
