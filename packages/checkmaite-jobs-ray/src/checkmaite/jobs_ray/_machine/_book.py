@@ -7,22 +7,7 @@ from collections.abc import Iterator
 
 from checkmaite.jobs import JobNotFoundError, JobProgress
 from checkmaite.jobs.spi import JobQuery
-from checkmaite.jobs_ray._machine._events import (
-    Adopted,
-    Doubted,
-    Ended,
-    Event,
-    Forgotten,
-    GivenBack,
-    GivenTo,
-    Introduced,
-    Launched,
-    Noted,
-    Resumed,
-    Started,
-    StopAsked,
-    Submitted,
-)
+from checkmaite.jobs_ray._machine._events import Adopted, Event, Forgotten, Introduced, Submitted
 from checkmaite.jobs_ray._machine._index import ScopeIndex
 from checkmaite.jobs_ray._machine._record import Doubtful, Finished, Placed, Record, Waiting
 from checkmaite.jobs_ray._machine._shapes import Shapes
@@ -76,18 +61,7 @@ class JobBook:
                 index.forget_oldest(record)
                 if not len(index):
                     del self.scopes[record.draft.scope]
-            case (
-                Adopted()
-                | Resumed()
-                | Doubted()
-                | GivenTo()
-                | Launched()
-                | Started()
-                | StopAsked()
-                | GivenBack()
-                | Ended()
-                | Noted()
-            ):
+            case _:
                 before = self.records[event.job_id]
                 self._replace(before, after(before, event))
 

@@ -42,18 +42,10 @@ def accepted(event: Submitted | Adopted) -> Record:
 
 
 def after(record: Record, event: Change) -> Record:  # noqa: C901 - one table, a line or two for each event
-    """The record after an event. The registry asks only for changes that its state allows."""
+    """The record after an event, the most frequent first. The registry asks only for what its state allows."""
     state = record.state
     assert not isinstance(state, Finished) or isinstance(event, Noted), f"{event} after the end"
     match event:
-        case Adopted():
-            controller = event.owner.controller
-            state = Scheduling(event.owner, event.at)
-            return _in(record, state, attempt=event.attempt, controller=controller, losses=event.losses)
-        case Resumed():
-            return record._replace(state=_owned_by(state, event.owner), controller=event.owner.controller)
-        case Doubted():
-            return _in(record, Doubtful(event.reason))
         case GivenTo():
             return _in(record, Placed(event.owner), attempt=event.attempt, controller=event.owner.controller)
         case Launched():
@@ -62,15 +54,23 @@ def after(record: Record, event: Change) -> Record:  # noqa: C901 - one table, a
             if isinstance(state, Stopping):
                 return _in(record, evolve(state, where=event.where))
             return _in(record, Running(_owner(record), event.where))
+        case Ended():
+            ended = Finished(event.outcome, event.at, event.where or record.where)
+            return _in(record, ended, draft=record.draft.slim())
+        case Adopted():
+            controller = event.owner.controller
+            state = Scheduling(event.owner, event.at)
+            return _in(record, state, attempt=event.attempt, controller=controller, losses=event.losses)
+        case Resumed():
+            return record._replace(state=_owned_by(state, event.owner), controller=event.owner.controller)
+        case Doubted():
+            return _in(record, Doubtful(event.reason))
         case StopAsked():
             return _in(record, Stopping(_owner(record), record.where, event.then))
         case GivenBack():
             notes = record.notes if event.note is None else (*record.notes, event.note)
             attempt, losses = record.attempt - (not event.attempted), record.losses + event.lost
             return _in(record, Waiting(), attempt=attempt, losses=losses, notes=notes)
-        case Ended():
-            ended = Finished(event.outcome, event.at, event.where or record.where)
-            return _in(record, ended, draft=record.draft.slim())
         case Noted():
             return record._replace(notes=(*record.notes, event.note))
         case _:
