@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from checkmaite.jobs import BackendUnavailableError, BackpressureError, JobsError, StoreUnavailableError
+from checkmaite.jobs import BackendUnavailableError, BackpressureError, StoreUnavailableError
 from checkmaite.jobs.spi import JobQuery
 from checkmaite.jobs_ray._actors._chronicle import Chronicle
 from checkmaite.jobs_ray._actors._handshake import check_client
@@ -74,7 +74,7 @@ class JobRegistry:
         try:
             shell = await self._shell()
             shell.commits.check()
-        except JobsError:
+        except Exception:
             if self._begun.done():  # it can do nothing any more: who configures again gets a new one
                 end_this_actor(_END_AFTER_S)
             raise
