@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.ray.clusters import Cluster
+from tests.scripts import printed
 
 PAGE = {
     "API shape": """
@@ -159,7 +160,7 @@ def run(folder: Path, text: str, **env: str) -> list[str]:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.splitlines()
+    return printed(done.stdout)
 
 
 def example(name: str, *, replacing: dict[str, str], capability: str = "from squares import Squares") -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import pickle
+import sys
+import weakref
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from itertools import pairwise
@@ -209,6 +212,20 @@ def test_pieces_of_a_log_come_together_in_any_order(data: st.DataObject) -> None
     for begin, piece in data.draw(st.permutations([*pieces, *pieces[:2]])):
         tail.extend(begin, piece)
     assert tail.text() == text
+
+
+def test_a_stream_that_is_replaced_in_the_middle_of_a_print_lives_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.11 holds no reference to the stream that ``print`` writes to, and crashes when it is gone."""
+    below = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", below)
+    with reporting(Reporter("job-1", None)):
+        printing = weakref.ref(sys.stdout)
+        sys.stdout = below  # as a test runner does while a thread of the job prints
+        assert printing() is not None
+        sys.stdout = printing()
+        sys.stdout.write("seen\n")
+    assert sys.stdout is below
+    assert below.getvalue() == "seen\n"
 
 
 def test_of_many_progress_reports_the_newest_is_sent_with_the_time_at_which_it_was_made() -> None:

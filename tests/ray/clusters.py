@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.ray_simple.conftest import LOOPBACK, free_port
+from tests.scripts import is_rays
 
 SOON_S = 60.0
 REGISTRY, CONTROLLER = "ray::JobRegistry", "ray::JobController"
@@ -220,7 +221,8 @@ def say(*what):
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:
-                self._lines.put(line)
+                if not is_rays(line):
+                    self._lines.put(line)
         self._lines.put(None)
 
 

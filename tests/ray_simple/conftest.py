@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.scripts import printed
+
 LOOPBACK = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -118,4 +120,4 @@ def run_script(text: str, folder: Path, **env: str) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return "".join(f"{line}\n" for line in printed(done.stdout))

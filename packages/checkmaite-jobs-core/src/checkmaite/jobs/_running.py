@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,6 +21,7 @@ from checkmaite.jobs._news import Reporter
 _mine: ContextVar[Reporter | None] = ContextVar("checkmaite_jobs_reporter", default=None)
 _all: list[Reporter] = []
 _lock = threading.Lock()
+_tees: deque[_Tee] = deque(maxlen=8)
 
 
 def report_progress(done: float, total: float | None = None, message: str = "") -> None:
@@ -55,7 +57,7 @@ def reporting(reporter: Reporter) -> Iterator[None]:
     with _lock:
         _all.append(reporter)
         if len(_all) == 1:
-            sys.stdout, sys.stderr = _Tee(sys.stdout), _Tee(sys.stderr)
+            sys.stdout, sys.stderr = _with_tee(sys.stdout), _with_tee(sys.stderr)
     try:
         yield
     finally:
@@ -92,6 +94,19 @@ class _Tee(io.TextIOBase):
 
     def __del__(self) -> None:
         """The stream below goes on: unlike its base, a tee that ends flushes and closes nothing."""
+
+
+def _with_tee(stream: TextIO) -> _Tee:
+    """A tee on top of the stream, which lives on after whoever replaces `sys.stdout` has dropped it.
+
+    ``print`` holds no reference to the stream that it writes to: one that is dropped by another thread in the middle of
+    a print crashes the interpreter (https://github.com/python/cpython/issues/130163, not fixed in Python 3.11).
+    """
+    tee = next((tee for tee in _tees if tee._original is stream), None)
+    if tee is None:
+        tee = _Tee(stream)
+        _tees.append(tee)
+    return tee
 
 
 def _without_tee(stream: Any) -> Any:
