@@ -502,7 +502,7 @@ def test_a_nested_record_fails_its_job_by_name(active: JobBackend, value: object
 
     error = submit_capability(Nested()).exception(30)
     assert isinstance(error, JobFailedError)
-    assert (error.error_type, error.phase) == ("checkmaite.jobs._errors.RecordError", "write")
+    assert (error.error_type, error.phase) == ("checkmaite.jobs.RecordError", "write")
     assert "records[0].x" in error.error_message
     assert cause in error.error_message
     assert "store on the worker refused" not in str(error), "it is the records that are at fault"

@@ -18,6 +18,11 @@ class JobsError(Exception):
     retryable: bool = False
     """Whether the same call may succeed later without any change."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.__module__ == __name__:  # tracebacks and jobs' errors name the place where users import it from
+            cls.__module__ = "checkmaite.jobs"
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import ClassVar
 
 from checkmaite.jobs import (
@@ -20,8 +19,8 @@ from checkmaite.jobs.spi import (
     JobLedger,
     JobQuery,
     PreparedSubmission,
-    WorkOrder,
-    new_job_id,
+    accept,
+    message_of,
     open_store,
 )
 from checkmaite.jobs_ray_simple._config import RaySimpleOptions, RaySimpleRunOptions
@@ -120,20 +119,11 @@ class RaySimpleBackend:
         return [each.job for each in departures]
 
     def _departure(self, prepared: PreparedSubmission, payload: bytes) -> Departure:
-        created_at = datetime.now(UTC)
-        job = JobHandle(
-            job_id=new_job_id(),
-            job_name=prepared.job_name,
-            capability_id=prepared.capability_id,
-            created_at=created_at,
-            controls=self,
-        )
-        provenance = prepared.provenance.for_job(job_id=job.job_id, backend=self.name, submitted_at=created_at)
+        job, order = accept(prepared, controls=self, backend_name=self.name, store=self._store_spec)
         retries = getattr(prepared.options, "max_retries", None)
         return Departure(
             job=job,
-            order=WorkOrder.of(prepared, store=self._store_spec, provenance=provenance).to_wire(),
-            payload=payload,
+            message=message_of(order, payload),
             resources=prepared.resources,
             max_retries=self._options.max_retries if retries is None else retries,
         )

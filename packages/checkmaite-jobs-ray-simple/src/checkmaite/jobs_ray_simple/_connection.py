@@ -165,7 +165,11 @@ def _identity() -> str:
     It looks only at Python objects of Ray's: they change when a shutdown begins, and from then on whoever asks Ray's
     core for anything, or lets go of one of its references, on another thread, ends the whole process.
     """
-    connected = _client_worker() if _through_client() else getattr(_untyped._private.worker.global_worker, "node", None)
+    if _through_client():
+        connected = _client_worker()
+    else:
+        worker = _untyped._private.worker.global_worker
+        connected = None if worker.threads_stopped.is_set() else worker.node  # a shutdown begins by stopping threads
     return "" if connected is None else _names.setdefault(connected, uuid.uuid4().hex)
 
 

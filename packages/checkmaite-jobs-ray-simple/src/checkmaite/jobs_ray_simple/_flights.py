@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import pickle
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from weakref import WeakValueDictionary
 import ray
 from attrs import field, frozen
 from checkmaite.jobs import JobStatus, Resources
-from checkmaite.jobs.spi import Failed, Finished, JobHandle, Post, execute
+from checkmaite.jobs.spi import Failed, Finished, JobHandle, Post, execute_message
 from checkmaite.jobs_ray_simple._connection import Connection, cancel
 from checkmaite.jobs_ray_simple._demand import task_options
 from checkmaite.jobs_ray_simple._mailbox import Mailbox
@@ -41,15 +42,13 @@ class Departure:
 
     Attributes:
         job: Its handle.
-        order: `WorkOrder.to_wire`'s value.
-        payload: The pickled arguments.
+        message: Order and pickled arguments, as `execute_message` takes them.
         resources: What it needs.
         max_retries: How often Ray starts it again when its worker died.
     """
 
     job: JobHandle
-    order: Any = field(repr=False)
-    payload: bytes = field(repr=False)
+    message: bytes = field(repr=False)
     resources: Resources
     max_retries: int
 
@@ -64,14 +63,15 @@ class _Flight:
     ref: Any
 
 
-def _work_that_posts_to(post: Post) -> Callable[[Any, bytes], Finished]:
+def _work_that_posts_to(post: Post) -> Callable[[bytes], bytes]:
     """The worker's function with the mailbox inside.
 
     Ray sends a function once to each worker, but an argument, and an actor's handle is a dear one, with every task.
+    Bytes go in and come out, because Ray pickles any other object in a way that costs several times as much.
     """
 
-    def checkmaite_job(order: Any, payload: bytes) -> Finished:
-        return execute(order, payload, post)
+    def checkmaite_job(message: bytes) -> bytes:
+        return execute_message(message, post)
 
     return checkmaite_job
 
@@ -125,7 +125,7 @@ class Flights:
                 task = self._open()
             for each in departures:
                 self._handles[each.job.job_id] = each.job
-                refs.append(task.options(**each.ray_options()).remote(each.order, each.payload))
+                refs.append(task.options(**each.ray_options()).remote(each.message))
         except Exception as error:
             # Whatever Ray raises here, what it took before must not run.
             for ref in refs:
@@ -219,7 +219,8 @@ class Flights:
 
     def _land(self, job: JobHandle, future: Future[Any]) -> None:
         error = future.exception()
-        finished: Finished = finished_from(error) if error is not None else future.result()
+        # The bytes were made by core's `execute_message`, of this project's classes alone.
+        finished: Finished = finished_from(error) if error is not None else pickle.loads(future.result())  # noqa: S301
         with self._lock:
             self._under_way.pop(job.job_id, None)
         if finished.printed is not None:
@@ -235,6 +236,9 @@ class Flights:
 
     def _listen(self) -> None:
         if self._listening or self._mailbox is None:
+            return
+        if not self.connection.is_alive():
+            self._lose_all(_ENDED)
             return
         self._listening = True
         self._poll += 1
@@ -265,9 +269,7 @@ class Flights:
                 self._at(time.monotonic() + _LOOK_AFTER_S, partial(self._check, poll))
 
     def _listen_or_lose(self) -> None:
-        if not self.connection.is_alive():
-            self._lose_all(_ENDED)
-        elif self._under_way:
+        if self._under_way or not self.connection.is_alive():
             self._listen()
 
     def _lose_all(self, why: str) -> None:
