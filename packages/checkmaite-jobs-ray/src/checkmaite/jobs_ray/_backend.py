@@ -47,6 +47,8 @@ _IN_MEMORY = (
     "Pass journal_uri, a folder or URL that outlives the cluster, to keep them."
 )
 _CANCEL_WAIT_S = 10.0
+_START_S = 10.0
+"""What the start of the registry's process may take of the time that it has to answer for the first time."""
 _MOST_CONTEXTS = 256
 
 
@@ -74,12 +76,12 @@ class RayBackend:
             here = Context(Terms(store=context.store, facts={}), self._environment)
             patience_s = options.registry_update_timeout_s
             self._feed = Feed(self._calls, here, patience_s=patience_s, idle=self._release_when_idle)
-            self._greet()
+            is_kept = self._greet()
             self._ask("offer", here)
         except BaseException:
             self._connection.release()
             raise
-        if self._journal is None:
+        if not is_kept:
             warnings.warn(_IN_MEMORY.format(scope=self._scope), stacklevel=3)
 
     @classmethod
@@ -190,10 +192,12 @@ class RayBackend:
             create_cleanly(self._connection.address, told, timeout_s=options.registry_startup_timeout_s)
         return get_or_create(JobRegistry, **actor)
 
-    def _greet(self) -> None:
+    def _greet(self) -> bool:
+        """Agree with the registry; whether it keeps a journal."""
         timeout_s = self._options.registry_startup_timeout_s
+        said = greeting(self._options.asked, patience_s=max(timeout_s / 2, timeout_s - _START_S))
         try:
-            self._calls.ask("hello", greeting(self._options.asked), timeout_s=timeout_s)
+            return self._calls.ask("hello", said, timeout_s=timeout_s)["journal_uri"] is not None
         except BackendUnavailableError as error:
             options = self._options
             if withdraw_unplaced(options.registry_name, options.registry_namespace):
@@ -265,12 +269,7 @@ class RayBackend:
         )
 
     def _handles(self, found: Sequence[JobFacts]) -> list[Job]:
-        jobs: dict[str, RayJob] = {}
-        for facts in found:
-            if facts.job_id not in jobs:
-                jobs[facts.job_id] = self._feed.handle(facts.job_id) or RayJob(facts, self)
-        self._feed.keep(jobs.values())
-        return [jobs[facts.job_id] for facts in found]
+        return list(self._feed.handles(found, lambda facts: RayJob(facts, self)))
 
     def _would_be_lost(self) -> int:
         return len(self._feed.live()) if self._connection.ends_with_process else 0

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable
 from checkmaite.jobs import BackendUnavailableError, JobsError
 from checkmaite.jobs.spi import Failed
 from checkmaite.jobs_ray._job import RayJob
-from checkmaite.jobs_ray._messages import Change, Context
+from checkmaite.jobs_ray._messages import Change, Context, JobFacts
 from checkmaite.jobs_ray._ray._calls import BrokenOffError, Calls, Line
 
 _log = logging.getLogger("checkmaite.jobs")
-_WAIT_S = 20.0
+_LONGEST_WAIT_S = 20.0
 _AGAIN_S = 0.5
+_MOST_EARLY = 100_000
+"""Changes of jobs that no answer has named yet; those of answers that never came are dropped."""
 _JOIN_TIMEOUT_S = 5.0
 
 
@@ -35,9 +37,11 @@ class Feed:
         self._line = Line(calls)
         self._context = context
         self._patience_s = patience_s
+        self._wait_s = min(_LONGEST_WAIT_S, patience_s)
         self._idle = idle
         self._lock = threading.Lock()
         self._live: dict[str, RayJob] = {}
+        self._early: dict[str, Change] = {}
         self._thread: threading.Thread | None = None
         self._received = 0
         self._closed = False
@@ -46,15 +50,33 @@ class Feed:
         """The handle of a live job that this process has already."""
         return self._live.get(job_id)
 
-    def keep(self, jobs: Iterable[RayJob]) -> None:
-        """Keep these up to date until they are final. The registry knows already that this client follows them."""
+    def handles(self, found: Iterable[JobFacts], make: Callable[[JobFacts], RayJob]) -> list[RayJob]:
+        """The one handle that this process has of each of these jobs, kept up to date until it is final.
+
+        Args:
+            found: What the registry has just said of them; it knows already that this client follows them.
+            make: Makes a handle.
+        """
+        handles: list[RayJob] = []
+        news: list[tuple[RayJob, JobFacts | Change]] = []
         with self._lock:
-            for job in jobs:
-                if job.outcome is None:
-                    self._live[job.job_id] = job
+            for facts in found:
+                job = self._live.get(facts.job_id)
+                if job is None:
+                    job = make(facts)
+                    if job.outcome is None:
+                        self._live[job.job_id] = job
+                    if (change := self._early.pop(job.job_id, None)) is not None:
+                        news.append((job, change))
+                else:
+                    news.append((job, facts))
+                handles.append(job)
             if self._live and self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._listen, name="checkmaite-ray-feed", daemon=True)
                 self._thread.start()
+        for job, said in news:
+            self._tell(job, said)
+        return handles
 
     def live(self) -> list[RayJob]:
         """The handles of jobs that are not final, oldest first."""
@@ -77,6 +99,7 @@ class Feed:
     # -- the thread ---------------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
+        """Listen while there are live jobs. A registry is silent while a call is parked: patience begins after."""
         reached_at = time.monotonic()
         while True:
             try:
@@ -85,17 +108,24 @@ class Feed:
             except BrokenOffError:
                 return
             except BackendUnavailableError as error:
-                if time.monotonic() - reached_at > self._patience_s:
-                    self._lose(self.live(), str(error))
-                time.sleep(_AGAIN_S)
+                self._give_up_after(reached_at, error)
             except JobsError as error:
                 self._lose(self.live(), str(error))
+            except Exception as error:  # noqa: BLE001 - whatever Ray raises here, handles must not wait for ever
+                _log.exception("the news of the registry could not be heard")
+                self._give_up_after(reached_at, error)
             if self._ends():
                 self._idle()
                 return
 
+    def _give_up_after(self, reached_at: float, error: Exception) -> None:
+        if time.monotonic() - reached_at > self._wait_s + self._patience_s:
+            self._lose(self.live(), str(error))
+        time.sleep(_AGAIN_S)
+
     def _hear(self) -> None:
-        answer = self._line.ask("changes", self.client, self._received, _WAIT_S, timeout_s=2 * _WAIT_S)
+        wait_s, timeout_s = self._wait_s, self._wait_s + self._patience_s
+        answer = self._line.ask("changes", self.client, self._received, wait_s, wait_s / 2, timeout_s=timeout_s)
         if answer is None:
             self._follow_again()
         else:
@@ -111,17 +141,25 @@ class Feed:
 
     def _take(self, changes: Iterable[Change]) -> None:
         for change in changes:
-            job = self._live.get(change.job_id)
+            with self._lock:
+                job = self._live.get(change.job_id)
+                if job is None:  # the answer that names the job is still on its way
+                    self._early[change.job_id] = change
+                    if len(self._early) > _MOST_EARLY:
+                        del self._early[next(iter(self._early))]
             if job is not None:
-                job.learn(change)
-                if change.outcome is not None:
-                    self._drop(job)
+                self._tell(job, change)
+
+    def _tell(self, job: RayJob, said: JobFacts | Change) -> None:
+        job.learn(said)
+        if said.outcome is not None:
+            self._drop(job)
 
     def _follow_again(self) -> None:
         """Say anew what is followed, to a registry that has begun anew."""
         self._received = 0
         ids = [job.job_id for job in self.live()]
-        unknown: list[str] = self._line.ask("follow", self.client, ids, self._context, timeout_s=2 * _WAIT_S)
+        unknown: list[str] = self._line.ask("follow", self.client, ids, self._context, timeout_s=2 * self._wait_s)
         self._lose(
             [job for job in self.live() if job.job_id in set(unknown)],
             "the registry died, and what it knew of the job with it",

@@ -17,6 +17,7 @@ from checkmaite.jobs import (
     Problem,
     StoreCorruptError,
     StoreError,
+    StorePermissionError,
 )
 from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs_ray._actors._predecessor import is_running
@@ -71,6 +72,11 @@ class Chronicle:
     def trouble(self) -> str:
         """Why the journal cannot be reached at the moment; empty when it can."""
         return f"{self._objects.root} cannot be used now: {self._trouble}" if self._trouble else ""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether what this opens the journal with, such as a token, is not accepted at the moment."""
+        return isinstance(self._trouble, StorePermissionError)
 
     @property
     def epoch(self) -> int:

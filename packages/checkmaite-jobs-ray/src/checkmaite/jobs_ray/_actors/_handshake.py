@@ -12,9 +12,13 @@ from checkmaite.jobs_ray._config import RegistrySettings
 from checkmaite.jobs_ray._messages import PROTOCOL
 
 
-def greeting(asked: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a client says first: what it speaks and runs, and the settings that it was given."""
-    return {"protocol": PROTOCOL, "versions": asdict(versions_here()), "asked": dict(asked)}
+def greeting(asked: Mapping[str, Any], *, patience_s: float) -> Mapping[str, Any]:
+    """What a client says first: what it speaks and runs, the settings that it was given, and how long it waits."""
+    return {**_speaks(), "asked": dict(asked), "patience_s": patience_s}
+
+
+def _speaks() -> Mapping[str, Any]:
+    return {"protocol": PROTOCOL, "versions": asdict(versions_here())}
 
 
 def check_client(client: Mapping[str, Any], *, registry: str, settings: RegistrySettings) -> Mapping[str, Any]:
@@ -26,7 +30,7 @@ def check_client(client: Mapping[str, Any], *, registry: str, settings: Registry
         settings: What this registry keeps to.
 
     Returns:
-        What this side runs.
+        What this side speaks and runs, and where it keeps its journal.
 
     Raises:
         IncompatibleVersionError: The two speak different languages.
@@ -59,4 +63,4 @@ def check_client(client: Mapping[str, Any], *, registry: str, settings: Registry
     ]
     if problems:
         raise ConfigurationError("The registry that runs already has other settings.", problems)
-    return greeting({})
+    return {**_speaks(), "journal_uri": settings.journal_uri}

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from checkmaite.jobs import StoreError
+from checkmaite.jobs import Resources, StoreError
 from checkmaite.jobs.spi import failure
 from checkmaite.jobs_ray._actors._controller import JobController
 from checkmaite.jobs_ray._config import RegistrySettings
@@ -16,6 +16,7 @@ from checkmaite.jobs_ray._machine._effects import StopJobs
 from checkmaite.jobs_ray._machine._registry import Assignment, RegistryMachine
 from checkmaite.jobs_ray._messages import Draft, EndReport, Inventory, Launch
 from checkmaite.jobs_ray._ray._actors import Unreachable, answer, get_or_create, restart
+from checkmaite.jobs_ray._ray._resources import shortage_of
 
 _log = logging.getLogger("checkmaite.jobs")
 _AGAIN_S = 0.1
@@ -62,6 +63,7 @@ class Link:
         self._token = -1
         self._after = 0
         self._busy = False
+        self._trouble = ""
         self._calls: set[asyncio.Task[None]] = set()
         self.attached = asyncio.Event()
 
@@ -82,6 +84,15 @@ class Link:
             self.attached.clear()
             self._changed()
             await asyncio.sleep(_AGAIN_S)
+
+    def trouble(self) -> str:
+        """Why the controller is not there, as a sentence."""
+        kept = self._settings
+        wanted = Resources(
+            num_cpus=kept.controller_num_cpus, memory=kept.controller_memory, custom=kept.controller_resources or {}
+        )
+        why = self._trouble or shortage_of(wanted)
+        return f"No controller of its registry runs, which would start it. Of the controller: {why}"
 
     def reserve(self) -> None:
         """Take the controller's turn for an assignment that is to follow; it is busy until it has answered that."""
@@ -120,7 +131,14 @@ class Link:
         first = self._incarnation is None
         try:
             incarnation = await answer(self._actor.incarnation.remote(), _START_S if first else kept.lease_ttl_s)
-        except (*Unreachable, TimeoutError):
+        except TimeoutError:
+            if first:  # an earlier registry's, which is stopped: its workers must end before its jobs start elsewhere
+                restart(self._actor)
+            self._lose(reason)
+            return False
+        except Unreachable as error:
+            said = str(error).strip().splitlines()
+            self._trouble = said[-1].strip() if said else type(error).__name__
             self._lose(reason)
             return False
         if not first:
@@ -136,6 +154,7 @@ class Link:
             await answer(self._actor.keep.remote(self._token, keep), kept.lease_ttl_s)
         except (*Unreachable, TimeoutError):
             return False
+        self._trouble = ""
         self._after = found.last
         self._busy = False
         self.attached.set()

@@ -12,24 +12,19 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from checkmaite.jobs import BackendUnavailableError, BackpressureError, StoreUnavailableError
+from checkmaite.jobs import BackendUnavailableError, BackpressureError, StoreError
 from checkmaite.jobs.spi import JobQuery
 from checkmaite.jobs_ray._actors._chronicle import Chronicle
 from checkmaite.jobs_ray._actors._handshake import check_client
+from checkmaite.jobs_ray._actors._listeners import Listeners
 from checkmaite.jobs_ray._actors._shell import Shell
-from checkmaite.jobs_ray._actors._signal import Bell
 from checkmaite.jobs_ray._config import RegistrySettings
-from checkmaite.jobs_ray._machine._followers import Followers
 from checkmaite.jobs_ray._messages import Change, Context, Draft, JobFacts
 from checkmaite.jobs_ray._place import JournalPlace
 from checkmaite.jobs_ray._ray._actors import end_this_actor
 from checkmaite.jobs_ray._ray._resources import shortage_of
 
 _log = logging.getLogger("checkmaite.jobs")
-_CHANGES = 5_000
-"""Changes in one answer to a client."""
-_SILENT_S = 120.0
-"""A client that has asked nothing for so long is forgotten; it may come back."""
 _FORGET_S = 10.0
 _RETRY_AFTER_S = 0.25
 _PATIENCE_S = 20.0
@@ -53,9 +48,7 @@ class JobRegistry:
         if place is not None:
             objects = JournalPlace.from_text(place).objects(self._namespace, self._name)
             self._chronicle = Chronicle(objects, name=self._name, where=where)
-        self._followers = Followers()
-        self._bells: dict[str, Bell] = {}
-        self._sent: dict[str, tuple[int, list[str]]] = {}
+        self._listeners = Listeners(lambda job_id: self._begun.result().machine.change(job_id))
         self._submissions = 0
         loop = asyncio.get_running_loop()
         self._begun = loop.create_task(self._begin())
@@ -69,11 +62,14 @@ class JobRegistry:
         Raises:
             IncompatibleVersionError: They do not.
             ConfigurationError: The client asks for settings that this registry does not have.
+            BackendUnavailableError: The journal does not answer, or refuses what this registry opens it with.
         """
         answer = check_client(client, registry=self._name, settings=self._settings)
         try:
-            shell = await self._shell()
+            shell = await self._shell(client["patience_s"])
             shell.commits.check()
+            if self._chronicle is not None and self._chronicle.is_refused:
+                raise self._waits()
         except Exception:
             if self._begun.done():  # it can do nothing any more: who configures again gets a new one
                 end_this_actor(_END_AFTER_S)
@@ -110,40 +106,39 @@ class JobRegistry:
         await self.offer(context)
         machine = (await self._shell()).machine
         known = [job_id for job_id in jobs if machine.change(job_id) is not None]
-        self._follow(client, known)
-        self._tell(known)
-        self._bell(client).ring()
+        self._listeners.follow(client, known)
+        self._listeners.tell(known)
         return sorted({*jobs}.difference(known))
 
-    async def changes(self, client: str, received: int, wait_s: float) -> tuple[int, list[Change]] | None:
+    async def changes(
+        self, client: str, received: int, wait_s: float, patience_s: float
+    ) -> tuple[int, list[Change]] | None:
         """What changed of the jobs that a client follows, as soon as something does; nothing after `wait_s` seconds.
 
         Args:
             client: Who asks.
             received: Number of the last answer that it has, 0 before the first; a lost one is given again.
             wait_s: Seconds.
+            patience_s: Seconds after which there is no news as long as the journal does not answer.
 
         Returns:
             The answer's number, and the changes. None when the client is not known here, because the registry has begun
             anew: it must follow again.
         """
-        if not self._followers.knows(client):
-            return None
-        number, sent = self._sent.get(client, (0, []))
-        if number != received:
-            self._followers.changed(sent)
-            self._bell(client).ring()
-        await self._bell(client).wait(wait_s)
-        if not self._followers.knows(client):
-            return None
-        ids = self._followers.take(client, _CHANGES, time.time())
-        if len(ids) == _CHANGES:
-            self._bell(client).ring()
-        self._sent[client] = number + 1, ids
-        shell = await self._shell()
-        found = [change for job_id in ids if (change := shell.machine.change(job_id)) is not None]
-        await self._durable(shell)
-        return number + 1, found
+        try:
+            shell = await self._shell(patience_s)
+        except BackendUnavailableError:
+            if self._begun.done():
+                raise
+            return received, []
+        answer = await self._listeners.changes(client, received, wait_s)
+        try:
+            if answer is not None:
+                await self._durable(shell, patience_s)
+        except BackendUnavailableError:
+            shell.commits.check()
+            return received, []  # they are given again
+        return answer
 
     async def get(self, client: str, scope: str, job_id: str) -> JobFacts:
         """What is known of a job; the client follows it.
@@ -153,7 +148,7 @@ class JobRegistry:
         """
         shell = await self._shell()
         facts = shell.machine.facts(scope, job_id)
-        self._follow(client, [job_id] if facts.outcome is None else [])
+        self._listeners.follow(client, [job_id] if facts.outcome is None else [])
         await self._durable(shell)
         return facts
 
@@ -161,7 +156,7 @@ class JobRegistry:
         """The jobs of a scope that match, newest first; the client follows those that are not final."""
         shell = await self._shell()
         found = shell.machine.list_jobs(scope, query)
-        self._follow(client, [each.job_id for each in found if each.outcome is None])
+        self._listeners.follow(client, [each.job_id for each in found if each.outcome is None])
         await self._durable(shell)
         return found
 
@@ -185,9 +180,11 @@ class JobRegistry:
         """
         shell = await self._shell()
         said, waiting = shell.machine.explain(scope, job_id)
-        short = shortage_of(waiting.resources) if waiting is not None else ""
+        short = ""
+        if waiting is not None:
+            short = shell.controllers_trouble() or shortage_of(waiting.resources)
         trouble = f"The journal in {self._chronicle.trouble}." if self._chronicle and self._chronicle.trouble else ""
-        return " ".join(part for part in (short, said, trouble) if part)
+        return " ".join(part for part in (short, said, shell.unanswered(job_id), trouble) if part)
 
     async def logs(self, scope: str, job_id: str) -> str | None:
         """What a job has printed; None when it is kept no more.
@@ -204,41 +201,42 @@ class JobRegistry:
     async def _begin(self) -> Shell:
         book = await self._chronicle.open() if self._chronicle else None
         shell = Shell(
-            self._name, self._namespace, self._settings, chronicle=self._chronicle, book=book, tell=self._tell
+            self._name, self._namespace, self._settings, chronicle=self._chronicle, book=book, tell=self._listeners.tell
         )
         await shell.recover()
         return shell
 
-    async def _shell(self) -> Shell:
+    async def _shell(self, patience_s: float = _PATIENCE_S) -> Shell:
         """The shell, once the registry has begun.
 
         Raises:
+            BackendUnavailableError: It has not begun in time.
             JobsError: It cannot.
         """
         if self._begun.done():
             return self._begun.result()
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(patience_s):
                 return await asyncio.shield(self._begun)
         except TimeoutError:
             raise self._waits() from None
 
-    async def _durable(self, shell: Shell) -> None:
+    async def _durable(self, shell: Shell, patience_s: float = _PATIENCE_S) -> None:
         """Wait until everything that has happened so far is durable, and this registry has just been seen to lead.
 
         Raises:
             BackendUnavailableError: It is not in time, or another registry has taken over.
         """
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(patience_s):
                 await shell.commits.durable()
                 if self._chronicle is not None and not await self._chronicle.seems_led():
                     await shell.commits.prove()
-        except (TimeoutError, StoreUnavailableError):
-            raise self._waits() from None
+        except (TimeoutError, StoreError) as error:
+            raise self._waits(error) from None
 
-    def _waits(self) -> BackendUnavailableError:
-        trouble = self._chronicle.trouble if self._chronicle else ""
+    def _waits(self, error: Exception | None = None) -> BackendUnavailableError:
+        trouble = (self._chronicle.trouble if self._chronicle else "") or str(error or "")
         return BackendUnavailableError(
             f"The registry {self._name!r} waits for its journal"
             + (f", which in {trouble}" if trouble else ".")
@@ -257,27 +255,14 @@ class JobRegistry:
         shell.forget_payloads(draft for draft, each in zip(kept, admissions, strict=True) if not each.is_new)
         shell.packages.keep(context.runtime_env for context in contexts.values())
         found = [book.records[each.job_id] for each in admissions]
-        self._follow(client, [record.draft.job_id for record in found if record.is_live])
+        self._listeners.follow(client, [record.draft.job_id for record in found if record.is_live])
         facts = [book.facts(record) for record in found]
         shell.after()
         await self._durable(shell)
         await shell.taken([each.job_id for each in admissions if each.is_new])
         return facts
 
-    def _tell(self, changed: Sequence[str]) -> None:
-        for client in self._followers.changed(changed):
-            self._bell(client).ring()
-
     async def _forget_silent(self) -> None:
         while True:
             await asyncio.sleep(_FORGET_S)
-            for client in self._followers.drop_silent(time.time() - _SILENT_S):
-                del self._bells[client]
-                self._sent.pop(client, None)
-
-    def _follow(self, client: str, jobs: Sequence[str]) -> None:
-        self._followers.follow(client, jobs, time.time())
-        self._bell(client)
-
-    def _bell(self, client: str) -> Bell:
-        return self._bells.setdefault(client, Bell())
+            self._listeners.forget_silent()

@@ -24,7 +24,7 @@ from checkmaite.jobs_ray._machine._record import Placed, Waiting
 from checkmaite.jobs_ray._machine._registry import RegistryMachine
 from checkmaite.jobs_ray._messages import Draft, Kept
 from checkmaite.jobs_ray._names import controller_name
-from checkmaite.jobs_ray._ray._lookup import look_up
+from checkmaite.jobs_ray._ray._lookup import UnanswerableError, look_up
 from checkmaite.jobs_ray._ray._objects import is_large, keep_payload
 from checkmaite.jobs_ray._ray._packages import Packages
 
@@ -81,6 +81,7 @@ class Shell:
         }
         self.machine.keep_to(names, _LEFT, time.time())
         self._chores: set[asyncio.Task[None]] = set()
+        self._unanswered: dict[str, str] = {}
         self._gathered = asyncio.get_running_loop().create_task(self._gather())
         loops = [*(link.run() for link in self.links.values()), self._place(), self._tick(), self._keep_packages()]
         self._loops = [asyncio.get_running_loop().create_task(each) for each in loops]
@@ -134,6 +135,16 @@ class Shell:
         if self._chronicle is None:
             await asyncio.shield(self._gathered)
 
+    def controllers_trouble(self) -> str:
+        """Why no controller can take jobs, as a sentence; empty when one can."""
+        links = list(self.links.values())
+        return "" if any(each.attached.is_set() for each in links) else links[0].trouble()
+
+    def unanswered(self, job_id: str) -> str:
+        """Why it is not known yet whether the store holds a job's run; empty when that is not asked."""
+        why = self._unanswered.get(job_id)
+        return f"The store has not answered yet: {why}" if why else ""
+
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _to_keep(self, drafts: Sequence[Draft], kept: Container[str]) -> list[Draft]:
@@ -168,9 +179,11 @@ class Shell:
             _log.warning("the registry begins without some of its controllers")
 
     async def _write(self) -> None:
-        await self.commits.run()
-        for loop in self._loops:  # another registry leads now: this one changes nothing any more
-            loop.cancel()
+        try:
+            await self.commits.run()
+        finally:
+            for loop in self._loops:  # another registry leads now: this one changes nothing any more
+                loop.cancel()
 
     async def _place(self) -> None:
         await asyncio.shield(self._gathered)  # else the first controller would get all jobs that were waiting
@@ -199,13 +212,21 @@ class Shell:
         asked = [draft.job_id for draft in effect.drafts]
         try:
             stored = await look_up(effect.context, effect.drafts)
-        except Exception:  # noqa: BLE001 - whatever Ray or a store raises, nothing is known: it is asked again
+        except UnanswerableError as error:  # a start will meet the same, and the job's own end says so
+            _log.warning("the store cannot be asked which runs it holds: %s", error)
+            stored = {}
+        except Exception as error:  # noqa: BLE001 - whatever Ray or a store raises, nothing is known: it is asked again
             _log.warning("the store cannot say which runs it holds", exc_info=True)
+            said = str(error).strip().splitlines() or [type(error).__name__]
+            self._unanswered |= dict.fromkeys(asked, said[-1])
             await asyncio.sleep(_ASK_AGAIN_S)
             self.machine.settle(asked, None, time.time())
             self.machine.ask()
-        else:
-            self.machine.settle(asked, stored, time.time())
+            self.after()
+            return
+        for job_id in asked:
+            self._unanswered.pop(job_id, None)
+        self.machine.settle(asked, stored, time.time())
         self.after()
 
     async def _payload_of(self, draft: Draft) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -104,7 +105,9 @@ def _store_shape(spec: StoreSpec) -> StoreShape:
 
 def _is_plain(name: str, value: object) -> bool:
     """Whether an option of a store is no secret: its URI was refused if it held one."""
-    return name == "uri" or value is None or isinstance(value, (bool, int, float)) or not value
+    if isinstance(value, float):
+        return math.isfinite(value)  # JSON has no other numbers
+    return name == "uri" or value is None or isinstance(value, (bool, int)) or value in ("", [], (), {})
 
 
 def _environment_shape(environment: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -1,0 +1,88 @@
+"""The clients that a registry tells of their jobs: what each has been told, and its call that waits for more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from attrs import define, field
+from checkmaite.jobs_ray._actors._signal import Bell
+from checkmaite.jobs_ray._machine._followers import Followers
+from checkmaite.jobs_ray._messages import Change
+
+_CHANGES = 5_000
+"""Changes in one answer."""
+_SILENT_S = 120.0
+"""A client that has asked nothing for so long is forgotten; it may come back."""
+
+
+@define
+class _Listener:
+    """One client.
+
+    Attributes:
+        bell: Rung when something changes of a job that it follows.
+        number: Of the last answer.
+        sent: The jobs in that.
+        over: Those of them that are final, or are listed no more: once it has the answer it follows them no more.
+        turn: Of the last call. When an earlier one is still parked, nobody hears its answer.
+    """
+
+    bell: Bell = field(factory=Bell)
+    number: int = 0
+    sent: Sequence[str] = ()
+    over: Sequence[str] = ()
+    turn: int = 0
+
+
+class Listeners:
+    """All of them, on one event loop.
+
+    Args:
+        change_of: What a client is told of a job now; None of one that is not known any more.
+    """
+
+    def __init__(self, change_of: Callable[[str], Change | None]) -> None:
+        self._change_of = change_of
+        self._followers = Followers()
+        self._listeners: dict[str, _Listener] = {}
+
+    def follow(self, client: str, jobs: Sequence[str]) -> None:
+        """Tell this client of these jobs from now on."""
+        self._listeners.setdefault(client, _Listener())
+        self._followers.follow(client, jobs, time.time())
+
+    def tell(self, changed: Sequence[str]) -> None:
+        """These jobs have changed."""
+        for client in self._followers.changed(changed):
+            self._listeners[client].bell.ring()
+
+    async def changes(self, client: str, received: int, wait_s: float) -> tuple[int, list[Change]] | None:
+        """See `JobRegistry.changes`."""
+        listener = self._listeners.get(client)
+        if listener is None:
+            return None
+        if listener.number == received:
+            self._followers.unfollow(client, listener.over)
+        else:
+            self._followers.changed(listener.sent)
+            listener.bell.ring()
+        turn = listener.turn = listener.turn + 1
+        await listener.bell.wait(wait_s)
+        if self._listeners.get(client) is not listener:
+            return None
+        if listener.turn != turn:
+            listener.bell.ring()
+            return received, []
+        ids = self._followers.take(client, _CHANGES, time.time())
+        if len(ids) == _CHANGES:
+            listener.bell.ring()
+        found = [change for job_id in ids if (change := self._change_of(job_id)) is not None]
+        listener.number += 1
+        listener.sent, listener.over = ids, [*{*ids}.difference(each.job_id for each in found if each.outcome is None)]
+        return listener.number, found
+
+    def forget_silent(self) -> None:
+        """Forget the clients that have asked nothing for long."""
+        for client in self._followers.drop_silent(time.time() - _SILENT_S):
+            del self._listeners[client]
