@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import queue
+import shutil
 import signal
 import socket
 import subprocess
@@ -50,6 +52,18 @@ def wait_until(condition: Callable[[], Any], otherwise: str, timeout_s: float = 
         assert time.monotonic() < deadline, f"{otherwise} after {timeout_s:g} s"
         time.sleep(0.02)
     return value
+
+
+def another_core(version: str, folder: Path) -> dict[str, str]:
+    """Variables of a process that is to believe that it has this version of core; `folder` is made for that."""
+    installed = Path(str(importlib.metadata.distribution("checkmaite-jobs-core").locate_file("")))
+    (metadata,) = installed.glob("checkmaite_jobs_core-*.dist-info")
+    pretended = folder / f"checkmaite_jobs_core-{version}.dist-info"
+    shutil.copytree(metadata, pretended)
+    lines = (pretended / "METADATA").read_text().splitlines()
+    text = "\n".join(f"Version: {version}" if line.startswith("Version:") else line for line in lines)
+    (pretended / "METADATA").write_text(text)
+    return {"PYTHONPATH": str(folder)}
 
 
 class Node:
@@ -105,10 +119,10 @@ class Cluster:
         )
         self.nodes = [self.head]
 
-    def add_node(self, num_cpus: int, resources: Mapping[str, float], python: str = sys.executable) -> Node:
+    def add_node(self, num_cpus: int, resources: Mapping[str, float], python: str = sys.executable, **env: str) -> Node:
         """Start one more node. It has joined then: two that start on one machine at once may want the same socket."""
         before = self._node_ids()
-        node = Node(f"--address={self.driver}", *_capacity(num_cpus, resources), python=python, **self.env)
+        node = Node(f"--address={self.driver}", *_capacity(num_cpus, resources), python=python, **self.env, **env)
         self.nodes.append(node)
         wait_until(lambda: self._node_ids() - before or not node.is_up, "the node does not join")
         assert node.is_up, "the node did not start"
@@ -126,7 +140,7 @@ class Cluster:
     def __enter__(self) -> Self:
         try:
             ports = [int(address.rpartition(":")[2]) for address in (self.driver, self.client)]
-            wait_until(lambda: all(map(_listens, ports)) or not self.head.is_up, "the cluster does not listen")
+            wait_until(lambda: all(map(listens, ports)) or not self.head.is_up, "the cluster does not listen")
             assert self.head.is_up, "the cluster did not start"
         except BaseException:
             self.__exit__()
@@ -230,7 +244,7 @@ def _capacity(num_cpus: int, resources: Mapping[str, float]) -> tuple[str, str]:
     return f"--num-cpus={num_cpus}", f"--resources={json.dumps(dict(resources))}"
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with socket.socket() as prober:
         return prober.connect_ex(("127.0.0.1", port)) == 0
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from checkmaite.jobs import ConfigurationError, read_job_history
 
-from tests.ray.clusters import REGISTRY, Client, Cluster, wait_until
+from tests.ray.clusters import REGISTRY, Client, Cluster, another_core, listens, wait_until
+from tests.ray_simple.conftest import free_port
 
 CREDENTIALS = {"key": "test-access-key", "secret": "test-secret-key"}
 LEASE = {"heartbeat_interval_s": 0.5, "lease_ttl_s": 3.0}
@@ -237,6 +242,23 @@ def test_secrets_are_not_written_and_come_from_the_next_client(run: Callable[...
         assert rich.rest(90) == ["COMPLETED"]
 
 
+def test_a_store_that_can_never_be_asked_leaves_no_job_in_doubt(run: Callable[..., Client], tmp_path: Path) -> None:
+    with Cluster(num_cpus=1) as cluster:
+        first = run(
+            "configure()\njob = submit_capability(**submission('kept', 'wait'))\nsay(job.job_id)\ntime.sleep(600)",
+            cluster.driver,
+        )
+        job_id = first.line(90)
+        wait_until(lambda: starts(tmp_path, "kept"), "the job did not run")
+        cluster.head.kill()
+    with Cluster(num_cpus=0) as cluster:
+        cluster.add_node(1, {}, **another_core("99.0.0", tmp_path / "site"))
+        control = {"registry_resources": {"head": 1}, "controller_resources": {"head": 1}}
+        again = run(f"configure()\nsay(get_job({job_id!r}).exception(60).error_type)", cluster.driver, **control)
+        assert again.rest(90) == ["checkmaite.jobs.IncompatibleVersionError"]
+    assert starts(tmp_path, "kept") == 1
+
+
 # -- the registry alone -----------------------------------------------------------------------------------------------
 
 
@@ -294,6 +316,54 @@ for n in range(150):
     assert starts(tmp_path, "long") == 1, "a job that was running was started again"
 
 
+def test_a_journal_that_is_away_for_a_while_costs_no_handle(
+    run: Callable[..., Client], tmp_path: Path, cluster: Cluster, place: dict[str, Any]
+) -> None:
+    patience_s = 4.0
+    with s3_process() as (endpoint, server):
+        options = {**CREDENTIALS, "endpoint_url": endpoint}
+        store = {"backend": "parquet", "uri": "s3://away/store", "storage_options": options}
+        space = {**place, "analytics_store": store, "registry_namespace": f"away-{tmp_path.name}"}
+        waits = run(
+            "configure()\njob = submit_capability(**submission('waits', 'wait'))\n"
+            "while str(job.status) != 'RUNNING':\n    time.sleep(0.01)\n"
+            "say(job.status)\nsys.stdin.readline()\nsay(job.status)\nsay(job.wait(60))\n",
+            cluster.driver,
+            **{**space, "registry_update_timeout_s": patience_s},
+        )
+        assert waits.line() == "RUNNING"
+        server.send_signal(signal.SIGSTOP)
+        try:
+            time.sleep(4 * patience_s)  # twice what a client gives a registry that does not answer
+            waits.say()
+            assert waits.line() == "RUNNING"
+        finally:
+            server.send_signal(signal.SIGCONT)
+        (tmp_path / "marks" / "go").touch()
+        assert waits.rest() == ["COMPLETED"]
+
+
+@contextmanager
+def s3_process() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """An S3 server that can be stopped, with the bucket ``away``."""
+    import s3fs
+
+    port = free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: listens(port), "the S3 server does not listen")
+        endpoint = f"http://127.0.0.1:{port}"
+        s3fs.S3FileSystem(**CREDENTIALS, endpoint_url=endpoint).mkdir("away")
+        yield endpoint, server
+    finally:
+        server.kill()
+        server.wait()
+
+
 def test_a_registry_that_was_superseded_acknowledges_nothing(run: Callable[..., Client], tmp_path: Path) -> None:
     with Cluster(num_cpus=1) as one, Cluster(num_cpus=1) as other:
         old = run(
@@ -328,9 +398,12 @@ with warnings.catch_warnings(record=True) as caught:
         configure(journal_uri=None)
 say(len(caught), caught[0].filename.endswith("script.py"), caught[0].message)
 """
-    said = run(text, cluster.driver, registry_namespace=f"memory-{tmp_path.name}").rest()
+    space = {"registry_namespace": f"memory-{tmp_path.name}"}
+    said = run(text, cluster.driver, **space).rest()
     assert said[0].startswith("1 True")
     assert "journal_uri" in said[0]
+    unaware = run(text.replace("journal_uri=None", ""), cluster.driver, **space).rest()
+    assert unaware == said, "who joins a registry without a journal has none"
     assert not (tmp_path / "store" / "_jobs").exists()
 
 

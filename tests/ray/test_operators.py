@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +27,7 @@ from checkmaite.jobs import (
 )
 
 from tests.ray import capabilities
-from tests.ray.clusters import CONTROLLER, REGISTRY, SOON_S, Client, Cluster, wait_until
+from tests.ray.clusters import CONTROLLER, REGISTRY, SOON_S, Client, Cluster, another_core, wait_until
 from tests.ray.conftest import Control, starts, submit
 
 Configure = Callable[..., JobBackend]
@@ -212,16 +210,9 @@ def test_another_version_is_refused_with_the_side_to_change(
     configure: Configure, own_options: dict[str, Any], client: Start, tmp_path: Path, version: str, side: str
 ) -> None:
     configure(**own_options, controller_pool_size=1)
-    installed = Path(str(importlib.metadata.distribution("checkmaite-jobs-core").locate_file("")))
-    (metadata,) = installed.glob("checkmaite_jobs_core-*.dist-info")
-    pretended = tmp_path / "site" / f"checkmaite_jobs_core-{version}.dist-info"
-    shutil.copytree(metadata, pretended)
-    lines = (pretended / "METADATA").read_text().splitlines()
-    text = "\n".join(f"Version: {version}" if line.startswith("Version:") else line for line in lines)
-    (pretended / "METADATA").write_text(text)
     other = client(
         "try:\n    configure()\nexcept IncompatibleVersionError as error:\n    say(error)",
-        env={"PYTHONPATH": str(pretended.parent)},
+        env=another_core(version, tmp_path / "site"),
         **own_options,
     )
     said = "\n".join(other.rest())
@@ -229,6 +220,12 @@ def test_another_version_is_refused_with_the_side_to_change(
     assert side in said.lower()
     assert issubclass(IncompatibleVersionError, JobsError)
     assert submit(capabilities.nothing).wait(SOON_S) is JobStatus.COMPLETED, "the registry must not mind"
+
+
+def test_a_job_whose_controller_finds_no_node_says_so(configure: Configure, own_options: dict[str, Any]) -> None:
+    configure(**own_options, controller_resources={"nowhere": 1})
+    job = submit(capabilities.nothing)
+    wait_until(lambda: "'nowhere'" in job.explain(), "the missing resource is not named", 5.0)
 
 
 # -- a registry that does not answer ----------------------------------------------------------------------------------
