@@ -16,6 +16,8 @@ from checkmaite.jobs_ray._ray._calls import BrokenOffError, Calls, Line
 
 _log = logging.getLogger("checkmaite.jobs")
 _LONGEST_WAIT_S = 20.0
+_LEAST_PATIENCE_S = 20.0
+"""What a client that lets single calls wait for less gives a registry to come back before its handles are lost."""
 _AGAIN_S = 0.5
 _MOST_EARLY = 100_000
 """Changes of jobs that no answer has named yet; those of answers that never came are dropped."""
@@ -28,7 +30,8 @@ class Feed:
     Args:
         calls: The registry.
         context: What a registry that has begun anew may have to be told again.
-        patience_s: A registry that cannot be reached for so long is given up, and so are the handles.
+        patience_s: How late an answer may be. A registry that cannot be reached for so long is given up, and so are the
+            handles.
         idle: Called when the last live job is final.
     """
 
@@ -119,7 +122,7 @@ class Feed:
                 return
 
     def _give_up_after(self, reached_at: float, error: Exception) -> None:
-        if time.monotonic() - reached_at > self._wait_s + self._patience_s:
+        if time.monotonic() - reached_at > self._wait_s + max(self._patience_s, _LEAST_PATIENCE_S):
             self._lose(self.live(), str(error))
         time.sleep(_AGAIN_S)
 
