@@ -16,6 +16,7 @@ from checkmaite.jobs import (
     JobFailedError,
     JobSubmissionError,
     NotConfiguredError,
+    Resources,
     _discovery,
     _objects,
     configure_job_backend,
@@ -120,6 +121,12 @@ BAD_CONFIGURATIONS: list[tuple[str, str, dict[str, Any], Said]] = [
         "inline",
         {"analytics_store": NULL, "max_workers": 0},
         ("max_workers", "'max_workers' must be >= 1: 0", "max_workers: jobs that run at"),
+    ),
+    (
+        "option infinite",
+        "inline",
+        {"analytics_store": NULL, "max_workers": float("inf")},
+        ("max_workers", "expected a whole number, got inf", "max_workers: jobs that run at"),
     ),
     (
         "option None",
@@ -364,6 +371,41 @@ BAD_SUBMISSIONS: list[tuple[str, dict[str, Any], Said]] = [
         ("resources.custom.fpga", "-1 is not an amount", "Pass a finite number that is 0 or"),
     ),
     (
+        "resource not a number",
+        {"resources": {"num_cpus": float("nan")}},
+        ("resources.num_cpus", "nan is not an amount", "Pass a finite number that is 0 or"),
+    ),
+    (
+        "resource too large for a float",
+        {"resources": {"memory": 10**400}},
+        ("resources.memory", "a number of 1329 bits is not an amount", "Pass a finite number that is 0 or"),
+    ),
+    (
+        "Resources not finite",
+        {"resources": Resources(num_cpus=float("inf"))},
+        ("resources.num_cpus", "inf is not an amount", "Pass a finite number that is 0 or"),
+    ),
+    (
+        "custom infinite",
+        {"resources": {"custom": {"fpga": float("inf")}}},
+        ("resources.custom.fpga", "inf is not an amount", "Pass a finite number that is 0 or"),
+    ),
+    (
+        "custom named by a number",
+        {"resources": {"custom": {1: 1}}},
+        ("resources.custom", "the name 1 is a int, not text", "Pass names as text"),
+    ),
+    (
+        "custom without name",
+        {"resources": {"custom": {" ": 1}}},
+        ("resources.custom", "' ' is not a printable name", "Name the resource"),
+    ),
+    (
+        "config's resource infinite",
+        {"config": {"num_gpus": float("inf")}},
+        ("config.num_gpus", "inf is not an amount", "Pass a finite number that is 0 or"),
+    ),
+    (
         "config's resource",
         {"config": {"num_cpus": "many"}},
         ("config.num_cpus", "expected a number, got 'many'", "Pass a number that is 0 or more"),
@@ -383,6 +425,16 @@ BAD_SUBMISSIONS: list[tuple[str, dict[str, Any], Said]] = [
         "threshold too large",
         {"report_threshold": 2},
         ("report_threshold", "2.0 is not between 0 and 1", "report_threshold: the threshold"),
+    ),
+    (
+        "threshold not a number",
+        {"report_threshold": float("nan")},
+        ("report_threshold", "nan is not a finite number", "between 0 and 1"),
+    ),
+    (
+        "threshold too large for a float",
+        {"report_threshold": 10**400},
+        ("report_threshold", "a number of 1329 bits is not a finite number", "between 0 and 1"),
     ),
     (
         "model without id",
@@ -457,6 +509,7 @@ def test_a_bad_batch(active: JobBackend, given: Any, said: str) -> None:
         ({"status_filter": "DONE"}, "status_filter"),
         ({"status_filter": [3]}, "status_filter"),
         ({"submitted_before_ts": "now"}, "submitted_before_ts"),
+        ({"submitted_after_ts": float("nan")}, "submitted_after_ts"),
         ({"job_name": 3}, "job_name"),
     ],
 )

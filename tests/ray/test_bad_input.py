@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf, nan
 from typing import Any
 
+import attrs
 import pytest
-from checkmaite.jobs import JobBackend, configure_job_backend, shutdown_job_backend
+from checkmaite.jobs import (
+    JobBackend,
+    JobSubmissionError,
+    Submission,
+    configure_job_backend,
+    shutdown_job_backend,
+)
+from checkmaite.jobs._provenance import Provenance
+from checkmaite.jobs._submission import prepare
+from checkmaite.jobs.testing import SampleCapability
+from checkmaite.jobs_ray._config import RayOptions, RayRunOptions
 
-from tests.refusals import Said, assert_refused
+from tests.refusals import Said, assert_refused, assert_said
 
 
 @pytest.fixture
@@ -35,6 +47,10 @@ BAD_OPTIONS: list[tuple[str, dict[str, Any], Said]] = [
     ("journal nowhere", {"journal_uri": "nosuch://x"}, Said("journal_uri", "no filesystem is known", "journal")),
     ("journal's secret", {"journal_uri": "s3://k:hunter2@b/j"}, Said("journal_uri", "credentials", "storage_options")),
     ("payload", {"max_payload_bytes": 0}, Said("max_payload_bytes", ">= 1", "bytes of the largest")),
+    ("payload infinite", {"max_payload_bytes": inf}, Said("max_payload_bytes", "got inf", "bytes of the largest")),
+    ("resource infinite", {"controller_resources": {"a": inf}}, Said("controller_resources", "inf, which", "custom")),
+    ("resource not a number", {"registry_resources": {"a": nan}}, Said("registry_resources", "nan, which", "custom")),
+    ("resource without name", {"registry_resources": {"": 1}}, Said("registry_resources", "printable name", "custom")),
     (
         "relative journal far away",
         {"address": "ray://host:10001", "journal_uri": "jobs"},
@@ -51,6 +67,43 @@ BAD_OPTIONS: list[tuple[str, dict[str, Any], Said]] = [
 @pytest.mark.parametrize(("options", "said"), [case[1:] for case in BAD_OPTIONS], ids=[case[0] for case in BAD_OPTIONS])
 def test_bad_options(active: JobBackend, options: dict[str, Any], said: Said) -> None:
     assert_refused(active, "ray", {**GOOD, **options}, said)
+
+
+NUMBERS: dict[str, str] = {
+    "connect_timeout_s": "seconds to reach",
+    "registry_num_cpus": "CPUs that the registry reserves",
+    "registry_startup_timeout_s": "answer for the first time",
+    "registry_update_timeout_s": "answer any later call",
+    "controller_num_cpus": "CPUs that each controller reserves",
+    "controller_retention_s": "1e9 are 30 years",
+    "terminal_job_retention_s": "1e9 are 30 years",
+    "heartbeat_interval_s": "5 when left out",
+    "lease_ttl_s": "30 when left out",
+    "scheduling_timeout_s": "without limit when left out or None",
+}
+
+
+def test_every_number_is_among_those_that_must_be_finite() -> None:
+    numbers = {
+        each.name for each in attrs.fields(attrs.resolve_types(RayOptions)) if each.type in (float, float | None)
+    }
+    assert numbers == NUMBERS.keys()
+
+
+@pytest.mark.parametrize("number", [inf, -inf, nan, 10**400], ids=["inf", "-inf", "nan", "huge"])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_is_finite(active: JobBackend, name: str, number: float) -> None:
+    assert_refused(active, "ray", {**GOOD, name: number}, Said(name, "is not a finite number", NUMBERS[name]))
+
+
+@pytest.mark.parametrize("number", [inf, nan], ids=["inf", "nan"])
+def test_a_number_of_one_job_is_finite(number: float) -> None:
+    """The journal cannot hold another one, and the registry is everybody's."""
+    submission = Submission(capability=SampleCapability(), config={}, options={"scheduling_timeout_s": number})
+    with pytest.raises(JobSubmissionError) as caught:
+        prepare([submission], options_type=RayRunOptions, provenance=Provenance(), several=False)
+    said = Said("scheduling_timeout_s", "is not a finite number", "the backend's scheduling_timeout_s when left out")
+    assert_said(caught.value.problems, said)
 
 
 def test_a_scope_is_required(active: JobBackend) -> None:

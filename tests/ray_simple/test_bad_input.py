@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf, nan
 from typing import Any
 
 import pytest
@@ -32,6 +33,9 @@ BAD_OPTIONS: list[tuple[str, dict[str, Any], Said]] = [
     ("misspelt", {"num_cpu": 2}, Said("num_cpu", "unknown option", "'num_cpus'")),
     ("environment", {"runtime_env": "hunter2"}, Said("runtime_env", "expected a mapping", "working_dir")),
     ("timeout", {"connect_timeout_s": 0}, Said("connect_timeout_s", "> 0", "seconds to reach")),
+    ("timeout infinite", {"connect_timeout_s": inf}, Said("connect_timeout_s", "inf is not a finite number", "reach")),
+    ("timeout not a number", {"connect_timeout_s": nan}, Said("connect_timeout_s", "nan is not a finite", "reach")),
+    ("size infinite", {"num_cpus": inf}, Said("num_cpus", "expected a whole number, got inf", "CPUs of a local Ray")),
     (
         "relative store far away",
         {"address": FAR, "analytics_store": NEAR},

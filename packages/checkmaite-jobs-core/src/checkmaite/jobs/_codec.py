@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from checkmaite.jobs._values import is_finite, shown
+
 if TYPE_CHECKING:
     from cattrs import Converter
 
@@ -15,19 +17,21 @@ T = TypeVar("T")
 
 def _strict_bool(value: object, _: type) -> bool:
     if not isinstance(value, bool):
-        raise TypeError(f"expected True or False, got {_shown(value)}")
+        raise TypeError(f"expected True or False, got {shown(value)}")
     return value
 
 
 def _strict_int(value: object, _: type) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"expected a whole number, got {_shown(value)}")
+        raise TypeError(f"expected a whole number, got {shown(value)}")
     return value
 
 
 def _strict_float(value: object, _: type) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"expected a number, got {_shown(value)}")
+        raise TypeError(f"expected a number, got {shown(value)}")
+    if not is_finite(value):
+        raise ValueError(f"{shown(value)} is not a finite number")
     return float(value)
 
 
@@ -35,7 +39,7 @@ def _strict_str(value: object, _: type) -> str:
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
     if not isinstance(value, str):
-        raise TypeError(f"expected text, got {_shown(value)}")
+        raise TypeError(f"expected text, got {shown(value)}")
     return value
 
 
@@ -46,12 +50,6 @@ def _strict_mapping(value: object, _: type) -> Mapping[str, Any]:
     if unnamed := [key for key in value if not isinstance(key, str)]:
         raise TypeError(f"expected text keys, got {unnamed[0]!r}")
     return dict(value)
-
-
-def _shown(value: object) -> str:
-    """A value as an error may show it: never the content of a container, which may hold secrets."""
-    shown = repr(value) if isinstance(value, (bool, int, float)) or value is None else type(value).__name__
-    return f"the text {value!r}" if isinstance(value, str) and len(value) <= 40 else shown
 
 
 @cache

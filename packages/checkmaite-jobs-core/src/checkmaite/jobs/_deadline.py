@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -24,8 +25,9 @@ class Deadline:
 
     @classmethod
     def after(cls, timeout_s: float | None, clock: Clock = time.monotonic) -> Deadline:
-        """The deadline `timeout_s` seconds from now; None never comes, negative counts as 0."""
-        return cls(None if timeout_s is None else clock() + max(0.0, timeout_s), clock)
+        """The deadline `timeout_s` seconds from now; None and what no thread can wait never come, negative is 0."""
+        never = timeout_s is None or timeout_s >= threading.TIMEOUT_MAX
+        return cls(None if never or timeout_s is None else clock() + max(0.0, timeout_s), clock)
 
     def remaining_s(self) -> float | None:
         """Seconds left, at least 0; None when the deadline never comes."""

@@ -29,12 +29,20 @@ from checkmaite.jobs._status import JobStatus
 DEFAULT_GRACE_S = 10.0
 """Seconds that a cancelled job has to stop by itself before it is stopped by force."""
 
+_MOST_GRACE_S = 1e9
+"""Some thirty years: what clocks, timers and messages can carry of a grace without end."""
+
 _log = logging.getLogger("checkmaite.jobs")
 
 
 def new_job_id() -> str:
     """A new job id: the time in milliseconds and 40 random bits, so that ids sort by age."""
     return f"job-{time.time_ns() // 1_000_000:012x}-{secrets.token_hex(5)}"
+
+
+def usable_grace_s(grace: float) -> float:
+    """The seconds of a grace that a user gave: never negative, never infinite."""
+    return min(max(0.0, grace), _MOST_GRACE_S)
 
 
 class JobControls(Protocol):
@@ -144,7 +152,7 @@ class JobHandle:
             if self._outcome is not None:
                 return False
             self._cancelling = True
-        self._controls.cancel(self, max(0.0, grace))
+        self._controls.cancel(self, usable_grace_s(grace))
         return True
 
     def add_done_callback(self, callback: Callable[[Job], object]) -> None:

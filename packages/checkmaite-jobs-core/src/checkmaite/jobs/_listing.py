@@ -9,6 +9,7 @@ from attrs import frozen
 from checkmaite.jobs._errors import ConfigurationError
 from checkmaite.jobs._problems import Problem, unknown_name
 from checkmaite.jobs._status import JobStatus
+from checkmaite.jobs._values import is_finite, shown
 
 
 @frozen(kw_only=True)
@@ -73,14 +74,14 @@ def job_query(
         ("submitted_before_ts", submitted_before_ts),
         ("submitted_after_ts", submitted_after_ts),
     ):
-        if instant is not None and (isinstance(instant, bool) or not isinstance(instant, (int, float))):
-            problems.append(
-                Problem(
-                    name,
-                    f"expected seconds since the epoch, got {type(instant).__name__}.",
-                    "Pass a float, for example job.created_at.timestamp().",
-                )
-            )
+        if instant is None:
+            continue
+        remedy = "Pass a float, for example job.created_at.timestamp()."
+        if isinstance(instant, bool) or not isinstance(instant, (int, float)):
+            cause = f"expected seconds since the epoch, got {type(instant).__name__}."
+            problems.append(Problem(name, cause, remedy))
+        elif not is_finite(instant):
+            problems.append(Problem(name, f"{shown(instant)} is not an instant.", remedy))
     for name, text in (("job_name", job_name), ("capability_id", capability_id)):
         if text is not None and not isinstance(text, str):
             problems.append(Problem(name, f"expected text, got {type(text).__name__}.", "Pass a string."))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
 from checkmaite.jobs._problems import Problem, unknown_name
+from checkmaite.jobs._values import is_finite, shown
 
 _AMOUNTS = ("num_cpus", "num_gpus", "memory")
 
@@ -74,11 +74,7 @@ def resolve_resources(
             )
         )
         custom = {}
-    problems += [
-        problem
-        for name, value in custom.items()
-        if (problem := _bad_amount(f"resources.custom.{name}", value, whole=False))
-    ]
+    problems += [problem for name, value in custom.items() if (problem := _bad_custom(name, value))]
     if problems:
         return Resources(), problems
     return Resources(**amounts, custom=dict(custom)), []
@@ -101,11 +97,21 @@ def _first_given(key: str, given: Mapping[str, Any], config: object, capability:
     return f"capability.default_{key}", getattr(capability, f"default_{key}", None)
 
 
+def _bad_custom(name: object, value: object) -> Problem | None:
+    if not isinstance(name, str):
+        cause = f"the name {name!r} is a {type(name).__name__}, not text."
+        return Problem("resources.custom", cause, 'Pass names as text: resources={"custom": {"fpga": 1}}.')
+    if not name.strip() or not name.isprintable():
+        cause = f"{name!r} is not a printable name."
+        return Problem("resources.custom", cause, 'Name the resource: resources={"custom": {"fpga": 1}}.')
+    return _bad_amount(f"resources.custom.{name}", value, whole=False)
+
+
 def _bad_amount(path: str, value: object, *, whole: bool) -> Problem | None:
     kinds = (int,) if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds):
         wanted = "a whole number of bytes" if whole else "a number"
         return Problem(path, f"expected {wanted}, got {value!r}.", "Pass a number that is 0 or more.")
-    if not math.isfinite(value) or value < 0:
-        return Problem(path, f"{value!r} is not an amount.", "Pass a finite number that is 0 or more.")
+    if not is_finite(value) or value < 0:
+        return Problem(path, f"{shown(value)} is not an amount.", "Pass a finite number that is 0 or more.")
     return None

@@ -34,7 +34,7 @@ from checkmaite.jobs._config import (
 from checkmaite.jobs._deadline import Deadline
 from checkmaite.jobs._discovery import forget_plugins, open_store
 from checkmaite.jobs._execution import Finished, execute, execute_message, failure, message_of
-from checkmaite.jobs._handle import DEFAULT_GRACE_S, JobControls, JobHandle, new_job_id
+from checkmaite.jobs._handle import DEFAULT_GRACE_S, JobControls, JobHandle, new_job_id, usable_grace_s
 from checkmaite.jobs._ledger import JobLedger
 from checkmaite.jobs._listing import JobQuery
 from checkmaite.jobs._mailbox import Letter, NewsMailbox
@@ -50,6 +50,7 @@ from checkmaite.jobs._reconcile import stored_runs
 from checkmaite.jobs._records import TableRows, run_entities, table_rows
 from checkmaite.jobs._run_key import RunKey
 from checkmaite.jobs._submission import PreparedSubmission, RunOptions
+from checkmaite.jobs._values import is_finite, shown
 from checkmaite.jobs._versions import Versions, check_versions, versions_here
 
 __all__ = [
@@ -92,6 +93,7 @@ __all__ = [
     "execute_message",
     "failure",
     "forget_plugins",
+    "is_finite",
     "message_of",
     "nearest_name",
     "new_job_id",
@@ -101,11 +103,13 @@ __all__ = [
     "parse_options",
     "provenance_columns",
     "run_entities",
+    "shown",
     "status_of",
     "stored_runs",
     "table_rows",
     "unknown_name",
     "uri_problem",
+    "usable_grace_s",
     "usable_uri",
     "versions_here",
 ]

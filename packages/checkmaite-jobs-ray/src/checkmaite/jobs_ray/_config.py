@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 from attrs import frozen, validators
 from checkmaite.jobs import ConfigurationError, Problem
-from checkmaite.jobs.spi import ObjectStore, RunOptions, option, uri_problem, usable_uri
+from checkmaite.jobs.spi import ObjectStore, RunOptions, is_finite, option, shown, uri_problem, usable_uri
 from checkmaite.jobs_ray._names import registry_name
 from checkmaite.jobs_ray_simple.wall import ConnectionOptions
 
@@ -36,8 +36,10 @@ def _folder(_: object, attribute: Any, value: str | None) -> None:
 
 def _amounts(_: object, attribute: Any, value: Mapping[str, Any] | None) -> None:
     for name, amount in (value or {}).items():
-        if isinstance(amount, bool) or not isinstance(amount, (int, float)) or amount < 0:
-            raise ValueError(f"{name!r} is {amount!r}, which is not an amount")
+        if not name.strip() or not name.isprintable():
+            raise ValueError(f"{name!r} is not a printable name")
+        if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not is_finite(amount) or amount < 0:
+            raise ValueError(f"{name!r} is {shown(amount)}, which is not an amount")
 
 
 def _recovery(_: object, attribute: Any, value: str) -> None:
@@ -129,7 +131,7 @@ class RayOptions(ConnectionOptions):
         validator=_amounts,
     )
     controller_retention_s: float | None = option(
-        "seconds for which a controller keeps a finished job and its output; 3,600 when left out.",
+        "seconds for which a controller keeps a finished job and its output; 3,600 when left out, 1e9 are 30 years.",
         default=None,
         validator=_not_negative,
     )
@@ -139,7 +141,9 @@ class RayOptions(ConnectionOptions):
         validator=_not_negative,
     )
     terminal_job_retention_s: float | None = option(
-        "seconds for which a finished job is listed; a week when left out.", default=None, validator=_not_negative
+        "seconds for which a finished job is listed; a week when left out, 1e9 are 30 years.",
+        default=None,
+        validator=_not_negative,
     )
     max_retained_terminal_jobs_per_scope: int | None = option(
         "finished jobs of a scope that are listed; 100,000 when left out.", default=None, validator=_at_least_one
@@ -160,7 +164,7 @@ class RayOptions(ConnectionOptions):
         validator=_positive,
     )
     scheduling_timeout_s: float | None = option(
-        "seconds in which a job must find a worker, else it fails; without limit when left out.",
+        "seconds in which a job must find a worker, else it fails; without limit when left out or None.",
         default=None,
         validator=_positive,
     )
@@ -234,7 +238,7 @@ class RayRunOptions(RunOptions):
         "how often this job is started in all.", default=None, validator=validators.optional(validators.ge(1))
     )
     scheduling_timeout_s: float | None = option(
-        "seconds in which this job must find a worker.",
+        "seconds in which this job must find a worker; the backend's scheduling_timeout_s when left out.",
         default=None,
         validator=validators.optional(validators.gt(0)),
     )

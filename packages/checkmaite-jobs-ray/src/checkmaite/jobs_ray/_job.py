@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Protocol
 
-from checkmaite.jobs.spi import DEFAULT_GRACE_S, JobControls, JobHandle, Progressed, Started
+from checkmaite.jobs.spi import DEFAULT_GRACE_S, JobControls, JobHandle, Progressed, Started, usable_grace_s
 from checkmaite.jobs_ray._messages import Change, JobFacts
 
 _NO_OUTPUT = "[... the output of this job is no longer kept ...]\n"
@@ -59,7 +59,7 @@ class RayJob(JobHandle):
         Raises:
             BackendUnavailableError: The registry did not answer; whether the job will be stopped is not known.
         """
-        return self.outcome is None and self._desk.ask_to_cancel(self.job_id, max(0.0, grace))
+        return self.outcome is None and self._desk.ask_to_cancel(self.job_id, usable_grace_s(grace))
 
     def explain(self) -> str:
         """Why the job is where it is, in words, as the registry knows it."""
