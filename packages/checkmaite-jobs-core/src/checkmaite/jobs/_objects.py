@@ -33,6 +33,38 @@ _PACKAGES = {"s3": "checkmaite-jobs[s3]", "s3a": "checkmaite-jobs[s3]"}
 
 _PERMISSION_CODES = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "403"})
 _MISSING_CODES = frozenset({"NoSuchBucket", "NoSuchKey", "404"})
+_PASSING_CODES = frozenset(
+    {
+        "InternalError",
+        "OperationAborted",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "PriorRequestNotComplete",
+        "ServiceUnavailable",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "TooManyRequests",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "BandwidthLimitExceeded",
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "TransactionInProgressException",
+        "EC2ThrottledException",
+        "408",
+        "429",
+        "500",
+        "502",
+        "503",
+        "504",
+    }
+)
+"""What S3 and its like say when the same request may succeed later: botocore retries these too, but not for long."""
+
 _EXISTS_CODES = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 
 
@@ -240,7 +272,7 @@ def _translation(error: Exception, uri: str) -> StoreError:
             f"{uri}: a file is where a folder must be, or the reverse. Move it, or choose another.", uri=uri
         )
     unreachable = (ConnectionError, TimeoutError, asyncio.TimeoutError)
-    if isinstance(error, unreachable) or "Connect" in name or "Timeout" in name or code in ("500", "503", "SlowDown"):
+    if isinstance(error, unreachable) or "Connect" in name or "Timeout" in name or code in _PASSING_CODES:
         return StoreUnavailableError(f"{uri}: the store did not answer ({code or name}). Try again later.", uri=uri)
     reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else code or name
     return StoreError(f"{uri}: the store cannot be used ({reason}).", uri=uri)
