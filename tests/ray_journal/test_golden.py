@@ -1,0 +1,116 @@
+"""A journal of format version 1, written once and kept, is read as the book that it was then.
+
+Whoever changes rows or objects keeps reading it: users have such journals. Nothing here is ever written anew; a later
+version gets a folder of its own. What is compared is what users see and what a start needs, by name, so that records
+may gain fields.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from base64 import b64encode
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from checkmaite.jobs import read_job_history
+from checkmaite.jobs.spi import ObjectStore
+from checkmaite.jobs_ray._journal._perform import perform
+from checkmaite.jobs_ray._journal._reading import read_journal
+from checkmaite.jobs_ray._machine._book import JobBook
+from checkmaite.jobs_ray._machine._events import Noted
+from checkmaite.jobs_ray._machine._record import Finished, Record
+from checkmaite.jobs_ray._messages import Kept
+from checkmaite.jobs_ray._replay import book_of, take_over
+from checkmaite.jobs_ray._rows import row_of, snapshot_rows
+
+from tests.ray_journal.making import counter, leader
+
+GOLDEN = Path(__file__).with_name("golden") / "version-1"
+JOURNAL = "checkmaite_jobs/golden"
+EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    if isinstance(value, Kept):
+        return {"key": value.key, "size": value.size}
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _named(value: object, *names: str) -> dict[str, Any]:
+    return {name: _plain(getattr(value, name)) for name in names}
+
+
+def _seen(record: Record) -> dict[str, Any]:
+    """One job, as far as anybody relies on it."""
+    draft, state = record.draft, record.state
+    seen = _named(record, "attempt", "losses", "supersedes", "created_at")
+    seen |= _named(draft, "scope", "run_key", "job_name", "capability_id", "payload", "context", "force")
+    seen |= {"status": record.status.value, "state": type(state).__name__, "notes": list(record.notes)}
+    seen |= {"order": list(draft.order), "owner": record.owner and list(record.owner)}
+    seen["where"] = record.where and _named(record.where, "node", "pid", "at")
+    seen["resources"] = _named(draft.resources, "num_cpus", "num_gpus", "memory", "custom")
+    seen["policy"] = _named(draft.policy, "max_retries", "max_attempts", "scheduling_timeout_s", "resubmit")
+    if isinstance(state, Finished):
+        said = attrs.asdict(state.outcome)
+        seen["outcome"] = {"kind": type(state.outcome).__name__, **json.loads(json.dumps(said))}
+        seen["finished_at"] = state.at
+    return seen
+
+
+def _assert_as_expected(book: JobBook) -> None:
+    found = {job_id: _seen(record) for job_id, record in book.records.items()}
+    assert found.keys() == EXPECTED["jobs"].keys()
+    for job_id, expected in EXPECTED["jobs"].items():
+        outcome = found[job_id].get("outcome", {})
+        found[job_id]["outcome"] = {name: outcome.get(name) for name in expected.get("outcome", {})}
+        assert found[job_id] == {"outcome": {}, **expected}, job_id
+    assert {name: list(shape.lacks) for name, shape in book.shapes.items()} == EXPECTED["contexts"]
+
+
+@pytest.mark.parametrize("scope", ["team-a", "team-b"])
+def test_the_history_of_users_is_as_it_was(scope: str) -> None:
+    table = read_job_history(
+        "ray",
+        idempotency_scope=scope,
+        registry_actor_name="golden",
+        journal_uri=str(GOLDEN),
+        analytics_store={"backend": "parquet", "uri": "/nowhere"},
+    )
+    seen = [{name: _plain(value) for name, value in row.items()} for row in table.to_pylist()]
+    expected = EXPECTED["history"][scope]
+    assert [{name: row[name] for name in expected[0]} for row in seen] == expected
+
+
+def test_its_book_is_as_it_was() -> None:
+    objects = ObjectStore(str(GOLDEN / JOURNAL))
+    _assert_as_expected(book_of(perform(read_journal(objects.root), objects)))
+
+
+def test_its_first_snapshot_alone_is_read_too(tmp_path: Path) -> None:
+    """Without the newest one, everything since the one before is read event by event."""
+    shutil.copytree(GOLDEN / JOURNAL, tmp_path / "journal")
+    objects = ObjectStore(str(tmp_path / "journal"))
+    objects.delete(f"snap/{objects.names('snap')[-1]}")
+    _assert_as_expected(book_of(perform(read_journal(objects.root), objects)))
+
+
+def test_this_version_goes_on_with_it(tmp_path: Path) -> None:
+    shutil.copytree(GOLDEN / JOURNAL, tmp_path / "journal")
+    objects = ObjectStore(str(tmp_path / "journal"))
+    found = perform(read_journal(objects.root), objects)
+    journal, book = perform(take_over(objects.root, leader("later"), counter("later"), found), objects)
+    _assert_as_expected(book)
+    job_id = next(iter(book.records))
+    number = perform(journal.append([row_of(Noted(job_id, "seen by a later version"))]), objects)
+    book.apply(Noted(job_id, "seen by a later version"))
+    perform(journal.snapshot(number, snapshot_rows(book)), objects)
+    read = book_of(perform(read_journal(objects.root), objects))
+    assert {each: _seen(record) for each, record in read.records.items()} == {
+        each: _seen(record) for each, record in book.records.items()
+    }
