@@ -26,6 +26,22 @@ def atomic_s3() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def careless_bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A bucket of that server, to be made, where ``If-None-Match`` means nothing, as with older stores like S3."""
+    from moto.s3.responses import S3Response
+
+    name, put = "careless", S3Response.put_object
+
+    def put_anyway(self: S3Response) -> Any:
+        if self.bucket_name == name:
+            self.headers = {each: value for each, value in self.headers.items() if each.lower() != "if-none-match"}
+        return put(self)
+
+    monkeypatch.setattr(S3Response, "put_object", put_anyway)
+    return name
+
+
 @pytest.fixture(scope="session")
 def s3_endpoint(atomic_s3: None) -> Iterator[str]:
     """The URL of an S3 server on loopback."""

@@ -447,6 +447,25 @@ def test_a_store_without_exclusive_create_keeps_no_journal(place: dict[str, Any]
         configure_job_backend("ray", address="local", journal_uri="memory://somewhere", **place)
 
 
+@pytest.mark.usefixtures("attached")
+def test_a_bucket_that_ignores_conditions_keeps_no_journal(
+    run: Callable[..., Client], cluster: Cluster, s3_endpoint: str, careless_bucket: str
+) -> None:
+    """The registry finds it out when it begins, and the client that configures is told."""
+    import s3fs
+
+    options = {**CREDENTIALS, "endpoint_url": s3_endpoint}
+    s3fs.S3FileSystem(**options).mkdir(careless_bucket)
+    store = {"backend": "parquet", "uri": f"s3://{careless_bucket}/store", "storage_options": options}
+    text = "try:\n    configure()\n    say('accepted')\nexcept ConfigurationError as error:\n    say(error)\n"
+    changes = {"analytics_store": store, "registry_namespace": "careless"}
+    said = "\n".join(run(text, cluster.driver, **changes).rest(90))
+    assert f"journal_uri: s3://{careless_bucket}/store/_jobs/careless/" in said
+    assert "win, so accepted jobs could be lost" in said or "was there already, so accepted jobs" in said
+    assert "honours If-None-Match, or journal_uri=None" in said
+    assert "accepted\n" not in said
+
+
 # -- history ----------------------------------------------------------------------------------------------------------
 
 
@@ -463,7 +482,6 @@ def test_history_is_read_without_a_cluster(run: Callable[..., Client], place: di
         assert row["submitted_at"] <= row["started_at"] <= row["finished_at"]
         assert row["node"]
         assert row["capability_id"] == "acts"
-    assert read_job_history("ray", **{**place, "idempotency_scope": "another"}).num_rows == 0
     with pytest.raises(ConfigurationError, match="in memory"):
         read_job_history("ray", **place, journal_uri=None)
     with pytest.raises(ConfigurationError, match="no journal"):

@@ -16,7 +16,7 @@ from typing import Any
 
 import attrs
 import pytest
-from checkmaite.jobs import read_job_history
+from checkmaite.jobs import StoreNotFoundError, read_job_history
 from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs_ray._journal._perform import perform
 from checkmaite.jobs_ray._journal._reading import read_journal
@@ -73,18 +73,30 @@ def _assert_as_expected(book: JobBook) -> None:
     assert {name: list(shape.lacks) for name, shape in book.shapes.items()} == EXPECTED["contexts"]
 
 
-@pytest.mark.parametrize("scope", ["team-a", "team-b"])
-def test_the_history_of_users_is_as_it_was(scope: str) -> None:
-    table = read_job_history(
+def _history(scope: str, registry_actor_name: str = "golden") -> Any:
+    return read_job_history(
         "ray",
         idempotency_scope=scope,
-        registry_actor_name="golden",
+        registry_actor_name=registry_actor_name,
         journal_uri=str(GOLDEN),
         analytics_store={"backend": "parquet", "uri": "/nowhere"},
     )
-    seen = [{name: _plain(value) for name, value in row.items()} for row in table.to_pylist()]
+
+
+@pytest.mark.parametrize("scope", ["team-a", "team-b"])
+def test_the_history_of_users_is_as_it_was(scope: str) -> None:
+    seen = [{name: _plain(value) for name, value in row.items()} for row in _history(scope).to_pylist()]
     expected = EXPECTED["history"][scope]
     assert [{name: row[name] for name in expected[0]} for row in seen] == expected
+
+
+def test_a_scope_of_the_same_registry_without_jobs_has_no_history() -> None:
+    assert _history("team-c").num_rows == 0
+
+
+def test_where_no_journal_is_there_is_no_history() -> None:
+    with pytest.raises(StoreNotFoundError, match=r"checkmaite_jobs/silver: there is no journal.*registry_actor"):
+        _history("team-a", registry_actor_name="silver")
 
 
 def test_its_book_is_as_it_was() -> None:

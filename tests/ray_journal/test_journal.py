@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from checkmaite.jobs import StoreCorruptError, StoreError, StorePermissionError, StoreUnavailableError
 from checkmaite.jobs.spi import ObjectStore
+from checkmaite.jobs_ray._journal import _journal
 from checkmaite.jobs_ray._journal._errors import SupersededError
 from checkmaite.jobs_ray._journal._format import Kind, encode
 from checkmaite.jobs_ray._journal._journal import Journal, lead
@@ -115,6 +117,31 @@ def test_when_a_snapshot_is_due(tmp_path: Path) -> None:
     for number in (1, 2, 3):
         with pytest.raises(ValueError, match="not of this leader"):
             perform(journal.snapshot(number, []), objects)
+
+
+def test_a_snapshot_is_due_for_bytes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few rows may be many bytes; after a snapshot as large as they are, as many again must come."""
+    monkeypatch.setattr(_journal, "_SNAPSHOT_BYTES", 100_000)
+    objects = ObjectStore(str(tmp_path))
+    journal, _ = led(objects)
+    payload = [["payload", os.urandom(25_000).hex()]]  # halved by compression
+    for _ in range(3):
+        perform(journal.append(payload), objects)
+        assert not journal.is_snapshot_due(0)
+    assert perform(journal.append(payload), objects) == 5
+    assert journal.is_snapshot_due(0)
+    assert led(objects, "two")[0].bytes_since > 100_000, "a later leader counts what it reads"
+    journal, _ = led(objects, "three")
+    assert journal.is_snapshot_due(0)
+    perform(journal.snapshot(journal.tail, payload * 8), objects)
+    assert journal.bytes_since == 0
+    for _ in range(4):
+        perform(journal.append(payload), objects)
+    assert journal.bytes_since > 100_000
+    assert not journal.is_snapshot_due(0), "a snapshot would cost more than it saves"
+    for _ in range(5):
+        perform(journal.append(payload), objects)
+    assert journal.is_snapshot_due(0)
 
 
 def test_a_bad_row_is_refused_and_the_journal_goes_on(tmp_path: Path) -> None:

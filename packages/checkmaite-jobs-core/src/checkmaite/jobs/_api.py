@@ -245,6 +245,7 @@ def read_job_history(
 
     Raises:
         ConfigurationError: Something is wrong with the arguments, or this kind of backend keeps no journal.
+        StoreNotFoundError: There is no journal where these arguments say.
         StoreError: The journal cannot be read, or is damaged.
         MissingDependencyError: pyarrow is not installed.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from checkmaite.jobs import ConfigurationError, MissingDependencyError
+from checkmaite.jobs import ConfigurationError, MissingDependencyError, StoreNotFoundError
 from checkmaite.jobs.spi import Completed, Failed, StoreSpec
 from checkmaite.jobs_ray._config import RayOptions
 from checkmaite.jobs_ray._journal._perform import perform
@@ -33,7 +33,15 @@ def read_history(options: RayOptions, store: StoreSpec) -> Any:
             "submitted."
         )
     objects = place.objects(options.registry_namespace, options.registry_name)
-    book = book_of(perform(read_journal(objects.root), objects))
+    found = perform(read_journal(objects.root), objects)
+    if found.leader is None:
+        raise StoreNotFoundError(
+            f"{objects.root}: there is no journal. Its folder follows from idempotency_scope or registry_actor_name, "
+            "registry_namespace, and journal_uri or the analytics store's URI: pass what was passed to "
+            "configure_job_backend().",
+            uri=objects.root,
+        )
+    book = book_of(found)
     scope = options.idempotency_scope
     records = sorted(
         (record for record in book.records.values() if record.draft.scope == scope), key=lambda each: each.created_at

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 from attrs import evolve
 from checkmaite.jobs import IncompatibleVersionError, StoreCorruptError, StoreError, StoreUnavailableError
@@ -22,8 +22,20 @@ _TRIES = 10
 _TURN_S = 1.0
 _SNAPSHOT_ROWS = 1000
 _SNAPSHOT_SEGMENTS = 1000
+_SNAPSHOT_BYTES = 64 * 2**20
+"""Payloads up to 32 KiB are rows' parts: so many bytes are read in a second or two, and fit beside a registry."""
 _ROWS_PER_SEGMENT = 10
 """A segment costs the next reader about as much as so many rows."""
+
+
+class _Size(NamedTuple):
+    """How much there is to read."""
+
+    rows: int
+    stored_bytes: int
+
+    def with_more(self, more: _Size) -> _Size:
+        return _Size(self.rows + more.rows, self.stored_bytes + more.stored_bytes)
 
 
 class Journal:
@@ -43,13 +55,14 @@ class Journal:
         self._new_nonce = new_nonce
         self._tail = self._fence = found.tail
         self._snapshot_number = found.snapshot_number
-        self._totals: deque[tuple[int, int]] = deque()  # number, and rows up to it since this process reads
-        self._total, self._covered = 0, 0
+        self._snapshot_bytes = len(found.snapshot.body) if found.snapshot else 0
+        self._totals: deque[tuple[int, _Size]] = deque()  # number, and what there is up to it since this process reads
+        self._total = self._covered = _Size(0, 0)
         self._segments: set[int] = set()
         self._fences: set[int] = set()
         for stored in found.sequence:
             rows = stored.row_count if stored.header.kind is Kind.SEGMENT else 0
-            self._count(stored.header.number, rows)
+            self._count(stored.header.number, _Size(rows, len(stored.body)))
             of_kind = self._segments if stored.header.kind is Kind.SEGMENT else self._fences
             of_kind.add(stored.header.number)
         self._is_appending = False
@@ -73,7 +86,12 @@ class Journal:
     @property
     def rows_since(self) -> int:
         """How many rows came after the newest snapshot."""
-        return self._total - self._covered
+        return self._total.rows - self._covered.rows
+
+    @property
+    def bytes_since(self) -> int:
+        """How many bytes came after the newest snapshot, as they are stored."""
+        return self._total.stored_bytes - self._covered.stored_bytes
 
     @property
     def segments_since(self) -> int:
@@ -82,8 +100,10 @@ class Journal:
 
     def is_snapshot_due(self, live_rows: int) -> bool:
         """Whether reading has become so much dearer than a snapshot of `live_rows` rows that one is worth its cost."""
-        return self.rows_since >= max(_SNAPSHOT_ROWS, live_rows) or self.segments_since >= max(
-            _SNAPSHOT_SEGMENTS, live_rows // _ROWS_PER_SEGMENT
+        return (
+            self.rows_since >= max(_SNAPSHOT_ROWS, live_rows)
+            or self.segments_since >= max(_SNAPSHOT_SEGMENTS, live_rows // _ROWS_PER_SEGMENT)
+            or self.bytes_since >= max(_SNAPSHOT_BYTES, self._snapshot_bytes)
         )
 
     def append(self, rows: Sequence[Any]) -> Steps[int]:
@@ -113,7 +133,7 @@ class Journal:
         if other is not None:
             raise self._step_down(other, number)
         self._segments.add(number)
-        self._count(number, len(rows))
+        self._count(number, _Size(len(rows), len(content)))
         self._tail = number
         self._is_appending = False
         return number
@@ -145,7 +165,7 @@ class Journal:
             decode(there, uri=f"{self._root}/{key}", kinds=frozenset({Kind.SNAPSHOT}), number=number)
         while self._totals and self._totals[0][0] <= number:
             self._covered = self._totals.popleft()[1]
-        self._snapshot_number = number
+        self._snapshot_number, self._snapshot_bytes = number, len(content)
 
     def prune(self) -> Steps[int]:
         """Delete what two snapshots cover: the segments up to the last but one, and the snapshots before that.
@@ -185,8 +205,8 @@ class Journal:
     def _header(self, kind: Kind, number: int, nonce: str) -> Header:
         return Header(kind=kind, number=number, leader=self._leader.id, fence=self._fence, nonce=nonce)
 
-    def _count(self, number: int, rows: int) -> None:
-        self._total += rows
+    def _count(self, number: int, size: _Size) -> None:
+        self._total = self._total.with_more(size)
         self._totals.append((number, self._total))
 
     def _step_down(self, other: Stored | None, number: int) -> SupersededError:
