@@ -256,7 +256,7 @@ class AnalyticsStore(Protocol):
     - An error is raised as a `StoreError`, never taken for "empty".
     - Secrets never appear in a repr, an error, a receipt or a URI.
 
-    A store is picklable: workers get a copy.
+    A store is picklable: workers get a copy. Several threads may ask one and the same copy at once.
     """
 
     @property
