@@ -1,1 +1,1 @@
-"""The place of the ``"ray"`` job backend; this version of the distribution brings none yet."""
+"""The ``"ray"`` job backend: shared, deduplicated and durable jobs, on a registry and a pool of controllers."""
