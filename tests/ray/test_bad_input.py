@@ -18,6 +18,7 @@ from checkmaite.jobs import (
 from checkmaite.jobs._provenance import Provenance
 from checkmaite.jobs._submission import prepare
 from checkmaite.jobs.testing import SampleCapability
+from checkmaite.jobs_ray import _sizes
 from checkmaite.jobs_ray._config import RayOptions, RayRunOptions
 
 from tests.refusals import Said, assert_refused, assert_said
@@ -104,6 +105,30 @@ def test_a_number_of_one_job_is_finite(number: float) -> None:
         prepare([submission], options_type=RayRunOptions, provenance=Provenance(), several=False)
     said = Said("scheduling_timeout_s", "is not a finite number", "the backend's scheduling_timeout_s when left out")
     assert_said(caught.value.problems, said)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "most", "said"),
+    [
+        ([11], 10, Said("submission", "have 11 bytes, pickled; at most 10", "raise max_payload_bytes")),
+        ([1, 11], 10, Said("submissions[1]", "have 11 bytes, pickled; at most 10", "raise max_payload_bytes")),
+        ([9, 9, 9], 10, Said("submissions", "have 27 bytes, pickled; at most 20", "Submit it in several calls")),
+        ([30, 11], 40, Said("submissions", "have 41 bytes, pickled; at most 40", "Submit it in several calls")),
+    ],
+    ids=["one job", "one of several", "all together", "more than a large job"],
+)
+def test_too_many_bytes(monkeypatch: pytest.MonkeyPatch, sizes: list[int], most: int, said: Said) -> None:
+    monkeypatch.setattr(_sizes, "MOST_BATCH_BYTES", 20)
+    with pytest.raises(JobSubmissionError) as caught:
+        _sizes.refuse_large([bytes(size) for size in sizes], most)
+    assert_said(caught.value.problems, said)
+    assert caught.value.phase == "serialize"
+
+
+@pytest.mark.parametrize(("sizes", "most"), [([], 10), ([10, 10], 10), ([40], 40), ([20, 20], 40)])
+def test_bytes_that_may_be_sent(monkeypatch: pytest.MonkeyPatch, sizes: list[int], most: int) -> None:
+    monkeypatch.setattr(_sizes, "MOST_BATCH_BYTES", 20)
+    _sizes.refuse_large([bytes(size) for size in sizes], most)
 
 
 def test_a_scope_is_required(active: JobBackend) -> None:

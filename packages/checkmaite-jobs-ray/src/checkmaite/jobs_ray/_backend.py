@@ -15,7 +15,6 @@ from checkmaite.jobs import (
     Job,
     JobsError,
     JobSubmissionError,
-    Problem,
 )
 from checkmaite.jobs.spi import (
     BackendContext,
@@ -40,6 +39,7 @@ from checkmaite.jobs_ray._ray._actors import find, get_or_create, withdraw_unpla
 from checkmaite.jobs_ray._ray._calls import Calls
 from checkmaite.jobs_ray._ray._creation import create_cleanly
 from checkmaite.jobs_ray._ray._environment import environment_here
+from checkmaite.jobs_ray._sizes import refuse_large
 from checkmaite.jobs_ray_simple.wall import Connection, connect, payloads
 
 _IN_MEMORY = (
@@ -104,7 +104,7 @@ class RayBackend:
         if self._closed:
             raise JobSubmissionError("This ray backend was shut down; configure one again.", phase="connect")
         pickled = payloads(submissions)
-        self._refuse_large(pickled)
+        refuse_large(pickled, self._options.max_payload_bytes)
         contexts: dict[str, Context] = {}
         drafts = [self._draft(each, payload, contexts) for each, payload in zip(submissions, pickled, strict=True)]
         facts: list[JobFacts] = self._ask("submit", self._feed.client, drafts, contexts)
@@ -207,20 +207,6 @@ class RayBackend:
                     "options, or start a node that has it."
                 ) from error
             raise ConfigurationError(f"{error} registry_startup_timeout_s bounds this first call.") from error
-
-    def _refuse_large(self, pickled: Sequence[bytes]) -> None:
-        most, path = self._options.max_payload_bytes, "submissions[{}]" if len(pickled) > 1 else "submission"
-        problems = [
-            Problem(
-                path.format(number),
-                f"its capability and arguments have {len(payload):,} bytes, pickled; at most {most:,} are sent along.",
-                "Pass references, such as paths, URLs or dataset ids that run() opens, or raise max_payload_bytes.",
-            )
-            for number, payload in enumerate(pickled)
-            if len(payload) > most
-        ]
-        if problems:
-            raise JobSubmissionError("Nothing was submitted.", phase="serialize", problems=problems)
 
     def _draft(self, prepared: PreparedSubmission, payload: bytes, contexts: dict[str, Context]) -> Draft:
         job_id = new_job_id()
