@@ -19,6 +19,7 @@ from attrs import frozen
 from checkmaite.jobs._discovery import open_store
 from checkmaite.jobs._errors import IncompatibleVersionError, RecordError, StoreError
 from checkmaite.jobs._interrupt import Interrupt
+from checkmaite.jobs._naming import plain_text
 from checkmaite.jobs._news import Post, Printed, Reporter
 from checkmaite.jobs._order import Wire, WorkOrder
 from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome
@@ -119,12 +120,10 @@ def carry_out(
     try:
         with reporting(reporter):
             return _run(order, load, open_store, interrupt, phase)
-    except KeyboardInterrupt:
-        return Cancelled()
-    except Exception as error:  # noqa: BLE001 - the user's code may raise anything, and all of it must reach the submitter
-        return failure(error, phase=phase.name)
-    except SystemExit as error:  # a capability that calls sys.exit() ends its job, not the worker
-        return failure(error, phase=phase.name)
+    except KeyboardInterrupt as error:
+        return Cancelled() if interrupt.may_have_raised else failure(error, phase=phase.name)
+    except BaseException as error:  # noqa: BLE001 - the user's code may raise anything, and all of it must reach the submitter
+        return failure(error, phase=phase.name)  # sys.exit() and the like end the job, not the worker
 
 
 class _Phase:
@@ -147,7 +146,8 @@ def _run(
         phase.name = "write"
         store_uri = store.get_run_uri(order.run_uid)
         if store_uri is not None:
-            ref = CapabilityRunRef(run_uid=order.run_uid, capability_id=capability.id, store_uri=store_uri)
+            capability_id = plain_text(capability.id)
+            ref = CapabilityRunRef(run_uid=order.run_uid, capability_id=capability_id, store_uri=store_uri)
             return Completed(ref=ref, already_stored=True)
     phase.name = "run"
     run = capability.run(models=models, datasets=datasets, metrics=metrics, config=config, use_cache=False)
@@ -158,22 +158,17 @@ def _run(
         receipt = store.write_with_receipt(run, provenance=provenance)
     report, notes = collect_report(run, store, artifacts=order.terms.store.artifacts, threshold=order.report_threshold)
     ref = CapabilityRunRef(
-        run_uid=_plain(run.run_uid),
-        capability_id=_plain(run.capability_id),
+        run_uid=plain_text(run.run_uid),
+        capability_id=plain_text(run.capability_id),
         store_uri=receipt.store_uri,
-        outputs_uri=_plain(getattr(run, "outputs_uri", None)),
-        report=_plain(report),
+        outputs_uri=plain_text(getattr(run, "outputs_uri", None)),
+        report=plain_text(report),
     )
     return Completed(ref=ref, notes=notes)
 
 
 _node = cache(socket.gethostname)
 _opened = lru_cache(maxsize=8)(open_store)  # once a process
-
-
-def _plain(text: Any) -> Any:
-    """Text without the user's subclass of `str`, which the submitter may be unable to import."""
-    return str.__str__(text) if isinstance(text, str) else text
 
 
 def failure(error: BaseException, *, phase: str) -> Failed:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -27,6 +27,16 @@ class Interrupt:
         self._lock = threading.RLock()
         self._thread: int | None = None
         self._shielded = False
+        self._on_signal: Callable[[int, FrameType | None], None] | None = None
+
+    @property
+    def may_have_raised(self) -> bool:
+        """Whether a KeyboardInterrupt in the job may come from whoever asked it to stop.
+
+        A job that has taken the handler of SIGINT away leaves no note when it is asked.
+        """
+        mine = self._on_signal
+        return self.requested or (mine is not None and signal.getsignal(signal.SIGINT) is not mine)
 
     def raise_if_requested(self) -> None:
         """Raise KeyboardInterrupt when the job was asked to stop, whether or not it swallowed the first one."""
@@ -61,9 +71,11 @@ class Interrupt:
                 raise KeyboardInterrupt
 
         before = signal.signal(signal.SIGINT, on_signal)
+        self._on_signal = on_signal
         try:
             yield
         finally:
+            self._on_signal = None
             signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
 
     @contextmanager

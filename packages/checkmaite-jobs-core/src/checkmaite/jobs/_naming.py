@@ -1,8 +1,9 @@
-"""Texts of users as names of objects: no I/O."""
+"""Texts of users as names: no I/O."""
 
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 from urllib.parse import quote
 
 _LONGEST_NAME = 180
@@ -18,3 +19,8 @@ def object_name(text: str) -> str:
         return name
     digest = hashlib.sha256(text.encode()).hexdigest()[:32]
     return f"{name[:_LONGEST_NAME]}%{digest}"
+
+
+def plain_text(text: Any) -> Any:
+    """Text without the user's subclass of `str`, which another process may be unable to import; anything else as is."""
+    return str.__str__(text) if isinstance(text, str) else text

@@ -109,7 +109,12 @@ class JobBackendContract:
 
     @pytest.mark.parametrize(
         ("act", "error_type", "message"),
-        [("fail", "ValueError", "told to fail"), ("fail-unpicklable", "UnpicklableError", "this and that")],
+        [
+            ("fail", "ValueError", "told to fail"),
+            ("fail-unpicklable", "UnpicklableError", "this and that"),
+            ("fail-cancelled", "CancelledError", "was cancelled"),
+            ("fail-interrupted", "KeyboardInterrupt", "interrupts itself"),
+        ],
     )
     def test_failure_reaches_the_submitter(
         self, backend: JobBackend, tmp_path: Path, act: str, error_type: str, message: str
@@ -130,6 +135,10 @@ class JobBackendContract:
         for ask in (job.result, job.exception):
             with pytest.raises(JobTimeoutError):
                 ask(0.05)
+        with pytest.raises(JobTimeoutError):
+            next(as_completed([job], timeout=0.05))
+        (status,) = wait_all([job], 0)
+        assert not status.is_final
         assert time.monotonic() - began < _BOUND_S
         mark(str(tmp_path), "go")
         job.result(_SOON_S)
@@ -146,6 +155,12 @@ class JobBackendContract:
             job.result(0)
         assert job.cancel() is False
         assert job.status is JobStatus.CANCELLED
+
+    def test_cancel_does_not_wait_for_the_grace_to_end(self, backend: JobBackend, tmp_path: Path) -> None:
+        job = self.submit(tmp_path, "wait")
+        wait_for_mark(str(tmp_path), "started")
+        assert job.cancel(grace=3_600) is True
+        assert job.wait(_SOON_S) is JobStatus.CANCELLED
 
     def test_cancel_of_a_finished_job_changes_nothing(self, backend: JobBackend, tmp_path: Path) -> None:
         job = self.submit(tmp_path)
@@ -202,6 +217,14 @@ class JobBackendContract:
         mark(str(tmp_path), "go")
         job.result(_SOON_S)
         wait_until(lambda: "the sample waits" in job.logs(), "no logs")
+        wait_until(lambda: "the sample complains" in job.logs(), "no logs of stderr")
+
+    def test_a_notebook_shows_name_and_status(self, backend: JobBackend, tmp_path: Path) -> None:
+        job = self.submit(tmp_path, job_name="shown")
+        job.result(_SOON_S)
+        shown: Any = job
+        assert "shown" in shown._repr_html_()
+        assert "COMPLETED" in shown._repr_html_()
 
     def test_handing_over_loses_no_job(self, backend: JobBackend, tmp_path: Path) -> None:
         job = self.submit(tmp_path, "wait")

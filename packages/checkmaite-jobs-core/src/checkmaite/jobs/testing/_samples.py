@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -67,9 +69,10 @@ class SampleCapability:
     """Does what its `act` says.
 
     Attributes:
-        act: ``return`` at once; ``fail`` or ``fail-unpicklable``; ``wait`` marks ``started`` in `folder`, waits
-            there for ``go``, and says so; ``swallow`` likewise, but ignores KeyboardInterrupt while it waits;
-            ``slow-write`` waits in `SampleRun.extract`.
+        act: ``return`` at once; ``fail``, ``fail-unpicklable``, or ``fail-cancelled`` and ``fail-interrupted``, whose
+            errors are no `Exception`; ``wait`` marks ``started`` in `folder`, waits there for ``go``, and says so on
+            both streams; ``swallow`` likewise, but ignores KeyboardInterrupt while it waits; ``slow-write`` waits in
+            `SampleRun.extract`.
         folder: A folder that the test and the workers share.
     """
 
@@ -94,6 +97,10 @@ class SampleCapability:
                 raise ValueError("the sample was told to fail")
             case "fail-unpicklable":
                 raise UnpicklableError("this", "that")
+            case "fail-cancelled":
+                raise asyncio.CancelledError("a part of the sample was cancelled")
+            case "fail-interrupted":
+                raise KeyboardInterrupt("the sample interrupts itself")
             case "wait":
                 self._say_and_wait()
             case "swallow":
@@ -110,6 +117,7 @@ class SampleCapability:
 
     def _say_and_wait(self) -> None:
         print("the sample waits")  # noqa: T201 - what a job prints is what the suite looks for
+        print("the sample complains", file=sys.stderr)  # noqa: T201 - likewise
         report_progress(1, 4, "waiting")
         mark(self.folder, "started")
         wait_for_mark(self.folder, "go")
