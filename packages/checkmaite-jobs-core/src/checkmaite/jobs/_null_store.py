@@ -10,7 +10,7 @@ from checkmaite.jobs._errors import StoreNotFoundError
 from checkmaite.jobs._protocols import CapabilityRun, TableDescription
 from checkmaite.jobs._provenance import Provenance
 from checkmaite.jobs._receipt import WriteReceipt
-from checkmaite.jobs._records import table_rows
+from checkmaite.jobs._records import runs_of, table_rows
 
 
 @frozen
@@ -32,8 +32,7 @@ class NullStore:
         self, runs: CapabilityRun | Iterable[CapabilityRun], *, provenance: Provenance | None = None
     ) -> list[WriteReceipt]:
         """Check each run and forget it."""
-        several = runs if isinstance(runs, Iterable) else [runs]
-        return [self.write_with_receipt(run, provenance=provenance) for run in several]
+        return [self.write_with_receipt(run, provenance=provenance) for run in runs_of(runs)]
 
     def write_with_receipt(self, run: CapabilityRun, *, provenance: Provenance | None = None) -> WriteReceipt:
         """Check the run and forget it; the receipt names no object."""

@@ -71,6 +71,14 @@ def table_rows(records: Iterable[object], *, run_uid: str) -> list[TableRows]:
     return tables
 
 
+def runs_of(given: Any) -> Iterable[Any]:
+    """The runs in what a store is given to write: one run, or several.
+
+    What can be iterated may be one run: a pydantic model yields its fields.
+    """
+    return [given] if hasattr(given, "extract") else given
+
+
 def run_entities(run: Any) -> list[tuple[str | None, str | None]]:
     """The ``(entity_type, entity_id)`` pairs of a run's ``runs`` rows.
 

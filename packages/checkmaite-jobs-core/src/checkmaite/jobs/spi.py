@@ -47,7 +47,7 @@ from checkmaite.jobs._problems import nearest_name, unknown_name
 from checkmaite.jobs._protocols import KeepsArtifacts
 from checkmaite.jobs._provenance import provenance_columns
 from checkmaite.jobs._reconcile import stored_runs
-from checkmaite.jobs._records import TableRows, run_entities, table_rows
+from checkmaite.jobs._records import TableRows, run_entities, runs_of, table_rows
 from checkmaite.jobs._run_key import RunKey
 from checkmaite.jobs._submission import PreparedSubmission, RunOptions
 from checkmaite.jobs._values import is_finite, shown
@@ -103,6 +103,7 @@ __all__ = [
     "parse_options",
     "provenance_columns",
     "run_entities",
+    "runs_of",
     "shown",
     "status_of",
     "stored_runs",

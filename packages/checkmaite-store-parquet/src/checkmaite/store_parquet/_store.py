@@ -15,7 +15,7 @@ from checkmaite.jobs import (
     TableDescription,
     WriteReceipt,
 )
-from checkmaite.jobs.spi import ColumnType, ObjectStore, TableRows, option, table_rows, usable_uri
+from checkmaite.jobs.spi import ColumnType, ObjectStore, TableRows, option, runs_of, table_rows, usable_uri
 from checkmaite.store_parquet import _reading, _sql
 from checkmaite.store_parquet._layout import artifact_key, column_key, commit_key, payload_key, schema_key
 from checkmaite.store_parquet._rows import commit_bytes, payload_bytes, runs_rows
@@ -81,8 +81,7 @@ class ParquetStore:
             RecordError: A run's records cannot be stored; runs before it are stored.
             StoreError: The store refused or could not be reached.
         """
-        several = runs if isinstance(runs, Iterable) else [runs]
-        return [self.write_with_receipt(run, provenance=provenance) for run in several]
+        return [self.write_with_receipt(run, provenance=provenance) for run in runs_of(runs)]
 
     def write_with_receipt(self, run: CapabilityRun, *, provenance: Provenance | None = None) -> WriteReceipt:
         """Store one run; see `write`. Returns after the run is durable and visible."""
