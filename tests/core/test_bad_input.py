@@ -370,6 +370,19 @@ BAD_SUBMISSIONS: list[tuple[str, dict[str, Any], Said]] = [
         {"resources": {"custom": {"fpga": -1}}},
         ("resources.custom.fpga", "-1 is not an amount", "Pass a finite number that is 0 or"),
     ),
+    *(
+        (
+            f"custom {name}",
+            {"resources": {"custom": {name: 1}}},
+            (f"resources.custom.{name}", "is no resource of the cluster's own", remedy),
+        )
+        for name, remedy in [
+            ("CPU", "Pass num_cpus beside"),
+            ("GPU", "Pass num_gpus beside"),
+            ("memory", "Pass memory, in bytes, beside"),
+            ("object_store_memory", "Leave it out"),
+        ]
+    ),
     (
         "resource not a number",
         {"resources": {"num_cpus": float("nan")}},

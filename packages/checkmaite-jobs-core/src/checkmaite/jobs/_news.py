@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from attrs import field, frozen
+from checkmaite.jobs._naming import plain_text
 from checkmaite.jobs._protocols import JobProgress
 
 LOG_LIMIT_CHARACTERS = 1_000_000
@@ -167,8 +168,12 @@ class Reporter:
         self._interval_s = interval_s
         self._lock = threading.Lock()
         self._started_at: datetime | None = datetime.now(UTC)
-        self.progress_note: tuple[float, float | None, str, float] | None = None
-        """Done, total, message and when: only the newest is sent, so it is noted by whoever has it, without a call."""
+        self._has_complained = False
+        self.progress_note: tuple[Any, Any, Any, float] | None = None
+        """Done, total, message, as the capability gave them, and when.
+
+        Only the newest is sent, so it is noted by whoever has it, without a call.
+        """
         self._unsaid: list[str] = []
         self._unsaid_size = 0
         self._sent = 0
@@ -202,13 +207,12 @@ class Reporter:
             started_at, self._started_at = self._started_at, None
             if started_at is not None:
                 news.append(Started(at=started_at))
-            progress, self.progress_note = self.progress_note, None
-            if progress is not None:
-                done, total, message, at = progress
-                reported_at = datetime.fromtimestamp(at, UTC)
-                news.append(Progressed(JobProgress(done=done, total=total, message=message, reported_at=reported_at)))
-            if (printed := self._take_printed()) is not None:
-                news.append(printed)
+            note, self.progress_note = self.progress_note, None
+            printed = self._take_printed()
+        if note is not None and (progressed := self._progressed(*note)) is not None:
+            news.append(progressed)
+        if printed is not None:
+            news.append(printed)
         if not news:
             return
         self._due_at = now + self._interval_s
@@ -216,6 +220,26 @@ class Reporter:
             self._post(self.job_id, news)
         except Exception:  # noqa: BLE001 - whatever the channel raises, the job itself must go on
             _log.warning("news of job %s could not be sent", self.job_id, exc_info=True)
+
+    def _progressed(self, done: Any, total: Any, message: Any, at: float) -> Progressed | None:
+        """A progress report in plain values, which can be read wherever it goes; None when it has none.
+
+        The lock must not be held: the values' own code may print.
+        """
+        try:
+            return Progressed(
+                JobProgress(
+                    done=float(done),
+                    total=None if total is None else float(total),
+                    message=plain_text(str(message)),
+                    reported_at=datetime.fromtimestamp(at, UTC),
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - they are the user's objects; the job and its other news go on
+            if not self._has_complained:
+                self._has_complained = True
+                _log.warning("progress of job %s is not shown: %s: %s", self.job_id, type(error).__name__, error)
+            return None
 
     def _take_printed(self) -> Printed | None:
         self._drop_oldest()

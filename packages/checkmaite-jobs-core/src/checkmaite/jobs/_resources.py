@@ -10,6 +10,12 @@ from checkmaite.jobs._problems import Problem, unknown_name
 from checkmaite.jobs._values import is_finite, shown
 
 _AMOUNTS = ("num_cpus", "num_gpus", "memory")
+_NOT_CUSTOM = {
+    "CPU": "Pass num_cpus beside custom.",
+    "GPU": "Pass num_gpus beside custom.",
+    "memory": "Pass memory, in bytes, beside custom.",
+    "object_store_memory": "Leave it out: jobs do not reserve it.",
+}
 
 
 @frozen(kw_only=True)
@@ -75,6 +81,7 @@ def resolve_resources(
         )
         custom = {}
     problems += [problem for name, value in custom.items() if (problem := _bad_custom(name, value))]
+    problems += _not_custom(custom)
     if problems:
         return Resources(), problems
     return Resources(**amounts, custom=dict(custom)), []
@@ -84,6 +91,14 @@ def _unknown_key(key: str) -> Problem:
     problem = unknown_name(f"resources.{key}", key, [*_AMOUNTS, "custom"], what="resource")
     hint = f' The cluster\'s own resources go below custom: resources={{"custom": {{{key!r}: 1}}}}.'
     return Problem(problem.path, problem.cause, problem.remedy + hint)
+
+
+def _not_custom(custom: Mapping[str, Any]) -> list[Problem]:
+    return [
+        Problem(f"resources.custom.{name}", "is no resource of the cluster's own.", remedy)
+        for name, remedy in _NOT_CUSTOM.items()
+        if name in custom
+    ]
 
 
 def _first_given(key: str, given: Mapping[str, Any], config: object, capability: object) -> tuple[str, Any]:

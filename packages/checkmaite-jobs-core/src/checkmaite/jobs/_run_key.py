@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import attrs
 from attrs import frozen
+from checkmaite.jobs._naming import plain_text
 
 _json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _RULE = "Give the capability a run_key() method, or make config and ids plain values."
@@ -66,7 +67,7 @@ def run_key(
         key = own(models=models, datasets=datasets, metrics=metrics, config=config)
         if not isinstance(key, str) or not key:
             raise NoRunKeyError(f"capability.run_key() returned {key!r} instead of a text", "Return a non-empty text.")
-        return RunKey(value=key)
+        return RunKey(value=plain_text(key))
     compute_uid = getattr(getattr(capability, "_RUN_TYPE", None), "compute_uid", None)
     if callable(compute_uid):
         uid = compute_uid(
@@ -80,7 +81,7 @@ def run_key(
             raise NoRunKeyError(
                 f"the run class's compute_uid() returned {uid!r} instead of a text", "Return a non-empty text."
             )
-        return RunKey(value=uid, run_uid=uid)
+        return RunKey(value=plain_text(uid), run_uid=plain_text(uid))
     identity = {
         "capability_id": capability.id,
         "config": _canonical(config, "config"),

@@ -10,6 +10,7 @@ import attrs
 from attrs import field, frozen
 from checkmaite.jobs._config import option, parse_options
 from checkmaite.jobs._errors import JobSubmissionError
+from checkmaite.jobs._naming import plain_text
 from checkmaite.jobs._problems import Problem, unknown_name
 from checkmaite.jobs._provenance import Provenance
 from checkmaite.jobs._resources import Resources, resolve_resources
@@ -205,8 +206,8 @@ def _prepare_one(
     return (
         PreparedSubmission(
             submission=submission,
-            capability_id=capability.id,
-            job_name=submission.job_name if submission.job_name is not None else _default_name(capability.id),
+            capability_id=plain_text(capability.id),
+            job_name=_name_of(submission),
             run_key=key,
             resources=resources,
             provenance=provenance,
@@ -217,8 +218,11 @@ def _prepare_one(
     )
 
 
-def _default_name(capability_id: str) -> str:
-    return capability_id.encode()[:JOB_NAME_LIMIT_BYTES].decode(errors="ignore")
+def _name_of(submission: Submission) -> str:
+    if submission.job_name is not None:
+        return str(plain_text(submission.job_name))
+    encoded: bytes = submission.capability.id.encode()
+    return encoded[:JOB_NAME_LIMIT_BYTES].decode(errors="ignore")
 
 
 def _capability_problems(capability: Any) -> list[Problem]:

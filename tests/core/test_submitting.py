@@ -1,0 +1,166 @@
+"""What becomes of a submission: the order of its defaults, and texts and numbers that any process can read."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import threading
+from collections.abc import Iterator
+from enum import StrEnum
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from attrs import frozen
+from checkmaite.jobs import (
+    JobBackend,
+    configure_job_backend,
+    report_progress,
+    shutdown_job_backend,
+    submit_capability,
+)
+from checkmaite.jobs._news import News, Printed, Progressed, Reporter
+from checkmaite.jobs._provenance import Provenance
+from checkmaite.jobs._resources import Resources, resolve_resources
+from checkmaite.jobs._running import reporting
+from checkmaite.jobs._submission import PreparedSubmission, RunOptions, Submission, prepare
+from checkmaite.jobs.testing import SampleRun
+
+CAPABILITY = SimpleNamespace(default_num_cpus=4, default_num_gpus=0.5)
+CONFIG = SimpleNamespace(num_cpus=3, num_gpus=1)
+
+
+@pytest.mark.parametrize(
+    ("requested", "config", "capability", "cpus_and_gpus"),
+    [
+        ({"num_cpus": 2, "num_gpus": 2}, CONFIG, CAPABILITY, (2, 2)),
+        ({"num_cpus": 0, "num_gpus": 0}, CONFIG, CAPABILITY, (0, 0)),
+        ({"num_cpus": 2}, CONFIG, CAPABILITY, (2, 1)),
+        ({"memory": 5}, CONFIG, CAPABILITY, (3, 1)),
+        (None, CONFIG, CAPABILITY, (3, 1)),
+        (None, {"num_cpus": 3}, CAPABILITY, (3, 0.5)),
+        (None, {"num_gpus": 0}, CAPABILITY, (4, 0)),
+        (None, SimpleNamespace(num_cpus=None), CAPABILITY, (4, 0.5)),
+        (None, None, CAPABILITY, (4, 0.5)),
+        (None, None, object(), (1, 0)),
+        (Resources(num_gpus=1), CONFIG, CAPABILITY, (1, 1)),
+    ],
+)
+def test_resources_come_from_the_call_then_the_config_then_the_capability(
+    requested: Any, config: Any, capability: Any, cpus_and_gpus: tuple[float, float]
+) -> None:
+    found, problems = resolve_resources(requested, config=config, capability=capability)
+    assert (problems, (found.num_cpus, found.num_gpus)) == ([], cpus_and_gpus)
+
+
+class Name(StrEnum):
+    """Texts that a process without this module cannot read."""
+
+    CAPABILITY = "capability"
+    JOB = "job"
+    KEY = "key"
+
+
+class Named:
+    """A capability whose texts are all of the user's own class."""
+
+    id = Name.CAPABILITY
+
+    def run(self, **given: Any) -> SampleRun:
+        report_progress(1)
+        return SampleRun(run_uid=Name.KEY, capability_id=self.id)
+
+
+class OwnKey(Named):
+    def run_key(self, **given: Any) -> str:
+        return Name.KEY
+
+
+class Computes(Named):
+    _RUN_TYPE = SimpleNamespace(compute_uid=lambda **given: Name.KEY)
+
+
+def prepared(capability: object, **given: Any) -> PreparedSubmission:
+    submission = Submission(capability=capability, **given)
+    (found,) = prepare([submission], options_type=RunOptions, provenance=Provenance())
+    return found
+
+
+@pytest.mark.parametrize("capability", [Named(), OwnKey(), Computes()])
+@pytest.mark.parametrize("job_name", [None, Name.JOB])
+def test_texts_of_a_submission_are_plain(capability: Any, job_name: str | None) -> None:
+    found = prepared(capability, job_name=job_name)
+    assert (found.capability_id, found.job_name) == ("capability", "capability" if job_name is None else "job")
+    texts = [found.capability_id, found.job_name, found.run_key.value, found.run_key.run_uid]
+    assert {type(text) for text in texts} <= {str, type(None)}
+
+
+@frozen
+class Amount:
+    """A number of the user's own kind."""
+
+    value: Any
+
+    def __float__(self) -> float:
+        sys.stdout.write("converted")
+        return float(self.value)
+
+    def __str__(self) -> str:
+        return Name.JOB
+
+
+def delivered(*reports: tuple[Any, Any, Any]) -> list[News]:
+    """What a job that makes these reports, the newest of which is sent, posts."""
+    sent: list[News] = []
+    reporter = Reporter("job-1", lambda _, news: sent.extend(news), announce_after_s=3_600)
+    with reporting(reporter):
+        for report in reports:
+            report_progress(*report)
+        sys.stdout.write("printed")
+        courier = threading.Thread(target=reporter.deliver, args=[reporter._due_at], daemon=True)
+        courier.start()
+        courier.join(10)
+        assert not courier.is_alive(), "the courier waits for itself"
+    reporter.close()
+    return sent[1:]
+
+
+def test_progress_travels_in_plain_values() -> None:
+    progressed, _ = delivered((Amount(1), Amount(4), Amount(0)))
+    assert isinstance(progressed, Progressed)
+    progress = progressed.progress
+    assert (progress.fraction, progress.message) == (0.25, "job")
+    assert {type(progress.done), type(progress.total)} == {float}
+    assert type(progress.message) is str
+    assert b"Amount" not in pickle.dumps(progressed)
+
+
+@pytest.mark.parametrize("report", [("half", None, ""), (1, object(), ""), (Amount("x"), None, "")])
+def test_progress_that_is_no_number_is_dropped_and_the_rest_is_said(
+    report: tuple[Any, Any, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    (printed,) = delivered(report)
+    assert isinstance(printed, Printed)
+    assert "printed" in printed.text
+    assert "progress of job job-1 is not shown" in caplog.text
+
+
+@pytest.fixture
+def backend() -> Iterator[JobBackend]:
+    yield configure_job_backend("inline", analytics_store={"backend": "null"})
+    shutdown_job_backend(wait=False)
+
+
+class Escapes(BaseException):
+    """Neither an `Exception` nor one of Python's own."""
+
+
+class Raises(Named):
+    def run(self, **given: Any) -> SampleRun:
+        raise Escapes("out of here")
+
+
+def test_no_exception_of_a_capability_escapes(backend: JobBackend) -> None:
+    error = submit_capability(Raises()).exception(10)
+    assert error is not None
+    assert "out of here" in str(error)

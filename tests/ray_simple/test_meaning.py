@@ -1,0 +1,46 @@
+"""What Ray's exceptions mean for a job; no Ray runs here."""
+
+from __future__ import annotations
+
+import pytest
+import ray.exceptions as rx
+from checkmaite.jobs.spi import Cancelled, Failed
+from checkmaite.jobs_ray_simple._meaning import finished_from
+
+
+def failed(error: BaseException) -> Failed:
+    outcome = finished_from(error).outcome
+    assert isinstance(outcome, Failed)
+    return outcome
+
+
+def test_a_job_that_is_killed_for_memory_says_so_and_what_to_do() -> None:
+    outcome = failed(rx.OutOfMemoryError("Task was killed due to the node running low on memory.\n"))
+    assert outcome.exit_cause == "killed: its node was running out of memory"
+    assert 'resources={"memory": bytes}' in outcome.remedy
+    assert outcome.error_type == "OutOfMemoryError"
+    assert outcome.error_message == "Task was killed due to the node running low on memory."
+    assert (outcome.phase, outcome.lost) == ("run", False)
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_cause", "phase", "lost"),
+    [
+        (rx.WorkerCrashedError(), "its worker process died", "run", False),
+        (rx.LocalRayletDiedError(), "its node's raylet died", "run", True),
+        (rx.RuntimeEnvSetupError("no such package"), "its runtime_env could not be set up", "launch", False),
+        (rx.TaskUnschedulableError("no node"), "no node can run it", "launch", False),
+        (rx.RaySystemError("broken"), "Ray failed", "run", True),
+        (ConnectionResetError("reset"), "the connection to the cluster broke", "run", True),
+        (ValueError("unheard of"), "Ray failed", "run", True),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)
+def test_each_end_has_a_cause_and_a_remedy(error: BaseException, exit_cause: str, phase: str, lost: bool) -> None:
+    outcome = failed(error)
+    assert (outcome.exit_cause, outcome.phase, outcome.lost) == (exit_cause, phase, lost)
+    assert outcome.remedy
+
+
+def test_a_task_that_was_cancelled_is_a_cancelled_job() -> None:
+    assert finished_from(rx.TaskCancelledError()).outcome == Cancelled()
