@@ -116,3 +116,25 @@ print(again.result(60).run_uid)
 shutdown_job_backend()
 """.replace("first.shutdown\n", "").replace("first = ", "")
     assert run_script(script, tmp_path) == "True\nu\n2.0\nv\n"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}"])
+def test_force_reinit_ends_nothing_for_an_address_where_nobody_answers(tmp_path: Path, address: str) -> None:
+    where = address.format(port=free_port())
+    script = f"""
+from checkmaite.jobs import *
+from checkmaite.jobs.testing import SampleCapability
+store = {{"backend": "null"}}
+first = configure_job_backend(
+    "ray-simple", analytics_store=store, address="local", num_cpus=1, object_store_memory=100_000_000
+)
+try:
+    configure_job_backend(
+        "ray-simple", analytics_store=store, address={where!r}, force_reinit=True, connect_timeout_s=5
+    )
+except ConfigurationError as error:
+    print({where!r} in str(error))
+print(get_job_backend() is first, submit_capability(SampleCapability(), config={{"run_uid": "u"}}).result(60).run_uid)
+shutdown_job_backend()
+"""
+    assert run_script(script, tmp_path) == "True\nTrue u\n"

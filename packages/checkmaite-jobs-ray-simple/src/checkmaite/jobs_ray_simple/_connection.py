@@ -124,7 +124,10 @@ def connect(
     with _Now.lock:
         _forget_what_is_gone()
         if is_connected() and (differences := _differences(wish)):
-            _refuse_or_end(differences, force=options.force_reinit)
+            _refuse_unless_free(differences, force=options.force_reinit)
+            if wish.address not in (None, "local"):
+                knock(wish.address, options.connect_timeout_s)  # what is there ends only for something that answers
+            _end()
         if not is_connected():
             _start(wish, Deadline.after(options.connect_timeout_s), options.connect_timeout_s)
             _Now.wish = wish
@@ -173,7 +176,7 @@ def _identity() -> str:
     return "" if connected is None else _names.setdefault(connected, uuid.uuid4().hex)
 
 
-def _refuse_or_end(differences: list[str], *, force: bool) -> None:
+def _refuse_unless_free(differences: list[str], *, force: bool) -> None:
     found = "This process is connected to a Ray already, and " + "; ".join(differences) + "."
     if not force:
         raise ConfigurationError(
@@ -184,6 +187,9 @@ def _refuse_or_end(differences: list[str], *, force: bool) -> None:
             f"{found} force_reinit=True would end it, and with it {lost} jobs that are not final. "
             "Wait for them with wait_all(), or cancel them, first."
         )
+
+
+def _end() -> None:
     _silence()
     _Now.wish = None
     _Now.users = []
