@@ -79,6 +79,7 @@ class PreparedSubmission:
         resources: What the run needs, defaults filled in.
         provenance: As resolved on this side; the backend adds its own facts.
         options: An instance of the backend's ``run_options_type``.
+        path: Where it is in what the user gave, for problems: ``submissions[3]``; empty when it was given alone.
     """
 
     submission: Submission
@@ -88,6 +89,7 @@ class PreparedSubmission:
     resources: Resources
     provenance: Provenance
     options: RunOptions
+    path: str = ""
 
     @property
     def arguments(self) -> tuple[Any, Any, Any, Any, Any]:
@@ -159,8 +161,9 @@ def prepare(
     problems: list[Problem] = []
     phase = "validate"
     for index, submission in enumerate(submissions):
-        found, faults, failed_phase = _prepare_one(submission, options_type, provenance)
-        problems += [fault.below(f"submissions[{index}]" if several else "") for fault in faults]
+        path = f"submissions[{index}]" if several else ""
+        found, faults, failed_phase = _prepare_one(submission, path, options_type, provenance)
+        problems += [fault.below(path) for fault in faults]
         if found is not None:
             prepared.append(found)
         elif failed_phase == "run_key" and len(problems) == len(faults):
@@ -173,7 +176,7 @@ def prepare(
 
 
 def _prepare_one(
-    submission: Submission, options_type: type[RunOptions], provenance: Provenance
+    submission: Submission, path: str, options_type: type[RunOptions], provenance: Provenance
 ) -> tuple[PreparedSubmission | None, list[Problem], str]:
     capability = submission.capability
     problems = _capability_problems(capability)
@@ -212,6 +215,7 @@ def _prepare_one(
             resources=resources,
             provenance=provenance,
             options=options,
+            path=path,
         ),
         [],
         "",

@@ -21,12 +21,11 @@ def payloads(submissions: Sequence[PreparedSubmission]) -> list[bytes]:
     """
     found: list[bytes] = []
     problems: list[Problem] = []
-    for index, prepared in enumerate(submissions):
+    for prepared in submissions:
         try:
             found.append(_pickle.dumps(prepared.arguments))
         except Exception as error:  # noqa: BLE001 - pickling runs the user's __reduce__, which may raise anything
-            path = f"submissions[{index}]" if len(submissions) > 1 else ""
-            problems += [each.below(path) for each in _unpicklable(prepared, error)]
+            problems += [each.below(prepared.path) for each in _unpicklable(prepared, error)]
     if problems:
         raise JobSubmissionError("Nothing was submitted.", phase="serialize", problems=problems)
     return found
