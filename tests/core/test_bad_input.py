@@ -225,6 +225,7 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         return {str(getattr(each, "name", each)): found.get(str(each), each) for each in own[group]}
 
     monkeypatch.setattr(_discovery, "_entries", installed)
+    monkeypatch.setattr(_objects.fsspec, "registry", {})  # what other tests have imported is not there either
     find = importlib.util.find_spec
     monkeypatch.setattr(_objects, "find_spec", lambda name: None if name == "s3fs" else find(name))
 
