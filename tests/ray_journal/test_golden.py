@@ -22,7 +22,7 @@ from checkmaite.jobs_ray._journal._perform import perform
 from checkmaite.jobs_ray._journal._reading import read_journal
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._events import Noted
-from checkmaite.jobs_ray._machine._record import Finished, Record
+from checkmaite.jobs_ray._machine._record import Doubtful, Finished, Record
 from checkmaite.jobs_ray._messages import Kept
 from checkmaite.jobs_ray._replay import book_of, take_over
 from checkmaite.jobs_ray._rows import row_of, snapshot_rows
@@ -53,7 +53,9 @@ def _seen(record: Record) -> dict[str, Any]:
     seen |= _named(draft, "scope", "run_key", "job_name", "capability_id", "payload", "context", "force")
     seen |= {"status": record.status.value, "state": type(state).__name__, "notes": list(record.notes)}
     seen |= {"order": list(draft.order), "owner": record.owner and list(record.owner)}
-    seen["where"] = record.where and _named(record.where, "node", "pid", "at")
+    # The first version's snapshots did not keep where a job in doubt had run; its events did.
+    is_told = record.where is not None and not isinstance(state, Doubtful)
+    seen["where"] = _named(record.where, "node", "pid", "at") if is_told else None
     seen["resources"] = _named(draft.resources, "num_cpus", "num_gpus", "memory", "custom")
     seen["policy"] = _named(draft.policy, "max_retries", "max_attempts", "scheduling_timeout_s", "resubmit")
     if isinstance(state, Finished):
