@@ -166,7 +166,7 @@ class Actions(Stage):
         if luck < 0.5:
             return Ask("submit", drafts=dice.choice(self.clients.batches[-4:])) if self.clients.batches else None
         if luck < 0.6:
-            return Ask("offer", job_id=dice.choice(tuple(CONTEXTS)))
+            return Ask("offer", scope=dice.choice("st"), job_id=dice.choice(tuple(CONTEXTS)))
         if luck < 0.75:
             return Ask("changes")
         if luck < 0.85:

@@ -46,7 +46,7 @@ class Desk:
                     records = [machine.book.records[each] for each in changed if each in machine.book.records]
                     self._tell(ask, [machine.book.facts(record) for record in records])
                 case "offer":
-                    machine.offer(ask.contexts[ask.job_id])
+                    machine.offer(ask.scope, ask.contexts[ask.job_id])
                     registry.after()
         except JobNotFoundError as error:
             self._refuse(ask, error)

@@ -89,7 +89,7 @@ class Simulation(Trouble):
     def _offer_all(self) -> None:
         for registry in self.registries:
             if registry.state != "dead":
-                registry.waits += [Ask("offer", job_id=name) for name in CONTEXTS]
+                registry.waits += [Ask("offer", scope=scope, job_id=name) for scope in "st" for name in CONTEXTS]
 
     def _leading(self) -> SimRegistry | None:
         for registry in self.registries:

@@ -48,6 +48,7 @@ def feed(line: Line, monkeypatch: pytest.MonkeyPatch) -> Iterator[Feed]:
     monkeypatch.setattr(_feed, "_AGAIN_S", 0.0)
     made = Feed(
         None,  # type: ignore[arg-type] # the line stands for it
+        "scope",
         Context(Terms(store=StoreSpec("null", {}), facts={}), None),
         patience_s=SOON_S,
         idle=lambda: None,

@@ -75,9 +75,9 @@ class RayBackend:
             self._environment = environment_here()
             here = Context(Terms(store=context.store, facts={}), self._environment)
             patience_s = options.registry_update_timeout_s
-            self._feed = Feed(self._calls, here, patience_s=patience_s, idle=self._release_when_idle)
+            self._feed = Feed(self._calls, self._scope, here, patience_s=patience_s, idle=self._release_when_idle)
             is_kept = self._greet()
-            self._ask("offer", here)
+            self._ask("offer", self._scope, here)
         except BaseException:
             self._connection.release()
             raise

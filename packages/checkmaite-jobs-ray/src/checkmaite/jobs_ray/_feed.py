@@ -29,16 +29,19 @@ class Feed:
 
     Args:
         calls: The registry.
+        scope: The client's.
         context: What a registry that has begun anew may have to be told again.
         patience_s: How late an answer may be. A registry that cannot be reached for so long is given up, and so are the
             handles.
         idle: Called when the last live job is final.
     """
 
-    def __init__(self, calls: Calls, context: Context, *, patience_s: float, idle: Callable[[], object]) -> None:
+    def __init__(
+        self, calls: Calls, scope: str, context: Context, *, patience_s: float, idle: Callable[[], object]
+    ) -> None:
         self.client = secrets.token_hex(8)
         self._line = Line(calls)
-        self._context = context
+        self._here = scope, context
         self._patience_s = patience_s
         self._wait_s = min(_LONGEST_WAIT_S, patience_s)
         self._idle = idle
@@ -162,7 +165,7 @@ class Feed:
         """Say anew what is followed, to a registry that has begun anew."""
         self._received = 0
         ids = [job.job_id for job in self.live()]
-        unknown: list[str] = self._line.ask("follow", self.client, ids, self._context, timeout_s=2 * self._wait_s)
+        unknown: list[str] = self._line.ask("follow", self.client, ids, *self._here, timeout_s=2 * self._wait_s)
         self._lose(
             [job for job in self.live() if job.job_id in set(unknown)],
             "the registry died, and what it knew of the job with it",

@@ -76,10 +76,10 @@ class JobRegistry:
             raise
         return answer
 
-    async def offer(self, context: Context) -> None:
-        """A client supplies what the journal does not keep, for jobs of a lost cluster that wait for it."""
+    async def offer(self, scope: str, context: Context) -> None:
+        """A client supplies what the journal does not keep, for its scope's jobs of a lost cluster that wait for it."""
         shell = await self._shell()
-        shell.machine.offer(context)
+        shell.machine.offer(scope, context)
         shell.after()
 
     async def submit(self, client: str, drafts: Sequence[Draft], contexts: Mapping[str, Context]) -> list[JobFacts]:
@@ -101,9 +101,9 @@ class JobRegistry:
         finally:
             self._submissions -= 1
 
-    async def follow(self, client: str, jobs: Sequence[str], context: Context) -> list[str]:
+    async def follow(self, client: str, jobs: Sequence[str], scope: str, context: Context) -> list[str]:
         """Tell this client of these jobs from now on, beginning with what they are now; those that are not known."""
-        await self.offer(context)
+        await self.offer(scope, context)
         machine = (await self._shell()).machine
         known = [job_id for job_id in jobs if machine.change(job_id) is not None]
         self._listeners.follow(client, known)

@@ -18,7 +18,10 @@ class Environments:
     def __init__(self, book: JobBook) -> None:
         self._book = book
         self._known: dict[str, Context] = {}
-        self._complete(None)
+        self._offered: set[str] = set()
+        for name, shape in book.shapes.items():
+            if (whole := context_of(shape, None)) is not None:
+                self._known[name] = whole
 
     def __contains__(self, name: str) -> bool:
         return name in self._known
@@ -36,9 +39,20 @@ class Environments:
             self._book.apply(Introduced(name, shape_of(context)))
         self._known.setdefault(name, context)
 
-    def offer(self, context: Context) -> None:
-        """Complete the contexts of which the journal has kept the shape alone, where this one fits."""
-        self._complete(context)
+    def offer(self, scope: str, context: Context) -> None:
+        """Complete the scope's contexts of which the journal has kept the shape alone, where this one fits.
+
+        Of several offers the last one counts: the secrets of an earlier one may have expired.
+        """
+        lacking = [name for name, _ in self._book.shapes.items() if name not in self._known or name in self._offered]
+        if not lacking or scope not in self._book.scopes:
+            return
+        records, live = self._book.records, self._book.scopes[scope].live.values()
+        of_scope = {records[job_id].draft.context for job_id in live}
+        for name in of_scope.intersection(lacking):
+            if (whole := context_of(self._book.shapes[name], context)) is not None:
+                self._known[name] = whole
+                self._offered.add(name)
 
     def placeable(self) -> dict[str, None]:
         """The waiting jobs whose contexts are known, oldest first."""
@@ -51,8 +65,4 @@ class Environments:
         """Forget the contexts that no live job has."""
         for name in [each for each in self._known if each not in self._book.shapes]:
             del self._known[name]
-
-    def _complete(self, offer: Context | None) -> None:
-        for name, shape in self._book.shapes.items():
-            if name not in self._known and (whole := context_of(shape, offer)) is not None:
-                self._known[name] = whole
+            self._offered.discard(name)

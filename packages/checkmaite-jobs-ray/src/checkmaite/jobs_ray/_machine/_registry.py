@@ -96,9 +96,9 @@ class RegistryMachine:
         """For each draft the job that stands for its run; None for those that would be new jobs."""
         return self._door.standing(drafts)
 
-    def offer(self, context: Context) -> None:
-        """A client supplies what the journal does not keep, for all jobs that were submitted from such a context."""
-        self._environments.offer(context)
+    def offer(self, scope: str, context: Context) -> None:
+        """A client supplies what the journal does not keep, for the scope's jobs of such a context."""
+        self._environments.offer(scope, context)
         self._takeover.ask()
 
     def contexts(self) -> list[Context]:
