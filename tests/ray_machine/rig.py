@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from checkmaite.jobs import JobStatus
-from checkmaite.jobs.spi import Completed, Outcome
+from checkmaite.jobs.spi import Outcome
 from checkmaite.jobs_ray._machine._admission import Admission
 from checkmaite.jobs_ray._machine._controller import ControllerMachine
-from checkmaite.jobs_ray._machine._effects import AskStore
 from checkmaite.jobs_ray._machine._limits import Limits
 from checkmaite.jobs_ray._machine._record import Record
 from checkmaite.jobs_ray._machine._registry import Assignment, RegistryMachine
@@ -37,28 +35,17 @@ class Rig:
         self.registry = RegistryMachine(self.limits, epoch=epoch)
         self.tokens: dict[str, int] = {}
         self.cursors: dict[str, int] = {}
-        self.told: list[Any] = []
         for name in self.controllers:
             self.link(name)
 
     def link(self, name: str, reason: str = "it was lost") -> None:
         """Attach to a controller, anew if that was done before."""
         controller = self.controllers[name]
-        self.lose(name, reason)
+        self.registry.lose(name, reason, self.now)
         token = self.tokens[name] = self.registry.grant(name, self.now)
         found = controller.attach(token)
         controller.keep(token, self.registry.adopt(name, token, found.held, self.now), self.now)
         self.cursors[name] = found.last
-        self.check()
-
-    def lose(self, name: str, reason: str = "it died", *, stored: Mapping[str, Completed] | None = None) -> None:
-        """A controller is lost; the store holds only the runs of the jobs in `stored`."""
-        self.registry.lose(name, reason, self.now)
-        for effect in self.registry.take_effects():
-            if isinstance(effect, AskStore):
-                self.registry.settle([each.job_id for each in effect.drafts], stored or {}, self.now)
-            else:
-                self.told.append(effect)
         self.check()
 
     def submit(self, *drafts: Draft) -> list[Admission]:
@@ -123,8 +110,7 @@ class Rig:
 
     def stops(self) -> list[tuple[str, Stop]]:
         """What controllers are to be told to end."""
-        told, self.told = [*self.told, *self.registry.take_effects()], []
-        return [(effect.controller, stop) for effect in told for stop in effect.stops]
+        return [(effect.controller, stop) for effect in self.registry.take_effects() for stop in effect.stops]
 
     def pass_time(self, seconds: float) -> None:
         self.now += seconds

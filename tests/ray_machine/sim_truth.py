@@ -15,12 +15,11 @@ from checkmaite.jobs_ray._machine._events import (
     Ended,
     Event,
     Forgotten,
-    GivenBack,
     GivenTo,
     Introduced,
     Submitted,
 )
-from checkmaite.jobs_ray._machine._record import Doubtful, Record, Stopping
+from checkmaite.jobs_ray._machine._record import Record, Stopping
 from checkmaite.jobs_ray._messages import Draft, JobFacts, Kept
 from checkmaite.jobs_ray._rows import snapshot_rows
 
@@ -132,9 +131,6 @@ class Truth:
             return
         if before is not None:
             _check_later(before, record)
-            is_lost = isinstance(event, GivenBack) and event.attempted and not event.lost
-            if is_lost and not isinstance(before.state, Doubtful):
-                raise ViolationError(f"{job_id} is started again, and the store was not asked", [job_id])
         elif job_id in self.forgotten:
             self.anew.add(job_id)
             self.created.pop(job_id, None)

@@ -7,7 +7,7 @@ from checkmaite.jobs import JobProgress, JobStatus
 from checkmaite.jobs.spi import Cancelled, Completed
 from checkmaite.jobs_ray._messages import EndReport, Policy, ProgressReport, StartReport, Stop
 
-from tests.ray_machine.making import CONTEXTS, CRASH, ERROR, POLICY, WHERE, completed, draft, finished, limits
+from tests.ray_machine.making import CONTEXTS, CRASH, ERROR, POLICY, WHERE, draft, finished, limits
 from tests.ray_machine.rig import Rig
 
 CANCEL = Stop("job", 1, 5.0, Cancelled())
@@ -97,17 +97,8 @@ def test_a_cancelled_job_ends_when_its_controller_refuses_it() -> None:
 def test_a_cancelled_job_ends_when_its_controller_is_lost() -> None:
     rig = a_job_that_is("running")
     rig.cancel("job")
-    rig.lose("a", "it died")
+    rig.registry.lose("a", "it died", rig.now)
     assert rig.outcome("job") == Cancelled()
-
-
-def test_a_run_that_was_stored_before_its_controller_was_lost_is_completed() -> None:
-    rig = a_job_that_is("running", POLICY._replace(resubmit=False))
-    stored = completed("job")
-    rig.lose("a", stored={"job": stored})
-    facts = rig.registry.facts("scope", "job")
-    assert (facts.status, facts.outcome, facts.attempt) == (JobStatus.COMPLETED, stored, 1)
-    assert facts.where == WHERE, "where and when it ran is known from before"
 
 
 # -- retries ----------------------------------------------------------------------------------------------------------
@@ -170,7 +161,7 @@ def test_jobs_of_a_lost_controller_are_started_elsewhere(status: str) -> None:
         if status == "running":
             rig.start("job")
     before = rig.status("job")
-    rig.lose("a", "it died")
+    rig.registry.lose("a", "it died", rig.now)
     assert rig.status("job") is before
     assert "Start 1 ended when it died." in rig.notes("job")
     assert rig.place("a") == []  # it has no lease
@@ -184,7 +175,7 @@ def test_jobs_of_a_lost_controller_are_started_elsewhere(status: str) -> None:
 def test_jobs_of_a_lost_controller_end_where_the_policy_says_so(status: str, why: str) -> None:
     changed = {"resubmit": False} if why == "fail" else {"max_attempts": 1}
     rig = a_job_that_is(status, POLICY._replace(**changed))
-    rig.lose("a", "it died")
+    rig.registry.lose("a", "it died", rig.now)
     outcome = rig.outcome("job")
     assert (outcome.lost, outcome.exit_cause, outcome.pid) == (True, "it died", 4711 if status == "running" else None)
 
@@ -194,7 +185,7 @@ def test_waiting_jobs_and_those_of_others_do_not_care_for_a_lost_controller() ->
     rig.submit(draft("of b"))
     rig.go("b")
     rig.submit(draft("waiting"))
-    rig.lose("a", "it died")
+    rig.registry.lose("a", "it died", rig.now)
     assert rig.record("of b").owner is not None
     assert list(rig.registry.book.waiting) == ["waiting"]
 
@@ -312,6 +303,6 @@ def test_the_end_is_the_end() -> None:
     late = EndReport("job", 1, ERROR, worker_lost=False, at=rig.now + 1)
     more = StartReport("job", 1, WHERE), ProgressReport("job", 1, JobProgress(done=1, total=2))
     assert rig.registry.report("a", rig.tokens["a"], [late, *more], rig.now + 5)
-    rig.lose("a", "it died")
+    rig.registry.lose("a", "it died", rig.now)
     assert finished(rig.registry.book, "job") == state
     assert not rig.registry.book.progress

@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 from checkmaite.jobs import BackpressureError, JobProgress, JobStatus
 from checkmaite.jobs.spi import Cancelled, Completed, Outcome, Printed
-from checkmaite.jobs_ray._machine._effects import AskStore
 from checkmaite.jobs_ray._machine._events import Adopted, Ended, Event, Forgotten, StopAsked, Submitted
-from checkmaite.jobs_ray._machine._record import Doubtful, Waiting
+from checkmaite.jobs_ray._machine._record import Waiting
 from checkmaite.jobs_ray._machine._registry import RegistryMachine
 from checkmaite.jobs_ray._machine._takeover import is_end_of
 from checkmaite.jobs_ray._messages import Draft, Held, JobFacts, Policy
@@ -134,14 +133,6 @@ class Interleavings(RuleBasedStateMachine):
             self.registry.lose(name, "its controller was lost", self.now)
         link.phase, link.token = "attaching", self.registry.grant(name, self.now)
         self._call(name, "attach", link.token)
-
-    @precondition(lambda self: self.questions)
-    @rule(which=some)
-    def store_answers(self, which: int) -> None:
-        """It holds no run: what was stored in time is the simulation's matter."""
-        asked = self.questions.pop(which % len(self.questions))
-        with self._watched(losing=True):
-            self.registry.settle(asked, {}, self.now)
 
     @precondition(lambda self: self._in_phase("keeping", "up"))
     @rule(which=some)
@@ -288,7 +279,6 @@ class Interleavings(RuleBasedStateMachine):
         self.world.links = {name: Link() for name in self.world.processes}
         self.world.answers = []
         self.seen: dict[str, JobFacts] = {}
-        self.questions: list[list[str]] = []
         self.gave_up = False
 
     def _controller_dies(self, name: str) -> None:
@@ -437,9 +427,7 @@ class Interleavings(RuleBasedStateMachine):
             yield
             events = self.book.take_events()
             for effect in self.registry.take_effects():
-                if isinstance(effect, AskStore):
-                    self.questions.append([each.job_id for each in effect.drafts])
-                elif effect.token == self.world.links[effect.controller].token:
+                if effect.token == self.world.links[effect.controller].token:
                     self._call(effect.controller, "stop", effect.token, effect.stops)
             for event in events:
                 self._check_event(event, losing)
@@ -490,9 +478,7 @@ class Interleavings(RuleBasedStateMachine):
 
     def _check_owned(self, job_id: str, record: Any) -> None:
         """A live job waits, or its controller has it, or will get it, or will be found to be another process."""
-        if isinstance(record.state, Doubtful):
-            assert any(job_id in asked for asked in self.questions), f"nobody asks for {job_id}"
-        if not record.is_live or isinstance(record.state, Waiting | Doubtful):
+        if not record.is_live or isinstance(record.state, Waiting):
             return
         start = job_id, record.attempt
         name, token = record.owner
@@ -506,8 +492,6 @@ class Interleavings(RuleBasedStateMachine):
         """Let everything go on a little."""
         for _ in self._in_phase("down"):
             self.link_up(0)
-        while self.questions:
-            self.store_answers(0)
         if self._is_recovered and self._ready:
             self.place(100)
         for process in self._awake:

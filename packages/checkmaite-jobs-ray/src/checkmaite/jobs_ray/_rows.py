@@ -255,7 +255,7 @@ def _state_row(state: State) -> Row:
         case Waiting():
             return ["waiting"]
         case Doubtful():
-            return ["doubtful", state.reason, state.where]
+            return ["doubtful", state.reason]
         case Placed():
             return ["placed", state.owner]
         case Scheduling():
@@ -270,7 +270,7 @@ def _state_row(state: State) -> Row:
 
 _STATES: Mapping[str, Callable[..., State]] = {
     "waiting": Waiting,
-    "doubtful": lambda reason, where=None: Doubtful(reason, _where_from(where)),
+    "doubtful": Doubtful,
     "placed": lambda owner: Placed(Owner(*owner)),
     "scheduling": lambda owner, since: Scheduling(Owner(*owner), since),
     "running": lambda owner, where: Running(Owner(*owner), Where(*where)),

@@ -31,11 +31,9 @@ class Doubtful:
 
     Attributes:
         reason: How the controller went.
-        where: The worker of the start that is in doubt, when one had spoken.
     """
 
     reason: str
-    where: Where | None = None
 
 
 @frozen
@@ -142,7 +140,7 @@ class Record(NamedTuple):
     def where(self) -> Where | None:
         """The worker of the present or last start, when one has spoken."""
         match self.state:
-            case Running(where=where) | Stopping(where=where) | Doubtful(where=where) | Finished(where=where):
+            case Running(where=where) | Stopping(where=where) | Finished(where=where):
                 return where
             case _:
                 return None

@@ -16,7 +16,7 @@ from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._course import Course
 from checkmaite.jobs_ray._machine._effects import Effect
 from checkmaite.jobs_ray._machine._environments import Environments
-from checkmaite.jobs_ray._machine._events import Doubted, Forgotten, GivenBack, GivenTo, Launched, Started
+from checkmaite.jobs_ray._machine._events import Forgotten, GivenBack, GivenTo, Launched, Started
 from checkmaite.jobs_ray._machine._explaining import explanation
 from checkmaite.jobs_ray._machine._lease import Leases
 from checkmaite.jobs_ray._machine._limits import Limits
@@ -248,7 +248,7 @@ class RegistryMachine:
         return True
 
     def lose(self, controller: str, reason: str, now: float) -> None:
-        """A controller and the work of its jobs are gone; whether their runs were stored before is to be seen.
+        """A controller and the work of its jobs are gone: its jobs are started again, or end.
 
         Whether it had begun those that it has not confirmed is not known, so they count as started.
         """
@@ -258,8 +258,7 @@ class RegistryMachine:
             if isinstance(record.state, Stopping):
                 self._course.finish(record, record.state.then, now)
             else:
-                self.book.apply(Doubted(job_id, reason))
-        self._takeover.ask()
+                self._course.start_again_or_end(record, reason, now)
 
     # -- what time brings ---------------------------------------------------------------------------------------------
 
