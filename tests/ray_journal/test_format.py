@@ -87,8 +87,8 @@ def test_another_place_or_kind_is_found() -> None:
 
 
 def test_a_newer_protocol_says_which_side_to_change() -> None:
-    line = b'{"magic":"checkmaite-jobs journal","protocol":2,"new":[1],"bytes":3'
+    line = b'{"magic":"checkmaite-jobs journal","protocol":99,"new":[1],"bytes":3'
     content = line + b',"crc":%d}\n' % zlib.crc32(line + b"abc") + b"abc"
-    assert json.loads(content.partition(b"\n")[0])["protocol"] == 2
+    assert json.loads(content.partition(b"\n")[0])["protocol"] == 99
     with pytest.raises(IncompatibleVersionError, match="Upgrade checkmaite-jobs-ray here"):
         read(content)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from checkmaite.jobs import JobStatus
-from checkmaite.jobs.spi import Outcome
+from checkmaite.jobs.spi import Completed, Outcome
 from checkmaite.jobs_ray._machine._admission import Admission
+from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._controller import ControllerMachine
+from checkmaite.jobs_ray._machine._effects import AskStore, StopJobs
 from checkmaite.jobs_ray._machine._limits import Limits
 from checkmaite.jobs_ray._machine._record import Record
 from checkmaite.jobs_ray._machine._registry import Assignment, RegistryMachine
-from checkmaite.jobs_ray._messages import Draft, Stop
+from checkmaite.jobs_ray._messages import Draft, Inventory, Stop
+from checkmaite.jobs_ray._rows import restore, snapshot_rows
 
-from tests.ray_machine.making import CONTEXTS, CRASH, WHERE, check_book, completed, limits
+from tests.ray_machine.making import CONTEXT, CONTEXTS, CRASH, WHERE, check_book, completed, limits
+
+NOTHING: Mapping[str, Completed] = {}
+"""What a store holds that no run was stored in."""
 
 
 class Rig:
@@ -33,19 +41,51 @@ class Rig:
     def begin_registry(self, epoch: int) -> None:
         """Another registry, which knows nothing but what the controllers tell it."""
         self.registry = RegistryMachine(self.limits, epoch=epoch)
+        self._stops: list[StopJobs] = []
+        self._asked: list[AskStore] = []
         self.tokens: dict[str, int] = {}
         self.cursors: dict[str, int] = {}
         for name in self.controllers:
             self.link(name)
 
+    def take_over(self, epoch: int, rows: Sequence[Any] | None = None) -> None:
+        """Another registry, which knows what its journal holds, and what the controllers have."""
+        book = JobBook()
+        restore(book, self.rows() if rows is None else rows)
+        self.registry = RegistryMachine(self.limits, epoch=epoch, book=book, now=self.now)
+        self._stops, self._asked = [], []
+        self.registry.offer(CONTEXT)
+        for name in self.controllers:
+            found = self._attach(name)
+            self.registry.miss(name, self.tokens[name], "it was lost", self.now, served=found.served)
+        self.check()
+
+    def rows(self) -> Any:
+        """What the journal holds."""
+        return json.loads(json.dumps(list(snapshot_rows(self.registry.book))))
+
     def link(self, name: str, reason: str = "it was lost") -> None:
         """Attach to a controller, anew if that was done before."""
-        controller = self.controllers[name]
+        self.lose(name, reason)
+        self._attach(name)
+        self.check()
+
+    def lose(self, name: str, reason: str = "it died", stored: Mapping[str, Completed] | None = NOTHING) -> None:
+        """A controller is gone, and the store answers."""
         self.registry.lose(name, reason, self.now)
-        token = self.tokens[name] = self.registry.grant(name, self.now)
-        found = controller.attach(token)
-        controller.keep(token, self.registry.adopt(name, token, found.held, self.now), self.now)
-        self.cursors[name] = found.last
+        self.check()
+        self.answer(stored)
+
+    def asked(self) -> list[str]:
+        """The jobs that the store is asked about and has not answered."""
+        self._take_effects()
+        return [draft.job_id for effect in self._asked for draft in effect.drafts]
+
+    def answer(self, stored: Mapping[str, Completed] | None = NOTHING) -> None:
+        """The store says which of the runs that it was asked for it holds; None when it cannot."""
+        asked = self.asked()
+        self._asked.clear()
+        self.registry.settle(asked, stored, self.now)
         self.check()
 
     def submit(self, *drafts: Draft) -> list[Admission]:
@@ -110,7 +150,9 @@ class Rig:
 
     def stops(self) -> list[tuple[str, Stop]]:
         """What controllers are to be told to end."""
-        return [(effect.controller, stop) for effect in self.registry.take_effects() for stop in effect.stops]
+        self._take_effects()
+        told, self._stops = self._stops, []
+        return [(effect.controller, stop) for effect in told for stop in effect.stops]
 
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
@@ -131,6 +173,21 @@ class Rig:
 
     def check(self) -> None:
         check_book(self.registry.book)
+
+    def _attach(self, name: str) -> Inventory:
+        controller = self.controllers[name]
+        token = self.tokens[name] = self.registry.grant(name, self.now)
+        found = controller.attach(token)
+        controller.keep(token, self.registry.adopt(name, token, found.held, self.now), self.now)
+        self.cursors[name] = found.last
+        return found
+
+    def _take_effects(self) -> None:
+        for effect in self.registry.take_effects():
+            if isinstance(effect, AskStore):
+                self._asked.append(effect)
+            else:
+                self._stops.append(effect)
 
 
 def new_controller(incarnation: str, **changed: Any) -> ControllerMachine:

@@ -71,7 +71,9 @@ class Actions(Stage):
             self.say("the analytics store does not answer {}", registry.name)
             registry.asked(effect, None)
             return
-        found = {draft.job_id: self.analytics.holds(draft) for draft in effect.drafts}
+        records = registry.machine.book.records
+        asked = [draft for draft in effect.drafts if draft.job_id in records]
+        found = {draft.job_id: self.analytics.ask(draft, records[draft.job_id].attempt) for draft in asked}
         registry.asked(effect, {job_id: each for job_id, each in found.items() if each is not None})
 
     def _message(self) -> None:

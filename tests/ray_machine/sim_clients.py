@@ -145,7 +145,8 @@ def _rank(facts: JobFacts) -> int:
 def _check_later(before: JobFacts, now: JobFacts) -> None:
     """What was told later must go on from what was told before."""
     same = before.status is now.status or before.status.may_become(now.status)
-    if not same or now.attempt < before.attempt or now.created_at != before.created_at:
+    # A start that never reached its controller is not counted any more.
+    if not same or now.attempt < before.attempt - 1 or now.created_at != before.created_at:
         raise ViolationError(f"what was told went back from {before} to {now}", [now.job_id])
     if before.status.is_final and before != now:
         raise ViolationError(f"what was final changed from {before} to {now}", [now.job_id])

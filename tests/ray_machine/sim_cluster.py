@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from random import Random
 from typing import Any
 
@@ -31,28 +32,49 @@ def content_of(job_id: str, *, large: bool) -> bytes:
 
 @define(eq=False)
 class Analytics:
-    """The analytics store: the first write of a run wins, and it remembers which jobs have written it."""
+    """The analytics store: the first write of a run wins, and it remembers which jobs have written it.
+
+    A run whose uid is not known before has another one in each start: two starts that store it publish it twice.
+
+    Attributes:
+        first: Runs, and the job that brought each.
+        runs: What each job has written, in order.
+        missed: The last start of a job about which the store was asked in vain.
+        found: The last start of a job that wrote before the store was asked about it: whoever asks will see that.
+    """
 
     first: dict[str, str] = field(factory=dict)
-    writers: set[tuple[str, str]] = field(factory=set)
+    runs: defaultdict[str, list[str]] = field(factory=lambda: defaultdict(list))
+    missed: dict[str, int] = field(factory=dict)
+    found: dict[str, int] = field(factory=dict)
 
-    def write(self, draft: Draft) -> Completed:
+    def write(self, work: Work) -> Completed:
         """A worker stores its job's run."""
-        run = run_of(draft)
+        job_id, attempt = work.start
+        run = work.draft.order[2] or f"run of start {attempt} of {job_id}"
         already_stored = run in self.first
-        self.first.setdefault(run, draft.job_id)
-        self.writers.add((run, draft.job_id))
+        self.first.setdefault(run, job_id)
+        self.runs[job_id].append(run)
+        if attempt > self.missed.get(job_id, 0):
+            self.found[job_id] = max(attempt, self.found.get(job_id, 0))
         return _completed(run, already_stored=already_stored)
 
     def holds(self, draft: Draft) -> Completed | None:
         """What it answers when it is asked for a job's run, as `stored_runs` asks."""
-        run = run_of(draft)
-        by_job = draft.force or draft.order[2] is None
-        found = (run, draft.job_id) in self.writers if by_job else run in self.first
-        return _completed(run, already_stored=True) if found else None
+        uid = draft.order[2]
+        written = self.runs.get(draft.job_id, []) if draft.force or uid is None else [uid] * (uid in self.first)
+        return _completed(written[0], already_stored=True) if written else None
+
+    def ask(self, draft: Draft, attempt: int) -> Completed | None:
+        """Somebody asks for the run of a job that has this many starts, and will believe the answer."""
+        found = self.holds(draft)
+        if found is None:
+            self.missed[draft.job_id] = max(attempt, self.missed.get(draft.job_id, 0))
+        return found
 
 
 def run_of(draft: Draft) -> str:
+    """The uid of a job's run, where it is known before."""
     return f"run of {draft.scope}/{draft.run_key}"
 
 
@@ -82,7 +104,7 @@ class Cluster:
         self.begun += 1
         incarnation = f"{name}{self.begun} of cluster {self.number}"
         machine = ControllerMachine(incarnation, retention_s=RETENTION_S, max_retained=3, max_log_characters=100)
-        self.processes[name] = Process(name, incarnation, machine)
+        self.processes[name] = Process(name, incarnation, machine, all_taken=old.all_taken if old else set())
         self.calls.setdefault(name, [])
 
     @property
@@ -115,7 +137,7 @@ class Cluster:
             work.begun = True
             process.posts.append(("started", work.start, Where("node", attempt, now)))
         elif luck < 0.5:
-            work.outcome = self.analytics.write(work.draft)
+            work.outcome = self.analytics.write(work)
             self.say("{}'s run is stored by start {} on {}", job_id, attempt, process.incarnation, jobs=[job_id])
         elif luck < 0.6:
             self._end(process, work, ERROR)
@@ -131,14 +153,14 @@ class Cluster:
             if work.cancelled:
                 self._end(process, work, Cancelled())
                 continue
-            self._end(process, work, work.outcome or self.analytics.write(work.draft))
+            self._end(process, work, work.outcome or self.analytics.write(work))
 
     def orphan_writes(self) -> None:
         """A work whose controller is dead has not noticed it yet, and stores its run."""
         if self.orphans:
             work = self.orphans.pop(self.dice.randrange(len(self.orphans)))
             if self.dice.random() < 0.5 and work.outcome is None:
-                self.analytics.write(work.draft)
+                self.analytics.write(work)
                 self.say("{}'s run is stored by a worker without a controller", work.start[0], jobs=[work.start[0]])
 
     def _end(self, process: Process, work: Work, outcome: Outcome) -> None:

@@ -99,7 +99,7 @@ class SimLink:
         elif call.method == "attach":
             found = call.answer
             keep = machine.adopt(self.name, self.token, found.held, owner.now)
-            machine.miss(self.name, self.token, GONE, owner.now)
+            machine.miss(self.name, self.token, GONE, owner.now, served=found.served)
             self.incarnation, self.phase, self.last = self.asked, "keeping", found.last
             owner.after()
             owner.durable(partial(self._call, "keep", keep))

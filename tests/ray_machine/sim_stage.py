@@ -9,7 +9,7 @@ from typing import Any
 
 from checkmaite.jobs_ray._journal._journal import Journal
 from checkmaite.jobs_ray._machine._book import JobBook
-from checkmaite.jobs_ray._machine._events import Doubted, Event
+from checkmaite.jobs_ray._machine._events import Doubted, Event, GivenBack
 from checkmaite.jobs_ray._rows import snapshot_rows
 
 from tests.ray_machine.making import check_book, job_of, limits
@@ -112,6 +112,8 @@ class Stage:
             self.say("{}: {}", registry.name, event, jobs=(job_id,))
             if isinstance(event, Doubted):
                 self._check_doubt(registry, job_id)
+            if isinstance(event, GivenBack) and not event.attempted:
+                self._check_never_began(job_id)
 
     def answered(self, registry: SimRegistry, ask: Ask, answer: Any) -> None:
         """A client hears from a registry."""
@@ -157,7 +159,21 @@ class Stage:
         link = registry.links.get(record.owner.controller)
         if link is None:  # it is not of this pool
             return
+        start, token = (job_id, record.attempt), record.owner.token
         process = registry.cluster.processes[record.owner.controller]
-        task = process.machine._task((job_id, record.attempt))
+        task = process.machine._task(start)
         if task is not None and task.end is None and not link.excused:
             raise ViolationError(f"{job_id} is given up, and {process.incarnation} has it", [job_id])
+        if token in process.leases and (token, start) not in process.all_taken and not link.excused:
+            raise ViolationError(f"{job_id} is taken for lost, and {process.incarnation} never got it", [job_id])
+
+    def _check_never_began(self, job_id: str) -> None:
+        """A start that does not count never came to a controller."""
+        record = self.truth.book.records.get(job_id)
+        if record is None or record.owner is None:
+            return
+        start = record.owner.token, (job_id, record.attempt)
+        if any(start in each.all_taken for cluster in self.clusters for each in cluster.processes.values()):
+            raise ViolationError(
+                f"start {record.attempt} of {job_id} does not count, and a controller got it", [job_id]
+            )

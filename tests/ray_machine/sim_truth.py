@@ -15,6 +15,7 @@ from checkmaite.jobs_ray._machine._events import (
     Ended,
     Event,
     Forgotten,
+    GivenBack,
     GivenTo,
     Introduced,
     Submitted,
@@ -152,6 +153,8 @@ class Truth:
                     raise ViolationError(f"{job_id} is started for the {attempt}. time", [job_id])
                 if attempt > self.stored.get(job_id, attempt):
                     raise ViolationError(f"{job_id} is started again though its run was stored before", [job_id])
+            case GivenBack(lost=False):
+                self._check_given_up(job_id)
             case Ended(outcome=outcome):
                 self._check_end(job_id, record, outcome)
             case _:
@@ -160,15 +163,23 @@ class Truth:
     def _check_end(self, job_id: str, record: Record, outcome: Any) -> None:
         if isinstance(outcome, Failed) and outcome.error_type == "StoreNotFoundError":
             raise ViolationError(f"{job_id} was accepted, and what it needs to start is lost", [job_id])
+        if isinstance(outcome, Failed) and outcome.error_type == "ControllerLost":
+            self._check_given_up(job_id)
         expected = self.stored.pop(job_id, None)
         if expected is not None and isinstance(outcome, Failed) and outcome.error_type != "SchedulingTimeout":
             raise ViolationError(f"{job_id} ended as {outcome} though its run was stored before", [job_id])
         if isinstance(outcome, Completed):
             run = outcome.ref.run_uid
-            if run != run_of(record.draft) or run not in self.analytics.first:
+            if run not in self.analytics.first or run not in (run_of(record.draft), *self.analytics.runs[job_id]):
                 raise ViolationError(f"{job_id} is COMPLETED, and its run is not stored", [job_id])
             if not outcome.already_stored and self.published.setdefault(run, job_id) != job_id:
                 raise ViolationError(f"{run} was published by {self.published[run]} and {job_id}", [job_id])
+
+    def _check_given_up(self, job_id: str) -> None:
+        """A job's start counts as lost with its controller, or as none: it must not be in the store."""
+        if job_id in self.analytics.found:
+            start = self.analytics.found[job_id]
+            raise ViolationError(f"{job_id} is given up though its start {start} has stored its run", [job_id])
 
     def _expect_stored(self, record: Record) -> None:
         if not isinstance(record.state, Stopping) and self.analytics.holds(record.draft) is not None:

@@ -109,7 +109,7 @@ def test_the_later_start_of_a_job_is_the_one_that_counts() -> None:
     rig = Rig(2)
     rig.submit(draft("job"))
     rig.go("a")
-    rig.registry.lose("a", "it was paused", rig.now)
+    rig.lose("a", "it was paused")
     rig.go("b")
     rig.begin_registry(epoch=100)  # hears of a first, which did not hear that its lease was over
     assert (rig.record("job").attempt, rig.record("job").controller) == (2, "b")
@@ -124,7 +124,7 @@ def test_a_cancelled_job_stays_cancelled_when_a_later_start_turns_up() -> None:
     rig = Rig(2)
     rig.submit(draft("job"))
     rig.go("a")
-    rig.registry.lose("a", "it was paused", rig.now)
+    rig.lose("a", "it was paused")
     rig.go("b")
     b = rig.controllers.pop("b")
     rig.begin_registry(epoch=100)
@@ -173,7 +173,7 @@ def test_a_controller_that_comes_back_keeps_finished_jobs_and_ends_the_rest() ->
     rig.go("a")
     rig.end("done")
     a = rig.controllers["a"]
-    rig.registry.lose("a", "it was silent", rig.now)
+    rig.lose("a", "it was silent")
     a.ended(("ends unheard", 1), completed(), worker_lost=False, now=rig.now)
     rig.go("b")
     rig.link("a")
@@ -187,7 +187,7 @@ def test_work_that_goes_on_after_its_job_was_given_up_is_ended() -> None:
     rig = Rig()
     rig.submit(draft("job", policy=POLICY._replace(resubmit=False)))
     rig.go()
-    rig.registry.lose("a", "it was silent", rig.now)
+    rig.lose("a", "it was silent")
     rig.controllers["a"].ended(("job", 1), completed(), worker_lost=False, now=rig.now + 1)
     rig.link("a")
     assert rig.controllers["a"].logs("job") is None
@@ -244,7 +244,7 @@ def test_a_confirmation_that_comes_too_late_or_twice_changes_nothing() -> None:
     for taken in (["job"], []):
         rig.registry.confirm(assignment, taken, rig.now)
     assert rig.registry.book.take_events() == []
-    rig.registry.lose("a", "it died", rig.now)
+    rig.lose("a")
     rig.go("b")
     rig.registry.book.take_events()
     for taken in (["job"], []):
@@ -272,7 +272,7 @@ def test_events_alone_give_the_same_book() -> None:
     rig.end("job 1", ERROR)
     rig.lose_worker("job 2")
     rig.cancel("job 3")
-    rig.registry.lose("b", "it died", rig.now)
+    rig.lose("b")
     rig.submit(draft("forced", "run 0", force=True))
     rig.go("a")
     again = RegistryMachine(limits()).book

@@ -177,12 +177,20 @@ def test_an_inventory_says_all_and_keep_ends_the_rest() -> None:
         "given away": (None, None, None),
         "done and given away": (None, None, ended("done and given away")),
     }
-    assert found.incarnation == "first"
+    assert (found.incarnation, found.served) == ("first", (1,))
     end(machine, "runs")  # between the inventory and what to keep of it
     kept = [("runs", 1), ("stops", 1), ("done", 1)]
     assert machine.keep(2, kept, 9.0) == [Cancel(("given away", 1), 9.0)]
     assert [held.launch.draft.job_id for held in machine.attach(3).held] == ["runs", "stops", "done"]
     assert machine.keep(3, kept, 9.0) == []
+
+
+def test_an_inventory_says_which_leases_its_process_has_known() -> None:
+    machine = new_controller("first")
+    assert machine.attach(3).served == ()
+    for token in range(4, 200):
+        found = machine.attach(token)
+    assert found.served == tuple(range(99, 199))
 
 
 def test_keep_is_about_what_was_in_the_inventory() -> None:

@@ -7,7 +7,7 @@ from checkmaite.jobs import JobProgress, JobStatus
 from checkmaite.jobs.spi import Cancelled, Completed
 from checkmaite.jobs_ray._messages import EndReport, Policy, ProgressReport, StartReport, Stop
 
-from tests.ray_machine.making import CONTEXTS, CRASH, ERROR, POLICY, WHERE, draft, finished, limits
+from tests.ray_machine.making import CONTEXTS, CRASH, ERROR, POLICY, WHERE, completed, draft, finished, limits
 from tests.ray_machine.rig import Rig
 
 CANCEL = Stop("job", 1, 5.0, Cancelled())
@@ -97,7 +97,7 @@ def test_a_cancelled_job_ends_when_its_controller_refuses_it() -> None:
 def test_a_cancelled_job_ends_when_its_controller_is_lost() -> None:
     rig = a_job_that_is("running")
     rig.cancel("job")
-    rig.registry.lose("a", "it died", rig.now)
+    rig.lose("a")
     assert rig.outcome("job") == Cancelled()
 
 
@@ -161,7 +161,7 @@ def test_jobs_of_a_lost_controller_are_started_elsewhere(status: str) -> None:
         if status == "running":
             rig.start("job")
     before = rig.status("job")
-    rig.registry.lose("a", "it died", rig.now)
+    rig.lose("a")
     assert rig.status("job") is before
     assert "Start 1 ended when it died." in rig.notes("job")
     assert rig.place("a") == []  # it has no lease
@@ -175,9 +175,44 @@ def test_jobs_of_a_lost_controller_are_started_elsewhere(status: str) -> None:
 def test_jobs_of_a_lost_controller_end_where_the_policy_says_so(status: str, why: str) -> None:
     changed = {"resubmit": False} if why == "fail" else {"max_attempts": 1}
     rig = a_job_that_is(status, POLICY._replace(**changed))
-    rig.registry.lose("a", "it died", rig.now)
+    rig.lose("a")
     outcome = rig.outcome("job")
-    assert (outcome.lost, outcome.exit_cause, outcome.pid) == (True, "it died", 4711 if status == "running" else None)
+    assert (outcome.lost, outcome.exit_cause) == (True, "it died")
+    worker = (WHERE.node, WHERE.pid, WHERE) if status == "running" else (None, None, None)
+    assert (outcome.node, outcome.pid, rig.record("job").where) == worker
+
+
+@pytest.mark.parametrize("policy", [POLICY, POLICY._replace(resubmit=False), POLICY._replace(max_attempts=1)])
+def test_a_run_that_was_stored_before_its_controller_was_lost_is_completed(policy: Policy) -> None:
+    rig = a_job_that_is("running", policy)
+    rig.lose("a", stored={"job": completed("made by run()")})
+    facts = rig.registry.facts("scope", "job")
+    assert (facts.status, facts.outcome, facts.attempt) == (JobStatus.COMPLETED, completed("made by run()"), 1)
+    assert facts.where == WHERE
+
+
+def test_a_job_in_doubt_is_not_started_before_the_store_has_answered() -> None:
+    rig = a_job_that_is("running")
+    rig.registry.lose("a", "it died", rig.now)
+    rig.tokens["a"] = rig.registry.grant("a", rig.now)
+    for answers in (None, None, {}):
+        facts = rig.registry.facts("scope", "job")
+        assert (facts.status, facts.attempt, facts.where) == (JobStatus.RUNNING, 1, WHERE)
+        assert "It died; the store is asked" in rig.notes("job")
+        assert rig.place() == []
+        assert rig.asked() == ["job"]
+        rig.answer(answers)
+        rig.registry.ask()
+    assert rig.asked() == []
+    assert [each.launches[0].attempt for each in rig.place()] == [2]
+
+
+def test_a_job_in_doubt_is_cancelled_at_once() -> None:
+    rig = a_job_that_is("running")
+    rig.registry.lose("a", "it died", rig.now)
+    rig.cancel("job")
+    rig.answer({"job": completed()})
+    assert (rig.outcome("job"), rig.record("job").where) == (Cancelled(), WHERE)
 
 
 def test_waiting_jobs_and_those_of_others_do_not_care_for_a_lost_controller() -> None:
@@ -185,7 +220,7 @@ def test_waiting_jobs_and_those_of_others_do_not_care_for_a_lost_controller() ->
     rig.submit(draft("of b"))
     rig.go("b")
     rig.submit(draft("waiting"))
-    rig.registry.lose("a", "it died", rig.now)
+    rig.lose("a")
     assert rig.record("of b").owner is not None
     assert list(rig.registry.book.waiting) == ["waiting"]
 
@@ -250,6 +285,18 @@ def test_a_running_job_has_found_its_worker_and_another_start_has_its_own_time()
     assert rig.outcome("job").error_type == "SchedulingTimeout"
 
 
+def test_the_time_to_find_a_worker_does_not_pass_while_the_store_is_asked() -> None:
+    rig = a_job_that_is("scheduling", HURRIED)
+    rig.pass_time(9.0)
+    rig.registry.lose("a", "it died", rig.now)
+    rig.pass_time(60.0)
+    rig.answer()
+    rig.pass_time(9.0)
+    assert rig.record("job").is_live
+    rig.pass_time(2.0)
+    assert rig.outcome("job").error_type == "SchedulingTimeout"
+
+
 def test_deadlines_of_finished_jobs_are_not_kept() -> None:
     rig = Rig()
     rig.submit(draft("waits", policy=HURRIED))
@@ -303,6 +350,6 @@ def test_the_end_is_the_end() -> None:
     late = EndReport("job", 1, ERROR, worker_lost=False, at=rig.now + 1)
     more = StartReport("job", 1, WHERE), ProgressReport("job", 1, JobProgress(done=1, total=2))
     assert rig.registry.report("a", rig.tokens["a"], [late, *more], rig.now + 5)
-    rig.registry.lose("a", "it died", rig.now)
+    rig.lose("a")
     assert finished(rig.registry.book, "job") == state
     assert not rig.registry.book.progress

@@ -15,6 +15,7 @@ from checkmaite.jobs_ray._journal._reading import read_journal
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._contexts import shape_of
 from checkmaite.jobs_ray._machine._events import (
+    Doubted,
     Ended,
     GivenBack,
     GivenTo,
@@ -52,7 +53,7 @@ def _append(objects: ObjectStore, journal: Journal, book: JobBook) -> None:
 def _story(book: JobBook, first: int) -> None:
     """Jobs in every state, from a number on."""
     book.apply(Introduced("context", shape_of(CONTEXT)))
-    names = [f"job-{number}" for number in range(first, first + 8)]
+    names = [f"job-{number}" for number in range(first, first + 9)]
     for number, name in enumerate(names):
         book.apply(Submitted(draft(name), first + number / 10, None))
     _, *given = names
@@ -70,6 +71,7 @@ def _story(book: JobBook, first: int) -> None:
         book.apply(Ended(name, outcome, first + 2.0))
     book.apply(Noted(ended[-1], "told"))
     book.apply(GivenBack(ended[0], "once more", lost=True))
+    book.apply(Doubted(ended[1], "its controller died"))
     assert started in book.records
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from checkmaite.jobs import BackpressureError, JobProgress, JobStatus
 from checkmaite.jobs.spi import Cancelled, Completed, Outcome, Printed
+from checkmaite.jobs_ray._machine._effects import AskStore
 from checkmaite.jobs_ray._machine._events import Adopted, Ended, Event, Forgotten, StopAsked, Submitted
-from checkmaite.jobs_ray._machine._record import Waiting
+from checkmaite.jobs_ray._machine._record import Doubtful, Waiting
 from checkmaite.jobs_ray._machine._registry import RegistryMachine
 from checkmaite.jobs_ray._machine._takeover import is_end_of
 from checkmaite.jobs_ray._messages import Draft, Held, JobFacts, Policy
@@ -150,6 +151,15 @@ class Interleavings(RuleBasedStateMachine):
     def recovery_is_given_up(self) -> None:
         self.gave_up = True
 
+    @precondition(lambda self: self.asking)
+    @rule(which=some, knows=st.sampled_from([True, True, False]))
+    def store_answers(self, which: int, knows: bool) -> None:
+        effect = self.asking.pop(which % len(self.asking))
+        asked = [draft.job_id for draft in effect.drafts]
+        with self._watched():
+            self.registry.settle(asked, self._stored(asked) if knows else None, self.now)
+            self.registry.ask()
+
     # -- wires --------------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self._reachable)
@@ -280,6 +290,7 @@ class Interleavings(RuleBasedStateMachine):
         self.world.answers = []
         self.seen: dict[str, JobFacts] = {}
         self.gave_up = False
+        self.asking: list[AskStore] = []
 
     def _controller_dies(self, name: str) -> None:
         self.world.begin(name)
@@ -409,6 +420,11 @@ class Interleavings(RuleBasedStateMachine):
         self.given.setdefault(job_id, []).append(outcome)
         process.posts.append(("ended", work.start, (outcome, outcome is CRASH)))
 
+    def _stored(self, asked: list[str]) -> dict[str, Completed]:
+        """Those of the jobs that a worker has completed, and how the first time."""
+        outcomes = ((job_id, each) for job_id in asked for each in reversed(self.given.get(job_id, [])))
+        return {job_id: outcome for job_id, outcome in outcomes if isinstance(outcome, Completed)}
+
     def _pass_a_moment(self) -> None:
         """No two things happen at once."""
         self.now += 0.001
@@ -427,7 +443,9 @@ class Interleavings(RuleBasedStateMachine):
             yield
             events = self.book.take_events()
             for effect in self.registry.take_effects():
-                if effect.token == self.world.links[effect.controller].token:
+                if isinstance(effect, AskStore):
+                    self.asking.append(effect)
+                elif effect.token == self.world.links[effect.controller].token:
                     self._call(effect.controller, "stop", effect.token, effect.stops)
             for event in events:
                 self._check_event(event, losing)
@@ -477,8 +495,8 @@ class Interleavings(RuleBasedStateMachine):
         self.seen[job_id] = facts
 
     def _check_owned(self, job_id: str, record: Any) -> None:
-        """A live job waits, or its controller has it, or will get it, or will be found to be another process."""
-        if not record.is_live or isinstance(record.state, Waiting):
+        """A live job waits or is in doubt, or its controller has it, or will get it, or is another process by now."""
+        if not record.is_live or isinstance(record.state, Waiting | Doubtful):
             return
         start = job_id, record.attempt
         name, token = record.owner
@@ -490,6 +508,8 @@ class Interleavings(RuleBasedStateMachine):
 
     def _round(self) -> None:
         """Let everything go on a little."""
+        while self.asking:
+            self.store_answers(0, knows=True)
         for _ in self._in_phase("down"):
             self.link_up(0)
         if self._is_recovered and self._ready:

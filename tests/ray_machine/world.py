@@ -54,6 +54,9 @@ class Process:
     works: dict[Start, Work] = field(factory=dict)
     posts: list[tuple[str, Start, Any]] = field(factory=list)
     is_paused: bool = False
+    leases: set[int] = field(factory=set)
+    all_taken: set[tuple[int, Start]] = field(factory=set)
+    """Every start that it was brought, and under which lease; those of processes of its name before it too."""
 
     def carry_out(self, call: Call, now: float) -> Any:
         """The answer to a call."""
@@ -63,11 +66,16 @@ class Process:
                 case "incarnation":
                     return self.incarnation
                 case "attach":
-                    return machine.attach(call.token)
+                    found = machine.attach(call.token)
+                    self.leases.add(call.token)
+                    return found
                 case "keep":
                     return self._cancel(machine.keep(call.token, call.about, now))
                 case "launch":
                     self.taken += machine.launch(call.token, call.about.launches)
+                    self.all_taken |= {
+                        (call.token, (launch.draft.job_id, launch.attempt)) for launch in call.about.launches
+                    }
                     return {launch.draft.job_id for launch in call.about.launches}
                 case "stop":
                     return self._cancel(machine.stop(call.token, call.about, now))

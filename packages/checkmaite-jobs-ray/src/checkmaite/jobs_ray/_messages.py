@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from checkmaite.jobs import JobProgress, JobStatus, Resources
 from checkmaite.jobs.spi import Cancelled, Failed, Outcome, Terms
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Number of the language that clients, registry and controllers speak; raised when an older side could misread it."""
 
 
@@ -222,8 +222,11 @@ class Inventory(NamedTuple):
         incarnation: Another one after each start of its process.
         held: Its jobs, finished ones that it still remembers included.
         last: Number of its last report.
+        served: Tokens that its process was attached with before, the last hundred. What it was given under one of
+            them, and neither holds nor has told the end of, has not reached it and never will.
     """
 
     incarnation: str
     held: Sequence[Held]
     last: int
+    served: Sequence[int] = ()

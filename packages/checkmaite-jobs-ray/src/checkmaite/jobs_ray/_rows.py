@@ -255,7 +255,7 @@ def _state_row(state: State) -> Row:
         case Waiting():
             return ["waiting"]
         case Doubtful():
-            return ["doubtful", state.reason]
+            return ["doubtful", state.reason, state.where]
         case Placed():
             return ["placed", state.owner]
         case Scheduling():
@@ -270,7 +270,7 @@ def _state_row(state: State) -> Row:
 
 _STATES: Mapping[str, Callable[..., State]] = {
     "waiting": Waiting,
-    "doubtful": Doubtful,
+    "doubtful": lambda reason, where=None: Doubtful(reason, _where_from(where)),  # protocol 1 has no place
     "placed": lambda owner: Placed(Owner(*owner)),
     "scheduling": lambda owner, since: Scheduling(Owner(*owner), since),
     "running": lambda owner, where: Running(Owner(*owner), Where(*where)),

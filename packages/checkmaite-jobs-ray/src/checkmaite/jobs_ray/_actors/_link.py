@@ -147,7 +147,7 @@ class Link:
         try:
             found: Inventory = await answer(self._actor.attach.remote(self._token), kept.lease_ttl_s)
             keep = self._machine.adopt(self.name, self._token, found.held, time.time())
-            self._machine.miss(self.name, self._token, _GONE, time.time())
+            self._machine.miss(self.name, self._token, _GONE, time.time(), served=found.served)
             self._incarnation = incarnation
             self._changed()
             await self._durable()

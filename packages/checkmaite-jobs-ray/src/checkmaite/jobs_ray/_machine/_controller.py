@@ -29,6 +29,10 @@ Start = tuple[str, int]
 """A job's id and the number of the attempt."""
 
 
+_SERVED = 100
+"""Tokens of former leases that a controller remembers."""
+
+
 class StaleLeaseError(Exception):
     """The token that a caller shows is not the one that this process was attached with.
 
@@ -74,6 +78,7 @@ class ControllerMachine:
         self._max_retained = max_retained
         self._max_log_characters = max_log_characters
         self._token = -1
+        self._served: deque[int] = deque(maxlen=_SERVED)
         self._declared: tuple[int, set[Start]] = 0, set()
         self._acknowledged = 0
         self._unknown_stops: dict[Start, tuple[Cancelled | Failed, float]] = {}
@@ -95,6 +100,8 @@ class ControllerMachine:
         """
         if token <= self._token:
             raise StaleLeaseError(f"the lease {token} is over: {self._token} has been seen")
+        served = tuple(self._served)
+        self._served.append(token)
         self._token = token
         held = [Held(each.launch, each.where, each.then, each.end) for each in self._tasks.values()]
         self._declared = self._last, {(each.launch.draft.job_id, each.launch.attempt) for each in held}
@@ -102,7 +109,7 @@ class ControllerMachine:
         self._reports.clear()  # the inventory says it all
         self._unknown_stops.clear()
         self._taken.clear()
-        return Inventory(self._incarnation, held, self._last)
+        return Inventory(self._incarnation, held, self._last, served)
 
     def keep(self, token: int, starts: Collection[Start], now: float) -> list[Cancel]:
         """Of the jobs in the inventory keep these and no others; what to cancel at once.

@@ -72,7 +72,7 @@ class Course:
             self.finish(record, report.outcome, report.at, report.where)
 
     def start_again_or_end(self, record: Record, reason: str, now: float) -> None:
-        """A job's controller is gone, and with it what it had begun."""
+        """A job's controller is gone, and with it what it had begun; the store does not hold its run."""
         policy = record.draft.policy
         if policy.resubmit and record.attempt < policy.max_attempts:
             self._give_back(record, f"Start {record.attempt} ended when {reason}.", now)

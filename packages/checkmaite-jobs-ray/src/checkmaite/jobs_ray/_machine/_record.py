@@ -31,9 +31,11 @@ class Doubtful:
 
     Attributes:
         reason: How the controller went.
+        where: The worker that had begun it, when one has spoken.
     """
 
     reason: str
+    where: Where | None = None
 
 
 @frozen
@@ -140,7 +142,7 @@ class Record(NamedTuple):
     def where(self) -> Where | None:
         """The worker of the present or last start, when one has spoken."""
         match self.state:
-            case Running(where=where) | Stopping(where=where) | Finished(where=where):
+            case Running(where=where) | Doubtful(where=where) | Stopping(where=where) | Finished(where=where):
                 return where
             case _:
                 return None

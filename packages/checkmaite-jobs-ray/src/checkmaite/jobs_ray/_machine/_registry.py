@@ -167,9 +167,22 @@ class RegistryMachine:
             return []
         return self._takeover.adopt(Owner(controller, token), held, now)
 
-    def miss(self, controller: str, token: int, reason: str, now: float) -> None:
-        """What the journal says that a controller has, and it has not, is gone; whether it was stored is to be seen."""
-        self._takeover.miss(Owner(controller, token), reason, now)
+    def miss(
+        self, controller: str, token: int, reason: str, now: float, *, served: Collection[int] = frozenset()
+    ) -> None:
+        """What the journal says that a controller has, and it has not, is gone; whether it was stored is to be seen.
+
+        What it was given under a lease that its process has known, and has never confirmed, did not reach it and never
+        will: that is given back, and does not count as a start.
+
+        Args:
+            controller: The controller.
+            token: Of its present lease: what it has under this one, it has.
+            reason: How the jobs were lost.
+            now: The time.
+            served: See `Inventory`; nothing when the controller could not be asked.
+        """
+        self._takeover.miss(Owner(controller, token), served, reason, now)
 
     def keep_to(self, controllers: Collection[str], reason: str, now: float) -> None:
         """The pool has these controllers: what the journal says that others have is gone, as in `miss`."""
@@ -248,17 +261,12 @@ class RegistryMachine:
         return True
 
     def lose(self, controller: str, reason: str, now: float) -> None:
-        """A controller and the work of its jobs are gone: its jobs are started again, or end.
+        """A controller and the work of its jobs are gone; which runs were stored before is to be seen, as in `miss`.
 
         Whether it had begun those that it has not confirmed is not known, so they count as started.
         """
         self._leases.end(controller)
-        for job_id in list(self.book.owned[controller]):
-            record = self.book.records[job_id]
-            if isinstance(record.state, Stopping):
-                self._course.finish(record, record.state.then, now)
-            else:
-                self._course.start_again_or_end(record, reason, now)
+        self._takeover.lose(controller, reason, now)
 
     # -- what time brings ---------------------------------------------------------------------------------------------
 

@@ -1,16 +1,16 @@
-"""What a registry that begins does with the jobs of an earlier one: those that controllers have, and those in doubt."""
+"""What becomes of jobs that outlive a registry or a controller: those that controllers have, and those in doubt."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from checkmaite.jobs.spi import Cancelled, Completed
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._course import Course
 from checkmaite.jobs_ray._machine._effects import AskStore
 from checkmaite.jobs_ray._machine._environments import Environments
-from checkmaite.jobs_ray._machine._events import Adopted, Doubted, Launched, Resumed, Started, StopAsked
+from checkmaite.jobs_ray._machine._events import Adopted, Doubted, GivenBack, Launched, Resumed, Started, StopAsked
 from checkmaite.jobs_ray._machine._failures import superseded
 from checkmaite.jobs_ray._machine._record import Doubtful, Finished, Owner, Placed, Record, Stopping
 from checkmaite.jobs_ray._messages import Draft, Held, Stop
@@ -51,16 +51,22 @@ class Takeover:
                 keep.append((job_id, attempt))
         return keep
 
-    def miss(self, owner: Owner, reason: str, now: float) -> None:
-        """What the journal says that a controller has, and it has not, is gone; whether it was stored is to be seen."""
+    def lose(self, controller: str, reason: str, now: float) -> None:
+        """See `RegistryMachine.lose`."""
+        for job_id in list(self._book.owned[controller]):
+            self._doubt(self._book.records[job_id], reason, now)
+        self.ask()
+
+    def miss(self, owner: Owner, served: Collection[int], reason: str, now: float) -> None:
+        """See `RegistryMachine.miss`."""
         for job_id in list(self._book.owned[owner.controller]):
             record = self._book.records[job_id]
             if record.owner == owner:
                 continue
-            if isinstance(record.state, Stopping):
-                self._course.finish(record, record.state.then, now)
+            if isinstance(record.state, Placed) and record.state.owner.token in served:
+                self._book.apply(GivenBack(job_id, None, attempted=False))
             else:
-                self._book.apply(Doubted(job_id, reason))
+                self._doubt(record, reason, now)
         self.ask()
 
     def ask(self) -> None:
@@ -84,6 +90,13 @@ class Takeover:
                 self._course.finish(record, stored[job_id], now)
             else:
                 self._course.start_again_or_end(record, record.state.reason, now)
+
+    def _doubt(self, record: Record, reason: str, now: float) -> None:
+        """A job's controller is gone: one that was being stopped has stopped, the others may have been stored."""
+        if isinstance(record.state, Stopping):
+            self._course.finish(record, record.state.then, now)
+        else:
+            self._book.apply(Doubted(record.draft.job_id, reason))
 
     def _learn(self, held: Held, owner: Owner, now: float) -> bool:
         """Learn a job, or a later start of one, from the controller that has it; whether it shall keep that."""

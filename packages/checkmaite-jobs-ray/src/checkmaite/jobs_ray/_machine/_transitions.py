@@ -64,7 +64,7 @@ def after(record: Record, event: Change) -> Record:  # noqa: C901 - one table, a
         case Resumed():
             return record._replace(state=_owned_by(state, event.owner), controller=event.owner.controller)
         case Doubted():
-            return _in(record, Doubtful(event.reason))
+            return _in(record, Doubtful(event.reason, record.where))
         case StopAsked():
             return _in(record, Stopping(_owner(record), record.where, event.then))
         case GivenBack():
