@@ -20,7 +20,7 @@ from checkmaite.jobs_ray._machine._events import (
     Introduced,
     Submitted,
 )
-from checkmaite.jobs_ray._machine._record import Record, Stopping
+from checkmaite.jobs_ray._machine._record import Record, Stopping, Waiting
 from checkmaite.jobs_ray._messages import Draft, JobFacts, Kept
 from checkmaite.jobs_ray._rows import snapshot_rows
 
@@ -190,6 +190,8 @@ def _check_later(before: Record, now: Record) -> None:
     job_id = now.draft.job_id
     if before.status is not now.status and not before.status.may_become(now.status):
         raise ViolationError(f"the status of {job_id} went back from {before.status} to {now.status}", [job_id])
+    if before.where is not None and now.where is None and not isinstance(now.state, Waiting):
+        raise ViolationError(f"where {job_id} runs was forgotten between {before} and {now}", [job_id])
     if not before.is_live and (before.state, before.attempt) != (now.state, now.attempt):
         raise ViolationError(f"the end of {job_id} changed from {before} to {now}", [job_id])
 
