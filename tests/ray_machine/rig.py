@@ -54,7 +54,7 @@ class Rig:
         restore(book, self.rows() if rows is None else rows)
         self.registry = RegistryMachine(self.limits, epoch=epoch, book=book, now=self.now)
         self._stops, self._asked = [], []
-        self.registry.offer(CONTEXT)
+        self.registry.offer("scope", CONTEXT)
         for name in self.controllers:
             found = self._attach(name)
             self.registry.miss(name, self.tokens[name], "it was lost", self.now, served=found.served)
