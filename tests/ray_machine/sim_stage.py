@@ -112,7 +112,7 @@ class Stage:
             self.say("{}: {}", registry.name, event, jobs=(job_id,))
             if isinstance(event, Doubted):
                 self._check_doubt(registry, job_id)
-            if isinstance(event, GivenBack) and not event.attempted:
+            if isinstance(event, GivenBack) and not event.attempted and self._leads(registry):
                 self._check_never_began(job_id)
 
     def answered(self, registry: SimRegistry, ask: Ask, answer: Any) -> None:
@@ -164,8 +164,13 @@ class Stage:
         task = process.machine._task(start)
         if task is not None and task.end is None and not link.excused:
             raise ViolationError(f"{job_id} is given up, and {process.incarnation} has it", [job_id])
-        if token in process.leases and (token, start) not in process.all_taken and not link.excused:
+        reached = token not in process.leases or (token, start) in process.all_taken
+        if not reached and not link.excused and self._leads(registry):
             raise ViolationError(f"{job_id} is taken for lost, and {process.incarnation} never got it", [job_id])
+
+    def _leads(self, registry: SimRegistry) -> bool:
+        """Whether what it decides can become durable, so that what is durable is what it knows."""
+        return registry.journal.leader.id == self.leader
 
     def _check_never_began(self, job_id: str) -> None:
         """A start that does not count never came to a controller."""
