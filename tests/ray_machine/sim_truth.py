@@ -153,8 +153,10 @@ class Truth:
                     raise ViolationError(f"{job_id} is started for the {attempt}. time", [job_id])
                 if attempt > self.stored.get(job_id, attempt):
                     raise ViolationError(f"{job_id} is started again though its run was stored before", [job_id])
-            case GivenBack(lost=False):
+            case GivenBack(lost=False, attempted=True):
                 self._check_given_up(job_id)
+            case GivenBack(attempted=False):
+                self._check_given_up(job_id, after=record.attempt)
             case Ended(outcome=outcome):
                 self._check_end(job_id, record, outcome)
             case _:
@@ -175,10 +177,10 @@ class Truth:
             if not outcome.already_stored and self.published.setdefault(run, job_id) != job_id:
                 raise ViolationError(f"{run} was published by {self.published[run]} and {job_id}", [job_id])
 
-    def _check_given_up(self, job_id: str) -> None:
-        """A job's start counts as lost with its controller, or as none: it must not be in the store."""
-        if job_id in self.analytics.found:
-            start = self.analytics.found[job_id]
+    def _check_given_up(self, job_id: str, *, after: int = 0) -> None:
+        """A job's start counts as lost with its controller, or as none: no start after number `after` is stored."""
+        start = self.analytics.found.get(job_id, 0)
+        if start > after:
             raise ViolationError(f"{job_id} is given up though its start {start} has stored its run", [job_id])
 
     def _expect_stored(self, record: Record) -> None:

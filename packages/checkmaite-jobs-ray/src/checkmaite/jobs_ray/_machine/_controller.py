@@ -28,7 +28,6 @@ from checkmaite.jobs_ray._messages import (
 Start = tuple[str, int]
 """A job's id and the number of the attempt."""
 
-
 _SERVED = 100
 """Tokens of former leases that a controller remembers."""
 
