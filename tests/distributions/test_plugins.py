@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.distributions.building import ROOT, Distributions, FreshEnvironment
+from tests.scripts import printed
 
 SUITES = """
 from checkmaite.jobs.testing import AnalyticsStoreContract, JobBackendContract
@@ -23,6 +24,37 @@ class TestInlineOnTheSampleStore(JobBackendContract):
     analytics_store = {"backend": "mine", "folder": "{folder}/store"}
 """
 
+BOTH_RAY_BACKENDS = """
+import sys
+from types import SimpleNamespace
+from checkmaite.jobs import configure_job_backend, get_job_backend, shutdown_job_backend, submit_capability
+
+
+class Ten:
+    id = "ten"
+
+    def run(self, *, models, datasets, metrics, config, use_cache):
+        return SimpleNamespace(
+            run_uid="of-ten-by-" + config,
+            capability_id=self.id,
+            model_metadata=[],
+            dataset_metadata=[],
+            metric_metadata=[],
+            extract=lambda: [{"table_name": "numbers", "value": 10}],
+        )
+
+
+for kind, options in {"ray-simple": {}, "ray": {"idempotency_scope": "here"}}.items():
+    configure_job_backend(
+        kind, address="local", num_cpus=1, analytics_store={"backend": "mine", "folder": sys.argv[1]}, **options
+    )
+    submit_capability(Ten(), config=kind).result(timeout=120)
+    store = get_job_backend().analytics_store
+    rows = store.query_sql("SELECT run_uid, value FROM numbers ORDER BY run_uid").to_pylist()
+    print(kind, [tuple(row.values()) for row in rows])
+    shutdown_job_backend()
+"""
+
 
 @pytest.mark.timeout(600)
 def test_plug_ins_of_a_third_party_pass_the_suites(
@@ -34,3 +66,16 @@ def test_plug_ins_of_a_third_party_pass_the_suites(
     said = fresh.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_samples.py", cwd=tmp_path)
     assert " passed" in said
     assert "failed" not in said
+
+
+@pytest.mark.timeout(600)
+def test_a_third_partys_store_works_with_both_ray_backends(
+    distributions: Distributions, fresh: FreshEnvironment, tmp_path: Path
+) -> None:
+    fresh.install(*distributions.pip_options, "checkmaite-jobs[ray]", str(ROOT / "tests/plugins/sample-store"))
+    (tmp_path / "both.py").write_text(BOTH_RAY_BACKENDS, "utf-8")
+    said = printed(fresh.run("both.py", str(tmp_path / "store"), cwd=tmp_path))
+    assert said == [
+        "ray-simple [('of-ten-by-ray-simple', 10)]",
+        "ray [('of-ten-by-ray', 10), ('of-ten-by-ray-simple', 10)]",
+    ]

@@ -224,7 +224,7 @@ def test_progress_and_prints_reach_another_client_during_and_after(
         """
 configure()
 job = get_job(os.environ["JOB"])
-while job.progress is None or "the sample waits" not in job.logs():
+while job.progress is None or "the sample complains" not in job.logs():
     time.sleep(0.02)
 say(job.status, job.progress.fraction, job.progress.message)
 say(job.result(60).run_uid)
@@ -234,7 +234,7 @@ say(get_job(job.job_id).logs())
     )
     assert other.line() == "RUNNING 0.25 waiting"
     (tmp_path / "go").touch()
-    assert [line for line in other.rest() if line] == ["seen", "the sample waits"]
+    assert [line for line in other.rest() if line] == ["seen", "the sample waits", "the sample complains"]
     assert "the sample waits" in job.logs()
 
 
