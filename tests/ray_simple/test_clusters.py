@@ -240,6 +240,7 @@ def test_the_other_port_of_a_cluster_is_recognised(cluster: dict[str, str], monk
 def test_jobs_are_lost_soon_when_the_user_ends_ray(cluster: dict[str, str], tmp_path: Path, kind: str) -> None:
     where = 'address="local", num_cpus=1, object_store_memory=100_000_000'
     script = """
+import time
 import ray
 from checkmaite.jobs import *
 from checkmaite.jobs.testing import SampleCapability
@@ -247,6 +248,9 @@ from checkmaite.jobs.testing._samples import wait_for_mark
 configure_job_backend("ray-simple", analytics_store={"backend": "null"}, WHERE)
 job = submit_capability(SampleCapability(act="wait", folder="FOLDER"), config={"run_uid": "u"})
 wait_for_mark("FOLDER", "started")
+while job.progress is None or "the sample complains" not in job.logs():
+    time.sleep(0.01)
+time.sleep(0.5)  # Ray ends a process in which another thread begins a call while it shuts down; no news comes now
 ray.shutdown()
 error = job.exception(timeout=10)
 print(type(error).__name__, error.exit_cause)
