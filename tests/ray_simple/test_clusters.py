@@ -250,7 +250,6 @@ job = submit_capability(SampleCapability(act="wait", folder="FOLDER"), config={"
 wait_for_mark("FOLDER", "started")
 while job.progress is None or "the sample complains" not in job.logs():
     time.sleep(0.01)
-time.sleep(0.5)  # Ray ends a process in which another thread begins a call while it shuts down; no news comes now
 ray.shutdown()
 error = job.exception(timeout=10)
 print(type(error).__name__, error.exit_cause)
@@ -262,7 +261,16 @@ shutdown_job_backend()
 """
     if kind != "local":
         where = f"address={cluster[kind]!r}"
-    said = run_script(script.replace("WHERE", where).replace("FOLDER", str(tmp_path)), tmp_path, **NO_TOKEN)
+    text = script.replace("WHERE", where).replace("FOLDER", str(tmp_path))
+    for tries_left in (5, 4, 3, 2, 1, 0):
+        try:
+            said = run_script(text, tmp_path, **NO_TOKEN)
+            break
+        except AssertionError as error:
+            # On a busy machine Ray itself may end a process that shuts it down with an answer outstanding: its own
+            # thread then meets a core worker that is gone. Nothing of ours runs after that.
+            if "core worker has already been shutdown" not in str(error) or not tries_left:
+                raise
     lost, refused = said.splitlines()
     assert lost.startswith("JobLostError ")
     assert "connection" in lost
