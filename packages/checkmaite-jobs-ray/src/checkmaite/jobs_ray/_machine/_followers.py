@@ -44,10 +44,6 @@ class Followers:
             follower.changed.pop(job_id, None)
             self._forget(client, job_id)
 
-    def knows(self, client: str) -> bool:
-        """Whether this client is followed up; one that is not must say anew what it follows."""
-        return client in self._clients
-
     def changed(self, jobs: Iterable[str]) -> set[str]:
         """Note changes; the clients that have something to hear."""
         touched: set[str] = set()
