@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from enum import Enum, StrEnum
 from typing import Any, Literal, NewType, Union, get_args, get_origin
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import attrs
 from checkmaite.jobs._problems import Problem
@@ -56,15 +57,26 @@ def declared_columns(record_type: type, *, only: Collection[str]) -> tuple[dict[
     """
     declared: dict[str, ColumnType] = {}
     problems: list[Problem] = []
-    for name, annotation in _annotations(record_type).items():
+    for name, kind in _declared(record_type).items():
         if name not in only:
             continue
-        kind = _type_of_annotation(annotation)
         if isinstance(kind, ColumnType):
             declared[name] = kind
         elif kind is not None:
             problems.append(Problem(name, kind.text, kind.remedy))
     return declared, problems
+
+
+_declarations: WeakKeyDictionary[type, Mapping[str, ColumnType | Cause | None]] = WeakKeyDictionary()
+
+
+def _declared(record_type: type) -> Mapping[str, ColumnType | Cause | None]:
+    """What a class declares for its columns: looked up once, as evaluating its annotations takes long."""
+    found = _declarations.get(record_type)
+    if found is None:
+        found = {name: _type_of_annotation(annotation) for name, annotation in _annotations(record_type).items()}
+        _declarations[record_type] = found
+    return found
 
 
 def inferred_type(value: object, so_far: ColumnType | None) -> ColumnType | None:

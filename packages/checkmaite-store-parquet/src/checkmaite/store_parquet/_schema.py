@@ -33,9 +33,9 @@ RUNS_COLUMNS: Mapping[str, ColumnType] = {
 """The ``runs`` table, with a row for each table and entity of a run; ``created_at`` is when it was written (UTC)."""
 
 
-def arrow_schema(columns: Mapping[str, ColumnType], metadata: Mapping[str, str] | None = None) -> pa.Schema:
+def arrow_schema(columns: Mapping[str, ColumnType]) -> pa.Schema:
     """The Arrow schema of columns that may all be null."""
-    return pa.schema([pa.field(name, _ARROW[kind]) for name, kind in columns.items()], metadata=metadata)
+    return pa.schema([pa.field(name, _ARROW[kind]) for name, kind in columns.items()])
 
 
 def columns_to_json(columns: Mapping[str, ColumnType]) -> bytes:
