@@ -20,12 +20,11 @@ from queue import Empty, SimpleQueue
 from typing import Any
 from weakref import WeakValueDictionary
 
-import ray
 from attrs import field, frozen
 from checkmaite.jobs import JobStatus, Resources
 from checkmaite.jobs.spi import Failed, Finished, JobHandle, Post, execute_message
 from checkmaite.jobs_ray_simple._connection import Connection, cancel
-from checkmaite.jobs_ray_simple._demand import task_options
+from checkmaite.jobs_ray_simple._demand import RemoteWork
 from checkmaite.jobs_ray_simple._mailbox import Mailbox
 from checkmaite.jobs_ray_simple._meaning import finished_from, refused
 
@@ -52,9 +51,11 @@ class Departure:
     resources: Resources
     max_retries: int
 
-    def ray_options(self) -> dict[str, Any]:
-        """The options of the task."""
-        return {**task_options(self.job.job_name, self.resources), "max_retries": self.max_retries}
+    def leave(self, work: RemoteWork) -> Any:
+        """Hand the job to Ray; the reference of its task."""
+        return work.start(
+            self.message, job_name=self.job.job_name, resources=self.resources, max_retries=self.max_retries
+        )
 
 
 @frozen
@@ -102,7 +103,7 @@ class Flights:
         self._queue: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._timers: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
-        self._task: Any = None
+        self._work: RemoteWork | None = None
         self._mailbox: Mailbox | None = None
         self._poll = 0
         self._listening = False
@@ -122,10 +123,10 @@ class Flights:
         refs: list[Any] = []
         try:
             with self._lock:
-                task = self._open()
+                work = self._open()
             for each in departures:
                 self._handles[each.job.job_id] = each.job
-                refs.append(task.options(**each.ray_options()).remote(each.message))
+                refs.append(each.leave(work))
         except Exception as error:
             # Whatever Ray raises here, what it took before must not run.
             for ref in refs:
@@ -179,14 +180,14 @@ class Flights:
 
     # -- the courier --------------------------------------------------------------------------------------------------
 
-    def _open(self) -> Any:
-        if self._mailbox is None:
+    def _open(self) -> RemoteWork:
+        if self._work is None:
             # The start of what needs a process waits for the first job, so that configuring stays quick.
             self._mailbox = Mailbox()
-            self._task = ray.remote(_work_that_posts_to(self._mailbox.post))
+            self._work = RemoteWork(_work_that_posts_to(self._mailbox.post))
             self._courier = threading.Thread(target=self._carry, name="checkmaite-ray-simple-courier", daemon=True)
             self._courier.start()
-        return self._task
+        return self._work
 
     def _hand_to_courier(self, act: Callable[[Future[Any]], object], future: Future[Any]) -> None:
         self._queue.put(partial(self._take, act, future))

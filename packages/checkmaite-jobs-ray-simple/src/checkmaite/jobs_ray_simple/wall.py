@@ -5,7 +5,7 @@ exceptions mean. This door follows the needs of that one sibling and moves in lo
 """
 
 from checkmaite.jobs_ray_simple._connection import Connection, cancel, connect, is_connected
-from checkmaite.jobs_ray_simple._demand import cluster_resources, shortage, task_options
+from checkmaite.jobs_ray_simple._demand import RemoteWork, cluster_resources, shortage
 from checkmaite.jobs_ray_simple._meaning import finished_from
 from checkmaite.jobs_ray_simple._options import ConnectionOptions
 from checkmaite.jobs_ray_simple._payloads import payloads
@@ -13,6 +13,7 @@ from checkmaite.jobs_ray_simple._payloads import payloads
 __all__ = [
     "Connection",
     "ConnectionOptions",
+    "RemoteWork",
     "cancel",
     "cluster_resources",
     "connect",
@@ -20,5 +21,4 @@ __all__ = [
     "is_connected",
     "payloads",
     "shortage",
-    "task_options",
 ]

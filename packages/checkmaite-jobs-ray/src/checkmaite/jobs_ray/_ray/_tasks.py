@@ -10,13 +10,12 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, NamedTuple
 
-import ray
 import ray.exceptions as rx
 from attrs import evolve
 from checkmaite.jobs.spi import Failed, Finished, News, Outcome, execute
 from checkmaite.jobs_ray._messages import Launch, Where
 from checkmaite.jobs_ray._ray._deaths import Deaths
-from checkmaite.jobs_ray_simple.wall import cancel, finished_from, task_options
+from checkmaite.jobs_ray_simple.wall import RemoteWork, cancel, finished_from
 
 _WORKER_GONE = (rx.WorkerCrashedError, rx.NodeDiedError, rx.LocalRayletDiedError, rx.OutOfMemoryError)
 
@@ -64,17 +63,21 @@ class Tasks:
         self._refs: dict[Start, Any] = {}
         self._home: deque[tuple[Start, Future[Any]]] = deque()
         self._deaths = Deaths()
-        self._task: Any = ray.remote(_work_that_posts_to(controller))
+        self._work = RemoteWork(_work_that_posts_to(controller))
 
     def launch(self, launch: Launch) -> None:
         """Hand a job to Ray. Retries are the registry's: Ray makes none."""
         draft, context = launch.draft, launch.context
-        options = task_options(draft.job_name, draft.resources)
-        if context.runtime_env:
-            options["runtime_env"] = dict(context.runtime_env)
+        environment = {"runtime_env": dict(context.runtime_env)} if context.runtime_env else {}
         start = draft.job_id, launch.attempt
         letter = pickle.dumps(((context.terms.written, *draft.order), start))
-        ref = self._task.options(max_retries=0, **options).remote(letter, draft.payload)
+        ref = self._work.start(
+            *(letter, draft.payload),
+            job_name=draft.job_name,
+            resources=draft.resources,
+            max_retries=0,
+            **environment,
+        )
         self._refs[start] = ref
         ref.future().add_done_callback(partial(self._come_home, start))
 
