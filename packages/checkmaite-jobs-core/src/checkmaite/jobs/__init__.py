@@ -55,7 +55,7 @@ from checkmaite.jobs._provenance import (
     reset_provenance,
 )
 from checkmaite.jobs._receipt import WriteReceipt
-from checkmaite.jobs._records import Record
+from checkmaite.jobs._record import Record
 from checkmaite.jobs._refs import CapabilityRunRef
 from checkmaite.jobs._resources import Resources
 from checkmaite.jobs._running import report_progress

@@ -8,7 +8,6 @@ the first three.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -16,6 +15,8 @@ from attrs import frozen
 from checkmaite.jobs._status import JobStatus
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from checkmaite.jobs._listing import JobQuery
     from checkmaite.jobs._provenance import Provenance
     from checkmaite.jobs._receipt import WriteReceipt

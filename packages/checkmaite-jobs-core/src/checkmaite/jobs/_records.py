@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import attrs
 from checkmaite.jobs._columns import ColumnType, declared_columns, inferred_type, stored_value
@@ -18,23 +18,6 @@ from checkmaite.jobs._problems import Problem
 
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}\Z")
 _RESERVED = frozenset({"runs"})
-
-
-@attrs.frozen
-class Record:
-    """One flat row of results; subclass it with attrs, name the table, annotate the columns.
-
-    Columns may be text, whole numbers (64 bits), floats, booleans, dates, aware datetimes, bytes, enums of those, and
-    None where the annotation is Optional::
-
-        @frozen
-        class Accuracy(Record):
-            table_name = "accuracy"
-            model_id: str
-            accuracy: float
-    """
-
-    table_name: ClassVar[str]
 
 
 @attrs.frozen

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from attrs import asdict, frozen
 
 REPORT_INLINE_LIMIT_BYTES = 256 * 1024
@@ -30,6 +28,8 @@ class CapabilityRunRef:
 
     def to_json(self) -> str:
         """The ref as a JSON object with sorted keys."""
+        import json  # slow to import, and only for refs that leave Python
+
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
@@ -40,4 +40,6 @@ class CapabilityRunRef:
             ValueError: The text is not JSON.
             TypeError: A field is missing or unknown.
         """
+        import json
+
         return cls(**json.loads(text))

@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import time
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from checkmaite.jobs._news import Reporter
+if TYPE_CHECKING:
+    from checkmaite.jobs._news import Reporter
 
 _mine: ContextVar[Reporter | None] = ContextVar("checkmaite_jobs_reporter", default=None)
 _all: list[Reporter] = []

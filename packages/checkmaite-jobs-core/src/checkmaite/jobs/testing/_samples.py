@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import evolve, field, frozen
-from checkmaite.jobs._records import Record
+from checkmaite.jobs._record import Record
 from checkmaite.jobs._running import report_progress
 
 WAIT_S = 60.0
