@@ -20,10 +20,11 @@ from checkmaite.jobs import (
     submit_capability,
 )
 from checkmaite.jobs._news import News, Printed, Progressed, Reporter
+from checkmaite.jobs._preparing import PreparedSubmission, RunOptions, prepare
 from checkmaite.jobs._provenance import Provenance
 from checkmaite.jobs._resources import Resources, resolve_resources
 from checkmaite.jobs._running import reporting
-from checkmaite.jobs._submission import PreparedSubmission, RunOptions, Submission, prepare
+from checkmaite.jobs._submission import Submission
 from checkmaite.jobs.testing import SampleRun
 
 CAPABILITY = SimpleNamespace(default_num_cpus=4, default_num_gpus=0.5)

@@ -15,8 +15,8 @@ from checkmaite.jobs import (
     configure_job_backend,
     shutdown_job_backend,
 )
+from checkmaite.jobs._preparing import prepare
 from checkmaite.jobs._provenance import Provenance
-from checkmaite.jobs._submission import prepare
 from checkmaite.jobs.testing import SampleCapability
 from checkmaite.jobs_ray import _sizes
 from checkmaite.jobs_ray._config import RayOptions, RayRunOptions

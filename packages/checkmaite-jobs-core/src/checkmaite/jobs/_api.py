@@ -1,4 +1,8 @@
-"""What users call: one active backend, and submissions to it."""
+"""What users call: one active backend, and submissions to it.
+
+What only one of the functions needs, that function imports: the code of a capability imports this package for `Record`
+or `report_progress` alone, on every worker, and should not pay for submitting.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,14 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from attrs import evolve
-from checkmaite.jobs._config import BackendContext, parse_options
-from checkmaite.jobs._discovery import BACKENDS_GROUP, artifact_folder, load_plugin, store_spec
+from attrs import NOTHING
 from checkmaite.jobs._errors import ConfigurationError, NotConfiguredError
-from checkmaite.jobs._listing import job_query
-from checkmaite.jobs._problems import Problem
 from checkmaite.jobs._protocols import Job, JobBackend
 from checkmaite.jobs._provenance import get_provenance_defaults
 from checkmaite.jobs._resources import Resources
-from checkmaite.jobs._submission import RunOptions, Submission, prepare, submissions_of
+from checkmaite.jobs._submission import Submission, submissions_of
 
-_MISSING: Any = object()
-_STORES = ("analytics_store", "artifact_store")
+_MISSING: Any = NOTHING
 
 
 class _Active:
@@ -58,37 +57,15 @@ def configure_job_backend(
         ConfigurationError: Something is wrong; the error lists everything that is, and the backend that was active
             before still is.
     """
-    backend_type, config, context = _read(kind, analytics_store, artifact_store, backend_options)
+    from checkmaite.jobs._configuring import read_configuration
+
+    backend_type, config, context = read_configuration(kind, analytics_store, artifact_store, backend_options)
     with _active.lock:
         backend = cast(JobBackend, backend_type(config, context))
         before, _active.backend = _active.backend, backend
         if before is not None:
             before.hand_over()
     return backend
-
-
-def _read(
-    kind: str, analytics_store: Any, artifact_store: Any, backend_options: Mapping[str, Any]
-) -> tuple[Any, Any, BackendContext]:
-    """A backend's class, its options and what it is given, from the arguments of `configure_job_backend`."""
-    backend_type, problems = load_plugin(BACKENDS_GROUP, kind, path="kind")
-    config = None
-    if not problems:
-        config, problems = parse_options(backend_type.config_type, backend_options, beside=_STORES)
-    remote = bool(getattr(config, "is_remote", False))
-    if analytics_store is _MISSING:
-        example = 'Pass, for example, analytics_store={"backend": "parquet", "uri": "./analytics_store"}.'
-        spec, faults = None, [Problem("analytics_store", "is required.", example)]
-    else:
-        spec, faults = store_spec(analytics_store, remote=remote)
-    problems += faults
-    artifacts, faults = artifact_folder(artifact_store, remote=remote)
-    problems += faults
-    if problems or spec is None:
-        raise ConfigurationError(
-            f"The job backend {kind!r} cannot be configured like this; nothing was changed.", problems
-        )
-    return backend_type, config, BackendContext(evolve(spec, artifacts=artifacts))
 
 
 def get_job_backend() -> JobBackend:
@@ -171,6 +148,8 @@ def submit_capabilities(submissions: Iterable[Mapping[str, Any] | Submission]) -
 
 
 def _submit(submissions: list[Submission], *, several: bool) -> list[Job]:
+    from checkmaite.jobs._preparing import RunOptions, prepare
+
     backend = get_job_backend()
     options_type: type[RunOptions] = getattr(backend, "run_options_type", RunOptions)
     prepared = prepare(submissions, options_type=options_type, provenance=get_provenance_defaults(), several=several)
@@ -211,6 +190,8 @@ def list_jobs(
         NotConfiguredError: No backend is active.
         ConfigurationError: A filter is of the wrong kind.
     """
+    from checkmaite.jobs._listing import job_query
+
     query = job_query(
         limit=limit,
         status_filter=status_filter,
@@ -249,7 +230,9 @@ def read_job_history(
         StoreError: The journal cannot be read, or is damaged.
         MissingDependencyError: pyarrow is not installed.
     """
-    backend_type, config, context = _read(kind, analytics_store, artifact_store, backend_options)
+    from checkmaite.jobs._configuring import read_configuration
+
+    backend_type, config, context = read_configuration(kind, analytics_store, artifact_store, backend_options)
     read = getattr(backend_type, "read_history", None)
     if read is None:
         raise ConfigurationError(f"The job backend {kind!r} keeps no journal: its jobs are known to its process alone.")

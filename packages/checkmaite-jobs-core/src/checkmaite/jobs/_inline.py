@@ -26,9 +26,9 @@ from checkmaite.jobs._listing import JobQuery
 from checkmaite.jobs._news import News, Reporter
 from checkmaite.jobs._order import WorkOrder, accept
 from checkmaite.jobs._outcome import Cancelled
+from checkmaite.jobs._preparing import PreparedSubmission, RunOptions
 from checkmaite.jobs._protocols import AnalyticsStore, Job
 from checkmaite.jobs._status import JobStatus
-from checkmaite.jobs._submission import PreparedSubmission, RunOptions
 
 
 @frozen

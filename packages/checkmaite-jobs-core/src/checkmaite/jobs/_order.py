@@ -18,8 +18,8 @@ from attrs import asdict, field, frozen
 from checkmaite.jobs._codec import structure
 from checkmaite.jobs._config import StoreSpec
 from checkmaite.jobs._handle import JobControls, JobHandle, new_job_id
+from checkmaite.jobs._preparing import PreparedSubmission
 from checkmaite.jobs._provenance import SHARED_FIELDS, Provenance
-from checkmaite.jobs._submission import PreparedSubmission
 from checkmaite.jobs._versions import Versions, check_versions, versions_here
 
 Wire = tuple[bytes, str, float, str | None, bool, float]

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from checkmaite.jobs._listing import JobQuery
+    from checkmaite.jobs._preparing import PreparedSubmission
     from checkmaite.jobs._provenance import Provenance
     from checkmaite.jobs._receipt import WriteReceipt
     from checkmaite.jobs._refs import CapabilityRunRef
-    from checkmaite.jobs._submission import PreparedSubmission
 
 
 @runtime_checkable

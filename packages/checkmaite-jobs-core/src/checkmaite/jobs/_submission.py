@@ -1,27 +1,14 @@
-"""What a user submits, and the checked form that a backend gets."""
+"""One run to submit, as a user gives it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, cast
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-import attrs
-from attrs import field, frozen
-from checkmaite.jobs._config import option, parse_options
+from attrs import field, fields, frozen
 from checkmaite.jobs._errors import JobSubmissionError
-from checkmaite.jobs._naming import plain_text
-from checkmaite.jobs._problems import Problem, unknown_name
-from checkmaite.jobs._provenance import Provenance
-from checkmaite.jobs._resources import Resources, resolve_resources
-from checkmaite.jobs._run_key import NoRunKeyError, RunKey, run_key
-
-JOB_NAME_LIMIT_BYTES = 255
-_USE_CACHE_REFUSED = Problem(
-    "use_cache",
-    "jobs cannot use the capability's own cache: a worker's cache is neither shared nor kept.",
-    "Leave use_cache out; a run that the analytics store holds already is not computed again anyway.",
-)
+from checkmaite.jobs._problems import Problem
+from checkmaite.jobs._resources import Resources
 
 
 @frozen(kw_only=True)
@@ -52,52 +39,6 @@ class Submission:
     options: Mapping[str, Any] = field(factory=dict)
 
 
-def _share(_: object, attribute: Any, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{value!r} is not between 0 and 1")
-
-
-@frozen(kw_only=True)
-class RunOptions:
-    """Options of one job that every backend understands; a backend may subclass it to add its own."""
-
-    force: bool = option("True runs again even when the analytics store holds the run already.", default=False)
-    report_threshold: float = option(
-        "the threshold given to collect_md_report, between 0 and 1.", default=0.5, validator=_share
-    )
-
-
-@frozen(kw_only=True)
-class PreparedSubmission:
-    """A submission that passed every check that needs no backend.
-
-    Attributes:
-        submission: What the user gave.
-        capability_id: The capability's id.
-        job_name: The name, default filled in.
-        run_key: Identity of the run.
-        resources: What the run needs, defaults filled in.
-        provenance: As resolved on this side; the backend adds its own facts.
-        options: An instance of the backend's ``run_options_type``.
-        path: Where it is in what the user gave, for problems: ``submissions[3]``; empty when it was given alone.
-    """
-
-    submission: Submission
-    capability_id: str
-    job_name: str
-    run_key: RunKey
-    resources: Resources
-    provenance: Provenance
-    options: RunOptions
-    path: str = ""
-
-    @property
-    def arguments(self) -> tuple[Any, Any, Any, Any, Any]:
-        """Capability, models, datasets, metrics and config: what a worker unpickles."""
-        given = self.submission
-        return given.capability, given.models, given.datasets, given.metrics, given.config
-
-
 def submissions_of(given: Iterable[Mapping[str, Any] | Submission]) -> list[Submission]:
     """Submissions from mappings of `submit_capability`'s arguments.
 
@@ -111,7 +52,7 @@ def submissions_of(given: Iterable[Mapping[str, Any] | Submission]) -> list[Subm
             "Pass a list of mappings or Submission objects; submit_capability takes a single one.",
         )
         raise JobSubmissionError("Nothing was submitted.", phase="validate", problems=[problem])
-    known = [item.name for item in attrs.fields(Submission) if item.name != "options"]
+    known = [item.name for item in fields(Submission) if item.name != "options"]
     found: list[Submission] = []
     problems: list[Problem] = []
     for index, each in enumerate(given):
@@ -137,147 +78,3 @@ def submissions_of(given: Iterable[Mapping[str, Any] | Submission]) -> list[Subm
     if problems:
         raise JobSubmissionError("Nothing was submitted.", phase="validate", problems=problems)
     return found
-
-
-def prepare(
-    submissions: Sequence[Submission],
-    *,
-    options_type: type[RunOptions],
-    provenance: Provenance,
-    several: bool = True,
-) -> list[PreparedSubmission]:
-    """Check submissions and fill in their defaults, before anything is submitted.
-
-    Args:
-        submissions: What the user gave.
-        options_type: The backend's class of per-job options.
-        provenance: The submitter's provenance.
-        several: Whether the user gave a list, so that paths say which element.
-
-    Raises:
-        JobSubmissionError: With every fault of every submission.
-    """
-    prepared: list[PreparedSubmission] = []
-    problems: list[Problem] = []
-    phase = "validate"
-    for index, submission in enumerate(submissions):
-        path = f"submissions[{index}]" if several else ""
-        found, faults, failed_phase = _prepare_one(submission, path, options_type, provenance)
-        problems += [fault.below(path) for fault in faults]
-        if found is not None:
-            prepared.append(found)
-        elif failed_phase == "run_key" and len(problems) == len(faults):
-            phase = failed_phase
-        else:
-            phase = "validate"
-    if problems:
-        raise JobSubmissionError("Nothing was submitted.", phase=phase, problems=problems)
-    return prepared
-
-
-def _prepare_one(
-    submission: Submission, path: str, options_type: type[RunOptions], provenance: Provenance
-) -> tuple[PreparedSubmission | None, list[Problem], str]:
-    capability = submission.capability
-    problems = _capability_problems(capability)
-    if submission.use_cache is not False:
-        problems.append(_USE_CACHE_REFUSED)
-    problems += _name_problems(submission.job_name)
-    resources, faults = resolve_resources(submission.resources, config=submission.config, capability=capability)
-    problems += faults
-    options, faults = _options(submission.options, options_type)
-    problems += faults
-    if problems or options is None:
-        return None, problems, "validate"
-    try:
-        key = run_key(
-            capability,
-            models=submission.models,
-            datasets=submission.datasets,
-            metrics=submission.metrics,
-            config=submission.config,
-        )
-    except NoRunKeyError as error:
-        return None, [Problem("run_key", f"cannot be computed: {error}.", error.remedy)], "run_key"
-    except Exception as error:  # noqa: BLE001 - the user's own run_key() or compute_uid() may raise anything
-        cause = f"cannot be computed: {type(error).__name__}: {error}."
-        return (
-            None,
-            [Problem("run_key", cause, "Mend the capability's run_key() or compute_uid().")],
-            "run_key",
-        )
-    return (
-        PreparedSubmission(
-            submission=submission,
-            capability_id=plain_text(capability.id),
-            job_name=_name_of(submission),
-            run_key=key,
-            resources=resources,
-            provenance=provenance,
-            options=options,
-            path=path,
-        ),
-        [],
-        "",
-    )
-
-
-def _name_of(submission: Submission) -> str:
-    if submission.job_name is not None:
-        return str(plain_text(submission.job_name))
-    encoded: bytes = submission.capability.id.encode()
-    return encoded[:JOB_NAME_LIMIT_BYTES].decode(errors="ignore")
-
-
-def _capability_problems(capability: Any) -> list[Problem]:
-    problems = []
-    if isinstance(capability, type):
-        cause = f"is the class {capability.__name__}, not an object of it."
-        return [Problem("capability", cause, f"Pass {capability.__name__}(...).")]
-    if not callable(getattr(capability, "run", None)):
-        cause = f"a {type(capability).__name__} has no run() method."
-        problems.append(
-            Problem("capability", cause, "Pass an object whose run(models=, datasets=, ...) does the work.")
-        )
-    capability_id = getattr(capability, "id", None)
-    if not isinstance(capability_id, str) or not capability_id:
-        cause = f"is {capability_id!r}, not a non-empty text." if capability_id is not None else "is missing."
-        problems.append(Problem("capability.id", cause, "Give the capability a stable id."))
-    return problems
-
-
-def _name_problems(name: object) -> list[Problem]:
-    if name is None:
-        return []
-    if not isinstance(name, str):
-        return [Problem("job_name", f"expected text, got {type(name).__name__}.", "Pass a string or leave it out.")]
-    if not name.strip() or not name.isprintable():
-        return [Problem("job_name", f"{name!r} is not a printable name.", "Use printable characters, or leave it out.")]
-    size = len(name.encode())
-    if size > JOB_NAME_LIMIT_BYTES:
-        cause = f"is {size} bytes long; at most {JOB_NAME_LIMIT_BYTES} are allowed."
-        return [Problem("job_name", cause, "Shorten it; details belong in the config or in provenance.")]
-    return []
-
-
-def _options(given: Any, options_type: type[RunOptions]) -> tuple[RunOptions | None, list[Problem]]:
-    if not isinstance(given, Mapping):
-        return None, [Problem("options", f"expected a mapping, got {type(given).__name__}.", "Pass a dict.")]
-    if not given:
-        return _defaults(cast("Any", options_type))  # a class can be hashed, whatever mypy makes of its instances
-    known = {item.name for item in attrs.fields(Submission)} | {
-        item.alias for item in attrs.fields(cast("type[Any]", options_type))
-    }
-    options, problems = parse_options(options_type, given)
-    # A misspelt argument of submit_capability arrives here as an unknown option: suggest from both.
-    return options, [
-        unknown_name(problem.path, problem.path, known - {"options"}, what="argument")
-        if problem.cause.startswith("unknown option")
-        else problem
-        for problem in problems
-    ]
-
-
-@lru_cache(maxsize=8)
-def _defaults(options_type: type[RunOptions]) -> tuple[RunOptions | None, list[Problem]]:
-    return parse_options(options_type, {})

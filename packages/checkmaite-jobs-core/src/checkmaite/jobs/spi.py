@@ -43,13 +43,13 @@ from checkmaite.jobs._news import LogTail, News, Post, Printed, Progressed, Remo
 from checkmaite.jobs._objects import ObjectStore
 from checkmaite.jobs._order import Terms, WorkOrder, accept
 from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, status_of
+from checkmaite.jobs._preparing import PreparedSubmission, RunOptions
 from checkmaite.jobs._problems import nearest_name, unknown_name
 from checkmaite.jobs._protocols import KeepsArtifacts
 from checkmaite.jobs._provenance import provenance_columns
 from checkmaite.jobs._reconcile import stored_runs
 from checkmaite.jobs._records import TableRows, run_entities, runs_of, table_rows
 from checkmaite.jobs._run_key import RunKey
-from checkmaite.jobs._submission import PreparedSubmission, RunOptions
 from checkmaite.jobs._values import is_finite, shown
 from checkmaite.jobs._versions import Versions, check_versions, versions_here
 

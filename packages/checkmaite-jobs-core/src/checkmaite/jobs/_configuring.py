@@ -1,0 +1,48 @@
+"""What the arguments of `configure_job_backend` mean, with every fault reported at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import NOTHING, evolve
+from checkmaite.jobs._config import BackendContext, parse_options
+from checkmaite.jobs._discovery import BACKENDS_GROUP, artifact_folder, load_plugin, store_spec
+from checkmaite.jobs._errors import ConfigurationError
+from checkmaite.jobs._problems import Problem
+
+_STORES = ("analytics_store", "artifact_store")
+
+
+def read_configuration(
+    kind: str, analytics_store: Any, artifact_store: Any, backend_options: Mapping[str, Any]
+) -> tuple[Any, Any, BackendContext]:
+    """A backend's class, its options and what it is given.
+
+    Args:
+        kind: As for `configure_job_backend`; so are the others.
+        analytics_store: `attrs.NOTHING` when it was left out.
+        artifact_store: None when it was left out.
+        backend_options: The backend's own options.
+
+    Raises:
+        ConfigurationError: Something is wrong; the error lists everything that is.
+    """
+    backend_type, problems = load_plugin(BACKENDS_GROUP, kind, path="kind")
+    config = None
+    if not problems:
+        config, problems = parse_options(backend_type.config_type, backend_options, beside=_STORES)
+    remote = bool(getattr(config, "is_remote", False))
+    if analytics_store is NOTHING:
+        example = 'Pass, for example, analytics_store={"backend": "parquet", "uri": "./analytics_store"}.'
+        spec, faults = None, [Problem("analytics_store", "is required.", example)]
+    else:
+        spec, faults = store_spec(analytics_store, remote=remote)
+    problems += faults
+    artifacts, faults = artifact_folder(artifact_store, remote=remote)
+    problems += faults
+    if problems or spec is None:
+        raise ConfigurationError(
+            f"The job backend {kind!r} cannot be configured like this; nothing was changed.", problems
+        )
+    return backend_type, config, BackendContext(evolve(spec, artifacts=artifacts))
