@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-GATHER_S = 0.01
-"""At least this long between two answers to one listener: under load each carries many jobs, and a lone one goes at
-once."""
+_LEAST_GAP_S = 0.01
+_MOST_GAP_S = 0.05
+"""Between two answers to one listener is a gap. A lone piece of news goes at once; where more comes within the gap, it
+doubles, so that under load each answer carries many jobs: an answer costs about as much as ten of them."""
 
 
 class Bell:
@@ -15,6 +16,7 @@ class Bell:
     def __init__(self) -> None:
         self._rung = asyncio.Event()
         self._answered_at = 0.0
+        self._gap_s = _LEAST_GAP_S
 
     def ring(self) -> None:
         """There is news."""
@@ -38,8 +40,11 @@ class Bell:
     async def gather(self) -> None:
         """Wait until the last answer is a moment ago, so that this one carries what has come since."""
         loop = asyncio.get_running_loop()
-        early = self._answered_at + GATHER_S - loop.time()
+        early = self._answered_at + self._gap_s - loop.time()
         if early > 0:
             await asyncio.sleep(early)
+            self._gap_s = min(2 * self._gap_s, _MOST_GAP_S)
+        else:
+            self._gap_s = _LEAST_GAP_S
         self._answered_at = loop.time()
         self._rung.clear()
