@@ -7,6 +7,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +62,14 @@ def s3_bucket() -> Iterator[str]:
         server.wait()
 
 
-def put_ms(uri: str) -> float:
+@contextmanager
+def journal_places() -> Iterator[dict[str, str]]:
+    """Where journals can be: URI by a name that also says what one PUT takes there."""
+    with tempfile.TemporaryDirectory() as folder, s3_bucket() as bucket:
+        yield {"on disk": folder, f"on S3 (a PUT takes {_put_ms(bucket):.1f} ms)": f"{bucket}/journal"}
+
+
+def _put_ms(uri: str) -> float:
     """What one exclusive create of a small object takes, in milliseconds: the median."""
     objects = ObjectStore(uri)
     return p50_ms(lambda: objects.create(f"latency/{secrets.token_hex(8)}", secrets.token_bytes(_SIZE)), _TIMES)

@@ -79,9 +79,15 @@ class Comparison:
         )
 
 
-def block(work: Callable[[], float], rounds: int = ROUNDS) -> list[float]:
-    """What so many calls give that follow each other, after one that starts workers and imports modules."""
-    work()
+def block(work: Callable[[], float], rounds: int = ROUNDS, *, warm: Callable[[], object] | None = None) -> list[float]:
+    """What so many calls give that follow each other, after one that starts workers and imports modules.
+
+    Args:
+        work: What is measured.
+        rounds: How often.
+        warm: Called once before; `work` itself when None.
+    """
+    (warm or work)()
     return [work() for _ in range(rounds)]
 
 

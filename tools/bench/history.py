@@ -1,7 +1,7 @@
 """What a registry costs that remembers 100,000 finished jobs.
 
 By default the registry's logic is measured alone, in this process: it takes seconds to give it as many records.
-`--long` has a real registry run 100,000 jobs first.
+``--long`` has a real registry run 100,000 jobs first.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from checkmaite.jobs import list_jobs, submit_capabilities, submit_capability, w
 from checkmaite.jobs.spi import JobQuery
 from cluster import Cluster
 from figures import ROUNDS, Comparison, Figure, p50_ms
-from logic import CONTEXTS, Logic, draft
+from logic import CONTEXTS, Logic, Remembered, draft, remembered
 
-_FINISHED = 100_000
+_FINISHED = Remembered.finished
 _FEW = 100
 _BATCH = 5_000
 _TIMES = 200
@@ -30,18 +30,18 @@ def history(cluster: Cluster) -> list[Figure]:
 
 
 def _logic_alone() -> list[Figure]:
-    few, many = _Logic(_FEW), _Logic(_FINISHED)
+    little = Logic()
+    little.end(little.start(_FEW))
+    little.take()
+    few, many = _Logic(little), _Logic(remembered().logic)
     return _compared("the registry's logic alone", few, many, ("submit", "list_jobs", "tick"))
 
 
 class _Logic:
-    """The registry's logic with so many finished jobs of one scope."""
+    """The rounds of a registry's logic."""
 
-    def __init__(self, finished: int) -> None:
-        self._logic = Logic()
-        for first in range(0, finished, _BATCH):
-            self._logic.end(self._logic.start(min(_BATCH, finished - first)))
-            self._logic.take()
+    def __init__(self, logic: Logic) -> None:
+        self._logic = logic
 
     def submit(self) -> float:
         def told() -> None:

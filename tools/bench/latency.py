@@ -12,7 +12,7 @@ from checkmaite.jobs import submit_capability
 from cluster import Cluster, ray
 from figures import Comparison, Figure, block, p50_ms, seconds
 
-_TIMES = 30
+_TIMES = 20
 _numbers = itertools.count()
 
 

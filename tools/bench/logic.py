@@ -6,6 +6,8 @@ import hashlib
 import itertools
 import pickle
 import secrets
+import tempfile
+from functools import cache
 
 import work
 from attrs import evolve
@@ -110,6 +112,34 @@ class Journaled:
         perform(self._journal.snapshot(self._journal.tail, rows), self._objects)
         if prune:
             perform(self._journal.prune(), self._objects)
+
+
+class Remembered:
+    """A registry's logic that remembers 100,000 finished jobs and has 1,000 live ones, with its journal.
+
+    Attributes:
+        folder: Where the journal is: 90,000 of the jobs are in a snapshot, the others in segments.
+        logic: The machine.
+    """
+
+    finished = 100_000
+    in_snapshot = 90_000
+    live = 1_000
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory()  # which lasts as long as this object
+        self.folder = self._folder.name
+        self.logic = Logic()
+        written = Journaled(self.folder, self.logic, batch=500, snapshots=False)
+        written.finish(self.in_snapshot)
+        written.snapshot(prune=False)
+        written.finish(self.finished - self.in_snapshot)
+        self.logic.start(self.live)
+        written.write()
+
+
+remembered = cache(Remembered)
+"""The one of this run: making it takes a while."""
 
 
 def draft(payload_bytes: int = 0) -> Draft:

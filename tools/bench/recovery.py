@@ -12,11 +12,8 @@ from pathlib import Path
 
 from cluster import HERE, Cluster
 from figures import ROUNDS, Figure
-from logic import Journaled, Logic
+from logic import Journaled, Logic, Remembered, remembered
 
-_FINISHED = 100_000
-_SINCE = 10_000
-_LIVE = 1_000
 _BATCH = 500
 _SIZED = 5_000
 _PAYLOAD_BYTES = 2_048
@@ -24,30 +21,19 @@ _RETAINED = 1_000
 _FORGOTTEN = 10_000
 
 
-def recovery(_: Cluster) -> list[Figure]:
-    """A new registry reads 101,000 jobs, most of them from a snapshot; and the same jobs without any snapshot."""
-    with tempfile.TemporaryDirectory() as folder:
-        written = Journaled(folder, Logic(), batch=_BATCH, snapshots=False)
-        written.finish(_FINISHED - _SINCE)
-        written.snapshot(prune=False)
-        written.finish(_SINCE)
-        written.logic.start(_LIVE)
-        written.write()
-        del written
-        bare_mb = statistics.median(_replayed()[1] for _ in range(ROUNDS))
-        from_snapshot = [_replayed(folder) for _ in range(ROUNDS)]
+def recovery(cluster: Cluster) -> list[Figure]:
+    """A new registry reads 101,000 jobs, most of them from a snapshot; with ``--long`` also without any snapshot."""
+    folder = remembered().folder
+    jobs = f"recovery of {Remembered.finished:,} finished jobs"
+    bare_mb = statistics.median(_replayed()[1] for _ in range(ROUNDS))
+    took_s, peak_mb = _medians([_replayed(folder) for _ in range(ROUNDS)])
+    in_snapshot = f"{jobs}, {Remembered.in_snapshot:,} of them in a snapshot"
+    found = [_time(in_snapshot, took_s, reach_s=3), _memory(in_snapshot, bare_mb, peak_mb, reach_mb=400)]
+    if cluster.long:
         shutil.rmtree(Path(folder) / "snap")
-        from_segments = [_replayed(folder)]
-    assert {jobs for *_, jobs in (*from_snapshot, *from_segments)} == {_FINISHED + _LIVE}, "all jobs are there again"
-    took_s, peak_mb = _medians(from_snapshot)
-    slow_s, slow_mb = _medians(from_segments)
-    jobs = f"recovery of {_FINISHED:,} finished jobs"
-    return [
-        _time(f"{jobs}, {_FINISHED - _SINCE:,} of them in a snapshot", took_s, reach_s=3),
-        _memory(f"{jobs}, {_FINISHED - _SINCE:,} of them in a snapshot", bare_mb, peak_mb, reach_mb=400),
-        _time(f"{jobs} without a snapshot", slow_s),
-        _memory(f"{jobs} without a snapshot", bare_mb, slow_mb),
-    ]
+        slow_s, slow_mb = _medians([_replayed(folder)])
+        found += [_time(f"{jobs} without a snapshot", slow_s), _memory(f"{jobs} without a snapshot", bare_mb, slow_mb)]
+    return found
 
 
 def journal_size(_: Cluster) -> list[Figure]:
@@ -116,14 +102,15 @@ def _memory(name: str, bare_mb: float, peak_mb: float, *, reach_mb: float | None
     return Figure(name=name, baseline=bare_mb, measured=peak_mb, unit="MB peak", figure=added_mb, reach=reach, met=met)
 
 
-def _medians(rounds: list[tuple[float, float, int]]) -> tuple[float, float]:
+def _medians(rounds: list[tuple[float, float]]) -> tuple[float, float]:
     return statistics.median(each[0] for each in rounds), statistics.median(each[1] for each in rounds)
 
 
-def _replayed(*folder: str) -> tuple[float, float, int]:
-    """Seconds, peak megabytes and number of jobs of a process that reads a journal."""
+def _replayed(*folder: str) -> tuple[float, float]:
+    """Seconds and peak megabytes of a process that reads a journal."""
     done = subprocess.run(
         [sys.executable, str(HERE / "replaying.py"), *folder], check=True, capture_output=True, text=True
     )
     took_s, peak_mb, jobs = json.loads(done.stdout)
-    return took_s, peak_mb, jobs
+    assert jobs == (Remembered.finished + Remembered.live if folder else 0), "all jobs are there again"
+    return took_s, peak_mb

@@ -30,6 +30,7 @@ from simulating import simulation
 from storing import s3_requests, write_cost
 from through_client import ray_client
 from throughput import null_store, parquet_store, pool_sizes, ray_simple
+from with_journals import with_journals
 
 OUTPUT = Path("bench-output")
 MEASURES: dict[str, Callable[[Cluster], list[Figure]]] = {
@@ -50,11 +51,12 @@ MEASURES: dict[str, Callable[[Cluster], list[Figure]]] = {
         journal_size,
         simulation,
         growth,
+        with_journals,
         pool_sizes,
     )
 }
-LONG = frozenset({"pool-sizes"})
-"""Measured only when they are asked for by name, or with ``--long``: each takes a minute, and decides nothing new."""
+LONG = frozenset({"pool-sizes", "with-journals"})
+"""Measured only when they are asked for by name, or with ``--long``: they take minutes."""
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
-from cluster import HERE, Cluster
+from cluster import HERE, Cluster, Registry
 from figures import Comparison, Figure, block
 
 _JOBS = 500
@@ -15,15 +15,14 @@ _JOBS = 500
 
 def ray_client(cluster: Cluster) -> list[Figure]:
     with cluster.registry() as registry:
-        direct, client = (
-            _rates({**registry.options, "address": address}) for address in (cluster.driver, cluster.client)
-        )
+        direct, client = (batch_rates(registry, address) for address in (cluster.driver, cluster.client))
     name = f'"ray": {_JOBS:,} no-op jobs at once through ray://'
     return [Comparison(name=name, unit="1/s", baseline=direct, measured=client).at_least(0.5)]
 
 
-def _rates(options: dict[str, Any]) -> list[float]:
-    side = _Side(options)
+def batch_rates(registry: Registry, address: str) -> list[float]:
+    """Jobs a second of a process that submits batches at that address."""
+    side = _Side({**registry.options, "address": address})
     try:
         side.rate()  # this side's modules imported; the next one, which starts workers, is left out, too
         return block(side.rate)
