@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
@@ -24,6 +23,7 @@ from checkmaite.jobs._errors import (
     StorePermissionError,
     StoreUnavailableError,
 )
+from checkmaite.jobs._files import create_file
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import known_implementations
 
@@ -146,7 +146,7 @@ class ObjectStore:
         """
         with self.errors_of(key):
             if self.is_local:
-                return _create_file(Path(self.uri_of(key)), content)
+                return create_file(self.uri_of(key), content)
             try:
                 self.filesystem.pipe_file(self.uri_of(key), content, mode="create")
             except FileExistsError:
@@ -286,45 +286,3 @@ def _code_of(error: BaseException | None) -> str:
             return str(response.get("Error", {}).get("Code", ""))
         error = error.__cause__ or error.__context__
     return ""
-
-
-def _create_file(path: Path, content: bytes) -> bool:
-    """Create a file whole, durable and only once.
-
-    A hidden file is written beside it and then linked, which fails when the name is taken.
-    """
-    _make_folder(path.parent)
-    if path.exists():
-        _sync_folder(path.parent)  # whoever created it may have died before it did this
-        return False
-    hidden = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        with hidden.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(hidden, path)
-        except FileExistsError:
-            _sync_folder(path.parent)
-            return False
-    finally:
-        hidden.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-    return True
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, durably."""
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

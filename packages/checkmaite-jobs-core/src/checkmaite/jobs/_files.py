@@ -1,0 +1,63 @@
+"""Files of a local disk, created exclusively.
+
+Paths are texts: `pathlib` would take as long as all else that Python does here, once for every object of every run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+
+
+def create_file(path: str, content: bytes) -> bool:
+    """Create a file whole, durable and only once.
+
+    A hidden file is written beside it and then linked, which fails when the name is taken.
+
+    Args:
+        path: Absolute; folders that are missing are made, durably.
+        content: All of it.
+
+    Returns:
+        Whether this call created it. When it was there before, it is durable too.
+    """
+    folder = os.path.dirname(path)
+    _make_folder(folder)
+    if os.path.exists(path):
+        _sync_folder(folder)  # whoever created it may have died before it did this
+        return False
+    hidden = f"{folder}/.{secrets.token_hex(8)}.tmp"
+    try:
+        with open(hidden, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(hidden, path)
+        except FileExistsError:
+            _sync_folder(folder)
+            return False
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(hidden)
+    _sync_folder(folder)
+    return True
+
+
+def _make_folder(folder: str) -> None:
+    """Make a folder and those above it, durably."""
+    if not os.path.isdir(folder):
+        above = os.path.dirname(folder)
+        _make_folder(above)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder)
+        _sync_folder(above)
+
+
+def _sync_folder(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
