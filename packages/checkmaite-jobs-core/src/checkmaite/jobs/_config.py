@@ -152,6 +152,10 @@ class BackendContext:
 _SECRET_NAME = re.compile(r"secret|token|password|passwd|credential|access_?key|signature|sas\b|^sig$", re.IGNORECASE)
 
 _LOCAL_SCHEMES = frozenset({"file", "local"})
+_BUCKET_SCHEMES = frozenset({"s3", "s3a", "gs", "gcs"})
+_ACCOUNT_SCHEMES = frozenset({"abfs", "abfss"})  # their URLs are container@account
+_MISWRITTEN = re.compile(r"(?P<scheme>[a-z0-9+.-]{2,}):/?(?!/)", re.IGNORECASE)
+_DRIVE = re.compile(r"[a-z]:[\\/]", re.IGNORECASE)
 
 
 def uri_problem(path: str, uri: str, *, remote: bool = False) -> Problem | None:
@@ -164,23 +168,44 @@ def uri_problem(path: str, uri: str, *, remote: bool = False) -> Problem | None:
     """
     if not uri.strip():
         return Problem(path, "is empty.", "Pass a folder, or an fsspec URL such as s3://bucket/folder.")
-    scheme, separator, _ = uri.partition("://")
-    if separator and scheme in _LOCAL_SCHEMES:
-        uri = uri.partition("://")[2]
-    elif separator:
-        parts = urlsplit(uri)
-        named = [name for name, _ in parse_qsl(parts.query) if _SECRET_NAME.search(name)]
-        if "@" in parts.netloc or named:
-            return Problem(
-                path,
-                f"the {scheme} URL holds credentials, which would end in logs and receipts.",
-                "Take them out of the URL and pass them in storage_options, or let the environment supply them.",
-            )
-        return None
-    if remote and not os.path.isabs(os.path.expanduser(uri)):
+    if not uri.isprintable():
+        return Problem(path, f"{uri!r} holds characters that cannot be printed.", "Take them out.")
+    scheme, separator, place = uri.partition("://")
+    if separator and scheme not in _LOCAL_SCHEMES:
+        return _url_problem(path, scheme, uri)
+    if not separator and (miswritten := _MISWRITTEN.match(uri)):
+        scheme = miswritten["scheme"]
+        return Problem(path, f"{uri!r} is no URL.", f"Write {scheme}://..., or ./{uri} for a folder of that name.")
+    if not separator and os.name != "nt" and _DRIVE.match(uri):
+        return Problem(path, f"{uri!r} is a path of another operating system.", "Pass a path of this one, or a URL.")
+    if remote and not os.path.isabs(os.path.expanduser(place if separator else uri)):
         return Problem(
             path,
             f"the relative path {uri!r} means another folder on every machine of a remote cluster.",
             "Pass an absolute path that all machines share, or an object store's URL.",
         )
+    return None
+
+
+def _url_problem(path: str, scheme: str, uri: str) -> Problem | None:
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        return Problem(path, f"cannot be read as a URL ({error}).", "Pass, for example, s3://bucket/folder.")
+    user, at, _ = parts.netloc.rpartition("@")
+    named = [name for name, _ in parse_qsl(parts.query) if _SECRET_NAME.search(name)]
+    if named or (at and (scheme not in _ACCOUNT_SCHEMES or ":" in user)):
+        return Problem(
+            path,
+            f"the {scheme} URL holds credentials, which would end in logs and receipts.",
+            "Take them out of the URL and pass them in storage_options, or let the environment supply them.",
+        )
+    if parts.query or parts.fragment:
+        return Problem(
+            path,
+            f"the {scheme} URL has a part after ? or #, which would end in logs and receipts.",
+            "Take it out of the URL; options of the filesystem belong in storage_options.",
+        )
+    if not parts.netloc and scheme in _BUCKET_SCHEMES:
+        return Problem(path, f"{uri!r} names no bucket.", f"Pass {scheme}://bucket/folder.")
     return None

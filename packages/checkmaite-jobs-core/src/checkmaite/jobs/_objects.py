@@ -92,8 +92,7 @@ class ObjectStore:
     """Named objects below one root.
 
     Every key is relative to the root, with ``/`` between its parts. Safe to share between threads, and picklable: a
-    copy opens its
-    own connection. Opening makes no request.
+    copy opens its own connection. Opening makes no request.
 
     `create` is atomic and exclusive on local disks and on stores that honour ``If-None-Match``, such as S3. On fsspec's
     ``memory://`` it is so within one thread only.
@@ -113,6 +112,7 @@ class ObjectStore:
         self._options = dict(storage_options or {})
         self._lock = threading.Lock()
         self._filesystem: Any = None
+        self._bucket_was_there = False
 
     def __repr__(self) -> str:
         return f"ObjectStore({self._root!r})"
@@ -168,7 +168,7 @@ class ObjectStore:
             return content
 
     def exists(self, key: str) -> bool:
-        """Whether there is such an object; costs one request, and raises rather than guess."""
+        """Whether there is such an object; raises rather than guess. Costs one request, two when there is none."""
         with self.errors_of(key):
             try:
                 if self.is_local:
@@ -177,6 +177,8 @@ class ObjectStore:
                     self.filesystem.invalidate_cache(self.uri_of(key).rpartition("/")[0])
                     self.filesystem.info(self.uri_of(key))
             except FileNotFoundError:
+                if not self._bucket_was_there:
+                    self._check_bucket()
                 return False
             return True
 
@@ -216,6 +218,7 @@ class ObjectStore:
             bucket = self._root.partition("://")[2].partition("/")[0]
             if not self.filesystem.exists(bucket):
                 raise FileNotFoundError(bucket)
+            self._bucket_was_there = True
 
     @property
     def filesystem(self) -> Any:
@@ -256,17 +259,36 @@ class ObjectStore:
         except (JobsError, Warning):
             raise
         except Exception as error:
-            raise _translation(error, uri) from error
+            raise _translation(error, uri, self._masked(error)) from error
+
+    def _masked(self, error: Exception) -> str:
+        """The first line of a foreign error, without any value of the options."""
+        said = (str(error).strip().splitlines() or [""])[0]
+        for value in _texts(self._options):
+            said = said.replace(value, "***")
+        return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
-def _translation(error: Exception, uri: str) -> StoreError:
+def _texts(value: object) -> Iterator[str]:
+    """The texts in nested options."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _texts(each)
+    elif isinstance(value, str) and value:
+        yield value
+
+
+def _translation(error: Exception, uri: str, said: str) -> StoreError:
     code, name = _code_of(error), type(error).__name__
     if isinstance(error, PermissionError) or code in _PERMISSION_CODES or name == "NoCredentialsError":
         return StorePermissionError(
             f"{uri}: access was refused ({code or name}). Check the credentials and what they may do there.", uri=uri
         )
     if isinstance(error, FileNotFoundError) or code in _MISSING_CODES:
-        return StoreNotFoundError(f"{uri}: it does not exist. Check the path, or create the bucket.", uri=uri)
+        remedy = "Check the path, or create the bucket." if "://" in uri else "Check the path."
+        return StoreNotFoundError(f"{uri}: it does not exist. {remedy}", uri=uri)
     if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)):
         return StoreError(
             f"{uri}: a file is where a folder must be, or the reverse. Move it, or choose another.", uri=uri
@@ -274,6 +296,8 @@ def _translation(error: Exception, uri: str) -> StoreError:
     unreachable = (ConnectionError, TimeoutError, asyncio.TimeoutError)
     if isinstance(error, unreachable) or "Connect" in name or "Timeout" in name or code in _PASSING_CODES:
         return StoreUnavailableError(f"{uri}: the store did not answer ({code or name}). Try again later.", uri=uri)
+    if isinstance(error, (TypeError, ValueError)):
+        return StoreError(f"{uri}: the store cannot be used ({said}). Check its storage_options.", uri=uri)
     reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else code or name
     return StoreError(f"{uri}: the store cannot be used ({reason}).", uri=uri)
 

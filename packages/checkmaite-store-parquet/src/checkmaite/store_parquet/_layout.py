@@ -1,14 +1,15 @@
 """Where things are in the store: names only, no I/O.
 
 ==============================  ==========================================================================
-``TABLE/<run>.parquet``         the rows of one run in one table; the first write wins
-``runs/<run>.parquet``          the run's commit object: its ``runs`` rows for all of its tables
+``TABLE/<run>.parquet``         the rows of one run in one table
+``TABLE/<run>.<tag>.parquet``   those of another attempt of the same run, which had other results
+``runs/<run>.parquet``          the run's commit object: its ``runs`` rows for all of its tables, which name their files
 ``_schema/TABLE.json``          column types of the table's first run; never changed
 ``_schema/TABLE/<column>.json`` type of a column that came later; never changed
 ``_artifacts/<name>``           documents, such as large reports
 ==============================  ==========================================================================
 
-A name that begins with ``_`` is never a table.
+The first commit wins, and what it does not name is no part of the run. A name that begins with ``_`` is never a table.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ def commit_key(run_uid: str) -> str:
     return f"{RUNS}/{object_name(run_uid)}{SUFFIX}"
 
 
-def payload_key(table: str, run_uid: str) -> str:
-    """Key of a run's rows in a table."""
-    return f"{table}/{object_name(run_uid)}{SUFFIX}"
+def payload_key(table: str, run_uid: str, tag: str = "") -> str:
+    """Key of a run's rows in a table; with a tag, of those of one attempt."""
+    return f"{table}/{object_name(run_uid)}{f'.{tag}' if tag else ''}{SUFFIX}"
 
 
 def schema_key(table: str) -> str:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from checkmaite.jobs import Provenance
 from checkmaite.jobs.spi import ColumnType, TableRows, run_entities
+from checkmaite.store_parquet._layout import payload_key
 from checkmaite.store_parquet._schema import RUNS_COLUMNS, arrow_schema, provenance_row
 
 RUNS_METADATA_KEY = "checkmaite.runs"
@@ -36,11 +37,26 @@ def runs_rows(
             "entity_type": entity_type,
             "entity_id": entity_id,
             "created_at": created_at,
+            "payload": payload_key(table.name, run.run_uid),
             **provenance_row(provenance),
         }
         for table in tables
         for entity_type, entity_id in entities
     ]
+
+
+def moved(runs: Sequence[Mapping[str, object]], table: str, payload: str) -> list[dict[str, object]]:
+    """The ``runs`` rows of a run whose rows of one table are in another file."""
+    return [{**row, "payload": payload} if row["capability_table"] == table else {**row} for row in runs]
+
+
+def holds_rows(content: bytes, table: TableRows) -> bool:
+    """Whether a file holds just these rows; False for what is no Parquet file."""
+    try:
+        found = pq.read_table(pa.BufferReader(content))
+    except pa.ArrowInvalid:
+        return False
+    return bool(found.equals(_arrow(table.columns, table.rows)))
 
 
 def payload_bytes(table: TableRows, runs: Sequence[Mapping[str, object]]) -> bytes:
@@ -57,12 +73,15 @@ def commit_bytes(runs: Sequence[Mapping[str, object]]) -> bytes:
 def _parquet(
     columns: Mapping[str, ColumnType], rows: Sequence[Mapping[str, object]], metadata: Mapping[str, str]
 ) -> bytes:
-    schema = arrow_schema(columns)
-    table = pa.Table.from_struct_array(pa.array(rows, type=pa.struct(list(schema)))).replace_schema_metadata(metadata)
+    table = _arrow(columns, rows).replace_schema_metadata(metadata)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, **(_SMALL if len(rows) <= _SMALL_ROWS else _LARGE))
     content: bytes = sink.getvalue().to_pybytes()
     return content
+
+
+def _arrow(columns: Mapping[str, ColumnType], rows: Sequence[Mapping[str, object]]) -> pa.Table:
+    return pa.Table.from_struct_array(pa.array(rows, type=pa.struct(list(arrow_schema(columns)))))
 
 
 def _iso(value: object) -> str:

@@ -28,9 +28,14 @@ RUNS_COLUMNS: Mapping[str, ColumnType] = {
     "entity_type": ColumnType.TEXT,
     "entity_id": ColumnType.TEXT,
     "created_at": ColumnType.INSTANT,
+    "payload": ColumnType.TEXT,
     **{name: ColumnType.INSTANT if name in _PROVENANCE_INSTANTS else ColumnType.TEXT for name in provenance_columns()},
 }
-"""The ``runs`` table, with a row for each table and entity of a run; ``created_at`` is when it was written (UTC)."""
+"""The ``runs`` table, with a row for each table and entity of a run.
+
+``created_at`` is when it was written (UTC), ``payload`` the file of the run's rows in that table, below the store's
+uri.
+"""
 
 
 def arrow_schema(columns: Mapping[str, ColumnType]) -> pa.Schema:

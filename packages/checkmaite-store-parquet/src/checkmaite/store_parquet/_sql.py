@@ -8,9 +8,10 @@ from typing import Any
 import pyarrow as pa
 from checkmaite.jobs import MissingDependencyError, QueryError
 from checkmaite.jobs.spi import ObjectStore, nearest_name
-from checkmaite.store_parquet._reading import list_tables, reading, table_dataset
+from checkmaite.store_parquet._reading import CommittedRuns, reading
 
 _LOCKS = (
+    "SET TimeZone = 'UTC'",  # else instants are compared and shown in the zone of whatever machine asks
     "SET enable_external_access = false",
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
@@ -32,10 +33,14 @@ def query(objects: ObjectStore, sql: str) -> pa.Table:
             raise QueryError.of(f"the SQL cannot be read: {error}", "Mend it and try again.") from error
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise QueryError.of("query_sql takes exactly one SELECT.", "Split the text, and write nothing with it.")
-        names = list_tables(objects)
-        for name in names:
-            if re.search(rf"\b{name}\b", sql, re.IGNORECASE):  # only what the text may mean is opened
-                connection.register(name, table_dataset(objects, name))
+        runs = CommittedRuns(objects)
+        names = runs.tables()
+        meant = [name for name in names if re.search(rf"\b{name}\b", sql, re.IGNORECASE)]
+        _refuse_twins("tables", meant)
+        for name in meant:  # only what the text may mean is opened
+            dataset = runs.dataset(name)
+            _refuse_twins(f"columns of {name!r}", dataset.schema.names)
+            connection.register(name, dataset)
         for lock in _LOCKS:
             connection.execute(lock)
         with reading(objects, ""):
@@ -44,6 +49,17 @@ def query(objects: ObjectStore, sql: str) -> pa.Table:
                 return _with_plain_integers(relation.to_arrow_table(), [str(each) for each in relation.types])
             except duckdb.Error as error:
                 raise QueryError.of(f"the SQL was refused: {error}", _advice(error, duckdb, names)) from error
+
+
+def _refuse_twins(what: str, names: list[str]) -> None:
+    """SQL does not tell names apart that differ only in case."""
+    first: dict[str, str] = {}
+    for name in names:
+        twin = first.setdefault(name.casefold(), name)
+        if twin != name:
+            raise QueryError.of(
+                f"the {what} {twin!r} and {name!r} differ only in case, which SQL does not see.", "Use read_table()."
+            )
 
 
 def _with_plain_integers(table: pa.Table, types: list[str]) -> pa.Table:

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from os import PathLike, fspath
 from typing import Any, ClassVar
 
 from attrs import frozen
 from checkmaite.jobs import (
     CapabilityRun,
+    ConfigurationError,
     Provenance,
     RecordError,
     StoreCorruptError,
+    StoreNotFoundError,
     TableDescription,
     WriteReceipt,
 )
-from checkmaite.jobs.spi import ColumnType, ObjectStore, TableRows, option, runs_of, table_rows, usable_uri
+from checkmaite.jobs.spi import (
+    ColumnType,
+    ObjectStore,
+    TableRows,
+    option,
+    runs_of,
+    table_rows,
+    uri_problem,
+    usable_uri,
+)
 from checkmaite.store_parquet import _reading, _sql
 from checkmaite.store_parquet._layout import artifact_key, column_key, commit_key, payload_key, schema_key
-from checkmaite.store_parquet._rows import commit_bytes, payload_bytes, runs_rows
+from checkmaite.store_parquet._rows import commit_bytes, holds_rows, moved, payload_bytes, runs_rows
 from checkmaite.store_parquet._schema import columns_from_json, columns_to_json, type_conflicts
 
 
@@ -35,20 +48,25 @@ class ParquetOptions:
 class ParquetStore:
     """An analytics store of plain Parquet files.
 
-    A run's rows are written first, one object for each table, then one commit object that makes the whole run
-    visible. Both are
-    created exclusively, so the first durable write wins, and a writer that dies leaves nothing that readers see and
-    nothing that
-    a retry cannot complete. Safe to share between threads; pickles as its uri and options.
+    A run's rows are written first, one object for each table, then one commit object that names them and makes the
+    whole run visible. All are created exclusively: the first commit wins, whole, and a writer that dies leaves nothing
+    that readers see and nothing that a retry cannot complete. Safe to share between threads; pickles as its uri and
+    options.
 
     Args:
-        uri: A folder, made absolute here, or an fsspec URL.
+        uri: A folder, made absolute here, or an fsspec URL without credentials.
         storage_options: Options of the fsspec filesystem; never shown.
+
+    Raises:
+        ConfigurationError: There can be no store at such a uri.
     """
 
     config_type: ClassVar[type[ParquetOptions]] = ParquetOptions
 
-    def __init__(self, uri: str, storage_options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, uri: str | PathLike[str], storage_options: Mapping[str, Any] | None = None) -> None:
+        uri = fspath(uri)
+        if problem := uri_problem("uri", uri):
+            raise ConfigurationError("The store cannot be opened.", [problem])
         self._storage_options = storage_options
         self._objects = ObjectStore(uri, storage_options)
         self._known: dict[str, dict[str, ColumnType]] = {}
@@ -90,10 +108,9 @@ class ParquetStore:
             return WriteReceipt(run_uid=run.run_uid, store_uri=None, created=False)
         rows = runs_rows(run, tables, provenance or Provenance(), datetime.now(UTC))
         self._check_types(tables)
-        for table in tables:
-            self._objects.create(payload_key(table.name, run.run_uid), payload_bytes(table, rows))
         key = commit_key(run.run_uid)
-        created = self._objects.create(key, commit_bytes(rows))
+        placed = self._put_rows(run.run_uid, tables, rows)
+        created = placed is not None and self._objects.create(key, commit_bytes(placed))
         return WriteReceipt(
             run_uid=run.run_uid,
             store_uri=self._objects.uri_of(key),
@@ -102,7 +119,7 @@ class ParquetStore:
         )
 
     def get_run_uri(self, run_uid: str) -> str | None:
-        """URI of the run's commit object; None when the store does not hold the run. One request."""
+        """URI of the run's commit object; None when the store does not hold the run. One request, two when it does not."""
         key = commit_key(run_uid)
         return self._objects.uri_of(key) if self._objects.exists(key) else None
 
@@ -114,7 +131,7 @@ class ParquetStore:
 
     def list_tables(self) -> list[str]:
         """Names of the tables that hold rows of committed runs, ``runs`` included, sorted."""
-        return _reading.list_tables(self._objects)
+        return _reading.CommittedRuns(self._objects).tables()
 
     def describe_table(self, name: str) -> TableDescription:
         """Columns and size of a table; see `AnalyticsStore.describe_table`."""
@@ -138,6 +155,7 @@ class ParquetStore:
 
         Raises:
             StoreNotFoundError: There is no such table or column; the message names those there are.
+            QueryError: An argument makes no sense.
         """
         return _reading.read_table(self._objects, name, columns=columns, run_uids=run_uids, limit=limit)
 
@@ -152,30 +170,70 @@ class ParquetStore:
         """
         return _sql.query(self._objects, sql)
 
+    def _put_rows(
+        self, run_uid: str, tables: Sequence[TableRows], runs: Sequence[Mapping[str, object]]
+    ) -> Sequence[Mapping[str, object]] | None:
+        """Store a run's rows; its ``runs`` rows, which name their files. None when the run is committed already.
+
+        Where another attempt of the run has left other rows, these get a file of their own: attempts are never mixed.
+        """
+        for table in tables:
+            key, content = payload_key(table.name, run_uid), payload_bytes(table, runs)
+            if self._objects.create(key, content) or holds_rows(self._objects.read(key), table):
+                continue
+            if self.get_run_uri(run_uid) is not None:
+                return None
+            key = payload_key(table.name, run_uid, tag=secrets.token_hex(8))
+            runs = moved(runs, table.name, key)
+            self._objects.create(key, payload_bytes(table, runs))
+        return runs
+
     def _check_types(self, tables: Sequence[TableRows]) -> None:
-        """Refuse a run that gives a stored column another type.
+        """Refuse a run that gives a column another type than the table has, before anything is written.
 
         The types of a table's first run are one object, created exclusively; a column that came later has one of its
-        own.
-        Neither ever changes, so what was read once is true for ever and a warm process asks nothing.
+        own. Neither ever changes, so what was read once is true for ever and a warm process asks nothing.
         """
+        self._refuse_conflicts(tables, self._learn)
+        self._refuse_conflicts(tables, self._agree)
+
+    def _refuse_conflicts(
+        self, tables: Sequence[TableRows], settle: Callable[[str, Mapping[str, ColumnType]], None]
+    ) -> None:
         problems = []
         for table in tables:
             known = self._known.setdefault(table.name, {})
-            if not known:
-                known.update(self._agreed(schema_key(table.name), table.columns))
-            for name, kind in table.columns.items():
-                if name not in known:
-                    known.update(self._agreed(column_key(table.name, name), {name: kind}))
+            if any(name not in known for name in table.columns):
+                settle(table.name, table.columns)
             problems += type_conflicts(table.name, table.columns, known)
         if problems:
             raise RecordError("The run does not fit the tables; nothing was written.", problems, uri=self.uri)
 
-    def _agreed(self, key: str, columns: Mapping[str, ColumnType]) -> Mapping[str, ColumnType]:
-        if self._objects.create(key, columns_to_json(columns)):
-            return columns
+    def _learn(self, table: str, columns: Mapping[str, ColumnType]) -> None:
+        """Ask which types the table has for these columns."""
+        known = self._known[table]
+        if not known:
+            known.update(self._types_in(schema_key(table)))
+        if known:
+            for name in [name for name in columns if name not in known]:
+                known.update(self._types_in(column_key(table, name)))
+
+    def _agree(self, table: str, columns: Mapping[str, ColumnType]) -> None:
+        """Fix the types of the columns that the table has not yet, or learn what another writer has just fixed."""
+        known = self._known[table]
+        if not known:
+            self._fix(schema_key(table), columns, known)
+        for name in [name for name in columns if name not in known]:
+            self._fix(column_key(table, name), {name: columns[name]}, known)
+
+    def _fix(self, key: str, columns: Mapping[str, ColumnType], known: dict[str, ColumnType]) -> None:
+        known.update(columns if self._objects.create(key, columns_to_json(columns)) else self._types_in(key))
+
+    def _types_in(self, key: str) -> Mapping[str, ColumnType]:
         try:
             return columns_from_json(self._objects.read(key))
+        except StoreNotFoundError:
+            return {}
         except ValueError as error:
             uri = self._objects.uri_of(key)
             raise StoreCorruptError(
