@@ -10,6 +10,7 @@ from attrs import define, field
 from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import Completed, Failed
 from checkmaite.jobs_ray._machine._book import JobBook
+from checkmaite.jobs_ray._machine._ending import outcome_of
 from checkmaite.jobs_ray._machine._events import (
     Doubted,
     Ended,
@@ -157,8 +158,8 @@ class Truth:
                 self._check_given_up(job_id)
             case GivenBack(attempted=False):
                 self._check_given_up(job_id, after=record.attempt)
-            case Ended(outcome=outcome):
-                self._check_end(job_id, record, outcome)
+            case Ended(ending=ending):
+                self._check_end(job_id, record, outcome_of(ending))
             case _:
                 pass
 

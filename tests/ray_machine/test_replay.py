@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from checkmaite.jobs.spi import Cancelled, ObjectStore, Outcome
+from checkmaite.jobs import CapabilityRunRef
+from checkmaite.jobs.spi import Cancelled, Completed, ObjectStore, Outcome
 from checkmaite.jobs_ray._journal._errors import JournalCorruptError
 from checkmaite.jobs_ray._journal._journal import Journal, lead
 from checkmaite.jobs_ray._journal._perform import perform
@@ -14,6 +17,7 @@ from checkmaite.jobs_ray._journal._process import leader_here, new_nonce
 from checkmaite.jobs_ray._journal._reading import read_journal
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._contexts import shape_of
+from checkmaite.jobs_ray._machine._ending import ending_of, outcome_of
 from checkmaite.jobs_ray._machine._events import (
     Doubted,
     Ended,
@@ -28,6 +32,7 @@ from checkmaite.jobs_ray._machine._events import (
 )
 from checkmaite.jobs_ray._machine._record import Owner
 from checkmaite.jobs_ray._replay import book_of
+from checkmaite.jobs_ray._row_parts import ending_from, ending_row
 from checkmaite.jobs_ray._rows import row_of, snapshot_rows
 
 from tests.ray_machine.making import CONTEXT, CRASH, ERROR, WHERE, check_book, completed, draft
@@ -68,7 +73,7 @@ def _story(book: JobBook, first: int) -> None:
     book.apply(StopAsked(stopped, Cancelled()))
     outcomes: list[Outcome] = [completed(), ERROR]
     for name, outcome in zip(reversed(ended), outcomes, strict=False):
-        book.apply(Ended(name, outcome, first + 2.0))
+        book.apply(Ended(name, ending_of(outcome), first + 2.0))
     book.apply(Noted(ended[-1], "told"))
     book.apply(GivenBack(ended[0], "once more", lost=True))
     book.apply(Doubted(ended[1], "its controller died"))
@@ -103,6 +108,43 @@ def test_a_book_is_its_snapshot_and_what_came_after(objects: ObjectStore) -> Non
     _append(objects, journal, book)
 
     _assert_same(book_of(perform(read_journal(objects.root), objects)), book)
+
+
+_REF = CapabilityRunRef(run_uid="u", capability_id="c", store_uri="s", outputs_uri="o", report="r")
+_FULL = Completed(ref=_REF, already_stored=True, notes=("one", "two"))
+
+
+@pytest.mark.parametrize("outcome", [completed(), _FULL, ERROR, CRASH, Cancelled(reason="why")], ids=repr)
+def test_an_outcome_is_kept_whole(outcome: Outcome) -> None:
+    assert outcome_of(ending_of(outcome)) == outcome
+    assert ending_from(json.loads(json.dumps(ending_row(ending_of(outcome))))) == ending_of(outcome)
+
+
+_LIVE = [row_of(Submitted(draft("job"), 1.0, None))]
+_FINAL = [*_LIVE, row_of(Ended("job", ending_of(completed()), 2.0))]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [["nonsense"]],
+        [["launched", "nobody", 1.0]],
+        [*_LIVE, ["forgotten", "job"]],
+        [*_LIVE, ["ended", "job", ["vanished"], 2.0, None]],
+        [*_LIVE, ["ended", "job", ["completed", ["uid"], False, []], 2.0, None]],
+        [*_LIVE, ["started", "job", ["node", 1, 2.0]]],
+        [*_FINAL, ["started", "job", ["node", 1, 2.0]]],
+        [*_FINAL, ["ended", "job", ["cancelled", "late"], 3.0, None]],
+        [*_FINAL, ["forgotten", "job"], ["forgotten", "job"]],
+    ],
+    ids=repr,
+)
+def test_rows_that_cannot_be_are_refused_when_the_journal_is_read(objects: ObjectStore, rows: list[Any]) -> None:
+    journal = _written(objects, JobBook())
+    perform(journal.append(rows), objects)
+    with pytest.raises(JournalCorruptError, match="what it says cannot be") as caught:
+        book_of(perform(read_journal(objects.root), objects))
+    assert caught.value.uri == objects.root
 
 
 @pytest.mark.parametrize("is_corrupt", [False, True])

@@ -15,6 +15,7 @@ import pytest
 from checkmaite.jobs import BackpressureError, JobProgress, JobStatus
 from checkmaite.jobs.spi import Cancelled, Completed, Outcome, Printed
 from checkmaite.jobs_ray._machine._effects import AskStore
+from checkmaite.jobs_ray._machine._ending import Success, outcome_of
 from checkmaite.jobs_ray._machine._events import Adopted, Ended, Event, Forgotten, StopAsked, Submitted
 from checkmaite.jobs_ray._machine._record import Doubtful, Waiting
 from checkmaite.jobs_ray._machine._registry import RegistryMachine
@@ -471,16 +472,16 @@ class Interleavings(RuleBasedStateMachine):
             case Forgotten():
                 facts = self.seen.pop(event.job_id)
                 assert facts.status.is_final
-            case Ended(outcome=Completed()):
-                assert event.outcome in self.given[event.job_id], f"no worker gave {event.outcome}"
-            case Ended(outcome=Cancelled()) if not losing and isinstance(self.last[event.job_id], StopAsked):
+            case Ended(ending=Success()):
+                assert outcome_of(event.ending) in self.given[event.job_id], f"no worker gave {event.ending}"
+            case Ended(ending=Cancelled()) if not losing and isinstance(self.last[event.job_id], StopAsked):
                 record = self.book.records[event.job_id]
                 works = self.world.processes[record.controller].works
                 assert (event.job_id, record.attempt) not in works, f"{event.job_id} is CANCELLED and works"
             case _:
                 pass
         if isinstance(event, Ended) and event.job_id in self.told:
-            assert event.outcome == self.told[event.job_id].outcome, "another registry told another end"
+            assert outcome_of(event.ending) == self.told[event.job_id].outcome, "another registry told another end"
 
     def _check_change(self, job_id: str) -> None:
         record = self.book.records.get(job_id)

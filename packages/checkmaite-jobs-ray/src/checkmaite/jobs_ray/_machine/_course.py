@@ -6,6 +6,7 @@ from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._deadlines import Deadlines
 from checkmaite.jobs_ray._machine._effects import Effect, StopJobs
+from checkmaite.jobs_ray._machine._ending import ending_of
 from checkmaite.jobs_ray._machine._events import Ended, GivenBack, StopAsked
 from checkmaite.jobs_ray._machine._failures import lost, no_worker
 from checkmaite.jobs_ray._machine._record import Doubtful, Owner, Placed, Record, Scheduling, Stopping, Waiting
@@ -81,7 +82,8 @@ class Course:
 
     def finish(self, record: Record, outcome: Outcome, at: float, where: Where | None = None) -> None:
         """A job is final."""
-        self._book.apply(Ended(record.draft.job_id, outcome, at, None if where == record.where else where))
+        where = None if where == record.where else where
+        self._book.apply(Ended(record.draft.job_id, ending_of(outcome), at, where))
 
     def _give_back(self, record: Record, note: str, now: float, *, lost: bool = False) -> None:
         self._book.apply(GivenBack(record.draft.job_id, note, lost=lost))

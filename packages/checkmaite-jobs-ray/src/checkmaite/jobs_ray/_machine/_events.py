@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from checkmaite.jobs.spi import Cancelled, Failed, Outcome
+from checkmaite.jobs.spi import Cancelled, Failed
 from checkmaite.jobs_ray._machine._contexts import Shape
+from checkmaite.jobs_ray._machine._ending import Ending
 from checkmaite.jobs_ray._machine._record import Owner
 from checkmaite.jobs_ray._messages import Draft, Where
 
@@ -103,11 +104,12 @@ class Ended(NamedTuple):
     """It is final.
 
     Attributes:
+        ending: How it ended.
         where: The worker that had it; None where the record says it, or nobody knows.
     """
 
     job_id: str
-    outcome: Outcome
+    ending: Ending
     at: float
     where: Where | None = None
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from attrs import frozen
 from checkmaite.jobs import JobStatus
-from checkmaite.jobs.spi import Cancelled, Failed, Outcome, status_of
+from checkmaite.jobs.spi import Cancelled, Failed, Outcome
+from checkmaite.jobs_ray._machine._ending import Ending, Success, outcome_of
 from checkmaite.jobs_ray._messages import Draft, Where
 
 
@@ -70,13 +71,23 @@ class Stopping:
     then: Cancelled | Failed
 
 
-@frozen
-class Finished:
-    """It will never change again."""
+class Finished(NamedTuple):
+    """It will never change again. A tuple, as a record is, because nearly all records are of finished jobs.
 
-    outcome: Outcome
+    Attributes:
+        ending: How it ended.
+        at: When.
+        where: The worker that had it, when one has spoken.
+    """
+
+    ending: Ending
     at: float
     where: Where | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended, as clients are told it."""
+        return outcome_of(self.ending)
 
 
 State = Waiting | Doubtful | Placed | Scheduling | Running | Stopping | Finished
@@ -93,8 +104,12 @@ def status_in(state: State) -> JobStatus:
             return JobStatus.RUNNING
         case Stopping(where=where):
             return JobStatus.SCHEDULING if where is None else JobStatus.RUNNING
-        case Finished(outcome=outcome):
-            return status_of(outcome)
+        case Finished(ending=Success()):
+            return JobStatus.COMPLETED
+        case Finished(ending=Failed()):
+            return JobStatus.FAILED
+        case Finished():
+            return JobStatus.CANCELLED
 
 
 class Record(NamedTuple):

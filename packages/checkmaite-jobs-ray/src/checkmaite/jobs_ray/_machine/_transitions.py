@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from typing import assert_never
 
 from attrs import evolve
 from checkmaite.jobs_ray._machine._events import (
@@ -31,6 +31,7 @@ from checkmaite.jobs_ray._machine._record import (
     Waiting,
     status_in,
 )
+from checkmaite.jobs_ray._messages import Draft
 
 Change = Adopted | Resumed | Doubted | GivenTo | Launched | Started | StopAsked | GivenBack | Ended | Noted
 
@@ -55,7 +56,7 @@ def after(record: Record, event: Change) -> Record:  # noqa: C901 - one table, a
                 return _in(record, evolve(state, where=event.where))
             return _in(record, Running(_owner(record), event.where))
         case Ended():
-            ended = Finished(event.outcome, event.at, event.where or record.where)
+            ended = Finished(event.ending, event.at, event.where or record.where)
             return _in(record, ended, draft=record.draft.slim())
         case Adopted():
             controller = event.owner.controller
@@ -82,11 +83,31 @@ def _owned_by(state: State, owner: Owner) -> State:
     return evolve(state, owner=owner)
 
 
-def _in(record: Record, state: State, **changed: Any) -> Record:
-    status = status_in(state)
-    if status is not record.status and record.status.may_become(status):
-        changed["status"] = status
-    return record._replace(state=state, **changed)
+def _in(
+    record: Record,
+    state: State,
+    *,
+    draft: Draft | None = None,
+    attempt: int | None = None,
+    controller: str | None = None,
+    losses: int | None = None,
+    notes: tuple[str, ...] | None = None,
+) -> Record:
+    """The record in another state. It is written out since `_replace`, four times in each job's life, costs double."""
+    status, meant = record.status, status_in(state)
+    if meant is not status and status.may_become(meant):
+        status = meant
+    return Record(
+        record.draft if draft is None else draft,
+        record.created_at,
+        state,
+        status,
+        record.attempt if attempt is None else attempt,
+        record.controller if controller is None else controller,
+        record.losses if losses is None else losses,
+        record.supersedes,
+        record.notes if notes is None else notes,
+    )
 
 
 def _owner(record: Record) -> Owner:

@@ -1,0 +1,183 @@
+"""What rows are made of: drafts, states and endings of jobs, as JSON values. See `_rows`."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from sys import intern
+from typing import Any
+
+from attrs import astuple
+from checkmaite.jobs import Resources
+from checkmaite.jobs.spi import Cancelled, Failed
+from checkmaite.jobs_ray._machine._contexts import Shape, StoreShape
+from checkmaite.jobs_ray._machine._ending import Ending, Success
+from checkmaite.jobs_ray._machine._record import (
+    Doubtful,
+    Finished,
+    Owner,
+    Placed,
+    Running,
+    Scheduling,
+    State,
+    Stopping,
+    Waiting,
+)
+from checkmaite.jobs_ray._messages import Draft, Kept, Policy, Where
+
+Row = list[Any]
+
+
+def draft_row(draft: Draft) -> Row:
+    """A draft as the journal keeps it."""
+    (job_id, scope, run_key, job_name, capability_id, resources, order, payload, context, policy, force) = draft
+    return [
+        job_id,
+        scope,
+        run_key,
+        job_name,
+        capability_id,
+        astuple(resources),
+        order,
+        _payload_row(payload),
+        context,
+        policy,
+        force,
+    ]
+
+
+def draft_from(row: Row) -> Draft:
+    """What `draft_row` wrote. Texts that many jobs have in common are kept once, as in the other parts."""
+    job_id, scope, run_key, job_name, capability_id, resources, order, payload, context, policy, force = row
+    num_cpus, num_gpus, memory, custom = resources
+    return Draft(
+        job_id,
+        intern(scope),
+        run_key,
+        job_name,
+        intern(capability_id),
+        _resources(num_cpus, num_gpus, memory, tuple(custom.items())),
+        tuple(order),
+        _payload_from(payload),
+        intern(context),
+        _policy(*policy),
+        force,
+    )
+
+
+@lru_cache(maxsize=256)
+def _resources(
+    num_cpus: float, num_gpus: float, memory: int | None, custom: tuple[tuple[str, float], ...]
+) -> Resources:
+    return Resources(num_cpus=num_cpus, num_gpus=num_gpus, memory=memory, custom=dict(custom))
+
+
+_policy = lru_cache(maxsize=256)(Policy)
+
+
+def _payload_row(payload: Any) -> str | Row | None:
+    if payload is None:
+        return None
+    if isinstance(payload, Kept):
+        return [payload.key, payload.size]
+    return b64encode(payload).decode() if isinstance(payload, bytes) else None  # a reference dies with its owner
+
+
+def _payload_from(row: str | Row | None) -> bytes | Kept | None:
+    if row is None:
+        return None
+    return b64decode(row) if isinstance(row, str) else Kept(*row)
+
+
+def shape_from(row: Iterable[Any]) -> Shape:
+    """A context's shape, from a row of its fields."""
+    (backend, plain, hidden, *artifacts), facts, (protocol, python, core), environment = row
+    store = StoreShape(backend, plain, tuple(hidden), *artifacts)
+    return Shape(store, facts, (protocol, python, core), environment)
+
+
+def state_row(state: State) -> Row:
+    """A state as the journal keeps it."""
+    match state:
+        case Waiting():
+            return ["waiting"]
+        case Doubtful():
+            return ["doubtful", state.reason, state.where]
+        case Placed():
+            return ["placed", state.owner]
+        case Scheduling():
+            return ["scheduling", state.owner, state.since]
+        case Running():
+            return ["running", state.owner, state.where]
+        case Stopping():
+            return ["stopping", state.owner, state.where, ending_row(state.then)]
+        case Finished():
+            return ["finished", ending_row(state.ending), state.at, state.where]
+
+
+_STATES: Mapping[str, Callable[..., State]] = {
+    "waiting": Waiting,
+    "doubtful": lambda reason, where=None: Doubtful(reason, where_from(where)),  # protocol 1 has no place
+    "placed": lambda owner: Placed(Owner(*owner)),
+    "scheduling": lambda owner, since: Scheduling(Owner(*owner), since),
+    "running": lambda owner, where: Running(Owner(*owner), Where(*where)),
+    "stopping": lambda owner, where, then: Stopping(Owner(*owner), where_from(where), stopping_from(then)),
+}
+
+
+def state_from(row: Row) -> State:
+    """What `state_row` wrote."""
+    if row[0] == "finished":  # most are
+        _, ending, at, where = row
+        return Finished(ending_from(ending), at, where_from(where))
+    return _STATES[row[0]](*row[1:])
+
+
+def where_from(row: Row | None) -> Where | None:
+    """A worker, from a row of its fields."""
+    if row is None:
+        return None
+    node, pid, at = row
+    return Where(intern(node), pid, at)
+
+
+def ending_row(ending: Ending) -> Row:
+    """How a job ended as the journal keeps it."""
+    match ending:
+        case Success():
+            *where, already_stored, notes = ending
+            return ["completed", where, already_stored, notes]
+        case Failed():
+            return ["failed", *astuple(ending)]
+        case Cancelled():
+            return ["cancelled", ending.reason]
+
+
+def ending_from(row: Row) -> Ending:
+    """What `ending_row` wrote."""
+    if row[0] != "completed":
+        return stopping_from(row)
+    _, (run_uid, capability_id, store_uri, outputs_uri, report), already_stored, notes = row
+    return Success(run_uid, intern(capability_id), store_uri, outputs_uri, report, already_stored, tuple(notes))
+
+
+def stopping_from(row: Row) -> Cancelled | Failed:
+    """What `ending_row` wrote of a job that did not complete."""
+    kind, *values = row
+    if kind == "cancelled":
+        return Cancelled(reason=values[0])
+    if kind != "failed":
+        raise ValueError(f"{kind!r} is no way to end")
+    error_type, error_message, traceback_text, phase, node, pid, exit_cause, lost, remedy = values
+    return Failed(
+        error_type=error_type,
+        error_message=error_message,
+        traceback_text=traceback_text,
+        phase=phase,
+        node=node,
+        pid=pid,
+        exit_cause=exit_cause,
+        lost=lost,
+        remedy=remedy,
+    )
