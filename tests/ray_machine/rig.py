@@ -13,6 +13,7 @@ from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._controller import ControllerMachine
 from checkmaite.jobs_ray._machine._effects import AskStore, StopJobs
 from checkmaite.jobs_ray._machine._limits import Limits
+from checkmaite.jobs_ray._machine._past import Past
 from checkmaite.jobs_ray._machine._record import Record
 from checkmaite.jobs_ray._machine._registry import Assignment, RegistryMachine
 from checkmaite.jobs_ray._messages import Draft, Inventory, Stop
@@ -50,9 +51,9 @@ class Rig:
 
     def take_over(self, epoch: int, rows: Sequence[Any] | None = None) -> None:
         """Another registry, which knows what its journal holds, and what the controllers have."""
-        book = JobBook()
-        restore(book, self.rows() if rows is None else rows)
-        self.registry = RegistryMachine(self.limits, epoch=epoch, book=book, now=self.now)
+        past = Past()
+        restore(past, self.rows() if rows is None else rows)
+        self.registry = RegistryMachine(self.limits, epoch=epoch, book=JobBook.of(past), now=self.now)
         self._stops, self._asked = [], []
         self.registry.offer("scope", CONTEXT)
         for name in self.controllers:

@@ -21,6 +21,7 @@ from checkmaite.jobs_ray._machine._ending import ending_of, outcome_of
 from checkmaite.jobs_ray._machine._events import (
     Doubted,
     Ended,
+    Forgotten,
     GivenBack,
     GivenTo,
     Introduced,
@@ -84,6 +85,7 @@ def _assert_same(there: JobBook, here: JobBook) -> None:
     check_book(there)
     assert there.records == here.records
     assert there.last_token == here.last_token
+    assert there.unique_time(0.0) == here.unique_time(0.0)
     assert there.shapes.items() == here.shapes.items()
     assert {name: list(index.finished) for name, index in there.scopes.items()} == {
         name: list(index.finished) for name, index in here.scopes.items()
@@ -108,6 +110,22 @@ def test_a_book_is_its_snapshot_and_what_came_after(objects: ObjectStore) -> Non
     _append(objects, journal, book)
 
     _assert_same(book_of(perform(read_journal(objects.root), objects)), book)
+
+
+def test_what_was_forgotten_leaves_only_its_time_and_its_token(objects: ObjectStore) -> None:
+    book = JobBook()
+    book.apply(Introduced("context", shape_of(CONTEXT)))
+    for name in ("first", "last"):
+        book.apply(Submitted(draft(name, run_key="key"), 3.0 if name == "first" else 2.0, None))
+        book.apply(GivenTo(name, 1, OWNER))
+        book.apply(Ended(name, ending_of(completed()), 4.0))
+    book.apply(Forgotten("first"))
+    _written(objects, book)
+
+    read = book_of(perform(read_journal(objects.root), objects))
+    _assert_same(read, book)
+    assert (list(read.records), read.scopes["scope"].completed) == (["last"], {"key": "last"})
+    assert (read.last_token, read.unique_time(0.0)) == (OWNER.token, book.unique_time(0.0))
 
 
 _REF = CapabilityRunRef(run_uid="u", capability_id="c", store_uri="s", outputs_uri="o", report="r")

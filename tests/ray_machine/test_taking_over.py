@@ -6,7 +6,7 @@ import pytest
 from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import Cancelled
 from checkmaite.jobs_ray._history import _row
-from checkmaite.jobs_ray._machine._book import JobBook
+from checkmaite.jobs_ray._machine._past import Past
 from checkmaite.jobs_ray._machine._record import Doubtful, Waiting
 from checkmaite.jobs_ray._messages import Policy
 from checkmaite.jobs_ray._rows import restore
@@ -139,6 +139,6 @@ def test_a_row_without_a_place_is_read() -> None:
     (state,) = [row[3] for row in rows if row[0] == "record"]
     assert state == ["doubtful", "it was lost", list(WHERE)]
     state.pop()
-    book = JobBook()
-    restore(book, rows)
-    assert book.records["job"].state == Doubtful("it was lost", None)
+    past = Past()
+    restore(past, rows)
+    assert past.records["job"].state == Doubtful("it was lost", None)

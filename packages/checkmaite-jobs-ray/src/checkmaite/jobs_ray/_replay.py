@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 from checkmaite.jobs_ray._journal._errors import JournalCorruptError
 from checkmaite.jobs_ray._journal._journal import Journal, lead
@@ -12,6 +13,7 @@ from checkmaite.jobs_ray._journal._leader import Leader
 from checkmaite.jobs_ray._journal._reading import Found
 from checkmaite.jobs_ray._journal._steps import Delete, Names, Steps
 from checkmaite.jobs_ray._machine._book import JobBook
+from checkmaite.jobs_ray._machine._past import Past
 from checkmaite.jobs_ray._messages import Kept
 from checkmaite.jobs_ray._rows import event_of, restore
 
@@ -62,23 +64,19 @@ def book_of(found: Found) -> JobBook:
     Raises:
         JournalCorruptError: A row is none that this project writes, or contradicts those before it.
     """
-    book = JobBook()
+    past = Past()
     try:
         with _no_garbage():
-            restore(book, found.snapshot_rows())
-            for rows in found.batches():
-                for row in rows:
-                    book.apply(event_of(row))
-                book.take_events()
+            restore(past, found.snapshot_rows())
+            for row in chain.from_iterable(found.batches()):
+                past.apply(event_of(row))
+            return JobBook.of(past)
     except (ValueError, TypeError, KeyError, IndexError, AssertionError, AttributeError) as error:
         raise JournalCorruptError.of(
             found.root,
             f"what it says cannot be ({type(error).__name__}: {error})",
             "Restore the folder from a copy; move it away or pass another journal_uri to begin without a history.",
         ) from error
-    book.take_changed()
-    book.take_unneeded()
-    return book
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from checkmaite.jobs_ray._machine._events import (
     StopAsked,
     Submitted,
 )
+from checkmaite.jobs_ray._machine._past import Past
 from checkmaite.jobs_ray._machine._record import Owner, Record
 from checkmaite.jobs_ray._messages import Where
 from checkmaite.jobs_ray._row_parts import (
@@ -123,17 +124,17 @@ def snapshot_rows(book: JobBook) -> Iterator[Row]:
     return rows()
 
 
-def restore(book: JobBook, rows: Iterable[Row]) -> None:
-    """Fill a new book with what `snapshot_rows` wrote.
+def restore(past: Past, rows: Iterable[Row]) -> None:
+    """Begin a past with what `snapshot_rows` wrote.
 
     Raises:
         ValueError, TypeError, KeyError, IndexError: A row is not one of those.
     """
     for row in rows:
         if row[0] == "record":
-            book.restore(_record_from(row))
+            past.restore(_record_from(row))
         elif row[0] == "context":
-            book.shapes.introduce(row[1], shape_from(row[2:]))
+            past.shapes.introduce(row[1], shape_from(row[2:]))
         else:
             raise ValueError(f"{row[0]!r} is no kind of row")
 

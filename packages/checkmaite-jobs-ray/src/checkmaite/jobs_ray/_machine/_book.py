@@ -9,6 +9,7 @@ from checkmaite.jobs import JobNotFoundError, JobProgress
 from checkmaite.jobs.spi import JobQuery
 from checkmaite.jobs_ray._machine._events import Adopted, Event, Forgotten, Introduced, Submitted
 from checkmaite.jobs_ray._machine._index import ScopeIndex
+from checkmaite.jobs_ray._machine._past import Past
 from checkmaite.jobs_ray._machine._record import Doubtful, Finished, Placed, Record, Waiting
 from checkmaite.jobs_ray._machine._shapes import Shapes
 from checkmaite.jobs_ray._machine._transitions import accepted, after
@@ -45,6 +46,21 @@ class JobBook:
         self._changed: dict[str, None] = {}
         self._unneeded: list[str] = []
 
+    @classmethod
+    def of(cls, past: Past) -> JobBook:
+        """The book of what a journal says. It takes the records themselves, so the past is over then."""
+        book = cls()
+        book.records, book.shapes, book.last_token = past.records, past.shapes, past.last_token
+        last_at = max((record.created_at for record in past.records.values()), default=0.0)
+        book._last_us = round(max(last_at, past.last_at) * 1_000_000)
+        by_scope: defaultdict[str, list[Record]] = defaultdict(list)
+        for job_id, record in past.records.items():
+            by_scope[record.draft.scope].append(record)
+            if record.is_live:
+                book._file(job_id, record)
+        book.scopes.update((scope, ScopeIndex.of(records)) for scope, records in by_scope.items())
+        return book
+
     def apply(self, event: Event) -> None:
         """Change what the event says."""
         self._events.append(event)
@@ -64,10 +80,6 @@ class JobBook:
             case _:
                 before = self.records[event.job_id]
                 self._replace(before, after(before, event))
-
-    def restore(self, record: Record) -> None:
-        """Take in a record as it was; those that are final in the order in which they became so."""
-        self._add(record)
 
     def unique_time(self, now: float) -> float:
         """`now`, moved on by microseconds if need be.

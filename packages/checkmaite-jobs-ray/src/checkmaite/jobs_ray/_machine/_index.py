@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import JobQuery
@@ -32,6 +32,11 @@ class Timeline:
             place = bisect_right(self._times, created_at)
             self._times.insert(place, created_at)
             self._ids.insert(place, job_id)
+
+    def fill(self, jobs: Sequence[tuple[float, str]]) -> None:
+        """Begin with jobs in their order: when each was accepted, and its id."""
+        self._times = array("d", [at for at, _ in jobs])
+        self._ids = [job_id for _, job_id in jobs]
 
     def discard(self, job_id: str, created_at: float) -> None:
         """Leave out a job."""
@@ -71,6 +76,10 @@ class Groups:
         elif group != job_id:
             self._of[value] = {group: None, job_id: None}
 
+    def fill(self, groups: Mapping[str, Sequence[str]]) -> None:
+        """Begin with groups, none of them empty."""
+        self._of = {value: ids[0] if len(ids) == 1 else dict.fromkeys(ids) for value, ids in groups.items()}
+
     def discard(self, value: str, job_id: str) -> None:
         """Take a job out of a group."""
         group = self._of[value]
@@ -95,13 +104,35 @@ class ScopeIndex:
         self._names = Groups()
         self._capabilities = Groups()
 
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> ScopeIndex:
+        """The index of jobs that are known from before; those that are final in the order in which they became so."""
+        index = cls()
+        ids: defaultdict[JobStatus, list[str]] = defaultdict(list)
+        names: defaultdict[str, list[str]] = defaultdict(list)
+        capabilities: defaultdict[str, list[str]] = defaultdict(list)
+        for record in records:
+            draft, status = record.draft, record.status
+            job_id = draft.job_id
+            ids[status].append(job_id)
+            names[draft.job_name].append(job_id)
+            capabilities[draft.capability_id].append(job_id)
+            if record.is_live:
+                index.live[draft.run_key] = job_id
+            else:
+                index.finished.append(job_id)
+                if status is JobStatus.COMPLETED:
+                    index.completed[draft.run_key] = job_id
+        index._statuses.update((status, dict.fromkeys(jobs)) for status, jobs in ids.items())
+        index._names.fill(names)
+        index._capabilities.fill(capabilities)
+        index._timeline.fill(sorted((record.created_at, record.draft.job_id) for record in records))
+        return index
+
     def add(self, record: Record) -> None:
-        """Take in an accepted job, or one that is known from before."""
+        """Take in an accepted job."""
         draft = record.draft
-        if record.is_live:
-            self.live.setdefault(draft.run_key, draft.job_id)
-        else:
-            self._finish(record)
+        self.live.setdefault(draft.run_key, draft.job_id)
         self._timeline.add(draft.job_id, record.created_at)
         self._statuses[record.status][draft.job_id] = None
         self._names.add(draft.job_name, draft.job_id)
