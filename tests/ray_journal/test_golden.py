@@ -1,5 +1,7 @@
 """A journal of format version 1, written once and kept, is read as the book that it was then.
 
+That of version 3 says the same: it is the first, led once more by that version, which made a snapshot.
+
 Whoever changes rows or objects keeps reading it: users have such journals. Nothing here is ever written anew; a later
 version gets a folder of its own. What is compared is what users see and what a start needs, by name, so that records
 may gain fields.
@@ -29,7 +31,8 @@ from checkmaite.jobs_ray._rows import row_of, snapshot_rows
 
 from tests.ray_journal.making import counter, leader
 
-GOLDEN = Path(__file__).with_name("golden") / "version-1"
+VERSIONS = Path(__file__).with_name("golden")
+GOLDEN = VERSIONS / "version-1"
 JOURNAL = "checkmaite_jobs/golden"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
 
@@ -75,19 +78,21 @@ def _assert_as_expected(book: JobBook) -> None:
     assert {name: list(shape.lacks) for name, shape in book.shapes.items()} == EXPECTED["contexts"]
 
 
-def _history(scope: str, registry_actor_name: str = "golden") -> Any:
+def _history(scope: str, registry_actor_name: str = "golden", version: str = "version-1") -> Any:
     return read_job_history(
         "ray",
         idempotency_scope=scope,
         registry_actor_name=registry_actor_name,
-        journal_uri=str(GOLDEN),
+        journal_uri=str(VERSIONS / version),
         analytics_store={"backend": "parquet", "uri": "/nowhere"},
     )
 
 
+@pytest.mark.parametrize("version", ["version-1", "version-3"])
 @pytest.mark.parametrize("scope", ["team-a", "team-b"])
-def test_the_history_of_users_is_as_it_was(scope: str) -> None:
-    seen = [{name: _plain(value) for name, value in row.items()} for row in _history(scope).to_pylist()]
+def test_the_history_of_users_is_as_it_was(scope: str, version: str) -> None:
+    history = _history(scope, version=version)
+    seen = [{name: _plain(value) for name, value in row.items()} for row in history.to_pylist()]
     expected = EXPECTED["history"][scope]
     assert [{name: row[name] for name in expected[0]} for row in seen] == expected
 
@@ -101,8 +106,9 @@ def test_where_no_journal_is_there_is_no_history() -> None:
         _history("team-a", registry_actor_name="silver")
 
 
-def test_its_book_is_as_it_was() -> None:
-    objects = ObjectStore(str(GOLDEN / JOURNAL))
+@pytest.mark.parametrize("version", ["version-1", "version-3"])
+def test_its_book_is_as_it_was(version: str) -> None:
+    objects = ObjectStore(str(VERSIONS / version / JOURNAL))
     _assert_as_expected(book_of(perform(read_journal(objects.root), objects)))
 
 

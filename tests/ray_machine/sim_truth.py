@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -21,9 +22,10 @@ from checkmaite.jobs_ray._machine._events import (
     Introduced,
     Submitted,
 )
+from checkmaite.jobs_ray._machine._past import Past
 from checkmaite.jobs_ray._machine._record import Record, Stopping, Waiting
 from checkmaite.jobs_ray._messages import Draft, JobFacts, Kept
-from checkmaite.jobs_ray._rows import snapshot_rows
+from checkmaite.jobs_ray._rows import restore, snapshot_rows
 
 from tests.ray_machine.making import job_of
 from tests.ray_machine.sim_cluster import Analytics, run_of
@@ -200,18 +202,14 @@ def _check_later(before: Record, now: Record) -> None:
 
 
 def said_by(rows: Iterable[Any]) -> tuple[dict[str, list[str]], dict[str, Any], dict[str, Any]]:
-    """A book's rows, so that two books can be compared: the final jobs by scope in order, all jobs, contexts."""
+    """What a book's rows say, so that two can be compared: the final jobs by scope in order, all jobs, contexts."""
+    past = Past()
+    restore(past, json.loads(json.dumps(list(rows))))
     final: defaultdict[str, list[str]] = defaultdict(list)
-    records, contexts = {}, {}
-    for row in rows:
-        if row[0] == "context":
-            contexts[row[1]] = row
-            continue
-        job_id, scope = row[1][:2]
-        records[job_id] = row
-        if row[3][0] == "finished":
-            final[scope].append(job_id)
-    return final, records, contexts
+    for job_id, record in past.records.items():
+        if not record.is_live:
+            final[record.draft.scope].append(job_id)
+    return final, past.records, dict(past.shapes.items())
 
 
 def check_same(expected: Iterable[Any], book: JobBook, who: str) -> None:

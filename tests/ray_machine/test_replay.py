@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
-from checkmaite.jobs import CapabilityRunRef
+from checkmaite.jobs import CapabilityRunRef, Resources
 from checkmaite.jobs.spi import Cancelled, Completed, ObjectStore, Outcome
 from checkmaite.jobs_ray._journal._errors import JournalCorruptError
 from checkmaite.jobs_ray._journal._journal import Journal, lead
@@ -126,6 +127,43 @@ def test_what_was_forgotten_leaves_only_its_time_and_its_token(objects: ObjectSt
     _assert_same(read, book)
     assert (list(read.records), read.scopes["scope"].completed) == (["last"], {"key": "last"})
     assert (read.last_token, read.unique_time(0.0)) == (OWNER.token, book.unique_time(0.0))
+
+
+def test_a_snapshot_keeps_each_finished_job_and_their_order(objects: ObjectStore) -> None:
+    """Many more than share a row, of neighbours that have little in common."""
+    random_ = random.Random(7)
+    book = JobBook()
+    book.apply(Introduced("context", shape_of(CONTEXT)))
+    names = [f"job-{number}" for number in range(500)]
+    outcomes = [completed(), _FULL, ERROR, CRASH, Cancelled(reason="why")]
+    for number, name in enumerate(names):
+        resources = Resources(num_cpus=random_.choice([1, 2]), custom={"a": 1} if number > 300 else {})
+        job = draft(name, scope=f"scope {number // 90 % 2}", resources=resources, force=number % 100 == 7)
+        book.apply(Submitted(job, number / 10, random_.choice([None, "before"])))
+        book.apply(GivenTo(name, random_.choice([1, 2]), OWNER))
+    random_.shuffle(names)
+    for name in names[:-1]:
+        book.apply(Started(name, WHERE))
+        book.apply(Noted(name, f"of {name}"))
+        book.apply(Ended(name, ending_of(random_.choice(outcomes)), 100.0))
+    journal = _written(objects, book)
+    perform(journal.snapshot(journal.tail, snapshot_rows(book)), objects)
+
+    found = perform(read_journal(objects.root), objects)
+    assert sum(row[0] == "finished" for row in found.snapshot_rows()) > 2
+    _assert_same(book_of(found), book)
+
+
+def test_columns_of_a_snapshot_that_differ_in_length_are_refused(objects: ObjectStore) -> None:
+    book = JobBook()
+    _story(book, 0)
+    journal = _written(objects, book)
+    rows = list(snapshot_rows(book))
+    (finished,) = [row for row in rows if row[0] == "finished"]
+    finished[2][3] = finished[2][3][1:]
+    perform(journal.snapshot(journal.tail, rows), objects)
+    with pytest.raises(JournalCorruptError, match="what it says cannot be"):
+        book_of(perform(read_journal(objects.root), objects))
 
 
 _REF = CapabilityRunRef(run_uid="u", capability_id="c", store_uri="s", outputs_uri="o", report="r")

@@ -66,6 +66,18 @@ def draft_from(row: Row) -> Draft:
     )
 
 
+def common_row(scope: str, resources: Resources, context: str, policy: Policy, force: bool) -> Row:
+    """What drafts have in common, as the journal keeps it."""
+    return [scope, astuple(resources), context, policy, force]
+
+
+def common_from(row: Row) -> tuple[str, Resources, str, Policy, bool]:
+    """What `common_row` wrote."""
+    scope, (num_cpus, num_gpus, memory, custom), context, policy, force = row
+    resources = _resources(num_cpus, num_gpus, memory, tuple(custom.items()))
+    return intern(scope), resources, intern(context), _policy(*policy), force
+
+
 @lru_cache(maxsize=256)
 def _resources(
     num_cpus: float, num_gpus: float, memory: int | None, custom: tuple[tuple[str, float], ...]

@@ -7,10 +7,12 @@ older rows. Nothing is ever unpickled here; payloads are bytes to everybody but 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby, islice
 from sys import intern
 
-from checkmaite.jobs import JobStatus
+from checkmaite.jobs import JobStatus, Resources
 from checkmaite.jobs_ray._machine._book import JobBook
+from checkmaite.jobs_ray._machine._ending import FINAL
 from checkmaite.jobs_ray._machine._events import (
     Adopted,
     Doubted,
@@ -28,10 +30,12 @@ from checkmaite.jobs_ray._machine._events import (
     Submitted,
 )
 from checkmaite.jobs_ray._machine._past import Past
-from checkmaite.jobs_ray._machine._record import Owner, Record
-from checkmaite.jobs_ray._messages import Where
+from checkmaite.jobs_ray._machine._record import Finished, Owner, Record
+from checkmaite.jobs_ray._messages import Draft, Policy, Where
 from checkmaite.jobs_ray._row_parts import (
     Row,
+    common_from,
+    common_row,
     draft_from,
     draft_row,
     ending_from,
@@ -43,6 +47,8 @@ from checkmaite.jobs_ray._row_parts import (
     where_from,
 )
 
+_JOBS_PER_ROW = 64
+"""Finished jobs that share a row of a snapshot. More save nothing, and a row is in memory as a whole."""
 _STATUSES = {status.value: status for status in JobStatus}
 
 
@@ -116,8 +122,9 @@ def snapshot_rows(book: JobBook) -> Iterator[Row]:
     def rows() -> Iterator[Row]:
         for name, shape in shapes:
             yield ["context", name, *shape]
-        for record in finished:
-            yield _record_row(record)
+        for alike, records in groupby(finished, key=_common):
+            while columns := list(zip(*map(_own, islice(records, _JOBS_PER_ROW)), strict=True)):
+                yield ["finished", common_row(*alike), columns]
         for record in live:
             yield _record_row(record)
 
@@ -131,12 +138,69 @@ def restore(past: Past, rows: Iterable[Row]) -> None:
         ValueError, TypeError, KeyError, IndexError: A row is not one of those.
     """
     for row in rows:
-        if row[0] == "record":
-            past.restore(_record_from(row))
+        if row[0] == "finished":
+            past.restore(_finished_from(row))
+        elif row[0] == "record":  # one that is live; up to protocol 2 a finished one too
+            past.restore([_record_from(row)])
         elif row[0] == "context":
             past.shapes.introduce(row[1], shape_from(row[2:]))
         else:
             raise ValueError(f"{row[0]!r} is no kind of row")
+
+
+def _common(record: Record) -> tuple[str, Resources, str, Policy, bool]:
+    """What a finished job has in common with its neighbours, as a rule; the journal says it once for all of them."""
+    draft = record.draft
+    return draft.scope, draft.resources, draft.context, draft.policy, draft.force
+
+
+def _own(record: Record) -> Row:
+    """What a finished job has of its own."""
+    draft, state = record.draft, record.state
+    assert isinstance(state, Finished), f"{draft.job_id} is live"
+    return [
+        draft.job_id,
+        draft.run_key,
+        draft.job_name,
+        draft.capability_id,
+        record.created_at,
+        ending_row(state.ending),
+        state.at,
+        state.where,
+        record.attempt,
+        record.controller,
+        record.losses,
+        record.supersedes,
+        record.notes,
+    ]
+
+
+def _finished_from(row: Row) -> Iterator[Record]:
+    """The jobs of one row, in their order: a column for each value of `_own`."""
+    _, common, columns = row
+    scope, resources, context, policy, force = common_from(common)
+    for own in zip(*columns, strict=True):
+        (
+            job_id,
+            run_key,
+            job_name,
+            capability_id,
+            created_at,
+            ending,
+            at,
+            where,
+            attempt,
+            controller,
+            losses,
+            supersedes,
+            notes,
+        ) = own
+        capability_id = intern(capability_id)
+        draft = Draft(job_id, scope, run_key, job_name, capability_id, resources, (), None, context, policy, force)
+        state = Finished(ending_from(ending), at, where_from(where))
+        status = FINAL[type(state.ending)]
+        controller = controller and intern(controller)
+        yield Record(draft, created_at, state, status, attempt, controller, losses, supersedes, tuple(notes))
 
 
 def _record_row(record: Record) -> Row:

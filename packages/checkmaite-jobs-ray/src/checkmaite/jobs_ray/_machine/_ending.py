@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from checkmaite.jobs import CapabilityRunRef
+from checkmaite.jobs import CapabilityRunRef, JobStatus
 from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome
 
 
@@ -21,6 +22,12 @@ class Success(NamedTuple):
 
 
 Ending = Success | Failed | Cancelled
+FINAL: Mapping[type[Ending], JobStatus] = {
+    Success: JobStatus.COMPLETED,
+    Failed: JobStatus.FAILED,
+    Cancelled: JobStatus.CANCELLED,
+}
+"""The status that each ending means."""
 
 
 def ending_of(outcome: Outcome) -> Ending:

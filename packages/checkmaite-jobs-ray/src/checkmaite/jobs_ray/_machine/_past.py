@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from checkmaite.jobs_ray._machine._events import (
     Adopted,
     Ended,
@@ -12,7 +14,7 @@ from checkmaite.jobs_ray._machine._events import (
     Resumed,
     Submitted,
 )
-from checkmaite.jobs_ray._machine._record import Owner, Record
+from checkmaite.jobs_ray._machine._record import Finished, Owner, Record
 from checkmaite.jobs_ray._machine._shapes import Shapes
 from checkmaite.jobs_ray._machine._transitions import accepted, after
 
@@ -34,12 +36,13 @@ class Past:
         self.last_at = 0.0
         self.last_token = 0
 
-    def restore(self, record: Record) -> None:
-        """Take in a record as it was."""
-        draft = record.draft
-        self.records[draft.job_id] = record
-        if record.is_live:
-            self.shapes.use(draft.context)
+    def restore(self, records: Iterable[Record]) -> None:
+        """Take in records as they were."""
+        for record in records:
+            draft = record.draft
+            self.records[draft.job_id] = record
+            if not isinstance(record.state, Finished):
+                self.shapes.use(draft.context)
 
     def apply(self, event: Event) -> None:
         """Change what the event says.
@@ -52,13 +55,13 @@ class Past:
             case Introduced():
                 self.shapes.introduce(event.context, event.shape)
             case Submitted():
-                self.restore(accepted(event))
+                self.restore([accepted(event)])
             case Ended():
                 record = records.pop(event.job_id)
                 records[event.job_id] = after(record, event)
                 self.shapes.drop(record.draft.context)
             case Adopted() if event.job_id not in records:
-                self.restore(accepted(event))
+                self.restore([accepted(event)])
                 self._note_token(event.owner)
             case Forgotten():
                 record = records.pop(event.job_id)

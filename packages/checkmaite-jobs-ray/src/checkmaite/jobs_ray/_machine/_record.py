@@ -10,7 +10,7 @@ from typing import NamedTuple
 from attrs import frozen
 from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import Cancelled, Failed, Outcome
-from checkmaite.jobs_ray._machine._ending import Ending, Success, outcome_of
+from checkmaite.jobs_ray._machine._ending import FINAL, Ending, outcome_of
 from checkmaite.jobs_ray._messages import Draft, Where
 
 
@@ -104,12 +104,8 @@ def status_in(state: State) -> JobStatus:
             return JobStatus.RUNNING
         case Stopping(where=where):
             return JobStatus.SCHEDULING if where is None else JobStatus.RUNNING
-        case Finished(ending=Success()):
-            return JobStatus.COMPLETED
-        case Finished(ending=Failed()):
-            return JobStatus.FAILED
-        case Finished():
-            return JobStatus.CANCELLED
+        case Finished(ending=ending):
+            return FINAL[type(ending)]
 
 
 class Record(NamedTuple):
