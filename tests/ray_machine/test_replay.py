@@ -218,4 +218,15 @@ def test_garbage_is_looked_for_again_afterwards(objects: ObjectStore, is_corrupt
             book_of(found)
     else:
         book_of(found)
-    assert gc.isenabled()
+    assert (gc.isenabled(), gc.get_freeze_count()) == (True, 0)
+
+
+def test_what_an_application_has_frozen_stays_so(objects: ObjectStore) -> None:
+    _written(objects, JobBook())
+    found = perform(read_journal(objects.root), objects)
+    gc.freeze()
+    try:
+        book_of(found)
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
