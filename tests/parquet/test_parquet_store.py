@@ -6,7 +6,9 @@ import multiprocessing
 import os
 import pickle
 import signal
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,11 @@ import pydantic
 import pytest
 from checkmaite.jobs import (
     AnalyticsStore,
+    ConfigurationError,
     QueryError,
     RecordError,
     StoreError,
+    StoreNotFoundError,
     StorePermissionError,
     StoreUnavailableError,
     configure_job_backend,
@@ -27,8 +31,10 @@ from checkmaite.jobs import (
     submit_capability,
 )
 from checkmaite.jobs._objects import ObjectStore
+from checkmaite.jobs.spi import table_rows
 from checkmaite.jobs.testing import AnalyticsStoreContract, SampleRecord, SampleRun
 from checkmaite.store_parquet import ParquetStore
+from checkmaite.store_parquet._rows import payload_bytes
 
 OpenStore = Callable[[], ParquetStore]
 spawning = multiprocessing.get_context("spawn")
@@ -69,6 +75,32 @@ def test_eight_processes_leave_one_copy_and_all_succeed(open_store: OpenStore) -
     assert len(store.read_table("runs")) == 3
 
 
+def signed(run_uid: str, name: int, *tables: str) -> SampleRun:
+    """A run with a row in each table that says who wrote it."""
+    return SampleRun(run_uid=run_uid, records=[{"table_name": table, "writer": name} for table in tables])
+
+
+def test_eight_processes_with_other_results_are_never_mixed(open_store: OpenStore) -> None:
+    tables = ("a", "b", "c")
+    store = open_store()
+    store.write(signed("before", -1, *tables))  # so that no writer wins by fixing the columns first
+    ready, report = spawning.Barrier(8), spawning.Queue()
+    writers = [
+        spawning.Process(target=write_when_told, args=(store, signed("raced", name, *tables), ready, report))
+        for name in range(8)
+    ]
+    for writer in writers:
+        writer.start()
+    receipts = [report.get(timeout=60) for _ in writers]
+    for writer in writers:
+        writer.join(60)
+    assert [created for _, created in receipts].count(True) == 1
+    found = [store.read_table(table, run_uids=["raced"]).column("writer").to_pylist() for table in tables]
+    assert found == [found[0]] * 3
+    assert len(found[0]) == 1
+    assert len(store.query_sql("select * from a join b using (run_uid, writer) join c using (run_uid, writer)")) == 2
+
+
 def stop_at(call: int, store: ParquetStore, run: SampleRun, there: Connection) -> None:
     """Write, and stop for ever just before the object that is created as number `call`."""
     create, calls = ObjectStore.create, []
@@ -104,6 +136,46 @@ def test_a_writer_that_is_killed_leaves_nothing_visible(open_store: OpenStore, c
     assert open_store().write_with_receipt(run).created
     assert store.list_tables() == ["other", "runs", "sample_scores"]
     assert len(store.query_sql("select * from sample_scores join other using (run_uid)")) == 1
+
+
+def test_an_attempt_that_was_killed_is_no_part_of_the_next_one(open_store: OpenStore) -> None:
+    """It has left rows of one table that differ from the next one's, and rows of another that has none."""
+    store = open_store()
+    here, there = spawning.Pipe()
+    first = signed("run", 1, "t", "gone")
+    writer = spawning.Process(target=stop_at, args=(5, store, first, there))
+    writer.start()
+    assert here.poll(60)
+    assert here.recv() == "runs/run.parquet"
+    assert writer.pid is not None
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.join(60)
+    receipt = open_store().write_with_receipt(signed("run", 2, "t", "other"))
+    assert receipt.created
+    assert store.list_tables() == ["other", "runs", "t"]
+    assert store.read_table("t").column("writer").to_pylist() == [2]
+    assert store.query_sql("select writer from t join other using (run_uid, writer)").to_pylist() == [{"writer": 2}]
+    assert store.describe_table("t").rows == 1
+    assert not open_store().write_with_receipt(first).created
+    assert store.read_table("t").column("writer").to_pylist() == [2]
+
+
+def test_plain_duckdb_finds_the_files_that_count(tmp_path: Path) -> None:
+    store = ParquetStore(str(tmp_path))
+    ObjectStore(str(tmp_path)).create("t/run.parquet", payload_of_another_attempt())
+    store.write([signed("run", 2, "t"), signed("one", 3, "t")])
+    files = f"{store.uri}/t/*.parquet"
+    assert duckdb.sql(f"select writer from '{files}' order by writer").fetchall() == [(1,), (2,), (3,)]
+    counted = duckdb.sql(
+        f"select writer from read_parquet('{files}', filename = true) "
+        f"where 't/' || parse_filename(filename) in (select payload from '{store.uri}/runs/*.parquet') order by writer"
+    )
+    assert counted.fetchall() == [(2,), (3,)]
+
+
+def payload_of_another_attempt() -> bytes:
+    (table,) = table_rows(signed("run", 1, "t").extract(), run_uid="run")
+    return payload_bytes(table, [])
 
 
 def kill_while_writing(folder: str, there: Connection) -> None:
@@ -191,6 +263,17 @@ def test_columns_may_come_later_but_keep_their_type(open_store: OpenStore) -> No
     assert store.get_run_uri("three") is None
 
 
+def test_a_run_that_was_refused_fixes_no_type(open_store: OpenStore) -> None:
+    store = open_store()
+    store.write(SampleRun(run_uid="one", records=[{"table_name": "t", "x": 1}]))
+    bad = [{"table_name": "t", "x": 1.5, "y": "text"}, {"table_name": "new", "z": "text"}]
+    with pytest.raises(RecordError):
+        store.write(SampleRun(run_uid="two", records=bad))
+    good = [{"table_name": "t", "x": 1, "y": 3}, {"table_name": "new", "z": 4}]
+    for again in (store, open_store()):
+        assert again.write_with_receipt(SampleRun(run_uid="three", records=good)).store_uri
+
+
 @pytest.mark.parametrize("run_uid", ["a/b", "../up", ".hidden", "ü n", "x" * 400, "a%2Fb", "100%", "a\\b", "a*?["])
 def test_any_run_uid_is_a_name(open_store: OpenStore, run_uid: str) -> None:
     store = open_store()
@@ -232,6 +315,70 @@ def test_sql_names_the_table_that_was_meant(tmp_path: Path) -> None:
     store.write(SampleRun(run_uid="one"))
     with pytest.raises(QueryError, match="'sample_scores'"):
         store.query_sql("select * from sample_score")
+
+
+def test_sql_knows_one_time_zone_on_every_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ParquetStore(str(tmp_path))
+    at = datetime(2026, 1, 1, 2, tzinfo=UTC)
+    store.write(SampleRun(run_uid="one", records=[{"table_name": "t", "seen": at}]))
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        query = "select seen, seen::date::text as day, hour(seen) as hour from t where seen >= '2026-01-01'"
+        assert store.query_sql(query).to_pylist() == [{"seen": at, "day": "2026-01-01", "hour": 2}]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_names_that_sql_takes_for_one_are_told_apart(tmp_path: Path) -> None:
+    store = ParquetStore(str(tmp_path))
+    tables = ({"table_name": "Scores", "x": 1}, {"table_name": "scores", "x": 2}, {"table_name": "t", "y": 1, "Y": 2})
+    store.write(SampleRun(run_uid="one", records=list(tables)))
+    with pytest.raises(QueryError, match=r"'Scores' and 'scores' differ only in case.* read_table"):
+        store.query_sql("select * from Scores")
+    with pytest.raises(QueryError, match="columns of 't' 'y' and 'Y' differ only in case"):
+        store.query_sql("select * from t")
+    assert store.read_table("Scores").column("x").to_pylist() == [1]
+
+
+def test_a_path_and_bad_arguments(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    assert store.uri == str(tmp_path)
+    store.write(SampleRun(run_uid="one"))
+    for bad, said in (
+        ({"columns": "score"}, r"columns=\['score'\]"),
+        ({"run_uids": "one"}, "run_uids"),
+        ({"limit": -1}, "limit"),
+    ):
+        with pytest.raises(QueryError, match=said):
+            store.read_table("sample_scores", **bad)
+    for uri in ("", "s3:/bucket/x", "s3://", "s3://ada:hunter2@bucket/x", "s3://bucket/x?api_key=hunter2", "/tmp/x\0y"):
+        with pytest.raises(ConfigurationError) as caught:
+            ParquetStore(uri)
+        assert "hunter2" not in str(caught.value)
+
+
+def test_a_missing_bucket_is_no_missing_run(bucket: str, s3_options: dict[str, Any]) -> None:
+    assert ParquetStore(f"s3://{bucket}/store", s3_options).get_run_uri("x") is None
+    with pytest.raises(StoreNotFoundError, match="create the bucket"):
+        ParquetStore("s3://no-such-bucket-here/store", s3_options).get_run_uri("x")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"acess_key": "hunter2"}, "acess_key"),
+        ({"endpoint_url": "minio:9000"}, "Invalid endpoint"),
+        ({"client_kwargs": "hunter2"}, "storage_options"),
+    ],
+)
+def test_wrong_options_are_named_and_not_shown(bucket: str, wrong: dict[str, Any], said: str) -> None:
+    store = ParquetStore(f"s3://{bucket}/x", {"key": "k", "secret": "hunter2", **wrong})
+    with pytest.raises(StoreError, match=said) as caught:
+        store.write(SampleRun(run_uid="one"))
+    assert "storage_options" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_sums_of_whole_numbers_are_whole_numbers(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ _PASSING_CODES = frozenset(
 )
 """What S3 and its like say when the same request may succeed later: botocore retries these too, but not for long."""
 
+_SECRET_LENGTH = 4
 _EXISTS_CODES = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 
 
@@ -270,13 +271,13 @@ class ObjectStore:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """The texts in nested options."""
+    """The texts in nested options that are long enough to be a secret."""
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, (list, tuple)):
         for each in value:
             yield from _texts(each)
-    elif isinstance(value, str) and value:
+    elif isinstance(value, str) and len(value) >= _SECRET_LENGTH:
         yield value
 
 
@@ -296,7 +297,7 @@ def _translation(error: Exception, uri: str, said: str) -> StoreError:
     unreachable = (ConnectionError, TimeoutError, asyncio.TimeoutError)
     if isinstance(error, unreachable) or "Connect" in name or "Timeout" in name or code in _PASSING_CODES:
         return StoreUnavailableError(f"{uri}: the store did not answer ({code or name}). Try again later.", uri=uri)
-    if isinstance(error, (TypeError, ValueError)):
+    if isinstance(error, (AttributeError, TypeError, ValueError)):
         return StoreError(f"{uri}: the store cannot be used ({said}). Check its storage_options.", uri=uri)
     reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else code or name
     return StoreError(f"{uri}: the store cannot be used ({reason}).", uri=uri)

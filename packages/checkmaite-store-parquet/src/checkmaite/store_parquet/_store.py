@@ -119,7 +119,10 @@ class ParquetStore:
         )
 
     def get_run_uri(self, run_uid: str) -> str | None:
-        """URI of the run's commit object; None when the store does not hold the run. One request, two when it does not."""
+        """URI of the run's commit object; None when the store does not hold the run.
+
+        Costs one request, two when it does not.
+        """
         key = commit_key(run_uid)
         return self._objects.uri_of(key) if self._objects.exists(key) else None
 

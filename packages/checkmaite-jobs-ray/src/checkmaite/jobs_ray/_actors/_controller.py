@@ -50,7 +50,7 @@ class JobController:
         self._tasks = Tasks(ray.get_runtime_context().current_actor, self._take)
         self._to_launch: deque[Launch] = deque()
         self._launching: asyncio.Task[None] | None = None
-        self._news = Bell()
+        self._news = Bell(lambda: self._machine.live)
         self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
 
     async def incarnation(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from attrs import define, field
+from attrs import define
 from checkmaite.jobs_ray._actors._signal import Bell
 from checkmaite.jobs_ray._machine._followers import Followers
 from checkmaite.jobs_ray._messages import Change
@@ -28,7 +28,7 @@ class _Listener:
         turn: Of the last call. When an earlier one is still parked, nobody hears its answer.
     """
 
-    bell: Bell = field(factory=Bell)
+    bell: Bell
     number: int = 0
     sent: Sequence[str] = ()
     over: Sequence[str] = ()
@@ -49,7 +49,8 @@ class Listeners:
 
     def follow(self, client: str, jobs: Sequence[str]) -> None:
         """Tell this client of these jobs from now on."""
-        self._listeners.setdefault(client, _Listener())
+        if client not in self._listeners:
+            self._listeners[client] = _Listener(Bell(lambda: self._followers.count(client)))
         self._followers.follow(client, jobs, time.time())
 
     def tell(self, changed: Sequence[str]) -> None:

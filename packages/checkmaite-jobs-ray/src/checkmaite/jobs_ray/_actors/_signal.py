@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 _LEAST_GAP_S = 0.01
 _MOST_GAP_S = 0.05
-"""Between two answers to one listener is a gap. A lone piece of news goes at once; where more comes within the gap, it
-doubles, so that under load each answer carries many jobs: an answer costs about as much as ten of them."""
+_GAP_S_PER_JOB = 0.0005
+"""Between two answers to one listener is a gap, which grows with the jobs that may end meanwhile. One job alone keeps
+nobody waiting; of a hundred, several share an answer, which costs about as much as ten of them."""
 
 
 class Bell:
-    """Rung when there is news; all on one event loop."""
+    """Rung when there is news; all on one event loop.
 
-    def __init__(self) -> None:
+    Args:
+        jobs: How many jobs there may be news of.
+    """
+
+    def __init__(self, jobs: Callable[[], int]) -> None:
+        self._jobs = jobs
         self._rung = asyncio.Event()
         self._answered_at = 0.0
-        self._gap_s = _LEAST_GAP_S
 
     def ring(self) -> None:
         """There is news."""
@@ -40,11 +46,9 @@ class Bell:
     async def gather(self) -> None:
         """Wait until the last answer is a moment ago, so that this one carries what has come since."""
         loop = asyncio.get_running_loop()
-        early = self._answered_at + self._gap_s - loop.time()
+        gap_s = min(max(_LEAST_GAP_S, self._jobs() * _GAP_S_PER_JOB), _MOST_GAP_S)
+        early = self._answered_at + gap_s - loop.time()
         if early > 0:
             await asyncio.sleep(early)
-            self._gap_s = min(2 * self._gap_s, _MOST_GAP_S)
-        else:
-            self._gap_s = _LEAST_GAP_S
         self._answered_at = loop.time()
         self._rung.clear()

@@ -199,6 +199,11 @@ class ControllerMachine:
         """Whether `reports` would give anything that it has not given before, or that was not acknowledged."""
         return bool(self._reports or self._progress)
 
+    @property
+    def live(self) -> int:
+        """How many jobs it has that have not ended."""
+        return len(self._tasks) - len(self._finished)
+
     def logs(self, job_id: str) -> str | None:
         """What a job has printed; None when it is not remembered here."""
         task = self._tasks.get(job_id)

@@ -34,6 +34,11 @@ class Followers:
             follower.jobs.add(job_id)
             self._of_job[job_id].add(client)
 
+    def count(self, client: str) -> int:
+        """How many jobs a client follows."""
+        follower = self._clients.get(client)
+        return len(follower.jobs) if follower else 0
+
     def unfollow(self, client: str, jobs: Iterable[str]) -> None:
         """Tell it of these no more."""
         follower = self._clients.get(client)
