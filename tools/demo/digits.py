@@ -1,9 +1,8 @@
 """How robust are three classifiers of handwritten digits? 36 evaluations as jobs on a Ray of this machine.
 
 Run it with ``hatch run demo``. Each job evaluates one model on the 899 real digits that it was not trained on, under
-one
-corruption at one severity. The results go to a Parquet store; the table and the plot come out of an SQL query over it.
-A second run finds the results there.
+one corruption at one severity. The results go to a Parquet store; the table and the plot come out of an SQL query over
+it. A second run finds the results there.
 """
 
 from __future__ import annotations

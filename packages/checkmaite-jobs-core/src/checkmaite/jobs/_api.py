@@ -105,9 +105,8 @@ def submit_capability(
         config: The capability's configuration.
         use_cache: Must stay False: a worker's own cache is neither shared nor kept.
         job_name: A name for people, at most 255 bytes; the capability's id when None.
-        resources: For example ``{"num_cpus": 2, "num_gpus": 1}``. What is not given is taken from
-            ``config.num_cpus`` and ``num_gpus``, then from
-            ``capability.default_num_cpus`` and ``default_num_gpus``, then 1 CPU and no GPU.
+        resources: For example ``{"num_cpus": 2, "num_gpus": 1}``. What is not given is taken from ``config.num_cpus``
+            and ``num_gpus``, then from ``capability.default_num_cpus`` and ``default_num_gpus``, then 1 CPU and no GPU.
         **options: Options of this job; ``force=True`` and ``report_threshold`` everywhere, more by backend.
 
     Raises:

@@ -1,7 +1,7 @@
 """Every error that this project raises: one family, `JobsError` at its root.
 
-An error says what went wrong, why, and what to do next. All of them survive pickling, because they
-cross process borders: `JobsError` rebuilds itself from its message and its fields instead of from ``args``.
+An error says what went wrong, why, and what to do next. All of them survive pickling, because they cross process
+borders: `JobsError` rebuilds itself from its message and its fields instead of from ``args``.
 """
 
 from __future__ import annotations

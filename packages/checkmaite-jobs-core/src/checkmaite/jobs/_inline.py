@@ -1,10 +1,8 @@
 """``"inline"``: jobs in threads of this process, for trying things out and for tests of one's own capabilities.
 
-It keeps every promise of `Job` without Ray. What it cannot do is outlive the process or kill a job that never
-returns to
-Python: cancellation raises KeyboardInterrupt in the job's thread, again when the grace is over, and nothing of a
-cancelled job is
-published however late it stops.
+It keeps every promise of `Job` without Ray. What it cannot do is outlive the process or kill a job that never returns
+to Python: cancellation raises KeyboardInterrupt in the job's thread, again when the grace is over, and nothing of a
+cancelled job is published however late it stops.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Cooperative cancellation on the worker: KeyboardInterrupt, remembered, and kept out of the write.
 
-A capability may swallow KeyboardInterrupt and go on. Whoever raises it therefore leaves a note first, and the note
-is read
-before anything is published, so that a cancelled job publishes nothing.
+A capability may swallow KeyboardInterrupt and go on. Whoever raises it therefore leaves a note first, and the note is
+read before anything is published, so that a cancelled job publishes nothing.
 """
 
 from __future__ import annotations

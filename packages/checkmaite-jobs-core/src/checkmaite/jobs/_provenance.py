@@ -131,9 +131,9 @@ def configure_provenance(**values: str | None) -> Provenance:
 def get_provenance_defaults() -> Provenance:
     """The defaults that a submission made now would get.
 
-    A value given to `configure_provenance` comes before the environment variable
-    ``CHECKMAITE_PROVENANCE_USER_ID`` (``_WORKSPACE_ID``, ``_ENVIRONMENT``, ``_EXECUTOR``, ``_CLUSTER_ID``,
-    ``_REQUEST_ID``); an empty variable counts as unset.
+    A value given to `configure_provenance` comes before the environment variable ``CHECKMAITE_PROVENANCE_USER_ID``
+    (``_WORKSPACE_ID``, ``_ENVIRONMENT``, ``_EXECUTOR``, ``_CLUSTER_ID``, ``_REQUEST_ID``); an empty variable counts as
+    unset.
     """
     found: dict[str, Any] = {name: os.environ.get(_ENVIRONMENT_PREFIX + name.upper()) or None for name in _SETTABLE}
     return Provenance(**{**found, **_configured.values()})

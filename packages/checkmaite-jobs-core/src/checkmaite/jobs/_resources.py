@@ -41,8 +41,8 @@ def resolve_resources(
     """The resources of one submission, and what is wrong with them.
 
     Each amount is taken from the first of: `requested` (a mapping or a `Resources`), ``config.num_cpus`` and
-    ``config.num_gpus`` (attributes or keys), ``capability.default_num_cpus`` and ``default_num_gpus``,
-    1 CPU and 0 GPUs. Problems have paths that start with ``resources``.
+    ``config.num_gpus`` (attributes or keys), ``capability.default_num_cpus`` and ``default_num_gpus``, 1 CPU and 0
+    GPUs. Problems have paths that start with ``resources``.
     """
     if isinstance(requested, Resources):
         given: Mapping[str, Any] = {

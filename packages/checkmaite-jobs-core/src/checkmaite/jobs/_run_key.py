@@ -53,11 +53,9 @@ def run_key(
     """The run key of a submission.
 
     The first that there is of: ``capability.run_key(models=, datasets=, metrics=, config=)``; the uid that its run
-    class
-    computes, ``capability._RUN_TYPE.compute_uid(capability_id=, config=, dataset_metadata=, model_metadata=,
+    class computes, ``capability._RUN_TYPE.compute_uid(capability_id=, config=, dataset_metadata=, model_metadata=,
     metric_metadata=)``; a SHA-256 over canonical JSON of the capability's id, the config and the ids of models,
-    datasets and
-    metrics, in their order.
+    datasets and metrics, in their order.
 
     Raises:
         NoRunKeyError: None of the three can be computed.

@@ -28,9 +28,8 @@ _tees: deque[_Tee] = deque(maxlen=8)
 def report_progress(done: float, total: float | None = None, message: str = "") -> None:
     """Say from inside a capability how far it is; it appears as ``job.progress`` within a second.
 
-    Cheap enough for a tight loop: only the newest report is sent. Outside a job it does nothing, so that a
-    capability can be
-    run by hand too.
+    Cheap enough for a tight loop: only the newest report is sent. Outside a job it does nothing, so that a capability
+    can be run by hand too.
 
     Args:
         done: Units finished so far.

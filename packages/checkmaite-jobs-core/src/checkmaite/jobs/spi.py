@@ -2,21 +2,17 @@
 
 A job backend is a class named by an entry point of the group ``checkmaite.jobs.backends``:
 
-- ``config_type``: an attrs class of its options, each made with `option`. A property ``is_remote`` says whether
-  workers may run on
-  other machines.
+- ``config_type``: an attrs class of its options, each made with `option`. A property ``is_remote`` says whether workers
+  may run on other machines.
 - ``run_options_type``: `RunOptions` or a subclass, the options of one job.
 - ``__init__(options, context)`` with an instance of ``config_type`` and a `BackendContext`; it raises
-  `ConfigurationError` and
-  leaves nothing behind when it cannot work.
+  `ConfigurationError` and leaves nothing behind when it cannot work.
 - optionally a classmethod ``read_history(options, context)`` for `checkmaite.jobs.read_job_history`.
 - the methods of `JobBackend`. `JobHandle` and `JobLedger` do most of the work; `execute` is the worker's side.
 
 A store is a class named by an entry point of the group ``checkmaite.stores``: ``config_type`` likewise;
-``__init__(**options)``, which makes no
-request; optionally a classmethod ``normalized_options(options)`` that makes them independent of the working
-directory; the methods of
-`AnalyticsStore`, and optionally those of `KeepsArtifacts`.
+``__init__(**options)``, which makes no request; optionally a classmethod ``normalized_options(options)`` that makes
+them independent of the working directory; the methods of `AnalyticsStore`, and optionally those of `KeepsArtifacts`.
 
 Check either with `checkmaite.jobs.testing`.
 """
