@@ -84,7 +84,7 @@ BAD_CONFIGURATIONS: list[tuple[str, str, dict[str, Any], Said]] = [
         "store's name no text",
         "inline",
         {"analytics_store": {"backend": 1}},
-        ("analytics_store.backend", "expected the name of a analytics store, got int", "Installed: null"),
+        ("analytics_store.backend", "expected the name of an analytics store, got int", "Installed: null"),
     ),
     (
         "store's option unknown",
@@ -407,7 +407,7 @@ BAD_SUBMISSIONS: list[tuple[str, dict[str, Any], Said]] = [
     (
         "custom named by a number",
         {"resources": {"custom": {1: 1}}},
-        ("resources.custom", "the name 1 is a int, not text", "Pass names as text"),
+        ("resources.custom", "the name 1 is an int, not text", "Pass names as text"),
     ),
     (
         "custom without name",
@@ -463,7 +463,7 @@ BAD_SUBMISSIONS: list[tuple[str, dict[str, Any], Said]] = [
     (
         "config without form",
         {"config": {"x": {"y": object()}}},
-        ("run_key", "cannot be computed: config.x.y holds a object, which has no", "Give the capability a run_key()"),
+        ("run_key", "cannot be computed: config.x.y holds an object, which has no", "Give the capability a run_key()"),
     ),
     (
         "config keyed by numbers",

@@ -12,6 +12,7 @@ from checkmaite.jobs._config import ArtifactFolder, StoreSpec, parse_options, ur
 from checkmaite.jobs._errors import ConfigurationError
 from checkmaite.jobs._problems import Problem, nearest_name
 from checkmaite.jobs._protocols import AnalyticsStore
+from checkmaite.jobs._values import with_article
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -50,7 +51,7 @@ def load_plugin(group: str, name: object, *, path: str) -> tuple[Any, list[Probl
     """
     what, entries = _WHAT[group], _entries(group)
     if not isinstance(name, str):
-        cause = f"expected the name of a {what}, got {type(name).__name__}."
+        cause = f"expected the name of {with_article(what)}, got {type(name).__name__}."
         return None, [Problem(path, cause, f"Installed: {_names(entries)}.")]
     entry = entries.get(name)
     if entry is None:

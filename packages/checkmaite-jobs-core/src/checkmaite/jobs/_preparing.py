@@ -16,6 +16,7 @@ from checkmaite.jobs._provenance import Provenance
 from checkmaite.jobs._resources import Resources, resolve_resources
 from checkmaite.jobs._run_key import NoRunKeyError, RunKey, run_key
 from checkmaite.jobs._submission import Submission
+from checkmaite.jobs._values import with_article
 
 JOB_NAME_LIMIT_BYTES = 255
 _USE_CACHE_REFUSED = Problem(
@@ -167,7 +168,7 @@ def _capability_problems(capability: Any) -> list[Problem]:
         cause = f"is the class {capability.__name__}, not an object of it."
         return [Problem("capability", cause, f"Pass {capability.__name__}(...).")]
     if not callable(getattr(capability, "run", None)):
-        cause = f"a {type(capability).__name__} has no run() method."
+        cause = f"{with_article(type(capability).__name__)} has no run() method."
         problems.append(
             Problem("capability", cause, "Pass an object whose run(models=, datasets=, ...) does the work.")
         )

@@ -9,6 +9,7 @@ from checkmaite.jobs._naming import object_name
 from checkmaite.jobs._objects import ObjectStore
 from checkmaite.jobs._protocols import AnalyticsStore, KeepsArtifacts
 from checkmaite.jobs._refs import REPORT_INLINE_LIMIT_BYTES
+from checkmaite.jobs._values import with_article
 
 
 def collect_report(
@@ -34,7 +35,9 @@ def collect_report(
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything
         return None, (f"the report failed: {type(error).__name__}: {error}",)
     if not isinstance(report, str):
-        return None, (f"collect_md_report() returned a {type(report).__name__} instead of text; it was dropped.",)
+        return None, (
+            f"collect_md_report() returned {with_article(type(report).__name__)} instead of text; it was dropped.",
+        )
     content = report.encode()
     if len(content) <= REPORT_INLINE_LIMIT_BYTES:
         return report, ()

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 from checkmaite.jobs._problems import Problem, unknown_name
-from checkmaite.jobs._values import is_finite, shown
+from checkmaite.jobs._values import is_finite, shown, with_article
 
 _AMOUNTS = ("num_cpus", "num_gpus", "memory")
 _NOT_CUSTOM = {
@@ -114,7 +114,7 @@ def _first_given(key: str, given: Mapping[str, Any], config: object, capability:
 
 def _bad_custom(name: object, value: object) -> Problem | None:
     if not isinstance(name, str):
-        cause = f"the name {name!r} is a {type(name).__name__}, not text."
+        cause = f"the name {name!r} is {with_article(type(name).__name__)}, not text."
         return Problem("resources.custom", cause, 'Pass names as text: resources={"custom": {"fpga": 1}}.')
     if not name.strip() or not name.isprintable():
         cause = f"{name!r} is not a printable name."

@@ -12,6 +12,7 @@ from typing import Any, cast
 import attrs
 from attrs import frozen
 from checkmaite.jobs._naming import plain_text
+from checkmaite.jobs._values import with_article
 
 _json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _RULE = "Give the capability a run_key() method, or make config and ids plain values."
@@ -141,4 +142,4 @@ def _canonical(value: object, path: str) -> Any:
     dump = getattr(value, "model_dump", None)
     if callable(dump) and not isinstance(value, type):
         return _canonical(dump(mode="json"), path)
-    raise NoRunKeyError(f"{path} holds a {type(value).__name__}, which has no canonical JSON form", _RULE)
+    raise NoRunKeyError(f"{path} holds {with_article(type(value).__name__)}, which has no canonical JSON form", _RULE)

@@ -21,3 +21,8 @@ def shown(value: object) -> str:
         return f"a number of {value.bit_length()} bits"
     text = repr(value) if isinstance(value, (bool, int, float)) or value is None else type(value).__name__
     return f"the text {value!r}" if isinstance(value, str) and len(value) <= 40 else text
+
+
+def with_article(noun: str) -> str:
+    """A noun as an error names one of its kind: ``an int``, ``a list``."""
+    return f"{'an' if noun[:1].lower() in set('aeio') else 'a'} {noun}"

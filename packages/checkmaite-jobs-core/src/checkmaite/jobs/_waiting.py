@@ -44,5 +44,5 @@ def _as_completed(jobs: list[Job], deadline: Deadline, timeout: float | None) ->
             yield finished.get(timeout=deadline.remaining_s())
         except Empty:
             raise JobTimeoutError(
-                f"{len(jobs) - count} of {len(jobs)} jobs were not finished after {timeout:g} s; they go on."
+                f"jobs not finished after {timeout:g} s: {len(jobs) - count} of {len(jobs)}. They go on."
             ) from None

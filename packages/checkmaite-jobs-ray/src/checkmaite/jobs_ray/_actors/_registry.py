@@ -92,8 +92,8 @@ class JobRegistry:
         try:
             if self._submissions > self._settings.registry_max_pending_calls:
                 raise BackpressureError(
-                    f"The registry {self._name!r} works on {self._settings.registry_max_pending_calls} submissions "
-                    "already. Nothing was accepted.",
+                    f"The registry {self._name!r} works on as many submissions as it may at once: "
+                    f"registry_max_pending_calls={self._settings.registry_max_pending_calls}. Nothing was accepted.",
                     retry_after_s=_RETRY_AFTER_S,
                 )
             await asyncio.sleep(0)  # lets all calls that have arrived be counted

@@ -84,14 +84,14 @@ class Door:
             live = len(self._book.scopes[scope].live) if scope in self._book.scopes else 0
             if live + count > most:
                 raise BackpressureError(
-                    f"The scope {scope!r} has {live} live jobs; with these {count} it would have more than "
+                    f"The scope {scope!r} would have {live + count} live jobs, {count} of them new, which is more than "
                     f"max_active_jobs_per_scope={most}. Nothing was accepted.",
                     retry_after_s=_RETRY_AFTER_S,
                 )
         backlog = len(self._book.waiting) + self._book.unconfirmed
         if backlog and wanted and backlog + wanted.total() > self._limits.max_backlog:
             raise BackpressureError(
-                f"{backlog} accepted jobs wait for a controller to take them, and no more than "
+                f"Accepted jobs that wait for a controller to take them: {backlog}; no more than "
                 f"{self._limits.max_backlog} may. Nothing was accepted.",
                 retry_after_s=_RETRY_AFTER_S,
             )
