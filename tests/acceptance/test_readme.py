@@ -1,4 +1,4 @@
-"""The README's Python is run as it stands, as a script in an empty folder."""
+"""The Python of the README and of pages of the documentation is run as it stands, as a script in an empty folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BLOCKS = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def blocks_of(page: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+BLOCKS = blocks_of("README.md")
 
 AS_WRITTEN = '"ray", address="local", idempotency_scope="readme"'
 
@@ -34,12 +40,23 @@ def run_script(text: str, folder: Path) -> str:
 
 
 def test_the_page_on_the_journal_runs(tmp_path: Path) -> None:
-    page = (ROOT / "docs/how-to/journal.md").read_text()
-    script, history = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    script, history = blocks_of("docs/how-to/journal.md")
     (readme,) = BLOCKS
     run_script(readme.replace("readme", "local-dev"), tmp_path)
     assert "COMPLETED" in run_script(script, tmp_path)
     assert "count-5" in run_script(history, tmp_path)
+
+
+def test_the_page_on_submitting_runs_as_one_script(tmp_path: Path) -> None:
+    said = run_script("\n".join(blocks_of("docs/how-to/submitting.md")), tmp_path).splitlines()
+    first, *completed, statuses, together, done, called, report = said
+    assert first == "COMPLETED count-to-5"
+    assert completed == ["count-to COMPLETED"] * 10
+    assert statuses.split() == ["COMPLETED"] * 10
+    assert together == "count-to-20 and 10 more"
+    assert done == "10 done"
+    assert called == "count-to is over: COMPLETED"
+    assert report == "4 numbers, threshold 0.9"
 
 
 def test_there_is_one_example_of_twenty_lines() -> None:
