@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from checkmaite.jobs.testing import SampleCapability
+from checkmaite.store_parquet import ParquetStore
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,6 +59,21 @@ def test_the_page_on_submitting_runs_as_one_script(tmp_path: Path) -> None:
     assert done == "10 done"
     assert called == "count-to is over: COMPLETED"
     assert report == "4 numbers, threshold 0.9"
+
+
+def test_the_page_on_the_store_says_how_provenance_is_configured(tmp_path: Path) -> None:
+    (block,) = blocks_of("docs/how-to/analytics-store.md")
+    said = run_script(block, tmp_path)
+    assert "user_id='ada'" in said
+    assert "environment=None" in said
+
+
+def test_the_page_on_the_store_names_every_column_of_runs(tmp_path: Path) -> None:
+    store = ParquetStore(str(tmp_path))
+    store.write(SampleCapability().run(config={"run_uid": "u"}))
+    page = (ROOT / "docs/how-to/analytics-store.md").read_text()
+    named = re.findall(r"^\| `(\w+)` \| (?:text|UTC) \|", page, flags=re.MULTILINE)
+    assert {column.name for column in store.describe_table("runs").columns} <= set(named)
 
 
 def test_there_is_one_example_of_twenty_lines() -> None:
