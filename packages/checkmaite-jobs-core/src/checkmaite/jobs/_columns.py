@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import attrs
 from checkmaite.jobs._problems import Problem
+from checkmaite.jobs._values import with_article
 
 _INT64 = range(-(2**63), 2**63)
 
@@ -104,7 +105,7 @@ def stored_value(value: object, kind: ColumnType) -> tuple[Any, Cause | None]:
             return (str(plain) if isinstance(plain, UUID) else plain), None
     if found is None:
         return None, Cause(
-            f"a {type(value).__name__} cannot be stored in a flat column.",
+            f"{with_article(type(value).__name__)} cannot be stored in a flat column.",
             "Store text, numbers, booleans, dates, aware datetimes or bytes; "
             "make nested values columns or tables of their own.",
         )

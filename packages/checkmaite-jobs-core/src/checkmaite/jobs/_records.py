@@ -15,6 +15,7 @@ import attrs
 from checkmaite.jobs._columns import ColumnType, declared_columns, inferred_type, stored_value
 from checkmaite.jobs._errors import RecordError
 from checkmaite.jobs._problems import Problem
+from checkmaite.jobs._values import with_article
 
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}\Z")
 _RESERVED = frozenset({"runs"})
@@ -197,7 +198,7 @@ def _two_types(path: str, column: str, first: ColumnType, second: ColumnType) ->
 def _unstorable(path: str, column: str, value: object) -> Problem:
     return Problem(
         f"{path}.{column}",
-        f"a {type(value).__name__} cannot be stored in a flat column.",
+        f"{with_article(type(value).__name__)} cannot be stored in a flat column.",
         "Store text, numbers, booleans, dates, aware datetimes or bytes; "
         "make nested values columns or tables of their own.",
     )
