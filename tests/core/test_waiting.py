@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, timedelta
 from math import inf, nan
+from typing import cast
 
 import pytest
-from checkmaite.jobs.spi import Deadline, usable_grace_s
+from checkmaite.jobs.spi import Cancelled, Deadline, JobControls, JobHandle, usable_grace_s
 
 
 @pytest.mark.parametrize("timeout_s", [None, inf, 1e300, threading.TIMEOUT_MAX])
@@ -22,3 +24,12 @@ def test_any_other_comes(timeout_s: float, remaining_s: float) -> None:
 @pytest.mark.parametrize(("grace", "grace_s"), [(3, 3.0), (-1, 0.0), (nan, 0.0), (inf, 1e9), (1e300, 1e9)])
 def test_a_grace_is_finite(grace: float, grace_s: float) -> None:
     assert usable_grace_s(grace) == grace_s
+
+
+def test_a_handle_says_how_long_its_job_took_not_when_it_was_heard() -> None:
+    created_at = datetime(2024, 1, 1, tzinfo=UTC)
+    job = JobHandle(
+        job_id="job", job_name="name", capability_id="c", created_at=created_at, controls=cast(JobControls, None)
+    )
+    assert job.finish(Cancelled(), created_at + timedelta(seconds=1.5))
+    assert "<th>took</th><td>1.5 s</td>" in job._repr_html_()

@@ -263,10 +263,14 @@ class JobHandle:
                     printed = self._printed = self._printed or LogTail()
                 printed.extend(news.start, news.text)
 
-    def finish(self, outcome: Outcome) -> bool:
+    def finish(self, outcome: Outcome, at: datetime | None = None) -> bool:
         """End the job; only the first outcome counts. Returns whether it did.
 
         After an accepted `cancel` every outcome means that the work has stopped, so the job ends CANCELLED.
+
+        Args:
+            outcome: How it ended.
+            at: When; now when that is not known better.
         """
         with self._lock:
             if self._outcome is not None:
@@ -275,7 +279,7 @@ class JobHandle:
                 outcome = Cancelled()
             self._outcome = outcome
             self._status = status_of(outcome)
-            self._finished_at = datetime.now(UTC)
+            self._finished_at = at or datetime.now(UTC)
             callbacks, self._callbacks = self._callbacks, ()
             if self._ended is not None:
                 self._ended.set()

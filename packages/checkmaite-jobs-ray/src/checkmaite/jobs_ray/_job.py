@@ -47,7 +47,8 @@ class RayJob(JobHandle):
         if facts.progress is not None:
             self.apply(Progressed(facts.progress))
         if facts.outcome is not None:
-            self.finish(facts.outcome)
+            ended_at = facts.finished_at
+            self.finish(facts.outcome, None if ended_at is None else datetime.fromtimestamp(ended_at, UTC))
         else:
             self.advance(facts.status)
 
