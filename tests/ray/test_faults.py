@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from checkmaite.jobs import (
     list_jobs,
     wait_all,
 )
+from checkmaite.jobs_ray._ray._calls import Line
 
 from tests.ray import capabilities
 from tests.ray.clusters import SOON_S, Client, Cluster, Node, wait_until
@@ -138,6 +140,21 @@ def test_the_registry_is_killed(
     again = submit(partial(capabilities.waits, str(tmp_path)), tmp_path, run_uid="run-0")
     assert again.job_id == jobs[0].job_id, "the new registry does not know what holds the run key"
     works(backend)
+
+
+def test_a_client_that_submits_to_a_new_registry_first_hears_of_its_earlier_jobs(
+    fragile: Any, tmp_path: Path, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = fragile()
+    jobs = submit_waiting(tmp_path)
+    submitted = threading.Event()
+    monkeypatch.setattr(Line, "_pause", lambda _: submitted.wait(SOON_S))  # before a parked call is made again
+    os.kill(control.registry(), signal.SIGKILL)
+    jobs.append(submit(capabilities.nothing, tmp_path, run_uid="new"))
+    submitted.set()
+    (tmp_path / "go").touch()
+    assert wait_all(jobs, SOON_S) == [JobStatus.COMPLETED] * len(jobs)
+    assert_each_ended_well(backend, jobs)
 
 
 def test_a_registry_that_dies_while_jobs_are_queued_forgets_none(

@@ -13,25 +13,30 @@ from checkmaite.jobs.spi import Cancelled, StoreSpec, Terms
 from checkmaite.jobs_ray import _feed
 from checkmaite.jobs_ray._feed import Feed
 from checkmaite.jobs_ray._job import RayJob
-from checkmaite.jobs_ray._messages import Change, Context, JobFacts
+from checkmaite.jobs_ray._messages import Change, Context, Cursor, JobFacts
 from checkmaite.jobs_ray._ray._calls import BrokenOffError
 
 SOON_S = 10.0
 
 
 class Line:
-    """The registry's answers, one after the other; what is raised is raised."""
+    """The registry's answers, one after the other; exceptions are raised, functions called when it is asked."""
 
     def __init__(self) -> None:
         self.answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.asked: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.asked: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
 
     def ask(self, method: str, *arguments: Any, timeout_s: float) -> Any:
-        self.asked.put(method)
+        self.asked.put((method, *arguments))
         answer = self.answers.get()
         if isinstance(answer, BaseException):
             raise answer
-        return answer
+        return answer() if callable(answer) else answer
+
+    def next(self) -> tuple[str, Any]:
+        """What is asked next, and about what: a cursor, or jobs."""
+        method, _, about, *_ = self.asked.get(timeout=SOON_S)
+        return method, sorted(about) if method == "follow" else about
 
     def break_off(self) -> None:
         self.answers.put(BrokenOffError())
@@ -85,7 +90,7 @@ def test_news_that_overtakes_the_answer_naming_its_job_is_kept(feed: Feed, line:
     (other,) = feed.handles([facts("job-0")], make())
     heard = threading.Event()
     other.add_done_callback(lambda _: heard.set())
-    line.answers.put((1, [end("job-1"), end("job-0")]))
+    line.answers.put((Cursor("l", 1), [end("job-1"), end("job-0")]))
     assert heard.wait(SOON_S)
     (job,) = feed.handles([facts("job-1")], make())
     assert job.wait(0) is JobStatus.CANCELLED
@@ -96,7 +101,7 @@ def test_a_process_has_one_handle_of_a_live_job(feed: Feed, line: Line) -> None:
     first, second = feed.handles([facts(), facts()], make())
     (third,) = feed.handles([facts()], make())
     assert first is second is third
-    line.answers.put((1, [end()]))
+    line.answers.put((Cursor("l", 1), [end()]))
     assert first.wait(SOON_S) is JobStatus.CANCELLED
 
 
@@ -111,12 +116,71 @@ def test_what_an_answer_says_of_a_known_job_is_learnt(feed: Feed) -> None:
 def test_trouble_on_the_way_is_outlasted(feed: Feed, line: Line, trouble: Exception) -> None:
     (job,) = feed.handles([facts()], make())
     line.answers.put(trouble)
-    line.answers.put((1, [end()]))
+    line.answers.put((Cursor("l", 1), [end()]))
     assert job.wait(SOON_S) is JobStatus.CANCELLED
 
 
 def test_many_jobs_have_one_parked_call(feed: Feed, line: Line) -> None:
     jobs = feed.handles([facts(f"job-{number}") for number in range(100)], make())
-    line.answers.put((1, [end(job.job_id) for job in jobs]))
+    line.answers.put((Cursor("l", 1), [end(job.job_id) for job in jobs]))
     assert {job.wait(SOON_S) for job in jobs} == {JobStatus.CANCELLED}
     assert line.asked.qsize() == 1
+
+
+def test_a_registry_that_has_begun_anew_is_told_all_that_is_followed(feed: Feed, line: Line) -> None:
+    jobs = feed.handles([facts("job-1"), facts("job-2")], make())
+    assert line.next() == ("changes", Cursor("", 0))
+    line.answers.put(None)
+    assert line.next() == ("follow", ["job-1", "job-2"])
+    line.answers.put(("second", ["job-2"]))
+    assert line.next() == ("changes", Cursor("second", 0))
+    assert jobs[1].wait(0) is JobStatus.FAILED
+    assert "terminal_job_retention_s" in str(jobs[1].exception(0))
+    line.answers.put((Cursor("second", 1), [end("job-1")]))
+    assert jobs[0].wait(SOON_S) is JobStatus.CANCELLED
+
+
+def test_a_job_whose_answer_comes_while_the_registry_is_told_is_followed_too(feed: Feed, line: Line) -> None:
+    feed.handles([facts("job-1")], make())
+    line.answers.put(None)
+
+    def answers_late() -> Any:
+        feed.handles([facts("job-2")], make(), "")
+        return "second", []
+
+    line.answers.put(answers_late)
+    assert [line.next() for _ in range(3)] == [
+        ("changes", Cursor("", 0)),
+        ("follow", ["job-1"]),
+        ("follow", ["job-2"]),
+    ]
+    line.answers.put(("second", []))
+    assert line.next() == ("changes", Cursor("second", 0))
+
+
+def test_a_job_of_the_last_answer_of_a_registry_that_died_is_followed_again(feed: Feed, line: Line) -> None:
+    asked = feed.listener
+    feed.handles([facts("job-1")], make())
+    line.answers.put(None)
+    line.answers.put(("second", []))
+    assert [line.next()[0] for _ in range(3)] == ["changes", "follow", "changes"]
+    (job,) = feed.handles([facts("job-2")], make(), asked)
+    feed.handles([facts("job-3")], make(), feed.listener)
+    line.answers.put((Cursor("second", 1), []))
+    assert line.next() == ("follow", ["job-2"])
+    line.answers.put(("second", ["job-2"]))
+    assert job.wait(SOON_S) is JobStatus.FAILED
+
+
+def test_a_registry_that_begins_anew_while_one_job_is_followed_again_is_told_all(feed: Feed, line: Line) -> None:
+    feed.handles([facts("job-1")], make())
+    line.answers.put(None)
+    line.answers.put(("second", []))
+    assert [line.next()[0] for _ in range(3)] == ["changes", "follow", "changes"]
+    feed.handles([facts("job-2")], make(), "first")
+    line.answers.put((Cursor("second", 1), []))
+    line.answers.put(("third", []))
+    assert line.next() == ("follow", ["job-2"])
+    assert line.next() == ("changes", Cursor("second", 1))
+    line.answers.put(None)
+    assert line.next() == ("follow", ["job-1", "job-2"])

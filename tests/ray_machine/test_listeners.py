@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import Cancelled
+from checkmaite.jobs_ray._actors import _listeners
 from checkmaite.jobs_ray._actors._listeners import Listeners
-from checkmaite.jobs_ray._messages import Change
+from checkmaite.jobs_ray._messages import Change, Cursor
 
 
 class Jobs:
@@ -16,6 +18,7 @@ class Jobs:
     def __init__(self) -> None:
         self.final: dict[str, bool] = {}
         self.listeners = Listeners(self._change_of)
+        self.listener = ""
 
     def _change_of(self, job_id: str) -> Change | None:
         if job_id not in self.final:
@@ -28,15 +31,18 @@ class Jobs:
         self.final |= dict.fromkeys(jobs, final)
         self.listeners.tell(jobs)
 
+    def follow(self, *jobs: str) -> None:
+        self.listener = self.listeners.follow("client", jobs)
+
     async def asked(self, received: int, wait_s: float = 0.0) -> tuple[int, list[str]] | None:
-        answer = await self.listeners.changes("client", received, wait_s)
-        return None if answer is None else (answer[0], [each.job_id for each in answer[1]])
+        answer = await self.listeners.changes("client", Cursor(self.listener, received), wait_s)
+        return None if answer is None else (answer[0].number, [each.job_id for each in answer[1]])
 
 
 def test_a_lost_answer_is_given_again() -> None:
     async def story() -> None:
         jobs = Jobs()
-        jobs.listeners.follow("client", ["a", "b"])
+        jobs.follow("a", "b")
         jobs.become("a")
         number, told = await jobs.asked(0) or (0, [])
         assert told == ["a"]
@@ -52,7 +58,7 @@ def test_a_lost_answer_is_given_again() -> None:
 def test_what_is_over_is_followed_no_more_once_the_client_knows_it() -> None:
     async def story() -> None:
         jobs = Jobs()
-        jobs.listeners.follow("client", ["ends", "goes on", "is forgotten"])
+        jobs.follow("ends", "goes on", "is forgotten")
         jobs.become("ends", final=True)
         jobs.become("goes on")
         jobs.listeners.tell(["is forgotten"])
@@ -68,7 +74,7 @@ def test_what_is_over_is_followed_no_more_once_the_client_knows_it() -> None:
 def test_a_parked_call_that_was_repeated_takes_nothing_away() -> None:
     async def story() -> None:
         jobs = Jobs()
-        jobs.listeners.follow("client", ["a"])
+        jobs.follow("a")
         first = asyncio.create_task(jobs.asked(0, 10))
         await asyncio.sleep(0)
         second = asyncio.create_task(jobs.asked(0, 10))
@@ -82,3 +88,35 @@ def test_a_parked_call_that_was_repeated_takes_nothing_away() -> None:
 
 def test_a_client_that_is_not_known_must_follow_again() -> None:
     assert asyncio.run(Jobs().asked(0)) is None
+
+
+@pytest.mark.parametrize("heard", [0, 1, 17])
+@pytest.mark.parametrize("before", ["", "of the registry that died"])
+def test_a_client_whose_next_job_came_first_must_follow_the_earlier_ones_again(before: str, heard: int) -> None:
+    async def story() -> None:
+        jobs = Jobs()
+        jobs.follow("new")
+        of_new, jobs.listener = jobs.listener, before
+        jobs.become("new")
+        assert await jobs.asked(heard) is None
+        jobs.listener = of_new
+        assert await jobs.asked(0) == (1, ["new"])
+        jobs.listener = before
+        assert await jobs.asked(1) is None, "numbers may coincide"
+
+    asyncio.run(story())
+
+
+def test_a_client_that_was_forgotten_has_another_listener(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        jobs = Jobs()
+        jobs.follow("old")
+        before = jobs.listener
+        monkeypatch.setattr(_listeners, "_SILENT_S", -1.0)
+        jobs.listeners.forget_silent()
+        jobs.follow("new")
+        assert jobs.listener != before
+        jobs.listener = before
+        assert await jobs.asked(0) is None
+
+    asyncio.run(story())

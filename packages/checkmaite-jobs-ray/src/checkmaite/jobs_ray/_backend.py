@@ -107,17 +107,16 @@ class RayBackend:
         refuse_large(pickled, self._options.max_payload_bytes)
         contexts: dict[str, Context] = {}
         drafts = [self._draft(each, payload, contexts) for each, payload in zip(submissions, pickled, strict=True)]
-        facts: list[JobFacts] = self._ask("submit", self._feed.client, drafts, contexts)
-        return self._handles(facts)
+        return self._followed("submit", drafts, contexts)
 
     def get_job(self, job_id: str) -> Job:
         """A job of the scope, whoever submitted it; see `JobBackend.get_job`."""
         known = self._feed.handle(job_id)
-        return known or self._handles([self._ask("get", self._feed.client, self._scope, job_id)])[0]
+        return known or self._followed("get", self._scope, job_id)[0]
 
     def list_jobs(self, query: JobQuery) -> list[Job]:
         """The scope's jobs that match, whoever submitted them, newest first."""
-        return self._handles(self._ask("list_jobs", self._feed.client, self._scope, query))
+        return self._followed("list_jobs", self._scope, query)
 
     def ask_to_cancel(self, job_id: str, grace_s: float) -> bool:
         """See `checkmaite.jobs_ray._job.Desk`."""
@@ -254,8 +253,12 @@ class RayBackend:
             resubmit=given.recovery == "resubmit",
         )
 
-    def _handles(self, found: Sequence[JobFacts]) -> list[Job]:
-        return list(self._feed.handles(found, lambda facts: RayJob(facts, self)))
+    def _followed(self, method: str, *arguments: Any) -> list[Job]:
+        """The handles of the jobs that the registry answers a call with; this client follows them from then on."""
+        asked = self._feed.listener
+        said: JobFacts | list[JobFacts] = self._ask(method, self._feed.client, *arguments)
+        found = [said] if isinstance(said, JobFacts) else said
+        return list(self._feed.handles(found, lambda facts: RayJob(facts, self), asked))
 
     def _would_be_lost(self) -> int:
         return len(self._feed.live()) if self._connection.ends_with_process else 0

@@ -6,12 +6,12 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from checkmaite.jobs import BackendUnavailableError, JobsError
 from checkmaite.jobs.spi import Failed
 from checkmaite.jobs_ray._job import RayJob
-from checkmaite.jobs_ray._messages import Change, Context, JobFacts
+from checkmaite.jobs_ray._messages import Change, Context, Cursor, JobFacts
 from checkmaite.jobs_ray._ray._calls import BrokenOffError, Calls, Line
 
 _log = logging.getLogger("checkmaite.jobs")
@@ -22,6 +22,10 @@ _AGAIN_S = 0.5
 _MOST_EARLY = 100_000
 """Changes of jobs that no answer has named yet; those of answers that never came are dropped."""
 _JOIN_TIMEOUT_S = 5.0
+_UNKNOWN = (
+    "the registry does not know it: it died, and what it knew of the job with it, or it lists the job no more, because "
+    "terminal_job_retention_s or max_retained_terminal_jobs_per_scope passed while it could not tell this client"
+)
 
 
 class Feed:
@@ -48,20 +52,31 @@ class Feed:
         self._lock = threading.Lock()
         self._live: dict[str, RayJob] = {}
         self._early: dict[str, Change] = {}
+        self._cursor = Cursor("", 0)
+        self._unsure: set[str] = set()
+        """Live jobs that the registry may have been told to follow before it began anew."""
         self._thread: threading.Thread | None = None
-        self._received = 0
         self._closed = False
 
     def handle(self, job_id: str) -> RayJob | None:
         """The handle of a live job that this process has already."""
         return self._live.get(job_id)
 
-    def handles(self, found: Iterable[JobFacts], make: Callable[[JobFacts], RayJob]) -> list[RayJob]:
+    @property
+    def listener(self) -> str:
+        """The registry's listener that tells this client of all its live jobs; another one when it has begun anew."""
+        return self._cursor.listener
+
+    def handles(
+        self, found: Iterable[JobFacts], make: Callable[[JobFacts], RayJob], asked: str | None = None
+    ) -> list[RayJob]:
         """The one handle that this process has of each of these jobs, kept up to date until it is final.
 
         Args:
-            found: What the registry has just said of them; it knows already that this client follows them.
+            found: What the registry said of them; whoever said it knew then that this client follows them.
             make: Makes a handle.
+            asked: What `listener` was before the registry was asked. When it is another one now, the jobs are followed
+                again, for the answer may be the last of a registry that has died. None: nothing can have happened.
         """
         handles: list[RayJob] = []
         news: list[tuple[RayJob, JobFacts | Change]] = []
@@ -72,6 +87,8 @@ class Feed:
                     job = make(facts)
                     if job.outcome is None:
                         self._live[job.job_id] = job
+                        if asked is not None and asked != self.listener:
+                            self._unsure.add(job.job_id)
                     if (change := self._early.pop(job.job_id, None)) is not None:
                         news.append((job, change))
                 else:
@@ -130,12 +147,14 @@ class Feed:
         time.sleep(_AGAIN_S)
 
     def _hear(self) -> None:
+        if self._unsure:
+            self._follow_unsure()
         wait_s, timeout_s = self._wait_s, self._wait_s + self._patience_s
-        answer = self._line.ask("changes", self.client, self._received, wait_s, wait_s / 2, timeout_s=timeout_s)
+        answer = self._line.ask("changes", self.client, self._cursor, wait_s, wait_s / 2, timeout_s=timeout_s)
         if answer is None:
-            self._follow_again()
+            self._follow_all()
         else:
-            self._received, changes = answer
+            self._cursor, changes = answer
             self._take(changes)
 
     def _ends(self) -> bool:
@@ -159,17 +178,30 @@ class Feed:
     def _tell(self, job: RayJob, said: JobFacts | Change) -> None:
         job.learn(said)
         if said.outcome is not None:
-            self._drop(job)
+            with self._lock:
+                self._drop(job)
 
-    def _follow_again(self) -> None:
-        """Say anew what is followed, to a registry that has begun anew."""
-        self._received = 0
-        ids = [job.job_id for job in self.live()]
-        unknown: list[str] = self._line.ask("follow", self.client, ids, *self._here, timeout_s=2 * self._wait_s)
-        self._lose(
-            [job for job in self.live() if job.job_id in set(unknown)],
-            "the registry died, and what it knew of the job with it",
-        )
+    def _follow_all(self) -> None:
+        """Say what is followed to a registry that does not know, or may know the latest only."""
+        ids = {job.job_id for job in self.live()}
+        listener = self._follow(ids)
+        with self._lock:
+            self._cursor = Cursor(listener, 0)
+            self._unsure = self._live.keys() - ids
+
+    def _follow_unsure(self) -> None:
+        with self._lock:
+            ids = {*self._unsure}
+        if self._follow(ids) == self.listener:  # else the registry has begun anew meanwhile, and will say so
+            with self._lock:
+                self._unsure -= ids
+
+    def _follow(self, ids: Collection[str]) -> str:
+        """Have the registry tell of these jobs; the listener that does. Those that it does not know are lost."""
+        listener: str
+        listener, unknown = self._line.ask("follow", self.client, [*ids], *self._here, timeout_s=2 * self._wait_s)
+        self._lose([job for job in self.live() if job.job_id in set(unknown)], _UNKNOWN)
+        return listener
 
     def _lose(self, jobs: Iterable[RayJob], why: str) -> None:
         for job in jobs:
@@ -184,8 +216,9 @@ class Feed:
                     "that is not can be submitted again.",
                 )
             )
-            self._drop(job)
+            with self._lock:
+                self._drop(job)
 
     def _drop(self, job: RayJob) -> None:
-        with self._lock:
-            self._live.pop(job.job_id, None)
+        self._live.pop(job.job_id, None)
+        self._unsure.discard(job.job_id)

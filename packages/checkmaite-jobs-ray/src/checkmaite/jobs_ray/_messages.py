@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from checkmaite.jobs import JobProgress, JobStatus, Resources
 from checkmaite.jobs.spi import Cancelled, Failed, Outcome, Terms
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Number of the language that clients, registry and controllers speak; raised when an older side could misread it."""
 
 
@@ -136,6 +136,21 @@ class Change(NamedTuple):
     progress: JobProgress | None
     outcome: Outcome | None
     finished_at: float | None
+
+
+class Cursor(NamedTuple):
+    """How far a client has heard the news of one listener.
+
+    A registry makes a listener when it first hears of a client, and another one when it has begun anew or has forgotten
+    the client in between. Only the listener that the client followed all its jobs with can tell it of all of them.
+
+    Attributes:
+        listener: Which; another one after each time.
+        number: Of its last answer that the client has, 0 before the first.
+    """
+
+    listener: str
+    number: int
 
 
 class Launch(NamedTuple):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Sequence
 
-from attrs import define
+from attrs import define, field
 from checkmaite.jobs_ray._actors._signal import Bell
 from checkmaite.jobs_ray._machine._followers import Followers
-from checkmaite.jobs_ray._messages import Change
+from checkmaite.jobs_ray._messages import Change, Cursor
 
 _CHANGES = 5_000
 """Changes in one answer."""
@@ -22,6 +23,7 @@ class _Listener:
 
     Attributes:
         bell: Rung when something changes of a job that it follows.
+        name: In the client's cursors: what another listener has told this client is no news of this one.
         number: Of the last answer.
         sent: The jobs in that.
         over: Those of them that are final, or are listed no more: once it has the answer it follows them no more.
@@ -29,6 +31,7 @@ class _Listener:
     """
 
     bell: Bell
+    name: str = field(factory=lambda: secrets.token_hex(8))
     number: int = 0
     sent: Sequence[str] = ()
     over: Sequence[str] = ()
@@ -47,23 +50,25 @@ class Listeners:
         self._followers = Followers()
         self._listeners: dict[str, _Listener] = {}
 
-    def follow(self, client: str, jobs: Sequence[str]) -> None:
-        """Tell this client of these jobs from now on."""
-        if client not in self._listeners:
-            self._listeners[client] = _Listener(Bell(lambda: self._followers.count(client)))
+    def follow(self, client: str, jobs: Sequence[str]) -> str:
+        """Tell this client of these jobs from now on; the name of the listener that does."""
+        listener = self._listeners.get(client)
+        if listener is None:
+            listener = self._listeners[client] = _Listener(Bell(lambda: self._followers.count(client)))
         self._followers.follow(client, jobs, time.time())
+        return listener.name
 
     def tell(self, changed: Sequence[str]) -> None:
         """These jobs have changed."""
         for client in self._followers.changed(changed):
             self._listeners[client].bell.ring()
 
-    async def changes(self, client: str, received: int, wait_s: float) -> tuple[int, list[Change]] | None:
+    async def changes(self, client: str, received: Cursor, wait_s: float) -> tuple[Cursor, list[Change]] | None:
         """See `JobRegistry.changes`."""
         listener = self._listeners.get(client)
-        if listener is None:
+        if listener is None or listener.name != received.listener:
             return None
-        if listener.number == received:
+        if listener.number == received.number:
             self._followers.unfollow(client, listener.over)
         else:
             self._followers.changed(listener.sent)
@@ -81,7 +86,7 @@ class Listeners:
         found = [change for job_id in ids if (change := self._change_of(job_id)) is not None]
         listener.number += 1
         listener.sent, listener.over = ids, [*{*ids}.difference(each.job_id for each in found if each.outcome is None)]
-        return listener.number, found
+        return Cursor(listener.name, listener.number), found
 
     def forget_silent(self) -> None:
         """Forget the clients that have asked nothing for long."""

@@ -19,7 +19,7 @@ from checkmaite.jobs_ray._actors._handshake import check_client
 from checkmaite.jobs_ray._actors._listeners import Listeners
 from checkmaite.jobs_ray._actors._shell import Shell
 from checkmaite.jobs_ray._config import RegistrySettings
-from checkmaite.jobs_ray._messages import Change, Context, Draft, JobFacts
+from checkmaite.jobs_ray._messages import Change, Context, Cursor, Draft, JobFacts
 from checkmaite.jobs_ray._place import JournalPlace
 from checkmaite.jobs_ray._ray._actors import end_this_actor
 from checkmaite.jobs_ray._ray._resources import shortage_of
@@ -101,29 +101,34 @@ class JobRegistry:
         finally:
             self._submissions -= 1
 
-    async def follow(self, client: str, jobs: Sequence[str], scope: str, context: Context) -> list[str]:
-        """Tell this client of these jobs from now on, beginning with what they are now; those that are not known."""
+    async def follow(self, client: str, jobs: Sequence[str], scope: str, context: Context) -> tuple[str, list[str]]:
+        """Tell this client of these jobs from now on, beginning with what they are now.
+
+        Returns:
+            Which listener tells it, for its cursor; those of the jobs that are not known.
+        """
         await self.offer(scope, context)
         machine = (await self._shell()).machine
         known = [job_id for job_id in jobs if machine.change(job_id) is not None]
-        self._listeners.follow(client, known)
+        listener = self._listeners.follow(client, known)
         self._listeners.tell(known)
-        return sorted({*jobs}.difference(known))
+        return listener, sorted({*jobs}.difference(known))
 
     async def changes(
-        self, client: str, received: int, wait_s: float, patience_s: float
-    ) -> tuple[int, list[Change]] | None:
+        self, client: str, received: Cursor, wait_s: float, patience_s: float
+    ) -> tuple[Cursor, list[Change]] | None:
         """What changed of the jobs that a client follows, as soon as something does; nothing after `wait_s` seconds.
 
         Args:
             client: Who asks.
-            received: Number of the last answer that it has, 0 before the first; a lost one is given again.
+            received: How far it has heard; a lost answer is given again.
             wait_s: Seconds.
             patience_s: Seconds after which there is no news as long as the journal does not answer.
 
         Returns:
-            The answer's number, and the changes. None when the client is not known here, because the registry has begun
-            anew: it must follow again.
+            How far it has heard then, and the changes. None when its listener is not here, because the registry has
+            begun anew or has forgotten the client: it must follow again, also when a later call made a new listener,
+            which does not know of the earlier jobs.
         """
         try:
             shell = await self._shell(patience_s)
