@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from checkmaite.jobs import BackendUnavailableError, JobStatus
+from checkmaite.jobs import BackendUnavailableError, JobsError, JobStatus
 from checkmaite.jobs.spi import Cancelled, StoreSpec, Terms
 from checkmaite.jobs_ray import _feed
 from checkmaite.jobs_ray._feed import Feed
@@ -125,6 +125,33 @@ def test_many_jobs_have_one_parked_call(feed: Feed, line: Line) -> None:
     line.answers.put((Cursor("l", 1), [end(job.job_id) for job in jobs]))
     assert {job.wait(SOON_S) for job in jobs} == {JobStatus.CANCELLED}
     assert line.asked.qsize() == 1
+
+
+def test_the_end_of_a_job_that_overtakes_an_answer_naming_it_is_remembered(feed: Feed, line: Line) -> None:
+    (first,) = feed.handles([facts()], make())
+    line.answers.put((Cursor("l", 1), [end()]))
+    assert first.wait(SOON_S) is JobStatus.CANCELLED
+    for _ in range(2):  # of two answers that were on their way
+        (late,) = feed.handles([facts()._replace(status=JobStatus.RUNNING)], make())
+        assert late.wait(0) is JobStatus.CANCELLED
+        assert feed.live() == []
+
+
+def test_the_end_that_an_answer_told_is_remembered_too(feed: Feed) -> None:
+    feed.handles([facts()], make())
+    feed.handles([facts()._replace(status=JobStatus.CANCELLED, outcome=Cancelled())], make())
+    (late,) = feed.handles([facts()], make())
+    assert late.wait(0) is JobStatus.CANCELLED
+
+
+def test_a_job_that_was_lost_to_its_handle_is_found_again(feed: Feed, line: Line) -> None:
+    (lost,) = feed.handles([facts()], make())
+    line.answers.put(JobsError("what the registry raises"))
+    assert lost.wait(SOON_S) is JobStatus.FAILED
+    (found,) = feed.handles([facts()], make())
+    assert not found.status.is_final
+    line.answers.put((Cursor("l", 1), [end()]))
+    assert found.wait(SOON_S) is JobStatus.CANCELLED
 
 
 def test_a_registry_that_has_begun_anew_is_told_all_that_is_followed(feed: Feed, line: Line) -> None:

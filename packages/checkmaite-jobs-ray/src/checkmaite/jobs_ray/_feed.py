@@ -19,8 +19,8 @@ _LONGEST_WAIT_S = 20.0
 _LEAST_PATIENCE_S = 20.0
 """What a client that lets single calls wait for less gives a registry to come back before its handles are lost."""
 _AGAIN_S = 0.5
-_MOST_EARLY = 100_000
-"""Changes of jobs that no answer has named yet; those of answers that never came are dropped."""
+_MOST_AHEAD = 100_000
+"""News of jobs without a live handle that are kept, for answers on their way; the oldest are dropped."""
 _JOIN_TIMEOUT_S = 5.0
 _UNKNOWN = (
     "the registry does not know it: it died, and what it knew of the job with it, or it lists the job no more, because "
@@ -51,7 +51,9 @@ class Feed:
         self._idle = idle
         self._lock = threading.Lock()
         self._live: dict[str, RayJob] = {}
-        self._early: dict[str, Change] = {}
+        self._ahead: dict[str, JobFacts | Change] = {}
+        """The last news of jobs that no answer has named yet, and of those that have ended: an answer that was given
+        before, and comes later, knows less."""
         self._cursor = Cursor("", 0)
         self._unsure: set[str] = set()
         """Live jobs that the registry may have been told to follow before it began anew."""
@@ -89,8 +91,8 @@ class Feed:
                         self._live[job.job_id] = job
                         if asked is not None and asked != self.listener:
                             self._unsure.add(job.job_id)
-                    if (change := self._early.pop(job.job_id, None)) is not None:
-                        news.append((job, change))
+                    if (ahead := self._ahead.pop(job.job_id, None)) is not None:
+                        news.append((job, ahead))
                 else:
                     news.append((job, facts))
                 handles.append(job)
@@ -169,9 +171,7 @@ class Feed:
             with self._lock:
                 job = self._live.get(change.job_id)
                 if job is None:  # the answer that names the job is still on its way
-                    self._early[change.job_id] = change
-                    if len(self._early) > _MOST_EARLY:
-                        del self._early[next(iter(self._early))]
+                    self._keep(change)
             if job is not None:
                 self._tell(job, change)
 
@@ -179,7 +179,15 @@ class Feed:
         job.learn(said)
         if said.outcome is not None:
             with self._lock:
+                self._keep(said)
                 self._drop(job)
+
+    def _keep(self, said: JobFacts | Change) -> None:
+        """Remember the news of a job without a live handle."""
+        self._ahead.pop(said.job_id, None)
+        self._ahead[said.job_id] = said
+        if len(self._ahead) > _MOST_AHEAD:
+            del self._ahead[next(iter(self._ahead))]
 
     def _follow_all(self) -> None:
         """Say what is followed to a registry that does not know, or may know the latest only."""
