@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from checkmaite.jobs import JobStatus
-from checkmaite.jobs.spi import Cancelled
+from checkmaite.jobs.spi import Cancelled, Failed
 from checkmaite.jobs_ray._actors import _listeners
 from checkmaite.jobs_ray._actors._listeners import Listeners
 from checkmaite.jobs_ray._messages import Change, Cursor
@@ -63,7 +63,7 @@ def test_what_is_over_is_followed_no_more_once_the_client_knows_it() -> None:
         jobs.become("goes on")
         jobs.listeners.tell(["is forgotten"])
         number, told = await jobs.asked(0) or (0, [])
-        assert sorted(told) == ["ends", "goes on"]
+        assert sorted(told) == ["ends", "goes on", "is forgotten"]
         assert set(jobs.listeners._followers._of_job) == {"ends", "goes on", "is forgotten"}
         await jobs.asked(number)
         assert set(jobs.listeners._followers._of_job) == {"goes on"}
@@ -118,5 +118,21 @@ def test_a_client_that_was_forgotten_has_another_listener(monkeypatch: pytest.Mo
         assert jobs.listener != before
         jobs.listener = before
         assert await jobs.asked(0) is None
+
+    asyncio.run(story())
+
+
+def test_a_job_that_is_forgotten_before_its_client_was_told_is_lost_to_it() -> None:
+    async def story() -> None:
+        jobs = Jobs()
+        jobs.follow("is forgotten")
+        jobs.listeners.tell(["is forgotten"])
+        answer = await jobs.listeners.changes("client", Cursor(jobs.listener, 0), 0.0)
+        assert answer is not None
+        (change,) = answer[1]
+        assert change.status is JobStatus.FAILED
+        assert isinstance(change.outcome, Failed)
+        assert change.outcome.lost
+        assert "terminal_job_retention_s" in change.outcome.error_message
 
     asyncio.run(story())

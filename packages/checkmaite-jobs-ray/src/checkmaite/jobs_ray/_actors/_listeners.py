@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from attrs import define, field
+from checkmaite.jobs import JobStatus
+from checkmaite.jobs.spi import Failed
 from checkmaite.jobs_ray._actors._signal import Bell
 from checkmaite.jobs_ray._machine._followers import Followers
 from checkmaite.jobs_ray._messages import Change, Cursor
@@ -15,6 +17,10 @@ _CHANGES = 5_000
 """Changes in one answer."""
 _SILENT_S = 120.0
 """A client that has asked nothing for so long is forgotten; it may come back."""
+_FORGOTTEN = (
+    "the registry lists it no more: terminal_job_retention_s or max_retained_terminal_jobs_per_scope passed before "
+    "this client was told; the analytics store may hold its run"
+)
 
 
 @define
@@ -42,7 +48,7 @@ class Listeners:
     """All of them, on one event loop.
 
     Args:
-        change_of: What a client is told of a job now; None of one that is not known any more.
+        change_of: What a client is told of a job now; None of one that is not known any more, which is lost to it.
     """
 
     def __init__(self, change_of: Callable[[str], Change | None]) -> None:
@@ -83,12 +89,26 @@ class Listeners:
         ids = self._followers.take(client, _CHANGES, time.time())
         if len(ids) == _CHANGES:
             listener.bell.ring()
-        found = [change for job_id in ids if (change := self._change_of(job_id)) is not None]
+        found = [self._change_of(job_id) or _forgotten(job_id) for job_id in ids]
         listener.number += 1
-        listener.sent, listener.over = ids, [*{*ids}.difference(each.job_id for each in found if each.outcome is None)]
+        listener.sent, listener.over = ids, [each.job_id for each in found if each.outcome is not None]
         return Cursor(listener.name, listener.number), found
 
     def forget_silent(self) -> None:
         """Forget the clients that have asked nothing for long."""
         for client in self._followers.drop_silent(time.time() - _SILENT_S):
             del self._listeners[client]
+
+
+def _forgotten(job_id: str) -> Change:
+    """What is told of a job that has ended and is not known any more: its handle must not wait for ever."""
+    failed = Failed(
+        error_type="JobLost",
+        error_message=_FORGOTTEN,
+        phase="lost",
+        exit_cause=_FORGOTTEN,
+        lost=True,
+        remedy="Look in the analytics store; a run that is not there can be submitted again. Configure a longer "
+        "retention where clients sleep for long.",
+    )
+    return Change(job_id, JobStatus.FAILED, 0, False, None, None, failed, None)
