@@ -211,3 +211,12 @@ def test_a_registry_that_begins_anew_while_one_job_is_followed_again_is_told_all
     assert line.next() == ("changes", Cursor("second", 1))
     line.answers.put(None)
     assert line.next() == ("follow", ["job-1", "job-2"])
+
+
+def test_a_handle_says_when_its_job_ended_not_when_it_was_heard(feed: Feed, line: Line) -> None:
+    (job,) = feed.handles([facts()], make())
+    line.answers.put((Cursor("l", 1), [end()._replace(finished_at=1.5)]))
+    assert job.wait(SOON_S) is JobStatus.CANCELLED
+    assert "<th>took</th><td>1.5 s</td>" in job._repr_html_()
+    (again,) = feed.handles([facts()._replace(outcome=Cancelled(), finished_at=2.5)], make())
+    assert "2.5 s" in again._repr_html_()
