@@ -92,6 +92,25 @@ def test_a_ray_that_fits_is_used_as_it_is(local_ray: Any) -> None:
     assert local_ray.is_initialized()
 
 
+def test_a_refused_start_leaves_nothing_in_the_way_of_the_next(tmp_path: Path) -> None:
+    script = """
+from checkmaite.jobs import *
+from checkmaite.jobs.testing import SampleCapability
+import ray, psutil
+options = dict(analytics_store={"backend": "null"}, address="local", num_cpus=1, object_store_memory=100_000_000)
+try:
+    configure_job_backend("ray-simple", runtime_env={"working_dir": "/nowhere/at/all"}, **options)
+except ConfigurationError as error:
+    print("/nowhere/at/all" in str(error))
+psutil.wait_procs(psutil.Process().children(recursive=True), timeout=20)
+print(len(psutil.Process().children(recursive=True)), "processes")
+configure_job_backend("ray-simple", runtime_env={"working_dir": "."}, **options)
+print(submit_capability(SampleCapability(), config={"run_uid": "u"}).result(60).run_uid)
+shutdown_job_backend()
+"""
+    assert run_script(script, tmp_path) == "True\n0 processes\nu\n"
+
+
 def test_force_reinit_connects_anew_but_never_ends_live_jobs(tmp_path: Path) -> None:
     script = """
 from checkmaite.jobs import *

@@ -172,7 +172,8 @@ def _identity() -> str:
         connected = _client_worker()
     else:
         worker = _untyped._private.worker.global_worker
-        connected = None if worker.threads_stopped.is_set() else worker.node  # a shutdown begins by stopping threads
+        # A start that failed leaves a node behind; a shutdown begins by stopping threads.
+        connected = worker.node if worker.connected and not worker.threads_stopped.is_set() else None
     return "" if connected is None else _names.setdefault(connected, uuid.uuid4().hex)
 
 
@@ -270,10 +271,11 @@ def _start(wish: _Wish, deadline: Deadline, timeout_s: float) -> None:
         knock(address, timeout_s)
     for attempt in itertools.count(1):
         try:
-            if address == "local":
-                _start_local(wish, env)
-            else:
-                ray.init(address, log_to_driver=False, **env)
+            with _nothing_left_of_a_failure():
+                if address == "local":
+                    _start_local(wish, env)
+                else:
+                    ray.init(address, log_to_driver=False, **env)
             return
         except ConnectionError as error:
             # A client server that has just lost another client may refuse the next one once. And the process that it
@@ -291,6 +293,17 @@ def _start(wish: _Wish, deadline: Deadline, timeout_s: float) -> None:
             raise ConfigurationError(
                 f"Ray at address={address!r} could not be used: {type(error).__name__}: {error}"
             ) from error
+
+
+@contextmanager
+def _nothing_left_of_a_failure() -> Iterator[None]:
+    """End what a `ray.init` that raised has started: Ray leaves its processes and half a connection to them."""
+    try:
+        yield
+    except BaseException:
+        if not is_connected():  # else somebody else has connected this process meanwhile
+            ray.shutdown()
+        raise
 
 
 def _client_server_failed(address: str, error: Exception) -> ConfigurationError:
