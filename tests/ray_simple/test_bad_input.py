@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from checkmaite.jobs import JobBackend, configure_job_backend, shutdown_job_backend
+from checkmaite.jobs_ray_simple.wall import ConnectionOptions
 
 from tests.refusals import Said, assert_refused
 
@@ -32,6 +33,16 @@ BAD_OPTIONS: list[tuple[str, dict[str, Any], Said]] = [
     ("retries", {"max_retries": -2}, Said("max_retries", "-2", "-1 for without limit")),
     ("misspelt", {"num_cpu": 2}, Said("num_cpu", "unknown option", "'num_cpus'")),
     ("environment", {"runtime_env": "hunter2"}, Said("runtime_env", "expected a mapping", "working_dir")),
+    (
+        "environment misspelt",
+        {"runtime_env": {"workingdir": ".", "env_vars": {"TOKEN": "hunter2"}}},
+        Said("runtime_env.workingdir", "unknown field 'workingdir'", "Did you mean 'working_dir'?"),
+    ),
+    (
+        "environment of no plugin",
+        {"runtime_env": {"quux": 1}},
+        Said("runtime_env.quux", "unknown field 'quux'", "RAY_RUNTIME_ENV_PLUGINS"),
+    ),
     ("timeout", {"connect_timeout_s": 0}, Said("connect_timeout_s", "> 0", "seconds to reach")),
     ("timeout infinite", {"connect_timeout_s": inf}, Said("connect_timeout_s", "inf is not a finite number", "reach")),
     ("timeout not a number", {"connect_timeout_s": nan}, Said("connect_timeout_s", "nan is not a finite", "reach")),
@@ -57,3 +68,13 @@ BAD_OPTIONS: list[tuple[str, dict[str, Any], Said]] = [
 @pytest.mark.parametrize(("options", "said"), [case[1:] for case in BAD_OPTIONS], ids=[case[0] for case in BAD_OPTIONS])
 def test_bad_options(active: JobBackend, options: dict[str, Any], said: Said) -> None:
     assert_refused(active, "ray-simple", {"analytics_store": STORE, **options}, said)
+
+
+@pytest.mark.parametrize("fields", [("working_dir", "env_vars", "config"), ("_nsight", "nsight", "image_uri")])
+def test_what_ray_knows_of_an_environment_is_not_refused(fields: tuple[str, ...]) -> None:
+    ConnectionOptions(runtime_env=dict.fromkeys(fields))
+
+
+def test_a_plugin_may_know_any_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_RUNTIME_ENV_PLUGINS", '[{"class": "site.Quux"}]')
+    ConnectionOptions(runtime_env={"quux": 1})
