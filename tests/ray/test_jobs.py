@@ -206,6 +206,9 @@ def test_a_scope_has_a_bounded_number_of_live_jobs(
         submit_capabilities(batch)
     assert caught.value.retryable
     assert caught.value.retry_after_s > 0
+    with pytest.raises(JobSubmissionError, match="several calls") as never:
+        submit_capabilities([{"capability": SampleCapability(), "config": {"run_uid": str(each)}} for each in range(4)])
+    assert not never.value.retryable
     assert {job.job_id for job in list_jobs()} == {job.job_id for job in jobs}, "a part of the batch was accepted"
     (tmp_path / "go").touch()
     assert wait_all(jobs, SOON_S) == [JobStatus.COMPLETED] * 2

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from checkmaite.jobs import BackpressureError, JobNotFoundError, JobsError
+from checkmaite.jobs import BackpressureError, JobNotFoundError, JobsError, JobSubmissionError
 from checkmaite.jobs.spi import JobQuery
 from checkmaite.jobs_ray._messages import Kept
 
@@ -74,7 +74,7 @@ class Desk:
         drafts = [draft._replace(payload=kept.get(draft.job_id, draft.payload)) for draft in ask.drafts]
         try:
             admissions = machine.submit(drafts, ask.contexts, registry.now)
-        except BackpressureError as error:
+        except (BackpressureError, JobSubmissionError) as error:
             registry.forget([each.key for each in kept.values()])
             self._refuse(ask, error)
             return

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from checkmaite.jobs import BackpressureError, JobProgress, JobStatus
+from checkmaite.jobs import BackpressureError, JobProgress, JobStatus, JobSubmissionError
 from checkmaite.jobs.spi import Cancelled, Completed, Outcome, Printed
 from checkmaite.jobs_ray._machine._effects import AskStore
 from checkmaite.jobs_ray._machine._ending import Success, outcome_of
@@ -316,7 +316,7 @@ class Interleavings(RuleBasedStateMachine):
         with self._watched():
             try:
                 admissions = self.registry.submit(batch, CONTEXTS, self.now)
-            except BackpressureError:
+            except (BackpressureError, JobSubmissionError):
                 assert len(self.book.records) == count
                 assert not self.book.take_events()
                 return

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
-from checkmaite.jobs import BackpressureError, JobNotFoundError, JobStatus
+from checkmaite.jobs import BackpressureError, JobNotFoundError, JobStatus, JobSubmissionError
 from checkmaite.jobs.spi import Cancelled
 
 from tests.ray_machine.making import CONTEXTS, ERROR, draft, limits
@@ -145,6 +147,23 @@ def test_a_full_scope_refuses_all_or_nothing() -> None:
     rig.go()
     rig.end("one")
     rig.submit(draft("four"))
+
+
+def test_a_batch_that_never_fits_its_scope_is_not_said_to_be_retryable() -> None:
+    rig = Rig(within=limits(max_active_jobs_per_scope=2))
+    rig.submit(draft("one"))
+    with pytest.raises(JobSubmissionError) as refused:
+        rig.submit(draft("elsewhere", scope="other"), *(draft(f"job {number}") for number in range(3)))
+    said = pickle.loads(pickle.dumps(refused.value))
+    assert not said.retryable
+    assert said.problems == refused.value.problems
+    (problem,) = said.problems
+    assert "3 new jobs in one batch" in problem.cause
+    assert "several calls" in problem.remedy
+    assert "max_active_jobs_per_scope" in problem.remedy
+    assert set(rig.registry.book.records) == {"one"}
+    fits = draft("two"), draft("again", "key of two"), draft("more", "key of one")  # only new jobs count
+    assert ids(rig.submit(*fits)) == [("two", True), ("two", False), ("one", False)]
 
 
 def test_a_backlog_refuses_all_or_nothing() -> None:

@@ -99,6 +99,7 @@ class RayBackend:
 
         Raises:
             BackpressureError: The registry is full; nothing was accepted.
+            JobSubmissionError: The batch is too large for it at any time; nothing was accepted.
             BackendUnavailableError: The registry did not answer; the same submission may be made again.
         """
         if self._closed:

@@ -149,7 +149,8 @@ class RayOptions(ConnectionOptions):
         "finished jobs of a scope that are listed; 100,000 when left out.", default=None, validator=_at_least_one
     )
     max_active_jobs_per_scope: int | None = option(
-        "jobs of a scope that may be live; 100,000 when left out. More are refused with a BackpressureError.",
+        "jobs of a scope that may be live; 100,000 when left out. More are refused with a BackpressureError, and a "
+        "batch that is larger by itself with a JobSubmissionError.",
         default=None,
         validator=_at_least_one,
     )

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from checkmaite.jobs import BackendUnavailableError, BackpressureError, StoreError
+from checkmaite.jobs import BackendUnavailableError, BackpressureError, JobSubmissionError, StoreError
 from checkmaite.jobs.spi import JobQuery
 from checkmaite.jobs_ray._actors._chronicle import Chronicle
 from checkmaite.jobs_ray._actors._handshake import check_client
@@ -87,6 +87,7 @@ class JobRegistry:
 
         Raises:
             BackpressureError: There is no room; nothing was accepted.
+            JobSubmissionError: There never is room for so many; nothing was accepted.
         """
         self._submissions += 1
         try:
@@ -254,7 +255,7 @@ class JobRegistry:
         kept = await shell.keep_payloads(drafts)
         try:
             admissions = machine.submit(kept, contexts, time.time())
-        except BackpressureError:
+        except (BackpressureError, JobSubmissionError):
             shell.forget_payloads(kept)
             raise
         shell.forget_payloads(draft for draft, each in zip(kept, admissions, strict=True) if not each.is_new)

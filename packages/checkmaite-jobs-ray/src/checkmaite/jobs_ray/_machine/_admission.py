@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from checkmaite.jobs import BackpressureError
+from checkmaite.jobs import BackpressureError, JobSubmissionError, Problem
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._course import Course
 from checkmaite.jobs_ray._machine._environments import Environments
@@ -81,6 +81,10 @@ class Door:
     def _refuse_overload(self, wanted: Counter[str]) -> None:
         most = self._limits.max_active_jobs_per_scope
         for scope, count in wanted.items():
+            if count > most:
+                raise JobSubmissionError(
+                    "Nothing was submitted.", phase="launch", problems=[_never(scope, count, most)]
+                )
             live = len(self._book.scopes[scope].live) if scope in self._book.scopes else 0
             if live + count > most:
                 raise BackpressureError(
@@ -95,3 +99,13 @@ class Door:
                 f"{self._limits.max_backlog} may. Nothing was accepted.",
                 retry_after_s=_RETRY_AFTER_S,
             )
+
+
+def _never(scope: str, count: int, most: int) -> Problem:
+    """That a batch is too large for its scope even when nothing else is live."""
+    return Problem(
+        "submissions",
+        f"{count:,} new jobs in one batch are more than the scope {scope!r} may have live at once, "
+        f"max_active_jobs_per_scope={most:,}.",
+        "Submit them in several calls, or have the registry started with a larger max_active_jobs_per_scope.",
+    )

@@ -88,7 +88,8 @@ class RegistryMachine:
             now: The time.
 
         Raises:
-            BackpressureError: There is no room for all of them.
+            BackpressureError: There is no room for all of them now.
+            JobSubmissionError: There never is.
         """
         return self._door.submit(drafts, contexts, now)
 
