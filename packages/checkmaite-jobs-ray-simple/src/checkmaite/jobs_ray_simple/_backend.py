@@ -145,8 +145,8 @@ class RaySimpleBackend:
         wanted = self._flights.resources(job)
         if job.status is JobStatus.RUNNING or wanted is None or not self._flights.connection.is_alive():
             return ""
-        total, free = cluster_resources()
-        return shortage(wanted, total=total, free=free)
+        nodes, free = cluster_resources()
+        return shortage(wanted, nodes=nodes, free=free)
 
     def hand_over(self) -> None:
         """Accept nothing more; jobs go on, and when the last is final Ray ends if nobody else uses it."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
 from checkmaite.jobs import Resources
 
 _untyped: Any = ray  # the parts of Ray's API that carry no types
+_UNTIL = "it will wait until such a node joins."
 
 
 class RemoteWork:
@@ -54,26 +55,32 @@ def _task_options(name: str, resources: Resources) -> dict[str, Any]:
     return options
 
 
-def cluster_resources() -> tuple[Mapping[str, float], Mapping[str, float]]:
-    """What all nodes of the cluster have together, and what of it is free now, by Ray's names ("CPU", "GPU", ...)."""
-    return _untyped.cluster_resources(), _untyped.available_resources()
+def cluster_resources() -> tuple[Sequence[Mapping[str, float]], Mapping[str, float]]:
+    """What each node has, and what of all of them together is free now, by Ray's names ("CPU", "GPU", ...)."""
+    nodes = [node["Resources"] for node in _untyped.nodes() if node["Alive"]]
+    return nodes, _untyped.available_resources()
 
 
-def shortage(wanted: Resources, *, total: Mapping[str, float], free: Mapping[str, float]) -> str:
+def shortage(wanted: Resources, *, nodes: Sequence[Mapping[str, float]], free: Mapping[str, float]) -> str:
     """Why a job that Ray has not started yet waits, as a sentence.
 
     Args:
-        wanted: What the job asks for.
-        total: What the cluster has, as `cluster_resources` gives it.
-        free: What of it is free.
+        wanted: What the job asks for. One node must have all of it.
+        nodes: What each node has, as `cluster_resources` gives it.
+        free: What of all of them together is free.
     """
-    asked = {"CPU": wanted.num_cpus, "GPU": wanted.num_gpus, "memory": wanted.memory or 0, **wanted.custom}
+    named = {"CPU": wanted.num_cpus, "GPU": wanted.num_gpus, "memory": wanted.memory or 0, **wanted.custom}
+    asked = {name: amount for name, amount in named.items() if amount > 0}
     for name, amount in asked.items():
-        if amount > total.get(name, 0):
+        if amount > (total := sum(node.get(name, 0) for node in nodes)):
+            return f"It asks for {_said(name, amount)}, the cluster has {total:g}: {_UNTIL}"
+        if amount > (largest := max(node.get(name, 0) for node in nodes)):
             return (
-                f"It asks for {_said(name, amount)}, the cluster has {total.get(name, 0):g}: "
-                "it will wait until such a node joins."
+                f"It asks for {_said(name, amount)}, and no single node has so much, the largest {largest:g}: {_UNTIL}"
             )
+    if nodes and not any(all(amount <= node.get(name, 0) for name, amount in asked.items()) for node in nodes):
+        together = " and ".join(_said(name, amount) for name, amount in asked.items())
+        return f"It asks for {together}, and no single node has all of that: {_UNTIL}"
     for name, amount in asked.items():
         if amount > free.get(name, 0):
             return f"It waits for {_said(name, amount)}, of which {free.get(name, 0):g} are free now."

@@ -8,5 +8,5 @@ from checkmaite.jobs_ray_simple.wall import cluster_resources, shortage
 
 def shortage_of(wanted: Resources) -> str:
     """Why a job that Ray has not started yet waits, as a sentence."""
-    total, free = cluster_resources()
-    return shortage(wanted, total=total, free=free)
+    nodes, free = cluster_resources()
+    return shortage(wanted, nodes=nodes, free=free)
