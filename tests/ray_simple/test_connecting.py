@@ -111,6 +111,36 @@ shutdown_job_backend()
     assert run_script(script, tmp_path) == "True\n0 processes\nu\n"
 
 
+@pytest.mark.parametrize("kind", ["driver", "client"])
+def test_a_relative_store_is_refused_for_a_cluster_that_the_user_connected_to(
+    cluster: dict[str, str], tmp_path: Path, kind: str
+) -> None:
+    script = f"""
+import ray
+from checkmaite.jobs import *
+ray.init({cluster[kind]!r}, log_to_driver=False)
+for store in ("store", "/shared/store"):
+    try:
+        configure_job_backend("ray-simple", analytics_store={{"backend": "parquet", "uri": store}}, num_cpus=2)
+        print("accepted")
+    except ConfigurationError as error:
+        print([problem.path for problem in error.problems])
+shutdown_job_backend()
+"""
+    stdout = run_script(script, tmp_path, RAY_AUTH_MODE="disabled")
+    assert stdout == "['analytics_store.uri']\naccepted\n"
+
+
+def test_a_relative_store_is_taken_for_a_ray_of_this_process(
+    local_ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    backend = configure_job_backend("ray-simple", analytics_store={"backend": "parquet", "uri": "store"})
+    assert backend.analytics_store.list_tables() == []
+    shutdown_job_backend()
+    assert local_ray.is_initialized()
+
+
 def test_force_reinit_connects_anew_but_never_ends_live_jobs(tmp_path: Path) -> None:
     script = """
 from checkmaite.jobs import *

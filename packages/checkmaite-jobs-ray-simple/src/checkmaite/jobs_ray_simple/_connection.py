@@ -24,6 +24,7 @@ import ray.exceptions as rx
 from attrs import field, frozen
 from checkmaite.jobs import ConfigurationError
 from checkmaite.jobs.spi import Deadline
+from checkmaite.jobs_ray_simple._here import client_worker, connected, is_own, through_client
 from checkmaite.jobs_ray_simple._knock import CLIENT, knock, no_cluster
 from checkmaite.jobs_ray_simple._mismatch import incompatible, is_mismatch
 from checkmaite.jobs_ray_simple._options import ConnectionOptions
@@ -85,12 +86,12 @@ class Connection:
     @property
     def address(self) -> str:
         """Where another process of this machine can connect to the same Ray, in the way that this one did."""
-        return f"{CLIENT}{_client_target()}" if _through_client() else str(ray.get_runtime_context().gcs_address)
+        return f"{CLIENT}{_client_target()}" if through_client() else str(ray.get_runtime_context().gcs_address)
 
     @property
     def ends_with_process(self) -> bool:
         """Whether this process started the Ray, so that it and all that it runs end with this process."""
-        return _is_own()
+        return is_own()
 
     def release(self) -> None:
         """Give up this use; end Ray when this package started it and nobody else uses it. Once is enough."""
@@ -163,18 +164,9 @@ _names: WeakKeyDictionary[object, str] = WeakKeyDictionary()
 
 
 def _identity() -> str:
-    """Which connection this process has; empty without one.
-
-    It looks only at Python objects of Ray's: they change when a shutdown begins, and from then on whoever asks Ray's
-    core for anything, or lets go of one of its references, on another thread, ends the whole process.
-    """
-    if _through_client():
-        connected = _client_worker()
-    else:
-        worker = _untyped._private.worker.global_worker
-        # A start that failed leaves a node behind; a shutdown begins by stopping threads.
-        connected = worker.node if worker.connected and not worker.threads_stopped.is_set() else None
-    return "" if connected is None else _names.setdefault(connected, uuid.uuid4().hex)
+    """Which connection this process has; empty without one."""
+    here = connected()
+    return "" if here is None else _names.setdefault(here, uuid.uuid4().hex)
 
 
 def _refuse_unless_free(differences: list[str], *, force: bool) -> None:
@@ -222,37 +214,23 @@ def _differences(wish: _Wish) -> list[str]:
 
 
 def _is_at(address: str) -> bool:
-    if _through_client():
+    if through_client():
         return address.startswith(CLIENT) and address.removeprefix(CLIENT) == _client_target()
     if address == "local":
-        return _is_own()
+        return is_own()
     if address == "auto":
-        return not _is_own()
+        return not is_own()
     return not address.startswith(CLIENT) and _same_endpoint(address, ray.get_runtime_context().gcs_address)
 
 
 def _where() -> str:
-    if _through_client():
+    if through_client():
         return f"at {CLIENT}{_client_target()}"
-    return "a local one" if _is_own() else f"at {ray.get_runtime_context().gcs_address}"
-
-
-def _through_client() -> bool:
-    return bool(_untyped.util.client.ray.is_connected())
-
-
-def _client_worker() -> Any:
-    return _untyped.util.client.ray.get_context().client_worker
+    return "a local one" if is_own() else f"at {ray.get_runtime_context().gcs_address}"
 
 
 def _client_target() -> str:
-    return str(_client_worker()._conn_str)  # Ray says nowhere in public where its client is connected to
-
-
-def _is_own() -> bool:
-    """Whether this process started the Ray that it is connected to."""
-    node = getattr(_untyped._private.worker, "_global_node", None)  # likewise not public
-    return bool(node is not None and node.head)
+    return str(client_worker()._conn_str)  # Ray says nowhere in public where its client is connected to
 
 
 def _same_endpoint(one: str, other: str) -> bool:

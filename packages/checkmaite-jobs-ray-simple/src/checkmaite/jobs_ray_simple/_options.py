@@ -10,6 +10,7 @@ from typing import Any
 from attrs import evolve, frozen, validators
 from checkmaite.jobs import ConfigurationError, Problem
 from checkmaite.jobs.spi import option, unknown_name
+from checkmaite.jobs_ray_simple._here import is_elsewhere
 from ray.runtime_env import RuntimeEnv
 
 _PLUGINS = "RAY_RUNTIME_ENV_PLUGINS"
@@ -81,7 +82,7 @@ class ConnectionOptions:
         if unknown := _unknown_fields(self.runtime_env or {}):
             raise ConfigurationError("Ray knows no such fields.", unknown)
         sizes = [name for name in ("num_cpus", "num_gpus", "object_store_memory") if getattr(self, name) is not None]
-        if self.is_remote and sizes:
+        if self.address not in {None, "local"} and sizes:
             cause = (
                 f'it sizes a Ray that is started here, with address="local"; the one at {self.address!r} has its size '
                 "already."
@@ -93,4 +94,4 @@ class ConnectionOptions:
     @property
     def is_remote(self) -> bool:
         """Whether jobs may run on other machines."""
-        return self.address not in {None, "local"}
+        return is_elsewhere() if self.address is None else self.address != "local"
