@@ -67,7 +67,11 @@ def _dead_workers() -> list[Any]:
 
 def _host_of(address: Any) -> str:
     node_id = address.node_id.hex()
-    names = {node["NodeID"]: node["NodeManagerHostname"] for node in _untyped.nodes()}
+    try:
+        names = {node["NodeID"]: node["NodeManagerHostname"] for node in _untyped.nodes()}
+    except Exception:  # noqa: BLE001 - the control plane may be away for a moment: then the address has to do
+        _log.debug("Ray's table of nodes cannot be read", exc_info=True)
+        names = {}
     return str(names.get(node_id, address.ip_address))
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import ray.exceptions as rx
 from attrs import evolve
-from checkmaite.jobs.spi import Failed, Finished, News, Outcome, execute
+from checkmaite.jobs.spi import Failed, Finished, News, Outcome, execute, failure
 from checkmaite.jobs_ray._messages import Launch, Where
 from checkmaite.jobs_ray._ray._deaths import Deaths
 from checkmaite.jobs_ray_simple.wall import RemoteWork, cancel, finished_from
@@ -112,10 +112,18 @@ class Tasks:
         landed: list[Landed] = []
         while self._home:
             start, future = self._home[0]
-            error = future.exception()
-            # The bytes were made by core's `execute`, of this project's classes alone.
-            finished = pickle.loads(future.result()) if error is None else finished_from(error)  # noqa: S301
-            landed.append(Landed(start, finished, worker_lost=isinstance(error, _WORKER_GONE)))
+            landed.append(_end_of(start, future))
             self._refs.pop(start, None)
-            self._home.popleft()
+            self._home.popleft()  # not before it was dealt with: while there is one, nobody wakes the loop again
         self._landed(landed)
+
+
+def _end_of(start: Start, future: Future[Any]) -> Landed:
+    """How a task ended; one whose result cannot be read has failed, and keeps no other back."""
+    try:
+        error = future.exception()
+        # The bytes were made by core's `execute`, of this project's classes alone.
+        finished = pickle.loads(future.result()) if error is None else finished_from(error)  # noqa: S301
+    except Exception as unreadable:  # noqa: BLE001 - whatever a result raises when it is unpickled
+        return Landed(start, Finished(outcome=failure(unreadable, phase="run")), worker_lost=False)
+    return Landed(start, finished, worker_lost=isinstance(error, _WORKER_GONE))
