@@ -316,6 +316,37 @@ for n in range(150):
     assert starts(tmp_path, "long") == 1, "a job that was running was started again"
 
 
+def test_the_registry_is_killed_just_after_it_accepted_large_payloads(
+    run: Callable[..., Client], tmp_path: Path, cluster: Cluster
+) -> None:
+    """Its copies in Ray's object store die with it, wherever they were on their way to; the journal has others."""
+    space = {"registry_namespace": f"large-{tmp_path.name}"}
+    before = cluster.pids(REGISTRY)
+    client = run(
+        """
+configure()
+submit_capability(**submission("warm", ballast=60_000)).result(60)
+say("warm")
+sys.stdin.readline()
+jobs = submit_capabilities([submission(f"run-{n}", ballast=60_000) for n in range(60)])
+say("accepted")
+wait_all(jobs, 90)
+say(json.dumps([seen(job) for job in jobs]))
+""",
+        cluster.driver,
+        **space,
+    )
+    assert client.line() == "warm"
+    (registry,) = cluster.pids(REGISTRY) - before
+    client.say()
+    assert client.line() == "accepted"
+    os.kill(registry, signal.SIGKILL)
+    ended = json.loads(client.line(120))
+    client.rest()
+    assert [each["error"] for each in ended if each["error"]] == []
+    assert Counter(each["status"] for each in ended) == {"COMPLETED": 60}
+
+
 def test_a_journal_that_is_away_for_a_while_costs_no_handle(
     run: Callable[..., Client], tmp_path: Path, cluster: Cluster, place: dict[str, Any]
 ) -> None:

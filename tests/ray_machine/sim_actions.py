@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from checkmaite.jobs_ray._messages import Launch
+
 from tests.ray_machine.making import check_controller
 from tests.ray_machine.sim_clients import CONTEXTS, Ask
+from tests.ray_machine.sim_cluster import Lent
 from tests.ray_machine.sim_disk import Errand
 from tests.ray_machine.sim_registry import SimRegistry
 from tests.ray_machine.sim_stage import Stage
@@ -95,16 +98,21 @@ class Actions(Stage):
             self._deliver(process, call)
             if luck < 2:
                 self.say("{} arrives twice at {}", call.method, call.controller)
-                process.carry_out(call, self.now)
+                again = process.carry_out(call, self.now, self._is_away)
+                if call.method == "launch":  # a repeated call, whose first answer nobody hears
+                    call.answer = again
             if 2 <= luck < 3:
                 self._lose(call)
             else:
                 self._reply(call)
 
     def _deliver(self, process: Process, call: Call) -> None:
-        call.answer = process.carry_out(call, self.now)
+        call.answer = process.carry_out(call, self.now, self._is_away)
         if call.method in ("keep", "attach", "launch"):
             check_controller(process.machine)
+
+    def _is_away(self, launch: Launch) -> bool:
+        return isinstance(launch.draft.payload, Lent) and self.dice.random() * 10 < self.misfortune
 
     def _lose(self, call: Call) -> None:
         if call.method == "incarnation" and self.dice.random() < 0.7:

@@ -266,3 +266,20 @@ def test_an_inventory_counts_as_heard_only_when_it_was_answered() -> None:
     machine.keep(2, [("one", 1)], 10.0)
     machine.sweep(10.0)
     assert machine.logs("one") is None
+
+
+def test_a_job_whose_payload_did_not_come_is_taken_when_it_is_brought_again() -> None:
+    machine = attached("one")
+    both = [launch("one"), launch("two")]
+    assert machine.lacking(1, both) == [launch("two")]
+    assert machine.launch(1, both) == [launch("two")]
+    assert machine.lacking(1, both) == []
+    other = [launch("three"), launch("four")]
+    assert machine.launch(1, other[:1]) == other[:1]
+    machine.stop(1, [Stop("four", 1, 0.0, Cancelled())], 3.0)
+    assert machine.lacking(1, other) == other[1:]
+    assert machine.launch(1, other) == [], "one that was stopped before it was taken does not begin"
+    assert machine.reports(1, 0)[1] == [ended("four", Cancelled(), now=3.0)] * 2
+    machine.attach(2)
+    with pytest.raises(StaleLeaseError):
+        machine.lacking(1, other)

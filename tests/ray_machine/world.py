@@ -8,11 +8,12 @@ controller, as many stops as it likes, and gives a controller nothing before tha
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
 from checkmaite.jobs.spi import Outcome
-from checkmaite.jobs_ray._machine._controller import Cancel, ControllerMachine, StaleLeaseError, Start
+from checkmaite.jobs_ray._machine._controller import Cancel, ControllerMachine, StaleLeaseError, Start, start_of
 from checkmaite.jobs_ray._messages import Draft, Inventory, Launch
 
 STALE = "stale"
@@ -58,8 +59,8 @@ class Process:
     all_taken: set[tuple[int, Start]] = field(factory=set)
     """Every start that it was brought, and under which lease; those of processes of its name before it too."""
 
-    def carry_out(self, call: Call, now: float) -> Any:
-        """The answer to a call."""
+    def carry_out(self, call: Call, now: float, is_away: Callable[[Launch], bool] = lambda _: False) -> Any:
+        """The answer to a call; of the jobs that it brings, the payloads of those that are away do not come."""
         machine = self.machine
         try:
             match call.method:
@@ -72,11 +73,13 @@ class Process:
                 case "keep":
                     return self._cancel(machine.keep(call.token, call.about, now))
                 case "launch":
-                    self.taken += machine.launch(call.token, call.about.launches)
-                    self.all_taken |= {
-                        (call.token, (launch.draft.job_id, launch.attempt)) for launch in call.about.launches
+                    absent = {
+                        start_of(each) for each in machine.lacking(call.token, call.about.launches) if is_away(each)
                     }
-                    return {launch.draft.job_id for launch in call.about.launches}
+                    here = [each for each in call.about.launches if start_of(each) not in absent]
+                    self.taken += machine.launch(call.token, here)
+                    self.all_taken |= {(call.token, start_of(each)) for each in here}
+                    return {each.draft.job_id for each in here}
                 case "stop":
                     return self._cancel(machine.stop(call.token, call.about, now))
                 case "feed":

@@ -18,9 +18,9 @@ import ray
 from checkmaite.jobs.spi import News, Printed, Progressed, Started, failure
 from checkmaite.jobs_ray._actors._signal import Bell
 from checkmaite.jobs_ray._config import RegistrySettings
-from checkmaite.jobs_ray._machine._controller import Cancel, ControllerMachine, Start
+from checkmaite.jobs_ray._machine._controller import Cancel, ControllerMachine, Start, start_of
 from checkmaite.jobs_ray._messages import Inventory, Launch, Report, Stop, Where
-from checkmaite.jobs_ray._ray._objects import own_payload
+from checkmaite.jobs_ray._ray._objects import Arrivals, is_elsewhere
 from checkmaite.jobs_ray._ray._tasks import Landed, Tasks
 
 _log = logging.getLogger("checkmaite.jobs")
@@ -48,6 +48,8 @@ class JobController:
             max_log_characters=_LOG_CHARACTERS,
         )
         self._tasks = Tasks(ray.get_runtime_context().current_actor, self._take)
+        self._arrivals = Arrivals()
+        self._patience_s = kept.lease_ttl_s / 2  # a registry that has no answer within a lease asks again
         self._to_launch: deque[Launch] = deque()
         self._launching: asyncio.Task[None] | None = None
         self._news = Bell(lambda: self._machine.live)
@@ -59,14 +61,22 @@ class JobController:
 
     async def attach(self, token: int) -> Inventory:
         """See `ControllerMachine.attach`."""
-        return self._machine.attach(token)
+        found = self._machine.attach(token)
+        self._arrivals.abandon()
+        return found
 
     async def keep(self, token: int, starts: Sequence[Start]) -> None:
         """See `ControllerMachine.keep`."""
         self._cancel(self._machine.keep(token, starts, time.time()))
 
     async def launch(self, token: int, launches: Sequence[Launch]) -> list[str]:
-        """Take jobs; the ids of those that this controller has now. Ray gets them when the answer is on its way."""
+        """Take jobs; the ids of those that this controller has now. Ray gets them when the answer is on its way.
+
+        A job is taken once its payload is this process's own, so that it no longer needs the registry's. One whose
+        payload does not come, since who had it is gone, or not in time, is left out and may be brought again.
+        """
+        if any(is_elsewhere(launch.draft.payload) for launch in launches):
+            launches = await self._with_payloads(token, launches)
         self._to_launch.extend(self._machine.launch(token, launches))
         if self._launching is None or self._launching.done():
             self._launching = asyncio.get_running_loop().create_task(self._launch_all())
@@ -105,21 +115,31 @@ class JobController:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
+    async def _with_payloads(self, token: int, launches: Sequence[Launch]) -> list[Launch]:
+        """Those that are here, or whose payloads are; what an earlier call has brought needs none again."""
+        lacking = self._machine.lacking(token, launches)
+        asked = {start_of(each): each.draft.payload for each in lacking}
+        came = await self._arrivals.own(asked, self._patience_s)
+        # This very call may have come a second time, and may have taken more, in the meantime.
+        absent = {start_of(each) for each in self._machine.lacking(token, lacking)} - came.keys()
+        return [
+            each._replace(draft=each.draft._replace(payload=came.get(start_of(each), each.draft.payload)))
+            for each in launches
+            if start_of(each) not in absent
+        ]
+
     async def _launch_all(self) -> None:
         await asyncio.sleep(0.0005)
         number = 0
         while self._to_launch:
-            await self._launch(self._to_launch.popleft())
+            self._launch(self._to_launch.popleft())
             number += 1
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    async def _launch(self, launch: Launch) -> None:
-        start = launch.draft.job_id, launch.attempt
+    def _launch(self, launch: Launch) -> None:
+        start = start_of(launch)
         try:
-            if launch.draft.payload is not (payload := await own_payload(launch.draft.payload)):
-                launch = launch._replace(draft=launch.draft._replace(payload=payload))
-                self._machine.replace(start, launch)
             if self._machine.begins(start, time.time()):
                 self._tasks.launch(launch)
         except Exception as error:  # noqa: BLE001 - whatever Ray raises for one job must not keep the others

@@ -11,15 +11,18 @@ from typing import Any
 from checkmaite.jobs import Resources, StoreError
 from checkmaite.jobs.spi import failure
 from checkmaite.jobs_ray._actors._controller import JobController
+from checkmaite.jobs_ray._actors._payloads import Payloads
 from checkmaite.jobs_ray._config import RegistrySettings
 from checkmaite.jobs_ray._machine._effects import StopJobs
 from checkmaite.jobs_ray._machine._registry import Assignment, RegistryMachine
-from checkmaite.jobs_ray._messages import Draft, EndReport, Inventory, Launch
+from checkmaite.jobs_ray._messages import EndReport, Inventory, Launch
 from checkmaite.jobs_ray._ray._actors import Unreachable, answer, get_or_create, restart
 from checkmaite.jobs_ray._ray._resources import shortage_of
 
 _log = logging.getLogger("checkmaite.jobs")
 _AGAIN_S = 0.1
+_MOST_AGAIN_S = 5.0
+_REFUSED_S = 0.5
 _START_S = 60.0
 _DIED = "its controller's process died"
 _GONE = "its controller and its registry were lost"
@@ -38,7 +41,7 @@ class Link:
         machine: The registry's.
         changed: Called after the machine was told something.
         durable: Waits until everything that the machine was told is durable: only then a controller may forget it.
-        payload_of: Gives the payload of a draft as a controller takes it.
+        payloads: Gives what jobs start from.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class Link:
         machine: RegistryMachine,
         changed: Callable[[], None],
         durable: Callable[[], Awaitable[None]],
-        payload_of: Callable[[Draft], Awaitable[Any]],
+        payloads: Payloads,
     ) -> None:
         self.name = name
         self._namespace = namespace
@@ -57,7 +60,7 @@ class Link:
         self._machine = machine
         self._changed = changed
         self._durable = durable
-        self._payload_of = payload_of
+        self._payloads = payloads
         self._actor: Any = None
         self._incarnation: str | None = None
         self._token = -1
@@ -201,10 +204,25 @@ class Link:
 
     async def _give(self, assignment: Assignment) -> None:
         token = assignment.token
-        launches = [ready for each in assignment.launches if (ready := await self._ready(each, token)) is not None]
+        launches, refused = [], None
+        for each in assignment.launches:
+            try:
+                if (ready := await self._ready(each, token)) is not None:
+                    launches.append(ready)
+            except Exception as error:  # noqa: BLE001 - Ray has no room for it, say; the others do not wait for that
+                refused = error
+        if refused is not None:
+            _log.warning("jobs wait, since their payloads cannot be handed to controller %s: %s", self.name, refused)
         taken = await self._told(token, lambda: self._actor.launch.remote(token, launches))
-        if taken is not None:
-            self._machine.confirm(assignment, set(taken), time.time())
+        if taken is None:
+            return
+        taken = set(taken)
+        self._payloads.note([each.draft.job_id for each in launches], taken)
+        self._machine.confirm(assignment, taken, time.time())
+        self._changed()
+        if len(taken) < len(assignment.launches):  # they are given again: not as fast as they can be refused
+            await asyncio.sleep(_REFUSED_S)
+        if self._token == token:
             self._busy = False
             self._changed()
 
@@ -213,7 +231,7 @@ class Link:
         draft = launch.draft
         while self._token == token:
             try:
-                return launch._replace(draft=draft._replace(payload=await self._payload_of(draft)))
+                return launch._replace(draft=draft._replace(payload=await self._payloads.of(draft)))
             except StoreError as error:
                 if error.retryable:
                     await asyncio.sleep(_AGAIN_S)
@@ -229,12 +247,21 @@ class Link:
         await self._told(effect.token, lambda: self._actor.stop.remote(effect.token, effect.stops))
 
     async def _told(self, token: int, call: Callable[[], Any]) -> Any:
-        """The answer to a call that may be repeated; None once the lease is over, which settles everything else."""
+        """The answer to a call that may be repeated; None once the lease is over, which settles everything else.
+
+        Also what fails for another reason is repeated: it is not known whether an earlier one was carried out.
+        """
+        pause_s = _AGAIN_S
         while self._token == token:
             try:
                 return await answer(call(), self._settings.lease_ttl_s)
             except (*Unreachable, TimeoutError):
                 await asyncio.sleep(_AGAIN_S)
+            except Exception:  # noqa: BLE001 - whatever Ray raises here, the controller must be given jobs again
+                if self._token == token:
+                    _log.warning("a call to controller %s failed", self.name, exc_info=True)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _MOST_AGAIN_S)
         return None
 
     def _spawn(self, work: Any) -> None:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Container, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from checkmaite.jobs import StoreNotFoundError
 from checkmaite.jobs_ray._actors._chronicle import Chronicle
 from checkmaite.jobs_ray._actors._commits import Commits
 from checkmaite.jobs_ray._actors._link import Link
+from checkmaite.jobs_ray._actors._payloads import Payloads
 from checkmaite.jobs_ray._config import RegistrySettings
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._effects import AskStore, Effect, StopJobs
@@ -72,11 +72,10 @@ class Shell:
         self.packages = Packages()
         self._placeable = asyncio.Event()
         self._confirmed = asyncio.Event()
+        payloads = Payloads(chronicle.load if chronicle else None, self._is_live)
         names = [controller_name(name, number) for number in range(settings.controller_pool_size)]
         self.links = {
-            each: Link(
-                each, namespace, settings, self.machine, self.after, self.commits.durable, payload_of=self._payload_of
-            )
+            each: Link(each, namespace, settings, self.machine, self.after, self.commits.durable, payloads)
             for each in names
         }
         self.machine.keep_to(names, _LEFT, time.time())
@@ -229,14 +228,9 @@ class Shell:
         self.machine.settle(asked, stored, time.time())
         self.after()
 
-    async def _payload_of(self, draft: Draft) -> Any:
-        payload = draft.payload
-        if isinstance(payload, Kept) and payload.ref is None:
-            assert self._chronicle is not None, "only a journal keeps payloads"
-            return keep_payload(await self._chronicle.load(payload))
-        if payload is None:
-            raise StoreNotFoundError("what the job needs to start was lost with the registry that had accepted it.")
-        return payload.ref if isinstance(payload, Kept) else payload
+    def _is_live(self, job_id: str) -> bool:
+        record = self.machine.book.records.get(job_id)
+        return record is not None and record.is_live
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

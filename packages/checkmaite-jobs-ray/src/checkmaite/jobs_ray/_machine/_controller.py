@@ -40,6 +40,11 @@ class StaleLeaseError(Exception):
     """
 
 
+def start_of(launch: Launch) -> Start:
+    """What an order starts."""
+    return launch.draft.job_id, launch.attempt
+
+
 class Cancel(NamedTuple):
     """What the shell has to do to a task: interrupt it now, and end its worker when it is still there at `force_at`."""
 
@@ -103,7 +108,7 @@ class ControllerMachine:
         self._served.append(token)
         self._token = token
         held = [Held(each.launch, each.where, each.then, each.end) for each in self._tasks.values()]
-        self._declared = self._last, {(each.launch.draft.job_id, each.launch.attempt) for each in held}
+        self._declared = self._last, {start_of(each.launch) for each in held}
         self._progress.clear()
         self._reports.clear()  # the inventory says it all
         self._unknown_stops.clear()
@@ -127,10 +132,20 @@ class ControllerMachine:
                 self._drop(start[0])
         return ended
 
+    def lacking(self, token: int, launches: Iterable[Launch]) -> list[Launch]:
+        """Those that `launch` would take anew: not those that this call has brought when it came before.
+
+        Raises:
+            StaleLeaseError: See `keep`.
+        """
+        self._check(token)
+        return [each for each in launches if start_of(each) not in self._taken]
+
     def launch(self, token: int, launches: Iterable[Launch]) -> list[Launch]:
         """Take jobs; those of them that have to be started: not those that this call has brought when it came before.
 
-        A call is repeated until it was answered, and only then another one follows.
+        A call is repeated until it was answered, and only then another one follows. It may bring more of its jobs when
+        it comes again, but not less.
 
         Raises:
             StaleLeaseError: See `keep`.
@@ -138,7 +153,7 @@ class ControllerMachine:
         self._check(token)
         before, self._taken, new = self._taken, set(), []
         for launch in launches:
-            start = job_id, _ = launch.draft.job_id, launch.attempt
+            start = job_id, _ = start_of(launch)
             self._taken.add(start)
             if start in before:
                 continue
@@ -210,12 +225,6 @@ class ControllerMachine:
         return None if task is None else task.text()
 
     # -- what workers say ---------------------------------------------------------------------------------------------
-
-    def replace(self, start: Start, launch: Launch) -> None:
-        """Keep this in place of what was to be started: the same with its payload elsewhere."""
-        task = self._live(start)
-        if task is not None:
-            task.launch = launch
 
     def where_of(self, start: Start) -> Where | None:
         """The worker that has spoken for this start."""
