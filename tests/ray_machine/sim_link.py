@@ -43,6 +43,7 @@ class SimLink:
 
     Attributes:
         phase: "down", "attaching", "keeping", "up".
+        keeping: Whether it was taken over, and has not been heard to know what to keep.
         excused: Whether a call to it was lost, so that jobs that it still has may be given up.
     """
 
@@ -55,6 +56,7 @@ class SimLink:
     token: int = -1
     last: int = 0
     busy: bool = False
+    keeping: bool = False
     excused: bool = False
     is_over: bool = False
 
@@ -90,9 +92,7 @@ class SimLink:
         if call.answer == STALE:
             self._down(self.reason)
         elif call.method == "incarnation":
-            if self.incarnation is not None:
-                machine.lose(self.name, DIED if call.answer != self.incarnation else self.reason, owner.now)
-                owner.after()
+            self._give_up_what_it_had(call.answer)
             self.asked = call.answer
             self.token = machine.grant(self.name, owner.now)
             self._call("attach")
@@ -100,11 +100,11 @@ class SimLink:
             found = call.answer
             keep = machine.adopt(self.name, self.token, found.held, owner.now)
             machine.miss(self.name, self.token, GONE, owner.now, served=found.served)
-            self.incarnation, self.phase, self.last = self.asked, "keeping", found.last
+            self.incarnation, self.phase, self.last, self.keeping = self.asked, "keeping", found.last, True
             owner.after()
             owner.durable(partial(self._call, "keep", keep))
         elif call.method == "keep":
-            self.busy, self.phase = False, "up"
+            self.busy, self.phase, self.keeping = False, "up", False
             owner.after()
             self._call("feed", self.last)
         elif call.method == "feed":
@@ -122,6 +122,8 @@ class SimLink:
             return
         elif call.method == "feed" and incarnation == self.incarnation:
             self._call("feed", self.last)
+        elif call.method == "keep" and incarnation == self.incarnation:
+            self._down(self.reason)  # the controller goes on with what it has, and so does the registry
         else:
             self.excused = True
             if call.method == "incarnation":
@@ -135,8 +137,15 @@ class SimLink:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
+    def _give_up_what_it_had(self, incarnation: str) -> None:
+        anew = incarnation != self.incarnation
+        if self.incarnation is not None and (anew or not self.keeping):
+            self.owner.machine.lose(self.name, DIED if anew else self.reason, self.owner.now)
+            self.owner.after()
+
     def _lose(self) -> None:
         machine, now = self.owner.machine, self.owner.now
+        self.keeping = False
         if self.incarnation is None:
             machine.miss(self.name, self.token, GONE, now)
         else:

@@ -66,6 +66,7 @@ class Link:
         self._token = -1
         self._after = 0
         self._busy = False
+        self._keeping = False
         self._trouble = ""
         self._calls: set[asyncio.Task[None]] = set()
         self.attached = asyncio.Event()
@@ -135,7 +136,7 @@ class Link:
         try:
             incarnation = await answer(self._actor.incarnation.remote(), _START_S if first else kept.lease_ttl_s)
         except TimeoutError:
-            if first:  # an earlier registry's, which is stopped: its workers must end before its jobs start elsewhere
+            if first or self._keeping:  # it is stopped: its workers must end before its jobs start elsewhere
                 restart(self._actor)
             self._lose(reason)
             return False
@@ -144,14 +145,17 @@ class Link:
             self._trouble = said[-1].strip() if said else type(error).__name__
             self._lose(reason)
             return False
-        if not first:
-            self._lose(_DIED if incarnation != self._incarnation else reason)
+        if incarnation != self._incarnation:
+            if not first:
+                self._lose(_DIED)
+        elif not self._keeping:
+            self._lose(reason)
         self._token = self._machine.grant(self.name, time.time())
         try:
             found: Inventory = await answer(self._actor.attach.remote(self._token), kept.lease_ttl_s)
             keep = self._machine.adopt(self.name, self._token, found.held, time.time())
             self._machine.miss(self.name, self._token, _GONE, time.time(), served=found.served)
-            self._incarnation = incarnation
+            self._incarnation, self._keeping = incarnation, True
             self._changed()
             await self._durable()
             await answer(self._actor.keep.remote(self._token, keep), kept.lease_ttl_s)
@@ -159,12 +163,13 @@ class Link:
             return False
         self._trouble = ""
         self._after = found.last
-        self._busy = False
+        self._busy = self._keeping = False
         self.attached.set()
         self._changed()
         return True
 
     def _lose(self, reason: str) -> None:
+        self._keeping = False
         if self._incarnation is None:  # what it had under an earlier registry may be in the store
             self._machine.miss(self.name, self._token, _GONE, time.time())
         else:
