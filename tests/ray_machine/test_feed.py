@@ -90,9 +90,10 @@ def test_news_that_overtakes_the_answer_naming_its_job_is_kept(feed: Feed, line:
     (other,) = feed.handles([facts("job-0")], make())
     heard = threading.Event()
     other.add_done_callback(lambda _: heard.set())
-    line.answers.put((Cursor("l", 1), [end("job-1"), end("job-0")]))
-    assert heard.wait(SOON_S)
-    (job,) = feed.handles([facts("job-1")], make())
+    with feed.asking():
+        line.answers.put((Cursor("l", 1), [end("job-1"), end("job-0")]))
+        assert heard.wait(SOON_S)
+        (job,) = feed.handles([facts("job-1")], make())
     assert job.wait(0) is JobStatus.CANCELLED
     assert feed.live() == []
 
@@ -129,18 +130,20 @@ def test_many_jobs_have_one_parked_call(feed: Feed, line: Line) -> None:
 
 def test_the_end_of_a_job_that_overtakes_an_answer_naming_it_is_remembered(feed: Feed, line: Line) -> None:
     (first,) = feed.handles([facts()], make())
-    line.answers.put((Cursor("l", 1), [end()]))
-    assert first.wait(SOON_S) is JobStatus.CANCELLED
-    for _ in range(2):  # of two answers that were on their way
-        (late,) = feed.handles([facts()._replace(status=JobStatus.RUNNING)], make())
-        assert late.wait(0) is JobStatus.CANCELLED
-        assert feed.live() == []
+    with feed.asking(), feed.asking():
+        line.answers.put((Cursor("l", 1), [end()]))
+        assert first.wait(SOON_S) is JobStatus.CANCELLED
+        for _ in range(2):  # of two answers that were on their way
+            (late,) = feed.handles([facts()._replace(status=JobStatus.RUNNING)], make())
+            assert late.wait(0) is JobStatus.CANCELLED
+            assert feed.live() == []
 
 
 def test_the_end_that_an_answer_told_is_remembered_too(feed: Feed) -> None:
     feed.handles([facts()], make())
-    feed.handles([facts()._replace(status=JobStatus.CANCELLED, outcome=Cancelled())], make())
-    (late,) = feed.handles([facts()], make())
+    with feed.asking():
+        feed.handles([facts()._replace(status=JobStatus.CANCELLED, outcome=Cancelled())], make())
+        (late,) = feed.handles([facts()], make())
     assert late.wait(0) is JobStatus.CANCELLED
 
 

@@ -256,10 +256,10 @@ class RayBackend:
 
     def _followed(self, method: str, *arguments: Any) -> list[Job]:
         """The handles of the jobs that the registry answers a call with; this client follows them from then on."""
-        asked = self._feed.listener
-        said: JobFacts | list[JobFacts] = self._ask(method, self._feed.client, *arguments)
-        found = [said] if isinstance(said, JobFacts) else said
-        return list(self._feed.handles(found, lambda facts: RayJob(facts, self), asked))
+        with self._feed.asking() as asked:
+            said: JobFacts | list[JobFacts] = self._ask(method, self._feed.client, *arguments)
+            found = [said] if isinstance(said, JobFacts) else said
+            return list(self._feed.handles(found, lambda facts: RayJob(facts, self), asked))
 
     def _would_be_lost(self) -> int:
         return len(self._feed.live()) if self._connection.ends_with_process else 0

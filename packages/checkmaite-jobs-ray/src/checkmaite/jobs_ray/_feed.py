@@ -6,7 +6,8 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 
 from checkmaite.jobs import BackendUnavailableError, JobsError
 from checkmaite.jobs.spi import Failed
@@ -20,7 +21,7 @@ _LEAST_PATIENCE_S = 20.0
 """What a client that lets single calls wait for less gives a registry to come back before its handles are lost."""
 _AGAIN_S = 0.5
 _MOST_AHEAD = 100_000
-"""News of jobs without a live handle that are kept, for answers on their way; the oldest are dropped."""
+"""News that is kept for answers on their way; the oldest is dropped."""
 _JOIN_TIMEOUT_S = 5.0
 _UNKNOWN = (
     "the registry does not know it: it died, and what it knew of the job with it, or it lists the job no more, because "
@@ -51,9 +52,10 @@ class Feed:
         self._idle = idle
         self._lock = threading.Lock()
         self._live: dict[str, RayJob] = {}
+        self._asking = 0
         self._ahead: dict[str, JobFacts | Change] = {}
-        """The last news of jobs that no answer has named yet, and of those that have ended: an answer that was given
-        before, and comes later, knows less."""
+        """While the registry is asked, the last news of jobs that no answer has named yet, and of those that have
+        ended: an answer that was given before, and comes later, knows less."""
         self._cursor = Cursor("", 0)
         self._unsure: set[str] = set()
         """Live jobs that the registry may have been told to follow before it began anew."""
@@ -69,6 +71,20 @@ class Feed:
         """The registry's listener that tells this client of all its live jobs; another one when it has begun anew."""
         return self._cursor.listener
 
+    @contextmanager
+    def asking(self) -> Iterator[str]:
+        """Within the block the registry is asked for jobs; gives what `listener` is before that."""
+        with self._lock:
+            self._asking += 1
+            listener = self.listener
+        try:
+            yield listener
+        finally:
+            with self._lock:
+                self._asking -= 1
+                if not self._asking:
+                    self._ahead.clear()
+
     def handles(
         self, found: Iterable[JobFacts], make: Callable[[JobFacts], RayJob], asked: str | None = None
     ) -> list[RayJob]:
@@ -77,7 +93,7 @@ class Feed:
         Args:
             found: What the registry said of them; whoever said it knew then that this client follows them.
             make: Makes a handle.
-            asked: What `listener` was before the registry was asked. When it is another one now, the jobs are followed
+            asked: What `asking` gave. When it is another one now, the jobs are followed
                 again, for the answer may be the last of a registry that has died. None: nothing can have happened.
         """
         handles: list[RayJob] = []
@@ -183,7 +199,9 @@ class Feed:
                 self._drop(job)
 
     def _keep(self, said: JobFacts | Change) -> None:
-        """Remember the news of a job without a live handle."""
+        """Remember the news of a job without a live handle, when an answer may be on its way that knows less."""
+        if not self._asking:
+            return
         self._ahead.pop(said.job_id, None)
         self._ahead[said.job_id] = said
         if len(self._ahead) > _MOST_AHEAD:
