@@ -153,7 +153,7 @@ job = submit_capability(SampleCapability(act="wait", folder=folder), config={"ru
 try:
     configure_job_backend("ray-simple", num_cpus=2, force_reinit=True, **options)
 except ConfigurationError as error:
-    print("1 jobs" in str(error))
+    print("1 job not final yet" in str(error))
 configure_job_backend("ray-simple", num_cpus=1, **options)
 first.shutdown
 pathlib.Path("go").touch()

@@ -177,7 +177,7 @@ def _refuse_unless_free(differences: list[str], *, force: bool) -> None:
         )
     if lost := sum(each._live_jobs() for each in _Now.users):
         raise ConfigurationError(
-            f"{found} force_reinit=True would end it, and with it {lost} jobs that are not final. "
+            f"{found} force_reinit=True would end it, and with it {lost} job{'s' * (lost > 1)} not final yet. "
             "Wait for them with wait_all(), or cancel them, first."
         )
 
