@@ -99,6 +99,14 @@ def test_a_worker_is_killed(backend: JobBackend, tmp_path: Path, cluster: Cluste
     assert starts(tmp_path) == 2
 
 
+def test_a_worker_is_killed_in_the_middle_of_its_write(backend: JobBackend, tmp_path: Path) -> None:
+    act = partial(capabilities.first_time, str(tmp_path), capabilities.dies_at_commit)
+    job = submit(act, tmp_path, run_uid="torn", max_retries=1)
+    assert_each_ended_well(backend, [job])
+    assert starts(tmp_path) == 2
+    assert job.result(0).store_uri == f"{tmp_path}/store/runs/torn.parquet"
+
+
 @pytest.mark.parametrize("recovery", ["resubmit", "fail"])
 @pytest.mark.usefixtures("attached")
 def test_every_controller_is_killed(fragile: Any, tmp_path: Path, control: Control, recovery: str) -> None:
