@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from checkmaite.jobs import ConfigurationError, read_job_history
 
-from tests.ray.clusters import REGISTRY, Client, Cluster, another_core, listens, wait_until
+from tests.ray.clusters import CONTROLLER, REGISTRY, Client, Cluster, another_core, listens, wait_until
 from tests.ray_simple.conftest import free_port
 
 CREDENTIALS = {"key": "test-access-key", "secret": "test-secret-key"}
@@ -317,11 +317,15 @@ for n in range(150):
 
 
 def test_the_registry_is_killed_just_after_it_accepted_large_payloads(
-    run: Callable[..., Client], tmp_path: Path, cluster: Cluster
+    run: Callable[..., Client], tmp_path: Path, cluster: Cluster, place: dict[str, Any]
 ) -> None:
     """Its copies in Ray's object store die with it, wherever they were on their way to; the journal has others."""
-    space = {"registry_namespace": f"large-{tmp_path.name}"}
-    before = cluster.pids(REGISTRY)
+    space = {"registry_namespace": f"large-{tmp_path.name}", "lease_ttl_s": 10.0}
+
+    def are_given() -> bool:
+        return all(read_job_history("ray", **{**place, **space}).column("attempts").to_pylist())
+
+    before = cluster.pids(REGISTRY) | cluster.pids(CONTROLLER)
     client = run(
         """
 configure()
@@ -338,9 +342,18 @@ say(json.dumps([seen(job) for job in jobs]))
     )
     assert client.line() == "warm"
     (registry,) = cluster.pids(REGISTRY) - before
-    client.say()
-    assert client.line() == "accepted"
-    os.kill(registry, signal.SIGKILL)
+    controllers = cluster.pids(CONTROLLER) - before
+    assert controllers
+    for pid in controllers:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        client.say()
+        assert client.line() == "accepted"
+        wait_until(are_given, "the jobs are not on their way to the controllers, which cannot look at them")
+        os.kill(registry, signal.SIGKILL)
+    finally:
+        for pid in controllers:
+            os.kill(pid, signal.SIGCONT)
     ended = json.loads(client.line(120))
     client.rest()
     assert [each["error"] for each in ended if each["error"]] == []

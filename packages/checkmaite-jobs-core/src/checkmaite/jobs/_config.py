@@ -178,10 +178,11 @@ def uri_problem(path: str, uri: str, *, remote: bool = False) -> Problem | None:
         return Problem(path, f"{uri!r} is no URL.", f"Write {scheme}://..., or ./{uri} for a folder of that name.")
     if not separator and os.name != "nt" and _DRIVE.match(uri):
         return Problem(path, f"{uri!r} is a path of another operating system.", "Pass a path of this one, or a URL.")
-    if remote and not os.path.isabs(os.path.expanduser(place if separator else uri)):
+    folder = place if separator else uri
+    if remote and not os.path.isabs(os.path.expanduser(folder)):
         return Problem(
             path,
-            f"the relative path {uri!r} means another folder on every machine of a remote cluster.",
+            f"the relative path {folder!r} means another folder on every machine of a remote cluster.",
             "Pass an absolute path that all machines share, or an object store's URL.",
         )
     return None
