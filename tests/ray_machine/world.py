@@ -13,8 +13,8 @@ from typing import Any
 
 from attrs import define, field
 from checkmaite.jobs.spi import Outcome
-from checkmaite.jobs_ray._machine._controller import Cancel, ControllerMachine, StaleLeaseError, Start, start_of
-from checkmaite.jobs_ray._messages import Draft, Inventory, Launch
+from checkmaite.jobs_ray._machine._controller import Cancel, ControllerMachine, StaleLeaseError
+from checkmaite.jobs_ray._messages import Draft, Inventory, Launch, Start, start_of
 
 STALE = "stale"
 """The answer of a controller that does not know the lease."""

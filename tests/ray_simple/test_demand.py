@@ -1,12 +1,14 @@
-"""What `explain` says of a job that waits: what one node must have, and what all have together."""
+"""What Ray is told that a job needs, and what `explain` says of one that waits for it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 from checkmaite.jobs import Resources
-from checkmaite.jobs_ray_simple._demand import shortage
+from checkmaite.jobs_ray_simple import _demand
+from checkmaite.jobs_ray_simple._demand import RemoteWork, shortage
 
 TWO = [{"CPU": 4.0, "memory": 100.0}, {"CPU": 4.0, "GPU": 1.0}]
 UNTIL = ": it will wait until such a node joins."
@@ -41,3 +43,36 @@ SPLIT = [{"CPU": 8.0}, {"CPU": 1.0, "GPU": 1.0, "fpga": 2.0}]
 )
 def test_what_a_job_waits_for(wanted: Resources, nodes: Sequence[Mapping[str, float]], said: str) -> None:
     assert shortage(wanted, nodes=nodes, free={"CPU": 3.0, "GPU": 1.0}) == said
+
+
+class Remote:
+    """Stands for Ray's remote function: what it is told, and what each task then gets."""
+
+    def __init__(self, told: list[dict[str, Any]]) -> None:
+        self.told = told
+
+    def options(self, **options: Any) -> Remote:
+        self.told.append(options)
+        return Remote([options])
+
+    def remote(self, *arguments: Any) -> tuple[Any, ...]:
+        return (*arguments, self.told[-1]["name"], self.told[-1]["num_cpus"], self.told[-1].get("runtime_env"))
+
+
+def test_each_task_gets_its_own_options_which_ray_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(_demand.ray, "remote", lambda _: Remote(told))
+    work = RemoteWork(lambda: b"")
+    wanted = [
+        ("a", 1, None),
+        ("a", 1, None),
+        ("a", 2, None),
+        ("b", 2, None),
+        ("b", 2, {"env_vars": {}}),
+        ("a", 1, None),
+    ]
+    for number, (name, cpus, env) in enumerate(wanted):
+        others = {} if env is None else {"runtime_env": env}
+        found = work.start(number, job_name=name, resources=Resources(num_cpus=cpus), max_retries=0, **others)
+        assert found == (number, name, cpus, env)
+    assert len(told) == 5

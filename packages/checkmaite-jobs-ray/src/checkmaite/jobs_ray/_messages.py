@@ -153,6 +153,10 @@ class Cursor(NamedTuple):
     number: int
 
 
+Start = tuple[str, int]
+"""A job's id and the number of the attempt."""
+
+
 class Launch(NamedTuple):
     """An order to a controller to start one job, with all that a new registry would have to know of it.
 
@@ -167,6 +171,11 @@ class Launch(NamedTuple):
     created_at: float
     supersedes: str | None
     losses: int
+
+
+def start_of(launch: Launch) -> Start:
+    """What an order starts."""
+    return launch.draft.job_id, launch.attempt
 
 
 class Stop(NamedTuple):

@@ -18,8 +18,8 @@ import ray
 from checkmaite.jobs.spi import News, Printed, Progressed, Started, failure
 from checkmaite.jobs_ray._actors._signal import Bell
 from checkmaite.jobs_ray._config import RegistrySettings
-from checkmaite.jobs_ray._machine._controller import Cancel, ControllerMachine, Start, start_of
-from checkmaite.jobs_ray._messages import Inventory, Launch, Report, Stop, Where
+from checkmaite.jobs_ray._machine._controller import Cancel, ControllerMachine
+from checkmaite.jobs_ray._messages import Inventory, Launch, Report, Start, Stop, Where, start_of
 from checkmaite.jobs_ray._ray._objects import Arrivals, is_elsewhere
 from checkmaite.jobs_ray._ray._tasks import Landed, Tasks
 

@@ -20,13 +20,12 @@ from checkmaite.jobs_ray._messages import (
     Launch,
     ProgressReport,
     Report,
+    Start,
     StartReport,
     Stop,
     Where,
+    start_of,
 )
-
-Start = tuple[str, int]
-"""A job's id and the number of the attempt."""
 
 _SERVED = 100
 """Tokens of former leases that a controller remembers."""
@@ -38,11 +37,6 @@ class StaleLeaseError(Exception):
     Refused by `ControllerMachine.attach`, a caller has been superseded. Refused by anything else, it may attach anew:
     the controller may have begun again, and nothing of what the caller gave it before is there.
     """
-
-
-def start_of(launch: Launch) -> Start:
-    """What an order starts."""
-    return launch.draft.job_id, launch.attempt
 
 
 class Cancel(NamedTuple):

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import ray
+from checkmaite.jobs_ray._messages import Start
 
 _log = logging.getLogger("checkmaite.jobs")
 _INLINE_LIMIT_BYTES = 32 * 1024
@@ -16,9 +17,6 @@ _AT_ONCE = 64
 """Payloads that are fetched at the same time: each is in the process's own memory for a moment."""
 _HELD_S = 60.0
 _LONGEST_S = 600.0
-
-Start = tuple[str, int]
-"""A job's id and the number of the attempt."""
 
 
 def is_large(payload: Any) -> bool:

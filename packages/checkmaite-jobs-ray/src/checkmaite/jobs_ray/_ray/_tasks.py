@@ -13,14 +13,11 @@ from typing import Any, NamedTuple
 import ray.exceptions as rx
 from attrs import evolve
 from checkmaite.jobs.spi import Failed, Finished, News, Outcome, execute, failure
-from checkmaite.jobs_ray._messages import Launch, Where
+from checkmaite.jobs_ray._messages import Launch, Start, Where, start_of
 from checkmaite.jobs_ray._ray._deaths import Deaths
 from checkmaite.jobs_ray_simple.wall import RemoteWork, cancel, finished_from
 
 _WORKER_GONE = (rx.WorkerCrashedError, rx.NodeDiedError, rx.LocalRayletDiedError, rx.OutOfMemoryError)
-
-Start = tuple[str, int]
-"""A job's id and the number of the attempt."""
 
 
 class Landed(NamedTuple):
@@ -69,7 +66,7 @@ class Tasks:
         """Hand a job to Ray. Retries are the registry's: Ray makes none."""
         draft, context = launch.draft, launch.context
         environment = {"runtime_env": dict(context.runtime_env)} if context.runtime_env else {}
-        start = draft.job_id, launch.attempt
+        start = start_of(launch)
         letter = pickle.dumps(((context.terms.written, *draft.order), start))
         ref = self._work.start(
             *(letter, draft.payload),
