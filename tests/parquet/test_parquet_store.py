@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import pickle
@@ -17,6 +18,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pydantic
 import pytest
+from attrs import evolve
 from checkmaite.jobs import (
     AnalyticsStore,
     ConfigurationError,
@@ -34,7 +36,7 @@ from checkmaite.jobs._objects import ObjectStore
 from checkmaite.jobs.spi import table_rows
 from checkmaite.jobs.testing import AnalyticsStoreContract, SampleRecord, SampleRun
 from checkmaite.store_parquet import ParquetStore
-from checkmaite.store_parquet._rows import payload_bytes
+from checkmaite.store_parquet._rows import holds_rows, payload_bytes
 
 OpenStore = Callable[[], ParquetStore]
 spawning = multiprocessing.get_context("spawn")
@@ -160,6 +162,29 @@ def test_an_attempt_that_was_killed_is_no_part_of_the_next_one(open_store: OpenS
     assert store.read_table("t").column("writer").to_pylist() == [2]
 
 
+def test_a_retry_of_rows_with_a_nan_adds_no_file(open_store: OpenStore) -> None:
+    """As after a commit that was lost: the rows are there, what makes them visible is not."""
+    store = open_store()
+    values = (math.nan, -0.0, 1e-320, math.inf, None, 0.1)
+    run = SampleRun(run_uid="run", records=[{"table_name": "t", "x": x, "k": k} for k, x in enumerate(values)])
+    (table,) = table_rows(run.extract(), run_uid="run")
+    objects = store._objects
+    assert objects.create("t/run.parquet", payload_bytes(table, []))
+    assert store.write_with_receipt(run).created
+    assert objects.names("t") == ["run.parquet"]
+    assert str(store.read_table("t").column("x").to_pylist()) == str([*values])
+
+
+def test_other_rows_are_told_apart() -> None:
+    (table,) = table_rows(signed("run", 1, "t").extract(), run_uid="run")
+    assert not holds_rows(payload_bytes(table, []), evolve(table, rows=({**table.rows[0], "writer": 2},)))
+    (zero,) = table_rows([{"table_name": "t", "x": 0.0}], run_uid="run")
+    (minus,) = table_rows([{"table_name": "t", "x": -0.0}], run_uid="run")
+    assert not holds_rows(payload_bytes(zero, []), minus)
+    assert not holds_rows(b"no Parquet", zero)
+    assert holds_rows(payload_bytes(zero, []), zero)
+
+
 def test_plain_duckdb_finds_the_files_that_count(tmp_path: Path) -> None:
     store = ParquetStore(str(tmp_path))
     ObjectStore(str(tmp_path)).create("t/run.parquet", payload_of_another_attempt())
@@ -261,6 +286,23 @@ def test_columns_may_come_later_but_keep_their_type(open_store: OpenStore) -> No
     rows = open_store().query_sql("select x, y from t order by x").to_pylist()
     assert rows == [{"x": 1, "y": None}, {"x": 2, "y": "new"}]
     assert store.get_run_uri("three") is None
+
+
+def test_a_type_that_came_after_a_listing_counts(bucket: str, s3_options: dict[str, Any]) -> None:
+    """Also where the user asks for listings to be kept; what another process has stored since is asked for by name."""
+    store = ParquetStore(f"s3://{bucket}/store", {**s3_options, "use_listings_cache": True})
+    elsewhere = ParquetStore(f"s3://{bucket}/store", {**s3_options, "skip_instance_cache": True})
+    store.write([row_run("one", x=1), row_run("two", x=1, w=1)])
+    assert [column.name for column in store.describe_table("t").columns] == ["run_uid", "x", "w"]
+    elsewhere.write(row_run("three", x=1, y="text"))
+    with pytest.raises(RecordError, match=r"t\.y: is int64 in this run, but string"):
+        store.write(row_run("four", x=1, y=2))
+    assert store.get_run_uri("four") is None
+    assert store.read_table("t", columns=["y"], run_uids=["three"]).column("y").to_pylist() == ["text"]
+
+
+def row_run(run_uid: str, *, table: str = "t", **columns: Any) -> SampleRun:
+    return SampleRun(run_uid=run_uid, records=[{"table_name": table, **columns}])
 
 
 def test_a_run_that_was_refused_fixes_no_type(open_store: OpenStore) -> None:

@@ -69,6 +69,21 @@ def test_the_life_of_a_journal(objects: ObjectStore) -> None:
     assert (rows_of(read), read.leader, read.tail) == ([*rows, ["late"]], second.leader, 7)
 
 
+def test_a_leader_that_was_beaten_to_its_fence_leads_after_it(objects: ObjectStore) -> None:
+    """It has listed the journal before the other's fence came, and must ask the store, not that listing."""
+    led(objects)
+    seen = found(objects)
+    root, options = objects.__getstate__()
+    elsewhere = ObjectStore(root, options if objects.is_local else {**options, "skip_instance_cache": True})
+    led(elsewhere, "two")
+
+    def never(pause: Pause) -> None:
+        raise AssertionError(f"it waits for what is there already: {pause}")
+
+    journal, read = perform(lead(objects.root, leader("late"), counter("late"), seen), objects, never)
+    assert (journal.tail, read.leader) == (3, journal.leader)
+
+
 def test_pruning_goes_on_where_another_leader_died(tmp_path: Path) -> None:
     objects = ObjectStore(str(tmp_path))
     first, _ = led(objects)

@@ -31,6 +31,9 @@ _EXTRAS = {"s3": "checkmaite-store-parquet[s3]", "s3a": "checkmaite-store-parque
 
 _PACKAGES = {"s3": "checkmaite-jobs[s3]", "s3a": "checkmaite-jobs[s3]"}
 
+_KEEP_LISTINGS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl"})
+"""Filesystems that answer from their last listing, without end: an object that came after it would be 'not there'."""
+
 _PERMISSION_CODES = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "403"})
 _MISSING_CODES = frozenset({"NoSuchBucket", "NoSuchKey", "404"})
 _PASSING_CODES = frozenset(
@@ -238,6 +241,8 @@ class ObjectStore:
         if self.is_local:
             return LocalFileSystem()
         options = dict(self._options)
+        if self._scheme in _KEEP_LISTINGS:
+            options["use_listings_cache"] = False  # also when the user says otherwise: it would give wrong answers
         if self._scheme in _EXTRAS and "endpoint_url" in options:
             client = dict(options.get("client_kwargs") or {})
             options["client_kwargs"] = {"endpoint_url": options.pop("endpoint_url"), **client}
