@@ -1,0 +1,91 @@
+"""Arrays, tensors and tables: by type, shape and content, without copying more than pickle would.
+
+Their libraries are looked at only when this process has imported them.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from checkmaite.jobs._fingerprint._hashing import content, node
+from checkmaite.jobs._fingerprint._walk import Steps, Walk, loaded
+
+
+def array_case(value: Any, walk: Walk) -> Steps | None:
+    """The steps of an array, a tensor or a table; None for everything else."""
+    if isinstance(value, loaded("numpy", "ndarray")):
+        return _numpy_steps(value, walk)
+    if isinstance(value, loaded("numpy", "generic")):
+        return _numpy_steps(sys.modules["numpy"].asarray(value), walk, kind=type(value))
+    if isinstance(value, loaded("torch", "Tensor")):
+        return _torch_steps(value, walk)
+    if isinstance(value, (loaded("pandas", "DataFrame"), loaded("pandas", "Series"))):
+        return _pandas_steps(value)
+    if isinstance(value, loaded("pyarrow", "Table")):
+        return _arrow_steps(value, walk)
+    if isinstance(value, loaded("polars", "DataFrame")) and "pyarrow" in sys.modules:
+        return _polars_steps(value)
+    return None
+
+
+def _numpy_steps(value: Any, walk: Walk, kind: type | None = None) -> Steps:
+    numpy = sys.modules["numpy"]
+    named = yield ".__class__", kind or type(value)
+    plain = value.view(numpy.ndarray) if type(value) is not numpy.ndarray else value
+    parts = [named, ascii(plain.shape).encode()]
+    if plain.dtype.names is not None:  # field by field: what lies between them is garbage
+        for name in plain.dtype.names:
+            parts += name.encode(), (yield f"[{name!r}]", plain[name])
+    elif plain.dtype.kind in "OT":  # objects, and text of any length: the buffer holds addresses
+        parts += plain.dtype.str.encode(), (yield "", plain.ravel().tolist())
+    else:
+        flat = numpy.ascontiguousarray(plain).reshape(-1).view(numpy.uint8)
+        parts += plain.dtype.str.encode(), content("array", memoryview(flat), walk.pace)
+    more = getattr(value, "__dict__", None)
+    if more:  # of a subclass, such as the mask
+        parts.append((yield ".__dict__", {name: each for name, each in more.items() if name != "_sharedmask"}))
+    return node("array", parts)
+
+
+def _torch_steps(value: Any, walk: Walk) -> Steps:
+    """A tensor: its own elements, not the storage that it is a view of. Where it lies makes no difference."""
+    torch = sys.modules["torch"]
+    kind = yield ".__class__", type(value)
+    parts = [kind, str(value.dtype).encode(), ascii(tuple(value.shape)).encode(), b"%d" % value.requires_grad]
+    value = value.detach()
+    if value.layout is not torch.strided:
+        value = value.to_dense()
+    if value.is_quantized:
+        parts.append((yield ".dequantize()", value.dequantize()))
+    elif value.device.type != "meta":
+        flat = value.resolve_conj().resolve_neg().cpu().contiguous().reshape(-1).view(torch.uint8)
+        parts.append(content("tensor", memoryview(flat.numpy()), walk.pace))
+    return node("tensor", parts)
+
+
+def _pandas_steps(value: Any) -> Steps:
+    """A frame column by column: how pandas lays columns out in blocks makes no difference."""
+    kind = yield ".__class__", type(value)
+    parts = [kind, (yield ".index", value.index), (yield ".attrs", value.attrs)]
+    if value.ndim == 1:
+        parts += (yield ".name", value.name), (yield ".array", value.array)
+    else:
+        parts.append((yield ".columns", value.columns))
+        for place in range(value.shape[1]):
+            parts.append((yield f".iloc[:, {place}]", value.iloc[:, place].array))
+    return node("frame", parts)
+
+
+def _arrow_steps(value: Any, walk: Walk) -> Steps:
+    """A table as Arrow writes it in one piece: how it is divided into chunks makes no difference."""
+    arrow = sys.modules["pyarrow"]
+    sink = arrow.BufferOutputStream()
+    with arrow.ipc.new_stream(sink, value.schema) as writer:
+        writer.write_table(value.combine_chunks())
+    return node("table", [content("stream", memoryview(sink.getvalue()), walk.pace)])
+    yield
+
+
+def _polars_steps(value: Any) -> Steps:
+    return node("frame", [(yield ".to_arrow()", value.to_arrow())])

@@ -1,0 +1,282 @@
+"""How each kind of object is taken apart: what equal objects have in common, in every process."""
+
+from __future__ import annotations
+
+import copyreg
+import functools
+import inspect
+import types
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+
+from checkmaite.jobs._fingerprint._arrays import array_case
+from checkmaite.jobs._fingerprint._functions import code_steps, function_steps, global_name, type_steps
+from checkmaite.jobs._fingerprint._hashing import content, node
+from checkmaite.jobs._fingerprint._walk import Opaque, Steps, Walk, loaded
+from checkmaite.jobs._values import with_article
+
+_GIVEN_KEYS = ("fingerprint", "digest", "sha256")
+_PICKLE_PROTOCOL = 4  # 5 hands buffers out instead of content
+
+
+def case_of(value: Any, walk: Walk) -> Steps:
+    """The steps of an object: the first case that fits."""
+    exact = _EXACT.get(type(value))
+    if exact is not None:
+        return exact(value, walk)
+    if isinstance(value, type):
+        return type_steps(value, walk)
+    return _given(value, walk) or _structural(value, walk)
+
+
+def _given(value: Any, walk: Walk) -> Steps | None:
+    """The steps of an object that says itself, or whose metadata say, what its content is."""
+    own = getattr(type(value), "fingerprint", None)
+    if callable(own) and _takes_nothing(own):
+        return _own_steps(value, value.fingerprint)
+    metadata = _attribute(value, "metadata")
+    if isinstance(metadata, Mapping):
+        for key in _GIVEN_KEYS:
+            said = metadata.get(key)
+            if isinstance(said, (str, bytes, int)) and said:
+                return _told_steps(value, "metadata", said)
+    token = getattr(type(value), "__dask_tokenize__", None)
+    if callable(token):
+        return _own_steps(value, value.__dask_tokenize__, any_value=True)
+    return None
+
+
+def _takes_nothing(method: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(method).bind(None)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _attribute(value: Any, name: str) -> Any:
+    try:
+        return getattr(value, name, None)
+    except Exception:  # noqa: BLE001 - a property of the user's may raise anything; then it says nothing
+        return None
+
+
+def _own_steps(value: Any, ask: Callable[[], Any], *, any_value: bool = False) -> Steps:
+    try:
+        said = ask()
+    except Exception as error:  # noqa: BLE001 - the user's code may raise anything, and it is told
+        raise Opaque(f"{_named(value)}, whose {ask.__name__}() raised {type(error).__name__}: {error}") from None
+    if not any_value and not isinstance(said, (str, bytes, int)):
+        raise Opaque(f"{_named(value)}, whose {ask.__name__}() returned {with_article(type(said).__name__)}")
+    return (yield from _told_steps(value, ask.__name__, said))
+
+
+def _told_steps(value: Any, source: str, said: Any) -> Steps:
+    kind = yield ".__class__", type(value)
+    return node(f"told by {source}", [kind, (yield f".{source}", said)])
+
+
+def _structural(value: Any, walk: Walk) -> Steps:
+    if isinstance(value, Enum):
+        return _enum_steps(value)
+    if isinstance(value, PurePath):
+        return _path_steps(value)
+    array = array_case(value, walk)
+    if array is not None:
+        return array
+    if isinstance(value, loaded("pydantic", "BaseModel")):
+        return _model_steps(value)
+    if callable(getattr(type(value), "state_dict", None)):
+        return _stateful_steps(value)
+    return reduced_steps(value)
+
+
+def _sequence_steps(value: Any, walk: Walk) -> Steps:
+    parts: list[bytes] = []
+    for index, each in enumerate(value):
+        known = walk.quick(each)
+        parts.append((yield index, each) if known is None else known)
+    return node(type(value).__name__, parts)
+
+
+def _set_steps(value: Any, walk: Walk) -> Steps:
+    parts: list[bytes] = []
+    for each in value:
+        known = walk.quick(each)
+        parts.append((yield "{...}", each) if known is None else known)
+    return node(type(value).__name__, sorted(parts))
+
+
+def _mapping_steps(value: Any, walk: Walk) -> Steps:
+    """Keys first, so that values are met in an order that does not depend on the order of insertion."""
+    return node("dict", (yield from _pairs(value.items(), walk)))
+
+
+def _pairs(items: Any, walk: Walk | None = None) -> Any:
+    keyed = []
+    for key, each in items:
+        known = walk.quick(key) if walk is not None else None
+        keyed.append(((yield ".keys()", key) if known is None else known, key, each))
+    keyed.sort(key=lambda entry: entry[0])
+    parts: list[bytes] = []
+    for done, key, each in keyed:
+        parts += done, (yield f"[{key!r}]" if isinstance(key, (str, int)) else "[...]", each)
+    return parts
+
+
+def _attributes(state: Mapping[str, Any], kind: type) -> Any:
+    """The parts of a mapping of attributes by name; what was computed from others and kept is left out."""
+    parts: list[bytes] = []
+    for name in sorted(state):
+        if name != "_attrs_cached_hash" and not isinstance(_static(kind, name), functools.cached_property):
+            parts += name.encode(), (yield f".{name}", state[name])
+    return parts
+
+
+def _static(kind: type, name: str) -> Any:
+    return next((vars(each)[name] for each in kind.__mro__ if name in vars(each)), None)
+
+
+def _enum_steps(value: Enum) -> Steps:
+    kind = yield ".__class__", type(value)
+    return node("enum", [kind, str(value.name).encode(), (yield ".value", value.value)])
+
+
+def _path_steps(value: PurePath) -> Steps:
+    """A path stands for itself: what it names is not read."""
+    kind = yield ".__class__", type(value)
+    return node("path", [kind, str(value).encode("utf-8", "surrogateescape")])
+
+
+def _model_steps(value: Any) -> Steps:
+    """A pydantic model: its fields, also those of a subclass, its extra and its private attributes."""
+    kind = yield ".__class__", type(value)
+    fields = type(value).__pydantic_fields__
+    named = {name: each for name, each in vars(value).items() if name in fields}
+    parts = yield from _attributes(named, type(value))
+    extra = yield ".model_extra", value.__pydantic_extra__ or {}
+    private = yield from _attributes(value.__pydantic_private__ or {}, type(value))
+    return node("model", [kind, *parts, extra, node("private", private)])
+
+
+def _stateful_steps(value: Any) -> Steps:
+    """An object with ``state_dict()``: its entries by name, and what else pickle takes, such as sizes and modes."""
+    kind = yield ".__class__", type(value)
+    try:
+        state = value.state_dict()
+    except Exception as error:  # noqa: BLE001 - the user's code may raise anything, and it is told
+        raise Opaque(f"{_named(value)}, whose state_dict() raised {type(error).__name__}: {error}") from None
+    entries = yield ".state_dict()", dict(state) if isinstance(state, Mapping) else state
+    rest = yield from reduced_steps(value)
+    return node("stateful", [kind, entries, rest])
+
+
+def reduced_steps(value: Any) -> Steps:
+    """What pickle would take of an object: how it is made, its state, its items."""
+    taken = _taken(value)
+    if isinstance(taken, str):
+        return node(
+            "global", [str(getattr(value, "__module__", None) or type(value).__module__).encode(), taken.encode()]
+        )
+    make, arguments, state, items, pairs, setter = (*taken, None, None, None, None)[:6]
+    parts = [(yield ".__class__", type(value)), (yield ".__reduce__()", make)]
+    parts.append((yield "", tuple(arguments or ())))
+    if isinstance(state, dict) and all(type(name) is str for name in state):
+        parts.append(node("attributes", (yield from _attributes(state, type(value)))))
+    elif isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):  # with __slots__
+        parts.append(node("attributes", (yield from _attributes({**(state[0] or {}), **state[1]}, type(value)))))
+    else:
+        parts.append((yield "", state))
+    parts.append((yield "", list(items) if items is not None else None))
+    parts.append(node("pairs", (yield from _pairs(pairs)) if pairs is not None else []))
+    parts.append((yield "", setter))
+    return node("object", parts)
+
+
+def _taken(value: Any) -> Any:
+    reduce = copyreg.dispatch_table.get(type(value))
+    try:
+        taken = reduce(value) if reduce is not None else value.__reduce_ex__(_PICKLE_PROTOCOL)
+    except Exception as error:  # noqa: BLE001 - the user's code may raise anything, and it is told
+        raise Opaque(f"{_named(value)}, which pickle cannot take apart ({type(error).__name__}: {error})") from None
+    if isinstance(taken, str) or (isinstance(taken, tuple) and 2 <= len(taken) <= 6):
+        return taken
+    raise Opaque(f"{_named(value)}, whose __reduce_ex__() returned {with_article(type(taken).__name__)}")
+
+
+def _named(value: Any) -> str:
+    return with_article(type(value).__name__)
+
+
+def _bare(value: Any, walk: Walk) -> Steps:
+    raise Opaque("a bare object, which has no content")
+    yield
+
+
+def _buffer(value: Any, walk: Walk) -> Steps:
+    return content(type(value).__name__, bytes(value), walk.pace)
+    yield
+
+
+def _method_steps(value: Any, walk: Walk) -> Steps:
+    return node("method", [(yield ".__self__", value.__self__), (yield ".__func__", value.__func__)])
+
+
+def _module_steps(value: types.ModuleType, walk: Walk) -> Steps:
+    walk.modules.add(value.__name__)
+    return node("module", [value.__name__.encode()])
+    yield
+
+
+def _property_steps(value: property, walk: Walk) -> Steps:
+    return node("property", [(yield ".fget", value.fget), (yield ".fset", value.fset), (yield ".fdel", value.fdel)])
+
+
+def _wrapping_steps(value: Any, walk: Walk) -> Steps:
+    return node(type(value).__name__, [(yield ".__wrapped__", value.__wrapped__)])
+
+
+def _cached_property_steps(value: functools.cached_property[Any], walk: Walk) -> Steps:
+    return node("cached_property", [(yield ".func", value.func)])
+
+
+def _proxy_steps(value: Mapping[Any, Any], walk: Walk) -> Steps:
+    return _mapping_steps(value, walk)
+
+
+def _cell_steps(value: types.CellType, walk: Walk) -> Steps:
+    try:
+        inside = value.cell_contents
+    except ValueError:
+        return b"-"
+    return node("cell", [(yield "", inside)])
+
+
+def _dict_view(value: Any, walk: Walk) -> Iterator[Any]:
+    return _sequence_steps(list(value), walk)
+
+
+_EXACT: dict[type, Callable[[Any, Walk], Steps]] = {
+    list: _sequence_steps,
+    tuple: _sequence_steps,
+    set: _set_steps,
+    frozenset: _set_steps,
+    dict: _mapping_steps,
+    types.MappingProxyType: _proxy_steps,
+    bytearray: _buffer,
+    memoryview: _buffer,
+    object: _bare,
+    types.FunctionType: function_steps,
+    types.BuiltinFunctionType: global_name,
+    types.CodeType: code_steps,
+    types.MethodType: _method_steps,
+    types.ModuleType: _module_steps,
+    types.CellType: _cell_steps,
+    property: _property_steps,
+    staticmethod: _wrapping_steps,
+    classmethod: _wrapping_steps,
+    functools._lru_cache_wrapper: _wrapping_steps,
+    functools.cached_property: _cached_property_steps,
+}

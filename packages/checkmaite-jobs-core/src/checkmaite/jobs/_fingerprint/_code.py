@@ -1,0 +1,197 @@
+"""The code that a capability is made of: its module and what that imports from the same package or folder.
+
+Modules are compared by their syntax trees, so comments, docstrings and formatting make no difference. Imports are read
+from the source, nothing is imported; `importlib.import_module` with a computed name is not seen.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sys
+import sysconfig
+import warnings
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from attrs import frozen
+
+_OWN = ("checkmaite.jobs", "checkmaite.jobs_", "checkmaite.store_")
+_SITE = {"site-packages", "dist-packages"}
+_SHORT = 16
+
+
+@frozen
+class _Source:
+    """What a file of Python says.
+
+    Attributes:
+        digest: Of its syntax tree.
+        imports: Absolute names that it may import.
+    """
+
+    digest: str
+    imports: tuple[str, ...]
+
+
+@frozen
+class _Root:
+    """Where the modules of one package or folder are.
+
+    Attributes:
+        folder: Where absolute names begin.
+        prefix: Only names at or below this one belong to it; empty when all do.
+    """
+
+    folder: Path
+    prefix: str
+
+
+_read: dict[Path, tuple[tuple[int, int], _Source]] = {}
+
+
+def code_files(modules: Iterable[str], *, installed: Iterable[str] = ()) -> dict[str, str]:
+    """The digest of each file that these modules are made of, by its path below the folder that imports start from.
+
+    Args:
+        modules: Names of imported modules. Those that are installed are left out, and so is this product.
+        installed: Names of modules that count although they are installed.
+    """
+    waiting: list[tuple[_Root, str, Path]] = []
+    wanted = set(installed)
+    for name in {*modules, *wanted}:
+        found = _located(name)
+        if found is not None and (name in wanted or not is_installed(found[1])):
+            waiting.append((*found[:1], name, found[1]))
+    seen: dict[Path, tuple[_Root, _Source]] = {}
+    while waiting:
+        root, name, path = waiting.pop()
+        if path in seen:
+            continue
+        try:
+            source = _source(path, name)
+        except OSError:  # deleted since it was imported
+            continue
+        seen[path] = root, source
+        for imported in (name, *source.imports):  # a module runs the __init__.py of the packages around it
+            waiting += ((root, below, file) for below, file in _resolved(root, imported) if file not in seen)
+    files: dict[str, str] = {}
+    for path, (root, source) in sorted(seen.items()):
+        shown = path.relative_to(root.folder).as_posix()
+        known = files.get(shown)  # two folders may hold a file of this name
+        files[shown] = (
+            source.digest if known is None else hashlib.sha256((known + source.digest).encode()).hexdigest()[:_SHORT]
+        )
+    return files
+
+
+def is_installed(path: Path) -> bool:
+    """Whether a file belongs to an installed distribution or to Python."""
+    return bool(_SITE.intersection(path.parts)) or any(path.is_relative_to(each) for each in _library())
+
+
+@cache
+def _library() -> tuple[str, ...]:
+    return tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+def _located(name: str) -> tuple[_Root, Path] | None:
+    """A module's root and file; None when it has no file, or is part of this product."""
+    module = sys.modules.get(name)
+    file = getattr(module, "__file__", None)
+    if not isinstance(file, str) or name == "__main__" or _is_own(name):
+        return None
+    path = Path(file)
+    parts = name.split(".")
+    place = path.parent if path.stem == "__init__" else path.with_suffix("")
+    if tuple(parts) != place.parts[-len(parts) :]:  # imported by other means, under a name of its own
+        return _Root(path.parent, ""), path
+    folder = place.parents[len(parts) - 1]
+    if not is_installed(path):
+        return _Root(folder, ""), path
+    regular = (index for index in range(1, len(parts)) if (folder.joinpath(*parts[:index]) / "__init__.py").exists())
+    return _Root(folder, ".".join(parts[: next(regular, len(parts))])), path
+
+
+def _is_own(name: str) -> bool:
+    return name == _OWN[0] or name.startswith((f"{_OWN[0]}.", *_OWN[1:]))
+
+
+def _resolved(root: _Root, name: str) -> Iterator[tuple[str, Path]]:
+    """The files below a root that importing a name runs."""
+    if _is_own(name):
+        return
+    parts = name.split(".")
+    for count in range(1, len(parts) + 1):
+        below = ".".join(parts[:count])
+        if root.prefix and below != root.prefix and not below.startswith(f"{root.prefix}."):
+            continue
+        place = root.folder.joinpath(*parts[:count])
+        for file in (place / "__init__.py", place.with_name(f"{place.name}.py")):
+            if file.is_file():
+                yield below, file
+                break
+
+
+def _source(path: Path, name: str) -> _Source:
+    """What a file says, read again when it has changed."""
+    stat = path.stat()
+    version = stat.st_mtime_ns, stat.st_size
+    known = _read.get(path)
+    if known is None or known[0] != version:
+        known = _read[path] = version, _parsed(path.read_bytes(), path, name)
+    return known[1]
+
+
+def _parsed(text: bytes, path: Path, name: str) -> _Source:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text)
+        imports = tuple(sorted(set(_imports(tree, name if path.stem == "__init__" else name.rpartition(".")[0]))))
+        written = "".join(_written(tree)).encode("utf-8", "surrogatepass")
+    except (SyntaxError, ValueError, RecursionError):  # not Python, such as an extension module: by its bytes
+        return _Source(hashlib.sha256(text).hexdigest()[:_SHORT], ())
+    return _Source(hashlib.sha256(written).hexdigest()[:_SHORT], imports)
+
+
+def _imports(tree: ast.AST, package: str) -> Iterator[str]:
+    for each in ast.walk(tree):
+        if isinstance(each, ast.Import):
+            yield from (alias.name for alias in each.names)
+        elif isinstance(each, ast.ImportFrom):
+            around = package.split(".") if package else []
+            if each.level > len(around) + 1:
+                continue
+            base = around[: len(around) - each.level + 1] if each.level else []
+            module = ".".join([*base, *([each.module] if each.module else [])])
+            if module:
+                yield module
+            yield from (f"{module}.{alias.name}" if module else alias.name for alias in each.names)
+
+
+def _written(tree: object) -> Iterator[str]:
+    """A syntax tree as text that later versions of Python write in the same way: what is empty is left out."""
+    if isinstance(tree, ast.AST):
+        yield f"{type(tree).__name__}("
+        for name, each in ast.iter_fields(tree):
+            if name in ("ctx", "kind", "type_comment", "type_ignores") or each is None or each == []:
+                continue
+            if name == "body" and _has_docstring(tree):
+                each = each[1:]
+            yield f"{name}="
+            yield from _written(each)
+        yield ")"
+    elif isinstance(tree, list):
+        yield "["
+        for each in tree:
+            yield from _written(each)
+        yield "]"
+    else:
+        yield f"{tree!a},"
+
+
+def _has_docstring(tree: ast.AST) -> bool:
+    kinds = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
+    return isinstance(tree, kinds) and ast.get_docstring(tree, clean=False) is not None

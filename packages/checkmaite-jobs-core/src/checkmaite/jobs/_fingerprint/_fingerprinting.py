@@ -1,0 +1,149 @@
+"""The fingerprints of submissions: which objects are looked at, and what their digests are called."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from attrs import frozen
+from checkmaite.jobs._fingerprint._cases import case_of
+from checkmaite.jobs._fingerprint._code import code_files
+from checkmaite.jobs._fingerprint._distributions import distributions_of
+from checkmaite.jobs._fingerprint._functions import is_imported_by_name
+from checkmaite.jobs._fingerprint._given import each_given, id_of
+from checkmaite.jobs._fingerprint._hashing import Pace
+from checkmaite.jobs._fingerprint._prints import Content, Fingerprints, ObjectPrint
+from checkmaite.jobs._fingerprint._walk import MOST_OBJECTS, TooLarge, Walk
+
+_DIGEST = 32
+_SHORT = 16
+_MOST_PARTS = 64
+"""Fields that are told by name; with more, only that something differs."""
+
+
+@frozen
+class _Seen:
+    """An object's content, and the modules that its classes and functions come from."""
+
+    value: Any
+    content: Content
+    modules: frozenset[str]
+
+
+class Fingerprinter:
+    """Fingerprints submissions that are made at one time; what several of them have in common is looked at once.
+
+    An object that is changed while this lives keeps its fingerprint: make a new one for each call of the user's.
+
+    Args:
+        progress: Gets a message a second, from the first second on.
+    """
+
+    def __init__(self, progress: Callable[[str], None] | None = None) -> None:
+        self._pace = Pace(progress)
+        self._seen: dict[tuple[int, bool], _Seen] = {}
+        self._code: dict[tuple[type, frozenset[str]], tuple[Content, Mapping[str, str]]] = {}
+
+    def of(
+        self,
+        capability: Any,
+        *,
+        models: object = None,
+        datasets: object = None,
+        metrics: object = None,
+        config: object = None,
+    ) -> Fingerprints:
+        """The fingerprints of one submission. No object makes it fail: what has no digest says why."""
+        modules: set[str] = set()
+        kind = type(capability)
+        state = self._content("capability", capability, modules, named=(kind,))
+        settings = self._content("config", config, modules)
+        objects = tuple(
+            self._object(path, each, modules)
+            for name, given in (("models", models), ("datasets", datasets), ("metrics", metrics))
+            for path, each in each_given(name, given)
+        )
+        code, distributions = self._code_of(kind, frozenset(modules))
+        return Fingerprints(capability=state, code=code, config=settings, distributions=distributions, objects=objects)
+
+    def _object(self, path: str, value: Any, modules: set[str]) -> ObjectPrint:
+        name = id_of(value) or ""
+        content = self._content(f"{path} {name!r}" if name else path, value, modules, by_field=False)
+        return ObjectPrint(path=path, id=name, content=content)
+
+    def _content(
+        self, doing: str, value: Any, modules: set[str], *, named: Collection[type] = (), by_field: bool = True
+    ) -> Content:
+        key = id(value), by_field
+        seen = self._seen.get(key)
+        if seen is None:
+            self._pace.doing = doing
+            walk = Walk(case_of, self._pace, named=named)
+            content = content_of(value, walk, by_field=by_field)
+            seen = self._seen[key] = _Seen(value, content, frozenset(walk.modules))
+        modules |= seen.modules
+        return seen.content
+
+    def _code_of(self, kind: type, modules: frozenset[str]) -> tuple[Content, Mapping[str, str]]:
+        known = self._code.get((kind, modules))
+        if known is None:
+            self._pace.doing = "code"
+            known = self._code[kind, modules] = _code_of(kind, modules, self._pace)
+        return known
+
+
+def fingerprints_of(
+    capability: Any,
+    *,
+    models: object = None,
+    datasets: object = None,
+    metrics: object = None,
+    config: object = None,
+    progress: Callable[[str], None] | None = None,
+) -> Fingerprints:
+    """The fingerprints of one submission; see `Fingerprinter`."""
+    return Fingerprinter(progress).of(capability, models=models, datasets=datasets, metrics=metrics, config=config)
+
+
+def content_of(value: Any, walk: Walk, *, by_field: bool = False) -> Content:
+    """The content of one object.
+
+    Args:
+        value: The object.
+        walk: A new walk.
+        by_field: Whether each of its fields gets a digest of its own.
+    """
+    try:
+        digest = walk.digest(value)
+    except TooLarge:
+        reason = f"it holds more than {MOST_OBJECTS:,} objects; give it a fingerprint() or a metadata['digest']"
+        return Content(digest=None, reason=f"cannot be fingerprinted: {reason}")
+    if "" in walk.notes:
+        return Content(digest=None, reason=f"cannot be fingerprinted: it is {walk.notes['']}")
+    parts = walk.fields if by_field and len(walk.fields) <= _MOST_PARTS else {}
+    return Content(
+        digest=_short(digest, _DIGEST),
+        reason="; ".join(f"{path} cannot be fingerprinted: it is {why}" for path, why in walk.notes.items()),
+        parts={name: _short(each, _SHORT) for name, each in parts.items()},
+    )
+
+
+def _short(digest: bytes, length: int) -> str:
+    return hashlib.sha256(digest).hexdigest()[:length]
+
+
+def _code_of(kind: type, modules: frozenset[str], pace: Pace) -> tuple[Content, Mapping[str, str]]:
+    """The code of a capability's class, and of the modules that its arguments' classes come from."""
+    parts: dict[str, str] = {}
+    reasons = []
+    own = (kind.__module__,) if is_imported_by_name(kind) else ()
+    if not own:
+        walk = Walk(case_of, pace)
+        content = content_of(kind, walk)
+        parts[f"{kind.__module__}.{kind.__qualname__}"] = (content.digest or "")[:_SHORT]
+        reasons += [content.reason] if content.reason else []
+        modules |= walk.modules
+    parts |= code_files(modules, installed=own)
+    whole = hashlib.sha256(ascii(sorted(parts.items())).encode()).hexdigest()[:_DIGEST]
+    return Content(digest=whole, reason="; ".join(reasons), parts=parts), distributions_of(kind.__module__)
