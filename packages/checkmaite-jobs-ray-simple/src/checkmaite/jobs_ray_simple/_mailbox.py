@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import ray
 from checkmaite.jobs.spi import Letter, NewsMailbox, RemotePost
+from checkmaite.jobs_ray_simple._apart import stand_in
 
 WAIT_S = 10.0
 """Seconds that the mailbox keeps a collector waiting when nothing arrives."""
@@ -19,7 +20,7 @@ class Mailbox:
     """
 
     def __init__(self) -> None:
-        self._actor: Any = ray.remote(NewsMailbox).options(num_cpus=0, max_restarts=-1).remote()
+        self._actor: Any = ray.remote(stand_in(NewsMailbox)).options(num_cpus=0, max_restarts=-1).remote()
         self._last = 0
         self.post = RemotePost(self._actor)
 

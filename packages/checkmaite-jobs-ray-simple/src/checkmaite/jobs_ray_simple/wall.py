@@ -1,9 +1,11 @@
 """For the sibling backend ``"ray"``: all about Ray that the two backends share. Not for users.
 
-Connecting to a Ray and sharing the connection, what a job needs of a cluster, what travels to a worker, and what Ray's
-exceptions mean. This door follows the needs of that one sibling and moves in lockstep with it.
+Connecting to a Ray and sharing the connection, actors that take nothing from their creator, what a job needs of a
+cluster, what travels to a worker, and what Ray's exceptions mean. This door follows the needs of that one sibling and
+moves in lockstep with it.
 """
 
+from checkmaite.jobs_ray_simple._apart import enter_namespace, stand_in
 from checkmaite.jobs_ray_simple._connection import Connection, cancel, connect, is_connected
 from checkmaite.jobs_ray_simple._demand import RemoteWork, cluster_resources, shortage
 from checkmaite.jobs_ray_simple._meaning import finished_from
@@ -17,8 +19,10 @@ __all__ = [
     "cancel",
     "cluster_resources",
     "connect",
+    "enter_namespace",
     "finished_from",
     "is_connected",
     "payloads",
     "shortage",
+    "stand_in",
 ]

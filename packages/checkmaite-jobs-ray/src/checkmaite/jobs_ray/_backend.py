@@ -187,7 +187,7 @@ class RayBackend:
             "memory": options.registry_memory,
             "resources": options.registry_resources,
         }
-        if self._environment and not self._connection.ends_with_process:
+        if self._environment:
             told = {"actor_class": f"{JobRegistry.__module__}:{JobRegistry.__name__}", **actor}
             create_cleanly(self._connection.address, told, timeout_s=options.registry_startup_timeout_s)
         return get_or_create(JobRegistry, **actor)

@@ -9,6 +9,7 @@ from typing import Any
 
 import ray
 import ray.exceptions as rx
+from checkmaite.jobs_ray_simple.wall import stand_in
 
 _log = logging.getLogger("checkmaite.jobs")
 _LOOK_S = 20.0
@@ -40,7 +41,7 @@ def get_or_create(actor_class: type, name: str, namespace: str, settings: Mappin
         **reserved: ``num_cpus``, ``memory``, ``resources``.
     """
     return (
-        ray.remote(actor_class)
+        ray.remote(stand_in(actor_class))
         .options(
             name=name,
             namespace=namespace,

@@ -2,12 +2,15 @@
 
 An actor inherits the runtime environment of the connection that makes it, and so does everything that it starts in its
 turn. A registry is shared: one client's working_dir and env_vars must not reach the jobs of others. Ray has no option
-against it, so a short-lived process of its own connects without any and makes the actor.
+against it, so a short-lived process of its own connects without any and makes the actor. That process does not run the
+``__init__`` of an installed CheckMAITE either, which takes seconds.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,8 +18,18 @@ from typing import Any
 
 import ray
 from checkmaite.jobs import ConfigurationError
+from checkmaite.jobs_ray_simple.wall import enter_namespace
+from ray._private.ray_constants import RAY_RUNTIME_ENV_HOOK
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 
-_WHOLE = "import sys; from checkmaite.jobs_ray._ray._creation import create_as_told; create_as_told(sys.stdin.read())"
+_WHOLE = """
+import runpy, sys
+runpy.run_path(sys.argv[1])["enter_namespace"]("checkmaite")
+from checkmaite.jobs_ray._ray._creation import create_as_told
+create_as_told(sys.stdin.read())
+"""
+_FROM_OUTSIDE = (RAY_JOB_CONFIG_JSON_ENV_VAR, RAY_RUNTIME_ENV_HOOK)
+"""Variables through which a process that was started with `ray job submit`, say, has a runtime environment unasked."""
 
 
 def create_cleanly(address: str, actor: Mapping[str, Any], *, timeout_s: float) -> None:
@@ -33,7 +46,13 @@ def create_cleanly(address: str, actor: Mapping[str, Any], *, timeout_s: float) 
     told = json.dumps({"address": address, "actor": dict(actor)})
     try:
         done = subprocess.run(  # noqa: S603 - this very interpreter, with a text of our own
-            [sys.executable, "-c", _WHOLE], input=told, capture_output=True, text=True, timeout=timeout_s, check=False
+            [sys.executable, "-P", "-c", _WHOLE, inspect.getfile(enter_namespace)],
+            env={name: value for name, value in os.environ.items() if name not in _FROM_OUTSIDE},
+            input=told,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise ConfigurationError(f"The registry could not be made at {address} within {timeout_s:g} s.") from error
