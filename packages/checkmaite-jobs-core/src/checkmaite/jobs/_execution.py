@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import os
 import pickle
-import socket
 import time
-import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from attrs import frozen
 from checkmaite.jobs._discovery import open_store
-from checkmaite.jobs._errors import IncompatibleVersionError, RecordError, StoreError
+from checkmaite.jobs._errors import IncompatibleVersionError
+from checkmaite.jobs._failing import failure, this_node
 from checkmaite.jobs._interrupt import Interrupt
 from checkmaite.jobs._naming import plain_text
 from checkmaite.jobs._news import Post, Printed, Reporter
 from checkmaite.jobs._order import Wire, WorkOrder
-from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome
+from checkmaite.jobs._outcome import Cancelled, Completed, Outcome
 from checkmaite.jobs._protocols import AnalyticsStore
 from checkmaite.jobs._refs import CapabilityRunRef
 from checkmaite.jobs._report import collect_report
@@ -74,7 +73,7 @@ def execute(order: Wire, payload: bytes | memoryview, post: Post | None = None) 
             reporter=reporter,
             interrupt=interrupt,
         )
-    return Finished(outcome=outcome, printed=reporter.close(), where=(_node(), os.getpid(), began_at))
+    return Finished(outcome=outcome, printed=reporter.close(), where=(this_node(), os.getpid(), began_at))
 
 
 def message_of(order: WorkOrder, payload: bytes) -> bytes:
@@ -121,9 +120,10 @@ def carry_out(
         with reporting(reporter):
             return _run(order, load, open_store, interrupt, phase)
     except KeyboardInterrupt as error:
-        return Cancelled() if interrupt.may_have_raised else failure(error, phase=phase.name)
+        return Cancelled() if interrupt.may_have_raised else failure(error, phase=phase.name, keep=reporter.printed)
     except BaseException as error:  # noqa: BLE001 - the user's code may raise anything, and all of it must reach the submitter
-        return failure(error, phase=phase.name)  # sys.exit() and the like end the job, not the worker
+        # sys.exit() and the like end the job, not the worker
+        return failure(error, phase=phase.name, keep=reporter.printed)
 
 
 class _Phase:
@@ -167,40 +167,4 @@ def _run(
     return Completed(ref=ref, notes=notes)
 
 
-_node = cache(socket.gethostname)
 _opened = lru_cache(maxsize=8)(open_store)  # once a process
-
-
-def failure(error: BaseException, *, phase: str) -> Failed:
-    """The outcome that an exception on this machine means, in plain text."""
-    kind = type(error)
-    try:
-        message = str(error)
-    except Exception as broken:  # noqa: BLE001 - a user's exception class may not even be printable
-        message = f"(its message cannot be shown: {type(broken).__name__})"
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return Failed(
-        error_type=name,
-        error_message=message,
-        traceback_text="".join(traceback.format_exception(error)),
-        phase=phase,
-        node=_node(),
-        pid=os.getpid(),
-        remedy=_remedy(error, phase),
-    )
-
-
-def _remedy(error: BaseException, phase: str) -> str:
-    """What to do about the failures whose cause can be told from here."""
-    if phase == "load" and isinstance(error, ImportError):
-        missing = error.name or "a module"
-        return (
-            f"The capability's code needs {missing!r}, which is not importable on the worker. Install it in the "
-            'worker\'s environment, or send your code along with runtime_env={"working_dir": "."}.'
-        )
-    if phase == "load" and isinstance(error, AttributeError):
-        return "The worker's copy of the capability's code is another version than yours; bring both to the same."
-    if phase == "write" and isinstance(error, StoreError) and not isinstance(error, RecordError):
-        where = f" ({error.uri})" if error.uri else ""
-        return f"The analytics store on the worker refused{where}; nothing of the run is visible in it."
-    return ""

@@ -25,9 +25,13 @@ from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, erro
 from checkmaite.jobs._protocols import Job, JobProgress
 from checkmaite.jobs._refs import CapabilityRunRef
 from checkmaite.jobs._status import JobStatus
+from checkmaite.jobs._texts import shortened
 
 DEFAULT_GRACE_S = 10.0
 """Seconds that a cancelled job has to stop by itself before it is stopped by force."""
+
+EXPLANATION_BYTES = 64 * 2**10
+"""What `explain` says at most."""
 
 _MOST_GRACE_S = 1e9
 """Some thirty years: what clocks, timers and messages can carry of a grace without end."""
@@ -185,7 +189,10 @@ class JobHandle:
         return asyncio.wrap_future(self.future()).__await__()
 
     def explain(self) -> str:
-        """Why the job is where it is, in words."""
+        """Why the job is where it is, in words, at most 64 KiB of them."""
+        return shortened(self._explanation(), EXPLANATION_BYTES)
+
+    def _explanation(self) -> str:
         first = f"{self._job_name} ({self._job_id}) is {self._status}"
         match self._outcome:
             case Completed() as done:

@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import assert_never
 
-from attrs import frozen
+from attrs import field, frozen
 from checkmaite.jobs._errors import JobCancelledError, JobFailedError, JobLostError
 from checkmaite.jobs._refs import CapabilityRunRef
 from checkmaite.jobs._status import JobStatus
+from checkmaite.jobs._texts import shortened
+
+MESSAGE_BYTES = 12 * 2**10
+TRACEBACK_BYTES = 24 * 2**10
+_NAME_BYTES = 512
+_SENTENCES_BYTES = 2 * 2**10
+_NOTES = 8
+
+
+def _name(text: str) -> str:
+    return shortened(text, _NAME_BYTES)
+
+
+def _message(text: str) -> str:
+    return shortened(text, MESSAGE_BYTES)
+
+
+def _traceback(text: str) -> str:
+    return shortened(text, TRACEBACK_BYTES)
+
+
+def _sentences(text: str) -> str:
+    return shortened(text, _SENTENCES_BYTES)
+
+
+def _optional_sentences(text: str | None) -> str | None:
+    return None if text is None else _sentences(text)
+
+
+def _first_notes(notes: Iterable[str]) -> tuple[str, ...]:
+    return tuple(_sentences(note) for note in islice(notes, _NOTES))
 
 
 @frozen(kw_only=True)
@@ -22,34 +55,36 @@ class Completed:
 
     ref: CapabilityRunRef
     already_stored: bool = False
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=(), converter=_first_notes)
 
 
 @frozen(kw_only=True)
 class Failed:
     """The run ended in an error. The fields are those of `JobFailedError`.
 
+    Its texts are cut to what an error, an explanation and a row of the history can take: 64 KiB in all.
+
     Attributes:
         lost: True when the machinery around the job died, so that `JobLostError` is raised.
         remedy: What to do next, when the cause is known well enough to say.
     """
 
-    error_type: str
-    error_message: str
-    traceback_text: str = ""
+    error_type: str = field(converter=_name)
+    error_message: str = field(converter=_message)
+    traceback_text: str = field(default="", converter=_traceback)
     phase: str = "run"
     node: str | None = None
     pid: int | None = None
-    exit_cause: str | None = None
+    exit_cause: str | None = field(default=None, converter=_optional_sentences)
     lost: bool = False
-    remedy: str = ""
+    remedy: str = field(default="", converter=_sentences)
 
 
 @frozen(kw_only=True)
 class Cancelled:
     """The job was cancelled and its work has stopped."""
 
-    reason: str = "cancelled on request"
+    reason: str = field(default="cancelled on request", converter=_sentences)
 
 
 Outcome = Completed | Failed | Cancelled

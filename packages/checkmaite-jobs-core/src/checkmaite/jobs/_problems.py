@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from attrs import frozen
+from checkmaite.jobs._texts import shortened
+
+_LISTED = 20
+"""Problems that an error's text lists."""
+
+_LISTED_BYTES = 2_000
+"""What one of them may take."""
 
 
 @frozen
@@ -48,6 +55,9 @@ def unknown_name(path: str, name: str, known: Iterable[str], *, what: str = "opt
     return Problem(path, f"unknown {what} {name!r}.", remedy)
 
 
-def listed(problems: Iterable[Problem]) -> str:
-    """The problems as an indented list, one a line."""
-    return "\n".join(f"  - {problem}" for problem in problems)
+def listed(problems: Sequence[Problem]) -> str:
+    """The problems as an indented list, one a line: the first of them, and how many more there are."""
+    lines = [f"  - {shortened(str(problem), _LISTED_BYTES)}" for problem in problems[:_LISTED]]
+    if len(problems) > _LISTED:
+        lines.append(f"  - and {len(problems) - _LISTED:,} more")
+    return "\n".join(lines)

@@ -29,8 +29,16 @@ from checkmaite.jobs._config import (
 )
 from checkmaite.jobs._deadline import Deadline
 from checkmaite.jobs._discovery import forget_plugins, open_store
-from checkmaite.jobs._execution import Finished, execute, execute_message, failure, message_of
-from checkmaite.jobs._handle import DEFAULT_GRACE_S, JobControls, JobHandle, new_job_id, usable_grace_s
+from checkmaite.jobs._execution import Finished, execute, execute_message, message_of
+from checkmaite.jobs._failing import failure
+from checkmaite.jobs._handle import (
+    DEFAULT_GRACE_S,
+    EXPLANATION_BYTES,
+    JobControls,
+    JobHandle,
+    new_job_id,
+    usable_grace_s,
+)
 from checkmaite.jobs._ledger import JobLedger
 from checkmaite.jobs._listing import JobQuery
 from checkmaite.jobs._mailbox import Letter, NewsMailbox
@@ -46,11 +54,13 @@ from checkmaite.jobs._provenance import provenance_columns
 from checkmaite.jobs._reconcile import stored_runs
 from checkmaite.jobs._records import TableRows, run_entities, runs_of, table_rows
 from checkmaite.jobs._run_key import RunKey
+from checkmaite.jobs._texts import shortened
 from checkmaite.jobs._values import is_finite, shown
 from checkmaite.jobs._versions import Versions, check_versions, versions_here
 
 __all__ = [
     "DEFAULT_GRACE_S",
+    "EXPLANATION_BYTES",
     "ArtifactFolder",
     "BackendContext",
     "Cancelled",
@@ -100,6 +110,7 @@ __all__ = [
     "provenance_columns",
     "run_entities",
     "runs_of",
+    "shortened",
     "shown",
     "status_of",
     "stored_runs",

@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Protocol
 
-from checkmaite.jobs.spi import DEFAULT_GRACE_S, JobControls, JobHandle, Progressed, Started, usable_grace_s
+from checkmaite.jobs.spi import (
+    DEFAULT_GRACE_S,
+    EXPLANATION_BYTES,
+    JobControls,
+    JobHandle,
+    Progressed,
+    Started,
+    shortened,
+    usable_grace_s,
+)
 from checkmaite.jobs_ray._messages import Change, JobFacts
 
 _NO_OUTPUT = "[... the output of this job is no longer kept ...]\n"
@@ -65,7 +74,9 @@ class RayJob(JobHandle):
     def explain(self) -> str:
         """Why the job is where it is, in words, as the registry knows it."""
         said = super().explain()
-        return said if self.outcome is None else f"{said} {self._desk.explain(self)}".rstrip()
+        if self.outcome is None:
+            return said
+        return shortened(f"{said} {self._desk.explain(self)}".rstrip(), EXPLANATION_BYTES)
 
     def logs(self) -> str:
         """What the job has printed so far, stdout and stderr together; of very long output the end.

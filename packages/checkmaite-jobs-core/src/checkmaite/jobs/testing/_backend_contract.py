@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,7 @@ from checkmaite.jobs import (
 )
 from checkmaite.jobs.testing._samples import SampleCapability, mark, wait_for_mark, wait_until
 
+_MOST_BYTES = 64 * 2**10
 _SOON_S = 60.0
 _BOUND_S = 10.0
 """A call that was told to wait a moment may take this long on a busy machine, and no longer."""
@@ -112,6 +114,7 @@ class JobBackendContract:
         [
             ("fail", "ValueError", "told to fail"),
             ("fail-unpicklable", "UnpicklableError", "this and that"),
+            ("fail-unprintable", "UnprintableError", "its message cannot be shown: SystemExit"),
             ("fail-cancelled", "CancelledError", "was cancelled"),
             ("fail-interrupted", "KeyboardInterrupt", "interrupts itself"),
         ],
@@ -127,6 +130,19 @@ class JobBackendContract:
         assert caught.value.pid
         assert isinstance(job.exception(0), JobFailedError)
         assert job.wait(0) is JobStatus.FAILED
+
+    def test_an_error_of_any_size_is_cut_in_the_middle(self, backend: JobBackend, tmp_path: Path) -> None:
+        job = self.submit(tmp_path, "fail-at-length")
+        error = job.exception(_SOON_S)
+        assert isinstance(error, JobFailedError)
+        assert error.error_message.startswith("this begins")
+        assert error.error_message.endswith("and that ends")
+        assert "characters left out; job.logs() has more of it" in error.error_message
+        assert "in run" in error.traceback_text
+        assert max(len(each.encode()) for each in (str(error), job.explain())) < _MOST_BYTES
+        assert len(pickle.dumps(error)) < _MOST_BYTES
+        wait_until(lambda: "and that ends" in job.logs(), "the job's output does not have the message")
+        assert len(job.logs()) > len(str(error))
 
     def test_time_outs_are_kept(self, backend: JobBackend, tmp_path: Path) -> None:
         job = self.submit(tmp_path, "wait")

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,17 @@ class UnpicklableError(Exception):
     def __init__(self, one: str, two: str) -> None:
         super().__init__(f"{one} and {two}")
         self.lock = threading.Lock()  # which cannot be pickled
+
+
+class UnprintableError(Exception):
+    """An exception that ends the process of whoever asks for its text, and does not say where it comes from."""
+
+    def __str__(self) -> str:
+        sys.exit("told to exit when shown")
+
+    @property
+    def __cause__(self) -> BaseException | None:  # type: ignore[override]
+        raise KeyboardInterrupt
 
 
 @frozen(kw_only=True)
@@ -64,13 +75,24 @@ class SampleRun:
         return f"# sample at {threshold}"
 
 
+_FAILURES: Mapping[str, Callable[[], BaseException]] = {
+    "fail": lambda: ValueError("the sample was told to fail"),
+    "fail-unpicklable": lambda: UnpicklableError("this", "that"),
+    "fail-unprintable": UnprintableError,
+    "fail-at-length": lambda: ValueError(f"this begins{chr(0xDCFF) * 2**22}and that ends"),
+    "fail-cancelled": lambda: asyncio.CancelledError("a part of the sample was cancelled"),
+    "fail-interrupted": lambda: KeyboardInterrupt("the sample interrupts itself"),
+}
+
+
 @frozen(kw_only=True)
 class SampleCapability:
     """Does what its `act` says.
 
     Attributes:
-        act: ``return`` at once; ``fail``, ``fail-unpicklable``, or ``fail-cancelled`` and ``fail-interrupted``, whose
-            errors are no `Exception`; ``wait`` marks ``started`` in `folder`, waits there for ``go``, and says so on
+        act: ``return`` at once; ``fail``, ``fail-unpicklable``, ``fail-unprintable``, ``fail-at-length`` with megabytes
+            of text that UTF-8 cannot carry, or ``fail-cancelled`` and ``fail-interrupted``, whose errors are no
+            `Exception`; ``wait`` marks ``started`` in `folder`, waits there for ``go``, and says so on
             both streams; ``swallow`` likewise, but ignores KeyboardInterrupt while it waits; ``slow-write`` waits in
             `SampleRun.extract`.
         folder: A folder that the test and the workers share.
@@ -92,15 +114,10 @@ class SampleCapability:
         """Act, and return a run whose uid is the config's."""
         assert not use_cache, "workers never use the capability's cache"
         run = SampleRun(run_uid=str(config["run_uid"]))
+        if self.act in _FAILURES:
+            error = _FAILURES[self.act]()
+            raise error
         match self.act:
-            case "fail":
-                raise ValueError("the sample was told to fail")
-            case "fail-unpicklable":
-                raise UnpicklableError("this", "that")
-            case "fail-cancelled":
-                raise asyncio.CancelledError("a part of the sample was cancelled")
-            case "fail-interrupted":
-                raise KeyboardInterrupt("the sample interrupts itself")
             case "wait":
                 self._say_and_wait()
             case "swallow":

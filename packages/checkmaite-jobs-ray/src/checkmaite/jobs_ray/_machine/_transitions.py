@@ -33,6 +33,8 @@ from checkmaite.jobs_ray._machine._record import (
 )
 from checkmaite.jobs_ray._messages import Draft
 
+_NOTES = 20
+
 Change = Adopted | Resumed | Doubted | GivenTo | Launched | Started | StopAsked | GivenBack | Ended | Noted
 
 
@@ -69,13 +71,18 @@ def after(record: Record, event: Change) -> Record:  # noqa: C901 - one table, a
         case StopAsked():
             return _in(record, Stopping(_owner(record), record.where, event.then))
         case GivenBack():
-            notes = record.notes if event.note is None else (*record.notes, event.note)
+            notes = record.notes if event.note is None else _with(record.notes, event.note)
             attempt, losses = record.attempt - (not event.attempted), record.losses + event.lost
             return _in(record, Waiting(), attempt=attempt, losses=losses, notes=notes)
         case Noted():
-            return record._replace(notes=(*record.notes, event.note))
+            return record._replace(notes=_with(record.notes, event.note))
         case _:
             assert_never(event)
+
+
+def _with(notes: tuple[str, ...], note: str) -> tuple[str, ...]:
+    """The notes with one more; of a job that is started again without end the first and the newest stay."""
+    return (*notes, note) if len(notes) < _NOTES else (notes[0], *notes[2 - _NOTES :], note)
 
 
 def _owned_by(state: State, owner: Owner) -> State:
