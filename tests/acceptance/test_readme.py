@@ -51,6 +51,7 @@ def test_the_page_on_the_journal_runs(tmp_path: Path) -> None:
 
 def test_the_page_on_submitting_runs_as_one_script(tmp_path: Path) -> None:
     said = run_script("\n".join(blocks_of("docs/how-to/submitting.md")), tmp_path).splitlines()
+    *said, refused, capability, resources, remedy = said
     first, *completed, statuses, together, done, called, report = said
     assert first == "COMPLETED count-to-5"
     assert completed == ["count-to COMPLETED"] * 10
@@ -59,6 +60,10 @@ def test_the_page_on_submitting_runs_as_one_script(tmp_path: Path) -> None:
     assert done == "10 done"
     assert called == "count-to is over: COMPLETED"
     assert report == "4 numbers, threshold 0.9"
+    assert refused.startswith("Nothing was submitted.")
+    assert "Pass CountTo(...)." in capability
+    assert "resources.num_gpus" in resources
+    assert remedy == "Write wait_all([job]), or job.wait()."
 
 
 def test_the_page_on_the_store_says_how_provenance_is_configured(tmp_path: Path) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import os
 import threading
 from collections.abc import Iterator
+from fractions import Fraction
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from checkmaite.jobs import (
@@ -17,16 +22,20 @@ from checkmaite.jobs import (
     JobSubmissionError,
     NotConfiguredError,
     Resources,
+    Submission,
     _discovery,
     _objects,
     configure_job_backend,
     configure_provenance,
+    get_provenance_defaults,
     list_jobs,
     shutdown_job_backend,
     submit_capabilities,
     submit_capability,
 )
+from checkmaite.jobs._capability import capability_problems
 from checkmaite.jobs._discovery import BACKENDS_GROUP, STORES_GROUP
+from checkmaite.jobs._resources import resolve_resources
 from checkmaite.jobs.testing import SampleCapability, SampleRun
 
 from tests.refusals import Said, assert_refused, assert_said
@@ -73,6 +82,12 @@ BAD_CONFIGURATIONS: list[tuple[str, str, dict[str, Any], Said]] = [
         "inline",
         {"analytics_store": {"uri": "x"}},
         ("analytics_store.backend", "is required", "Installed: null"),
+    ),
+    (
+        "store's option no text",
+        "inline",
+        {"analytics_store": {**NULL, 3: "x"}},
+        ("analytics_store[3]", "is no name of an option: names are text", "Take it out"),
     ),
     (
         "store unknown",
@@ -287,6 +302,87 @@ class BadDefaults(SampleCapability):
     default_num_gpus = -1
 
 
+class Runs:
+    """A capability of any `run`."""
+
+    id = "runs"
+
+    def __init__(self, run: Any) -> None:
+        self.run = run
+
+
+class WithoutUseCache:
+    id = "old"
+
+    def run(self, *, models: Any = None, datasets: Any = None, metrics: Any = None, config: Any = None) -> None: ...
+
+
+class ByPosition:
+    id = "positional"
+
+    def run(self, models: Any, datasets: Any, metrics: Any, config: Any, use_cache: bool, /) -> None: ...
+
+
+class AsksForMore:
+    id = "more"
+
+    def run(self, tracker: Any, **given: Any) -> None: ...
+
+
+class Awaited:
+    id = "awaited"
+
+    async def run(self, **given: Any) -> None: ...
+
+
+class AwaitedWhenCalled:
+    async def __call__(self, **given: Any) -> None: ...
+
+
+class Yields:
+    id = "yields"
+
+    def run(self, **given: Any) -> Iterator[int]:
+        yield 1
+
+
+class RaisesWhenAsked:
+    """Each of its properties raises."""
+
+    @property
+    def id(self) -> str:
+        raise RuntimeError("the registry of ids is away")
+
+    @property
+    def run(self) -> Any:
+        raise RuntimeError("nobody runs this")
+
+    @property
+    def default_num_cpus(self) -> int:
+        raise RuntimeError("who knows")
+
+    @property
+    def num_gpus(self) -> int:
+        raise RuntimeError("ask later")
+
+
+class MethodAsId(NoId):
+    def id(self) -> str:
+        return "method"
+
+
+class SurrogateId(NoId):
+    id = "caf\udce9"
+
+
+class Settings:
+    limit = 3
+
+
+class Model:
+    metadata = property(lambda self: {"id": "m"})
+
+
 BAD_SUBMISSIONS: list[tuple[str, dict[str, Any], Said]] = [
     (
         "no run",
@@ -308,6 +404,111 @@ BAD_SUBMISSIONS: list[tuple[str, dict[str, Any], Said]] = [
         "None",
         {"capability": None},
         ("capability", "a NoneType has no run() method", "Pass an object whose run(models=,"),
+    ),
+    (
+        "a mapping",
+        {"capability": {"capability": GOOD}},
+        ("capability", "a dict has no run() method", "submit_capabilities([...]) takes mappings"),
+    ),
+    (
+        "a list",
+        {"capability": [GOOD]},
+        ("capability", "a list has no run() method", "Pass one capability; submit_capabilities([...])"),
+    ),
+    (
+        "a submission",
+        {"capability": Submission(capability=GOOD)},
+        ("capability", "a Submission has no run() method", "Pass one capability; submit_capabilities([...])"),
+    ),
+    (
+        "its method",
+        {"capability": GOOD.run},
+        ("capability", "a method has no run() method", "Pass the object that has the method"),
+    ),
+    (
+        "run without use_cache",
+        {"capability": WithoutUseCache()},
+        ("capability.run", "unexpected keyword argument 'use_cache'", "Write run(self, *, models=None,"),
+    ),
+    (
+        "run by position",
+        {"capability": ByPosition()},
+        ("capability.run", "It is run(self, models, datasets, metrics, config, use_cache, /)", "or take **kwargs"),
+    ),
+    (
+        "run that asks for more",
+        {"capability": AsksForMore()},
+        ("capability.run", "missing a required argument: 'tracker'. It is run(self, tracker, **given)", "or take **"),
+    ),
+    (
+        "run that takes nothing",
+        {"capability": Runs(lambda: None)},
+        (
+            "capability.run",
+            "cannot be called as workers do, with models=, datasets=",
+            "Write run(self, *, models=None,",
+        ),
+    ),
+    (
+        "async run",
+        {"capability": Awaited()},
+        ("capability.run", "is an async function, which nobody awaits", "asyncio.run(...)"),
+    ),
+    (
+        "async callable",
+        {"capability": Runs(AwaitedWhenCalled())},
+        ("capability.run", "is an async function, which nobody awaits", "asyncio.run(...)"),
+    ),
+    (
+        "async function, in part",
+        {"capability": Runs(partial(Awaited().run, config=1))},
+        ("capability.run", "is an async function, which nobody awaits", "asyncio.run(...)"),
+    ),
+    (
+        "run that yields",
+        {"capability": Yields()},
+        ("capability.run", "is a generator function", "Return the run instead of yielding"),
+    ),
+    (
+        "run that cannot be read",
+        {"capability": RaisesWhenAsked()},
+        ("capability.run", "cannot be read: RuntimeError: nobody runs this", "Mend the property"),
+    ),
+    (
+        "default that cannot be read",
+        {"capability": RaisesWhenAsked()},
+        ("resources.num_cpus", "cannot be read: RuntimeError: who knows", "or pass resources={'num_cpus': ...}"),
+    ),
+    (
+        "config's resource that cannot be read",
+        {"config": RaisesWhenAsked()},
+        ("resources.num_gpus", "cannot be read: RuntimeError: ask later", "or pass resources={'num_gpus': ...}"),
+    ),
+    (
+        "id a method",
+        {"capability": MethodAsId()},
+        ("capability.id", "is a method, not a text", "Give the capability a stable id"),
+    ),
+    (
+        "id that is no UTF-8",
+        {"capability": SurrogateId()},
+        ("capability.id", "'caf\\udce9' holds characters that cannot be written", "Give the capability a stable id"),
+    ),
+    ("config a class", {"config": Settings}, ("config", "is the class Settings, not an object", "Pass Settings(...)")),
+    (
+        "config a class of defaults",
+        {"config": Resources},
+        ("config", "is the class Resources, not an object", "Pass Resources(...)"),
+    ),
+    (
+        "model a class",
+        {"models": [Model]},
+        ("run_key", "cannot be computed: models[0] is the class Model, not an object", "Pass Model(...)"),
+    ),
+    (
+        "datasets a generator",
+        {"datasets": (each for each in [MODEL])},
+        ("run_key", "cannot be computed: datasets is an iterator, which can be read only once", "Pass a list"),
     ),
     (
         "use_cache",
@@ -354,7 +555,37 @@ BAD_SUBMISSIONS: list[tuple[str, dict[str, Any], Said]] = [
     (
         "resource of text",
         {"resources": {"num_gpus": "1"}},
-        ("resources.num_gpus", "expected a number, got '1'", "Pass a number that is 0 or more"),
+        ("resources.num_gpus", "expected a number, got the text '1'", "Pass a number that is 0 or more"),
+    ),
+    (
+        "a GPU and a half",
+        {"resources": {"num_gpus": 1.5}},
+        ("resources.num_gpus", "1.5 is neither a share of one GPU nor a whole number", "up to 1, or a whole number"),
+    ),
+    (
+        "config's GPU and a half",
+        {"config": {"num_gpus": 1.5}},
+        ("config.num_gpus", "1.5 is neither a share of one GPU nor a whole number", "up to 1, or a whole number"),
+    ),
+    (
+        "next to no CPU",
+        {"resources": {"num_cpus": 0.00001}},
+        ("resources.num_cpus", "1e-05 is less than can be reserved", "Pass 0, or 0.0001 and more"),
+    ),
+    (
+        "next to no custom",
+        {"resources": {"custom": {"fpga": 1e-5}}},
+        ("resources.custom.fpga", "1e-05 is less than can be reserved", "Pass 0, or 0.0001 and more"),
+    ),
+    (
+        "too much memory",
+        {"resources": {"memory": 10**18}},
+        ("resources.memory", "1000000000000000000 is more than any cluster has", "Pass at most 1e+14"),
+    ),
+    (
+        "too many CPUs",
+        {"resources": Resources(num_cpus=1e15)},
+        ("resources.num_cpus", "1000000000000000.0 is more than any cluster has", "Pass at most 1e+14"),
     ),
     (
         "memory of float",
@@ -422,7 +653,7 @@ BAD_SUBMISSIONS: list[tuple[str, dict[str, Any], Said]] = [
     (
         "config's resource",
         {"config": {"num_cpus": "many"}},
-        ("config.num_cpus", "expected a number, got 'many'", "Pass a number that is 0 or more"),
+        ("config.num_cpus", "expected a number, got the text 'many'", "Pass a number that is 0 or more"),
     ),
     (
         "capability's default",
@@ -505,9 +736,23 @@ def test_a_bad_submission(active: JobBackend, arguments: dict[str, Any], said: S
         (GOOD, "SampleCapability"),
         ([GOOD], "submissions[0]"),
         ([{"models": []}], "submissions[0].capability"),
+        ([{"capabilty": GOOD}], "Is 'capabilty' meant to be it?"),
+        ([{"capability": GOOD, 3: 4}], "submissions[0][3]: is no name of an option"),
+        (None, "expected a sequence of submissions, got NoneType"),
+        ((each for each in [3]), "submissions[0]: expected a mapping or a Submission, got int"),
         ([{"capability": GOOD, "options": 3}], "submissions[0].options"),
     ],
-    ids=["one mapping", "a capability", "capabilities", "without capability", "options no mapping"],
+    ids=[
+        "one mapping",
+        "a capability",
+        "capabilities",
+        "without capability",
+        "capability misspelt",
+        "key no text",
+        "None",
+        "a generator of numbers",
+        "options no mapping",
+    ],
 )
 def test_a_bad_batch(active: JobBackend, given: Any, said: str) -> None:
     with pytest.raises(JobSubmissionError, match="Nothing was submitted") as caught:
@@ -537,6 +782,78 @@ def test_bad_provenance_changes_nothing() -> None:
         configure_provenance(user_ids="ada")
     with pytest.raises(ConfigurationError, match="user_id"):
         configure_provenance(user_id=3)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"user_id: 'caf\\udce9' holds characters"):
+        configure_provenance(user_id="caf\udce9")
+    assert get_provenance_defaults().user_id is None
+
+
+def test_provenance_that_no_store_can_write_is_refused(active: JobBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environb, b"CHECKMAITE_PROVENANCE_USER_ID", b"caf\xe9")
+    with pytest.raises(JobSubmissionError) as caught:
+        submit_capability(GOOD, config={})
+    assert_said(
+        caught.value.problems,
+        ("provenance.user_id", "'caf\\udce9' holds characters", "the variable CHECKMAITE_PROVENANCE_USER_ID"),
+    )
+
+
+def wrapper(run: Any) -> Any:
+    @functools.wraps(run)
+    def wrapped(*args: Any, use_cache: bool, **given: Any) -> Any:
+        return run(*args, **given)
+
+    return wrapped
+
+
+class Fits:
+    """Several ways of writing a `run` that workers can call."""
+
+    id = "fits"
+
+    def plain(self, models: Any, datasets: Any, metrics: Any, config: Any, use_cache: bool = True) -> Any: ...
+
+    @staticmethod
+    def static(*, models: Any, datasets: Any, metrics: Any, config: Any, use_cache: bool) -> Any: ...
+
+    @classmethod
+    def of_class(cls, **given: Any) -> Any: ...
+
+    adapted = wrapper(WithoutUseCache.run)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        Fits().plain,
+        Fits().static,
+        Fits().of_class,
+        Fits().adapted,
+        partial(AsksForMore().run, 1),
+        lambda **given: None,
+        Mock(),
+        dict,
+        max,
+    ],
+)
+def test_a_run_that_can_be_called_is_taken(run: Any) -> None:
+    assert capability_problems(Runs(run)) == []
+
+
+@pytest.mark.parametrize(
+    ("amounts", "found"),
+    [
+        ({"num_cpus": 0, "num_gpus": 0, "memory": 0}, (0, 0, 0)),
+        ({"num_cpus": 0.0001, "num_gpus": 1.0, "memory": 1}, (0.0001, 1.0, 1)),
+        ({"num_cpus": Fraction(1, 2), "num_gpus": 0.999, "memory": 10**14}, (0.5, 0.999, 10**14)),
+        ({"num_cpus": 1.5, "num_gpus": 8, "memory": 2}, (1.5, 8, 2)),
+    ],
+)
+def test_amounts_that_can_be_reserved_are_plain_numbers(amounts: dict[str, Any], found: tuple[float, ...]) -> None:
+    resources, problems = resolve_resources({**amounts, "custom": {"fpga": Fraction(1, 4)}})
+    assert (problems, resources.custom) == ([], {"fpga": 0.25})
+    given = resources.num_cpus, resources.num_gpus, resources.memory
+    assert given == found
+    assert {type(each) for each in (*given, *resources.custom.values())} <= {int, float}
 
 
 def test_nothing_is_configured() -> None:

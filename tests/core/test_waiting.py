@@ -21,7 +21,7 @@ def test_any_other_comes(timeout_s: float, remaining_s: float) -> None:
     assert Deadline.after(timeout_s, lambda: 5.0).remaining_s() == remaining_s
 
 
-@pytest.mark.parametrize(("grace", "grace_s"), [(3, 3.0), (-1, 0.0), (nan, 0.0), (inf, 1e9), (1e300, 1e9)])
+@pytest.mark.parametrize(("grace", "grace_s"), [(3, 3.0), (-1, 0.0), (inf, 1e9), (1e300, 1e9)])
 def test_a_grace_is_finite(grace: float, grace_s: float) -> None:
     assert usable_grace_s(grace) == grace_s
 

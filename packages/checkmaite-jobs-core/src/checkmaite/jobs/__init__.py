@@ -15,6 +15,7 @@ from checkmaite.jobs._api import (
     submit_capability,
 )
 from checkmaite.jobs._errors import (
+    ArgumentError,
     BackendUnavailableError,
     BackpressureError,
     ConfigurationError,
@@ -65,6 +66,7 @@ from checkmaite.jobs._waiting import as_completed, wait_all
 
 __all__ = [
     "AnalyticsStore",
+    "ArgumentError",
     "BackendUnavailableError",
     "BackpressureError",
     "Capability",

@@ -161,8 +161,11 @@ def get_job(job_id: str) -> Job:
     Raises:
         NotConfiguredError: No backend is active.
         JobNotFoundError: The active backend does not know it.
+        ArgumentError: It is not the text of an id.
     """
-    return get_job_backend().get_job(job_id)
+    from checkmaite.jobs._arguments import job_id_given
+
+    return get_job_backend().get_job(job_id_given(job_id))
 
 
 def list_jobs(
@@ -178,7 +181,7 @@ def list_jobs(
 
     Args:
         limit: At most this many.
-        status_filter: A `JobStatus`, its name, or several of them.
+        status_filter: A `JobStatus`, its name in any case, or several of them.
         submitted_before_ts: Created before this instant, in seconds since the epoch. To page, pass
             ``jobs[-1].created_at.timestamp()`` of the page before.
         submitted_after_ts: Created at or after this instant.
@@ -187,7 +190,7 @@ def list_jobs(
 
     Raises:
         NotConfiguredError: No backend is active.
-        ConfigurationError: A filter is of the wrong kind.
+        ArgumentError: A filter is of the wrong kind.
     """
     from checkmaite.jobs._listing import job_query
 
@@ -243,7 +246,13 @@ def shutdown_job_backend(wait: bool = True) -> None:
 
     Args:
         wait: Wait until every job that lives in or through this process is final. False cancels those jobs.
+
+    Raises:
+        ArgumentError: `wait` is neither True nor False; the backend is active still.
     """
+    from checkmaite.jobs._arguments import check_switch
+
+    check_switch("wait", wait)
     with _active.lock:
         backend, _active.backend = _active.backend, None
     if backend is not None:

@@ -47,7 +47,9 @@ def parse_options(
     problems: list[Problem] = []
     values: dict[str, Any] = {}
     for name in given:
-        if name in refused:
+        if not isinstance(name, str):
+            problems.append(Problem(f"[{name!r}]", "is no name of an option: names are text.", "Take it out."))
+        elif name in refused:
             problems.append(Problem(name, f"{name} is not an option here.", refused[name]))
         elif name not in declared:
             problems.append(unknown_name(name, name, {*declared, *beside}))

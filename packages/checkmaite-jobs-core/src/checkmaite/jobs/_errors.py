@@ -57,6 +57,16 @@ class NotConfiguredError(ConfigurationError):
     """A job was submitted or asked for before `configure_job_backend` was called."""
 
 
+class ArgumentError(ConfigurationError, TypeError):
+    """A function or method was called with an argument that it cannot take; nothing was done.
+
+    It is a `TypeError` and a `ValueError` too, as Python's own refusals are the one or the other.
+
+    Attributes:
+        problems: Every fault found, each with its path, cause and remedy.
+    """
+
+
 class MissingDependencyError(ConfigurationError, ImportError):
     """An optional package is needed and not installed.
 

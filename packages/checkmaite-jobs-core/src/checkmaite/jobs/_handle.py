@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any, Protocol
 
+from checkmaite.jobs._arguments import check_callback, usable_grace_s, usable_timeout_s
 from checkmaite.jobs._deadline import Deadline
 from checkmaite.jobs._errors import JobTimeoutError
 from checkmaite.jobs._news import LogTail, News, Printed, Progressed, Started
@@ -33,20 +34,12 @@ DEFAULT_GRACE_S = 10.0
 EXPLANATION_BYTES = 64 * 2**10
 """What `explain` says at most."""
 
-_MOST_GRACE_S = 1e9
-"""Some thirty years: what clocks, timers and messages can carry of a grace without end."""
-
 _log = logging.getLogger("checkmaite.jobs")
 
 
 def new_job_id() -> str:
     """A new job id: the time in milliseconds and 40 random bits, so that ids sort by age."""
     return f"job-{time.time_ns() // 1_000_000:012x}-{secrets.token_hex(5)}"
-
-
-def usable_grace_s(grace: float) -> float:
-    """The seconds of a grace that a user gave: never negative, never infinite."""
-    return min(max(0.0, grace), _MOST_GRACE_S)
 
 
 class JobControls(Protocol):
@@ -124,8 +117,9 @@ class JobHandle:
 
     def wait(self, timeout: float | None = None) -> JobStatus:
         """Block until the job is final or `timeout` seconds have passed; return the status then."""
+        timeout_s = usable_timeout_s(timeout)
         if self._outcome is None:
-            deadline = Deadline.after(timeout)
+            deadline = Deadline.after(timeout_s)
             with self._lock:
                 if self._outcome is not None:
                     return self._status
@@ -152,11 +146,12 @@ class JobHandle:
         True means that the job will end CANCELLED, once its work has stopped. Results that it committed before it
         stopped stay in the store.
         """
+        grace_s = usable_grace_s(grace)
         with self._lock:
             if self._outcome is not None:
                 return False
             self._cancelling = True
-        self._controls.cancel(self, usable_grace_s(grace))
+        self._controls.cancel(self, grace_s)
         return True
 
     def add_done_callback(self, callback: Callable[[Job], object]) -> None:
@@ -164,6 +159,7 @@ class JobHandle:
 
         It runs on the thread that brings the news, so it should be quick; what it raises is logged.
         """
+        check_callback(callback)
         with self._lock:
             if self._outcome is None:
                 self._callbacks += (callback,)
@@ -297,10 +293,11 @@ class JobHandle:
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _await_outcome(self, timeout: float | None) -> Outcome:
-        self.wait(timeout)
+        timeout_s = usable_timeout_s(timeout)
+        self.wait(timeout_s)
         if self._outcome is None:
             raise JobTimeoutError(
-                f"job {self._job_name} ({self._job_id}) is still {self._status} after {timeout:g} s; it goes on. "
+                f"job {self._job_name} ({self._job_id}) is still {self._status} after {timeout_s:g} s; it goes on. "
                 "Wait longer, or see job.explain()."
             )
         return self._outcome

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from attrs import frozen
-from checkmaite.jobs._errors import ConfigurationError
+from checkmaite.jobs._errors import ArgumentError
 from checkmaite.jobs._problems import Problem, unknown_name
 from checkmaite.jobs._status import JobStatus
-from checkmaite.jobs._values import is_finite, shown
+from checkmaite.jobs._values import as_float, as_whole, shown
 
 
 @frozen(kw_only=True)
@@ -65,48 +66,58 @@ def job_query(
         capability_id: See `JobQuery`.
 
     Raises:
-        ConfigurationError: An argument is of the wrong kind; all faults are listed.
+        ArgumentError: An argument is of the wrong kind; all faults are listed.
     """
     problems: list[Problem] = []
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        problems.append(Problem("limit", f"{limit!r} is not a number of jobs.", "Pass 1 or more."))
-    for name, instant in (
-        ("submitted_before_ts", submitted_before_ts),
-        ("submitted_after_ts", submitted_after_ts),
-    ):
-        if instant is None:
-            continue
-        remedy = "Pass a float, for example job.created_at.timestamp()."
-        if isinstance(instant, bool) or not isinstance(instant, (int, float)):
-            cause = f"expected seconds since the epoch, got {type(instant).__name__}."
-            problems.append(Problem(name, cause, remedy))
-        elif not is_finite(instant):
-            problems.append(Problem(name, f"{shown(instant)} is not an instant.", remedy))
+    most = as_whole(limit)
+    if most is None or most < 1:
+        problems.append(Problem("limit", f"{shown(limit)} is not a number of jobs.", "Pass a whole number, 1 or more."))
+    before_ts = _instant("submitted_before_ts", submitted_before_ts, problems)
+    after_ts = _instant("submitted_after_ts", submitted_after_ts, problems)
     for name, text in (("job_name", job_name), ("capability_id", capability_id)):
         if text is not None and not isinstance(text, str):
             problems.append(Problem(name, f"expected text, got {type(text).__name__}.", "Pass a string."))
     statuses = _statuses(status_filter, problems)
-    if problems:
-        raise ConfigurationError("Jobs cannot be listed like this.", problems)
+    if problems or most is None:
+        raise ArgumentError("Jobs cannot be listed like this.", problems)
     return JobQuery(
-        limit=limit,
+        limit=most,
         statuses=statuses,
-        submitted_before_ts=submitted_before_ts,
-        submitted_after_ts=submitted_after_ts,
+        submitted_before_ts=before_ts,
+        submitted_after_ts=after_ts,
         job_name=job_name,
         capability_id=capability_id,
     )
 
 
+def _instant(name: str, given: object, problems: list[Problem]) -> float | None:
+    if given is None:
+        return None
+    instant = as_float(given)
+    if instant is not None and math.isfinite(instant):
+        return instant
+    remedy = "Pass a float, for example job.created_at.timestamp()."
+    if instant is None:
+        problems.append(Problem(name, f"expected seconds since the epoch, got {shown(given)}.", remedy))
+    else:
+        problems.append(Problem(name, f"{shown(given)} is not an instant.", remedy))
+    return None
+
+
 def _statuses(given: object, problems: list[Problem]) -> frozenset[JobStatus] | None:
     if given is None:
         return None
-    several = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
     known = {status.value for status in JobStatus}
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        given = [given]
     found = set()
-    for name in several:
+    for name in given:
         if isinstance(name, str) and name.upper() in known:
             found.add(JobStatus(name.upper()))
+        elif isinstance(name, str):
+            remedy = unknown_name("", name.upper(), known).remedy
+            problems.append(Problem("status_filter", f"unknown status {name!r}.", remedy))
         else:
-            problems.append(unknown_name("status_filter", str(name), known, what="status"))
+            cause = f"expected a JobStatus or its name, got {shown(name)}."
+            problems.append(Problem("status_filter", cause, f"Known: {', '.join(sorted(known))}."))
     return frozenset(found)

@@ -8,15 +8,15 @@ from typing import Any, cast
 
 import attrs
 from attrs import frozen
+from checkmaite.jobs._capability import capability_problems, class_problem
 from checkmaite.jobs._config import option, parse_options
 from checkmaite.jobs._errors import JobSubmissionError
 from checkmaite.jobs._naming import plain_text
 from checkmaite.jobs._problems import Problem, unknown_name
-from checkmaite.jobs._provenance import Provenance
+from checkmaite.jobs._provenance import Provenance, unwritable_fields
 from checkmaite.jobs._resources import Resources, resolve_resources
 from checkmaite.jobs._run_key import NoRunKeyError, RunKey, run_key
 from checkmaite.jobs._submission import Submission
-from checkmaite.jobs._values import with_article
 
 JOB_NAME_LIMIT_BYTES = 255
 _USE_CACHE_REFUSED = Problem(
@@ -88,11 +88,13 @@ def prepare(
         several: Whether the user gave a list, so that paths say which element.
 
     Raises:
-        JobSubmissionError: With every fault of every submission.
+        JobSubmissionError: With every fault of every submission, or of the provenance that all of them share.
     """
     prepared: list[PreparedSubmission] = []
     problems: list[Problem] = []
     phase = "validate"
+    if unwritable := unwritable_fields(provenance):
+        raise JobSubmissionError("Nothing was submitted.", phase=phase, problems=unwritable)
     for index, submission in enumerate(submissions):
         path = f"submissions[{index}]" if several else ""
         found, faults, failed_phase = _prepare_one(submission, path, options_type, provenance)
@@ -111,12 +113,14 @@ def prepare(
 def _prepare_one(
     submission: Submission, path: str, options_type: type[RunOptions], provenance: Provenance
 ) -> tuple[PreparedSubmission | None, list[Problem], str]:
-    capability = submission.capability
-    problems = _capability_problems(capability)
+    capability, config = submission.capability, submission.config
+    problems = capability_problems(capability)
+    if isinstance(config, type):
+        problems.append(class_problem("config", config))
     if submission.use_cache is not False:
         problems.append(_USE_CACHE_REFUSED)
     problems += _name_problems(submission.job_name)
-    resources, faults = resolve_resources(submission.resources, config=submission.config, capability=capability)
+    resources, faults = resolve_resources(submission.resources, config=config, capability=capability)
     problems += faults
     options, faults = _options(submission.options, options_type)
     problems += faults
@@ -128,7 +132,7 @@ def _prepare_one(
             models=submission.models,
             datasets=submission.datasets,
             metrics=submission.metrics,
-            config=submission.config,
+            config=config,
         )
     except NoRunKeyError as error:
         return None, [Problem("run_key", f"cannot be computed: {error}.", error.remedy)], "run_key"
@@ -160,23 +164,6 @@ def _name_of(submission: Submission) -> str:
         return str(plain_text(submission.job_name))
     encoded: bytes = submission.capability.id.encode()
     return encoded[:JOB_NAME_LIMIT_BYTES].decode(errors="ignore")
-
-
-def _capability_problems(capability: Any) -> list[Problem]:
-    problems = []
-    if isinstance(capability, type):
-        cause = f"is the class {capability.__name__}, not an object of it."
-        return [Problem("capability", cause, f"Pass {capability.__name__}(...).")]
-    if not callable(getattr(capability, "run", None)):
-        cause = f"{with_article(type(capability).__name__)} has no run() method."
-        problems.append(
-            Problem("capability", cause, "Pass an object whose run(models=, datasets=, ...) does the work.")
-        )
-    capability_id = getattr(capability, "id", None)
-    if not isinstance(capability_id, str) or not capability_id:
-        cause = f"is {capability_id!r}, not a non-empty text." if capability_id is not None else "is missing."
-        problems.append(Problem("capability.id", cause, "Give the capability a stable id."))
-    return problems
 
 
 def _name_problems(name: object) -> list[Problem]:

@@ -16,6 +16,7 @@ from typing import Any
 from attrs import fields_dict, frozen
 from checkmaite.jobs._errors import ConfigurationError
 from checkmaite.jobs._problems import Problem, unknown_name
+from checkmaite.jobs._values import is_encodable
 
 _ENVIRONMENT_PREFIX = "CHECKMAITE_PROVENANCE_"
 _SETTABLE = ("user_id", "workspace_id", "environment", "executor", "cluster_id", "request_id")
@@ -112,7 +113,7 @@ def configure_provenance(**values: str | None) -> Provenance:
         The defaults now in force.
 
     Raises:
-        ConfigurationError: An unknown name or a value that is not text; nothing was changed.
+        ConfigurationError: An unknown name, or a value that is not text or cannot be written; nothing was changed.
     """
     problems = [
         unknown_name(name, name, _SETTABLE, what="provenance field") for name in values if name not in _SETTABLE
@@ -121,6 +122,9 @@ def configure_provenance(**values: str | None) -> Provenance:
         Problem(name, f"expected text, got {type(value).__name__}.", "Pass a string or None.")
         for name, value in values.items()
         if name in _SETTABLE and value is not None and not isinstance(value, str)
+    ]
+    problems += [
+        _unwritable(name, value) for name, value in values.items() if isinstance(value, str) and not is_encodable(value)
     ]
     if problems:
         raise ConfigurationError("Provenance was not changed.", problems)
@@ -137,6 +141,20 @@ def get_provenance_defaults() -> Provenance:
     """
     found: dict[str, Any] = {name: os.environ.get(_ENVIRONMENT_PREFIX + name.upper()) or None for name in _SETTABLE}
     return Provenance(**{**found, **_configured.values()})
+
+
+def unwritable_fields(provenance: Provenance) -> list[Problem]:
+    """Texts that no store can write: of environment variables that hold other bytes than UTF-8."""
+    values = {name: getattr(provenance, name) for name in _SETTABLE}
+    return [
+        _unwritable(f"provenance.{name}", value) for name, value in values.items() if value and not is_encodable(value)
+    ]
+
+
+def _unwritable(path: str, value: str) -> Problem:
+    cause = f"{value!r} holds characters that cannot be written as UTF-8."
+    name = path.rpartition(".")[2]
+    return Problem(path, cause, f"Mend it, or the variable {_ENVIRONMENT_PREFIX}{name.upper()} that it came from.")
 
 
 def reset_provenance() -> None:

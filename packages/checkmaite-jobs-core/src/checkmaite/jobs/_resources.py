@@ -7,9 +7,13 @@ from typing import Any
 
 from attrs import field, frozen
 from checkmaite.jobs._problems import Problem, unknown_name
-from checkmaite.jobs._values import is_finite, shown, with_article
+from checkmaite.jobs._values import as_float, as_whole, is_finite, shown, with_article
 
 _AMOUNTS = ("num_cpus", "num_gpus", "memory")
+_LEAST = 0.0001
+"""Ray counts in ten-thousandths: less would be nothing, and the job would run at once wherever it likes."""
+_MOST = 10**14
+"""Ray's counters overflow at nine times as much, and then take any number for nothing."""
 _NOT_CUSTOM = {
     "CPU": "Pass num_cpus beside custom.",
     "GPU": "Pass num_gpus beside custom.",
@@ -23,7 +27,7 @@ class Resources:
     """Resources that are reserved while the run executes.
 
     Attributes:
-        num_cpus: Logical CPUs; fractions allowed.
+        num_cpus: Logical CPUs; fractions allowed, in steps of 0.0001.
         num_gpus: GPUs; fractions allowed below 1.
         memory: Bytes of memory to reserve; None reserves none.
         custom: Amounts of the cluster's own resources, by name.
@@ -62,14 +66,22 @@ def resolve_resources(
     problems = [_unknown_key(str(key)) for key in given if key not in _AMOUNTS and key != "custom"]
     amounts: dict[str, Any] = {}
     for key in _AMOUNTS:
-        path, value = _first_given(key, given, config, capability)
+        try:
+            path, value = _first_given(key, given, config, capability)
+        except Exception as error:  # noqa: BLE001 - a property of the user's may raise anything
+            cause = f"cannot be read: {type(error).__name__}: {error}."
+            remedy = (
+                f"Mend the property of the config or the capability that gives it, or pass resources={{{key!r}: ...}}."
+            )
+            problems.append(Problem(f"resources.{key}", cause, remedy))
+            continue
         if value is None:
             continue
-        problem = _bad_amount(path, value, whole=key == "memory")
+        problem = amount_problem(path, value, whole=key == "memory", shared_below_1=key == "num_gpus")
         if problem:
             problems.append(problem)
         else:
-            amounts[key] = value
+            amounts[key] = _plain(value)
     custom = given.get("custom") or {}
     if not isinstance(custom, Mapping):
         problems.append(
@@ -84,7 +96,7 @@ def resolve_resources(
     problems += _not_custom(custom)
     if problems:
         return Resources(), problems
-    return Resources(**amounts, custom=dict(custom)), []
+    return Resources(**amounts, custom={name: _plain(value) for name, value in custom.items()}), []
 
 
 def _unknown_key(key: str) -> Problem:
@@ -106,10 +118,15 @@ def _first_given(key: str, given: Mapping[str, Any], config: object, capability:
         return f"resources.{key}", given[key]
     if key == "memory":
         return f"resources.{key}", None
-    value = config.get(key) if isinstance(config, Mapping) else getattr(config, key, None)
+    value = config.get(key) if isinstance(config, Mapping) else _attribute(config, key)
     if value is not None:
         return f"config.{key}", value
-    return f"capability.default_{key}", getattr(capability, f"default_{key}", None)
+    return f"capability.default_{key}", _attribute(capability, f"default_{key}")
+
+
+def _attribute(owner: object, name: str) -> Any:
+    """What an object of the user's says; of a class given instead of an object nothing, which is said elsewhere."""
+    return None if isinstance(owner, type) else getattr(owner, name, None)
 
 
 def _bad_custom(name: object, value: object) -> Problem | None:
@@ -119,14 +136,38 @@ def _bad_custom(name: object, value: object) -> Problem | None:
     if not name.strip() or not name.isprintable():
         cause = f"{name!r} is not a printable name."
         return Problem("resources.custom", cause, 'Name the resource: resources={"custom": {"fpga": 1}}.')
-    return _bad_amount(f"resources.custom.{name}", value, whole=False)
+    return amount_problem(f"resources.custom.{name}", value)
 
 
-def _bad_amount(path: str, value: object, *, whole: bool) -> Problem | None:
-    kinds = (int,) if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds):
+def amount_problem(path: str, value: object, *, whole: bool = False, shared_below_1: bool = False) -> Problem | None:
+    """What is wrong with an amount of a resource, if anything.
+
+    Args:
+        path: Where it was given.
+        value: What was given.
+        whole: Whether it is a number of bytes.
+        shared_below_1: Whether several can share one of it, but nobody gets one and a share of another.
+    """
+    number: float | None = as_whole(value)
+    if number is None and not whole:
+        number = as_float(value)
+    if number is None:
         wanted = "a whole number of bytes" if whole else "a number"
-        return Problem(path, f"expected {wanted}, got {value!r}.", "Pass a number that is 0 or more.")
-    if not is_finite(value) or value < 0:
+        return Problem(path, f"expected {wanted}, got {shown(value)}.", "Pass a number that is 0 or more.")
+    if not is_finite(number) or number < 0:
         return Problem(path, f"{shown(value)} is not an amount.", "Pass a finite number that is 0 or more.")
+    if 0 < number < _LEAST:
+        cause = f"{shown(value)} is less than can be reserved."
+        return Problem(path, cause, f"Pass 0, or {_LEAST} and more.")
+    if number > _MOST:
+        return Problem(path, f"{shown(value)} is more than any cluster has.", f"Pass at most {_MOST:g}.")
+    if shared_below_1 and number > 1 and number != int(number):
+        cause = f"{shown(value)} is neither a share of one GPU nor a whole number of them."
+        return Problem(path, cause, "Pass a number up to 1, or a whole number.")
     return None
+
+
+def _plain(value: Any) -> Any:
+    """A number of any kind as one of Python's own: it travels to processes that may not have NumPy."""
+    whole = as_whole(value)
+    return as_float(value) if whole is None else whole

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any, cast
 
@@ -109,6 +109,10 @@ def _metadata(each: object, path: str) -> Mapping[str, Any]:
     metadata = getattr(each, "metadata", None)
     if isinstance(metadata, Mapping) and metadata.get("id") is not None:
         return metadata
+    if isinstance(each, type):
+        raise NoRunKeyError(f"{path} is the class {each.__name__}, not an object of it", f"Pass {each.__name__}(...).")
+    if isinstance(each, Iterator):
+        raise NoRunKeyError(f"{path} is an iterator, which can be read only once", "Pass a list.")
     raise NoRunKeyError(
         f"{path} has no metadata['id'], so the run cannot be told from others",
         "Give every model, dataset and metric a metadata mapping with an 'id'.",

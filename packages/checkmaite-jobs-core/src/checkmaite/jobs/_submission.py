@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import field, fields, frozen
 from checkmaite.jobs._errors import JobSubmissionError
-from checkmaite.jobs._problems import Problem
+from checkmaite.jobs._problems import Problem, nearest_name
 from checkmaite.jobs._resources import Resources
 
 
@@ -63,9 +63,10 @@ def submissions_of(given: Iterable[Mapping[str, Any] | Submission]) -> list[Subm
             cause = f"expected a mapping or a Submission, got {type(each).__name__}."
             problems.append(Problem(path, cause, 'Pass, for example, {"capability": ..., "models": [...]}.'))
         elif "capability" not in each:
-            problems.append(
-                Problem(f"{path}.capability", "is required.", "Pass the object whose run() is to be called.")
-            )
+            near = nearest_name("capability", [key for key in each if isinstance(key, str) and key not in known])
+            meant = f" Is {near!r} meant to be it?" if near else ""
+            remedy = f"Pass the object whose run() is to be called.{meant}"
+            problems.append(Problem(f"{path}.capability", "is required.", remedy))
         else:
             named = {name: each[name] for name in known if name in each}
             nested = each.get("options", {})

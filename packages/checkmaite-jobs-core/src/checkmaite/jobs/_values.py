@@ -3,8 +3,44 @@
 from __future__ import annotations
 
 import math
+from operator import index
 
 _SHOWN_BITS = 128
+
+
+def as_float(value: object) -> float | None:
+    """A real number of any kind, NumPy's included, as a float; None for anything else, True and text included."""
+    if type(value) is float:
+        return value
+    from numbers import Real  # not needed for what most users give
+
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return -math.inf if value < 0 else math.inf
+
+
+def as_whole(value: object) -> int | None:
+    """A whole number of any kind, NumPy's included, as an int; None for anything else, True and 1.0 included."""
+    if type(value) is int:
+        return value
+    if isinstance(value, bool):
+        return None
+    try:
+        return index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def is_encodable(text: str) -> bool:
+    """Whether a text can leave Python: a lone surrogate, such as a broken file name holds, cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_finite(value: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from queue import Empty, SimpleQueue
 
+from checkmaite.jobs._arguments import jobs_given, usable_timeout_s
 from checkmaite.jobs._deadline import Deadline
 from checkmaite.jobs._errors import JobTimeoutError
 from checkmaite.jobs._protocols import Job
@@ -17,9 +18,13 @@ def wait_all(jobs: Iterable[Job], timeout: float | None = None) -> list[JobStatu
     Returns:
         The status of each job then, in the order given. Like `Job.wait`, and unlike `Job.result`, it raises neither for
         failed jobs nor for time-outs.
+
+    Raises:
+        ArgumentError: `jobs` holds something else than jobs, or `timeout` is no number.
     """
-    deadline = Deadline.after(timeout)
-    return [job.wait(deadline.remaining_s()) for job in jobs]
+    several: list[Job] = jobs_given("wait_all", jobs)
+    deadline = Deadline.after(usable_timeout_s(timeout))
+    return [job.wait(deadline.remaining_s()) for job in several]
 
 
 def as_completed(jobs: Iterable[Job], timeout: float | None = None) -> Iterator[Job]:
@@ -31,8 +36,11 @@ def as_completed(jobs: Iterable[Job], timeout: float | None = None) -> Iterator[
 
     Raises:
         JobTimeoutError: `timeout` seconds passed before all were final. Those that were have been yielded.
+        ArgumentError: `jobs` holds something else than jobs, or `timeout` is no number.
     """
-    return _as_completed(list({id(job): job for job in jobs}.values()), Deadline.after(timeout), timeout)
+    several: list[Job] = jobs_given("as_completed", jobs)
+    timeout_s = usable_timeout_s(timeout)
+    return _as_completed(list({id(job): job for job in several}.values()), Deadline.after(timeout_s), timeout_s)
 
 
 def _as_completed(jobs: list[Job], deadline: Deadline, timeout: float | None) -> Iterator[Job]:

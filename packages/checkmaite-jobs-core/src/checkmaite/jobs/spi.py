@@ -17,6 +17,7 @@ them independent of the working directory; the methods of `AnalyticsStore`, and 
 Check either with `checkmaite.jobs.testing`.
 """
 
+from checkmaite.jobs._arguments import usable_grace_s
 from checkmaite.jobs._columns import ColumnType
 from checkmaite.jobs._config import (
     ArtifactFolder,
@@ -37,7 +38,6 @@ from checkmaite.jobs._handle import (
     JobControls,
     JobHandle,
     new_job_id,
-    usable_grace_s,
 )
 from checkmaite.jobs._ledger import JobLedger
 from checkmaite.jobs._listing import JobQuery

@@ -69,7 +69,8 @@ class RayJob(JobHandle):
         Raises:
             BackendUnavailableError: The registry did not answer; whether the job will be stopped is not known.
         """
-        return self.outcome is None and self._desk.ask_to_cancel(self.job_id, usable_grace_s(grace))
+        grace_s = usable_grace_s(grace)
+        return self.outcome is None and self._desk.ask_to_cancel(self.job_id, grace_s)
 
     def explain(self) -> str:
         """Why the job is where it is, in words, as the registry knows it."""
