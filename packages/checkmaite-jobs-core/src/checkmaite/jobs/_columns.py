@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
-from collections.abc import Collection, Mapping
-from datetime import UTC, date, datetime
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date, datetime
 from enum import Enum, StrEnum
+from pathlib import PurePath
 from typing import Any, Literal, NewType, Union, get_args, get_origin
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
 import attrs
 from checkmaite.jobs._problems import Problem
-from checkmaite.jobs._values import with_article
+from checkmaite.jobs._scalars import Cause, is_nan, text_cause
+from checkmaite.jobs._values import shown, with_article
 
 _INT64 = range(-(2**63), 2**63)
 
@@ -31,14 +34,6 @@ class ColumnType(StrEnum):
     INSTANT = "timestamp[us, UTC]"
 
 
-@attrs.frozen
-class Cause:
-    """Why a value cannot be stored, and what to do."""
-
-    text: str
-    remedy: str
-
-
 _BY_CLASS: Mapping[type, ColumnType] = {
     bool: ColumnType.BOOL,
     int: ColumnType.INT,
@@ -48,7 +43,13 @@ _BY_CLASS: Mapping[type, ColumnType] = {
     datetime: ColumnType.INSTANT,
     date: ColumnType.DATE,
     UUID: ColumnType.TEXT,
+    PurePath: ColumnType.TEXT,
 }
+
+_FLAT = (
+    "Store text, numbers, booleans, dates, aware datetimes or bytes; make nested values columns or tables of their own."
+)
+_NUMBERS = frozenset({ColumnType.INT, ColumnType.FLOAT})
 
 
 def declared_columns(record_type: type, *, only: Collection[str]) -> tuple[dict[str, ColumnType], list[Problem]]:
@@ -80,54 +81,71 @@ def _declared(record_type: type) -> Mapping[str, ColumnType | Cause | None]:
     return found
 
 
-def inferred_type(value: object, so_far: ColumnType | None) -> ColumnType | None:
-    """The type of a column that nothing declares, from one more of its values; floats win over whole numbers."""
-    kind = _type_of_class(type(_plain(value)))
-    if kind is None:
-        return so_far
-    if so_far is ColumnType.INT and kind is ColumnType.FLOAT:
-        return kind
-    return so_far or kind
+def inferred_type(values: Iterable[object]) -> ColumnType | None:
+    """The type of a column that nothing declares, from all of its plain values; None when they say nothing.
+
+    Floats win over whole numbers. NaN is a float among numbers and where it is alone; elsewhere it is a missing value.
+    """
+    found: ColumnType | None = None
+    has_nan = False
+    for value in values:
+        if is_nan(value):
+            has_nan = True
+            continue
+        kind = _type_of_class(type(value))
+        found = (merged(found, kind) if found and kind else None) or found or kind
+    if has_nan and (found is None or found is ColumnType.INT):
+        return ColumnType.FLOAT
+    return found
 
 
-def stored_value(value: object, kind: ColumnType) -> tuple[Any, Cause | None]:
-    """`value` as a column of type `kind` stores it, or the cause why it cannot."""
-    plain = _plain(value)
+def merged(first: ColumnType, second: ColumnType) -> ColumnType | None:
+    """The type of a column that is given both: floats for whole numbers and floats; None when there is no such type."""
+    if first is second:
+        return first
+    return ColumnType.FLOAT if {first, second} == _NUMBERS else None
+
+
+def stored_value(plain: Any, kind: ColumnType) -> tuple[Any, Cause | None]:
+    """A plain value as a column of type `kind` stores it, or the cause why it cannot."""
+    if plain is None or (kind not in _NUMBERS and is_nan(plain)):
+        return None, None
+    if isinstance(plain, Cause):
+        return None, plain
     found = _type_of_class(type(plain))
     match kind, found:
         case ColumnType.FLOAT, ColumnType.INT:
-            return float(typing.cast(int, plain)), None
+            return exact_float(plain)
         case ColumnType.INT, ColumnType.INT if plain not in _INT64:
-            return None, Cause(f"{plain} does not fit in 64 bits.", "Store it as text or as a float.")
-        case ColumnType.INSTANT, ColumnType.INSTANT:
-            return _in_utc(typing.cast(datetime, plain))
+            return None, Cause(f"{shown(plain)} does not fit in 64 bits.", "Store it as text or as a float.")
+        case ColumnType.TEXT, ColumnType.TEXT if cause := text_cause(plain):
+            return None, cause
         case _ if found is kind:
-            return (str(plain) if isinstance(plain, UUID) else plain), None
+            return plain, None
     if found is None:
-        return None, Cause(
-            f"{with_article(type(value).__name__)} cannot be stored in a flat column.",
-            "Store text, numbers, booleans, dates, aware datetimes or bytes; "
-            "make nested values columns or tables of their own.",
-        )
-    return None, Cause(f"{value!r} is {found}, but the column is {kind}.", "Declare and store one type for a column.")
+        return None, unstorable(plain)
+    return None, Cause(
+        f"{shown(plain)} is {found}, but the column is {kind}.", "Declare and store one type for a column."
+    )
 
 
-def _in_utc(instant: datetime) -> tuple[datetime | None, Cause | None]:
-    if instant.tzinfo is None or instant.utcoffset() is None:
-        return None, Cause(
-            f"{instant.isoformat()} is naive: it does not say in which time zone it is.",
-            "Use an aware datetime, for example datetime.now(UTC).",
-        )
-    return instant.astimezone(UTC), None
+def exact_float(number: int) -> tuple[float | None, Cause | None]:
+    """A whole number as a float, or the cause why that would be another number."""
+    try:
+        real = float(number)
+    except OverflowError:
+        real = math.inf
+    if real == number:
+        return real, None
+    return None, Cause(
+        f"{shown(number)} is not exact as a float, and the column holds floats.",
+        "Store all of the column's values as floats, or all as whole numbers or text.",
+    )
 
 
-def _plain(value: object) -> object:
-    """An enum's value, and a NumPy-like scalar as the Python number it holds."""
-    if isinstance(value, Enum):
-        return value.value
-    if getattr(value, "shape", None) == () and callable(item := getattr(value, "item", None)):
-        return item()
-    return value
+def unstorable(value: object) -> Cause:
+    """Why a value of this class has no place in a column."""
+    return Cause(f"{with_article(type(value).__name__)} cannot be stored in a flat column.", _FLAT)
 
 
 def _type_of_class(cls: type) -> ColumnType | None:
@@ -194,7 +212,7 @@ def _one_of(kinds: list[Any]) -> ColumnType | Cause | None:
         if isinstance(kind, Cause):
             return kind
     distinct = set(kinds)
-    if distinct == {ColumnType.INT, ColumnType.FLOAT}:
+    if distinct == _NUMBERS:
         return ColumnType.FLOAT
     if len(distinct) == 1:
         return typing.cast("ColumnType | None", distinct.pop())

@@ -10,7 +10,7 @@ from checkmaite.jobs._errors import StoreNotFoundError
 from checkmaite.jobs._protocols import CapabilityRun, TableDescription
 from checkmaite.jobs._provenance import Provenance
 from checkmaite.jobs._receipt import WriteReceipt
-from checkmaite.jobs._records import runs_of, table_rows
+from checkmaite.jobs._records import run_tables, runs_of
 
 
 @frozen
@@ -36,7 +36,7 @@ class NullStore:
 
     def write_with_receipt(self, run: CapabilityRun, *, provenance: Provenance | None = None) -> WriteReceipt:
         """Check the run and forget it; the receipt names no object."""
-        tables = table_rows(run.extract(), run_uid=run.run_uid)
+        tables = run_tables(run)
         return WriteReceipt(
             run_uid=run.run_uid,
             store_uri=None,

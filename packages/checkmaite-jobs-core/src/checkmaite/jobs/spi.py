@@ -32,6 +32,7 @@ from checkmaite.jobs._deadline import Deadline
 from checkmaite.jobs._discovery import forget_plugins, open_store
 from checkmaite.jobs._execution import Finished, execute, execute_message, message_of
 from checkmaite.jobs._failing import failure
+from checkmaite.jobs._fitting import fitted, two_types
 from checkmaite.jobs._handle import (
     DEFAULT_GRACE_S,
     EXPLANATION_BYTES,
@@ -52,8 +53,9 @@ from checkmaite.jobs._problems import nearest_name, unknown_name
 from checkmaite.jobs._protocols import KeepsArtifacts
 from checkmaite.jobs._provenance import provenance_columns
 from checkmaite.jobs._reconcile import stored_runs
-from checkmaite.jobs._records import TableRows, run_entities, runs_of, table_rows
+from checkmaite.jobs._records import TableRows, run_entities, run_tables, runs_of, table_rows
 from checkmaite.jobs._run_key import RunKey
+from checkmaite.jobs._scalars import text_cause
 from checkmaite.jobs._texts import shortened
 from checkmaite.jobs._values import is_finite, shown
 from checkmaite.jobs._versions import Versions, check_versions, versions_here
@@ -98,6 +100,7 @@ __all__ = [
     "execute",
     "execute_message",
     "failure",
+    "fitted",
     "forget_plugins",
     "is_finite",
     "message_of",
@@ -109,12 +112,15 @@ __all__ = [
     "parse_options",
     "provenance_columns",
     "run_entities",
+    "run_tables",
     "runs_of",
     "shortened",
     "shown",
     "status_of",
     "stored_runs",
     "table_rows",
+    "text_cause",
+    "two_types",
     "unknown_name",
     "uri_problem",
     "usable_grace_s",

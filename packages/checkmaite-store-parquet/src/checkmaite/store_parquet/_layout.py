@@ -6,6 +6,7 @@
 ``runs/<run>.parquet``          the run's commit object: its ``runs`` rows for all of its tables, which name their files
 ``_schema/TABLE.json``          column types of the table's first run; never changed
 ``_schema/TABLE/<column>.json`` type of a column that came later; never changed
+``_schema/TABLE/,<column>.json`` what a column of whole numbers became: floats, or whole numbers that no float keeps
 ``_artifacts/<name>``           documents, such as large reports
 ==============================  ==========================================================================
 
@@ -39,6 +40,16 @@ def schema_key(table: str) -> str:
 def column_key(table: str, column: str) -> str:
     """Key of the type of a column that came after the table's first run."""
     return f"{SCHEMA}/{table}/{object_name(column)}.json"
+
+
+def widening_key(table: str, column: str) -> str:
+    """Key of what a column of whole numbers became; no column's own key begins with a comma."""
+    return f"{SCHEMA}/{table}/,{object_name(column)}.json"
+
+
+def is_widening(name: str) -> bool:
+    """Whether an object among a table's types says what a column became."""
+    return name.startswith(",")
 
 
 def artifact_key(name: str) -> str:

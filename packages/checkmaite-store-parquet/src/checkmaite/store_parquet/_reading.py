@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from checkmaite.jobs import ColumnDescription, QueryError, StoreCorruptError, StoreNotFoundError, TableDescription
 from checkmaite.jobs.spi import ColumnType, ObjectStore, nearest_name, object_name
-from checkmaite.store_parquet._layout import RUNS, SCHEMA, SUFFIX, schema_key
+from checkmaite.store_parquet._layout import RUNS, SCHEMA, SUFFIX, is_widening, schema_key
 from checkmaite.store_parquet._schema import RUNS_COLUMNS, arrow_schema, columns_from_json
 
 
@@ -133,10 +133,10 @@ def _dataset(objects: ObjectStore, name: str, files: Sequence[str]) -> Any:
 
 
 def _columns(objects: ObjectStore, name: str) -> dict[str, ColumnType]:
-    """The table's columns, those that came later last."""
+    """The table's columns, those that came later last, each with the type that it has become."""
     if name == RUNS:
         return dict(RUNS_COLUMNS)
     columns = columns_from_json(objects.read(schema_key(name)))
-    for key in objects.names(f"{SCHEMA}/{name}"):
+    for key in sorted(objects.names(f"{SCHEMA}/{name}"), key=is_widening):
         columns.update(columns_from_json(objects.read(f"{SCHEMA}/{name}/{key}")))
     return columns

@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from checkmaite.jobs import Provenance
-from checkmaite.jobs.spi import ColumnType, TableRows, run_entities
+from checkmaite.jobs import Problem, Provenance, RecordError
+from checkmaite.jobs.spi import ColumnType, TableRows, run_entities, text_cause
 from checkmaite.store_parquet._layout import payload_key
 from checkmaite.store_parquet._schema import RUNS_COLUMNS, arrow_schema, provenance_row
 
@@ -27,8 +27,20 @@ of the time that encoding takes."""
 def runs_rows(
     run: Any, tables: Sequence[TableRows], provenance: Provenance, created_at: datetime
 ) -> list[dict[str, object]]:
-    """The ``runs`` rows of a run: one for each table and entity."""
+    """The ``runs`` rows of a run: one for each table and entity.
+
+    Raises:
+        RecordError: A text of them cannot be stored.
+    """
     entities = run_entities(run)
+    came_from = provenance_row(provenance)
+    texts = {**came_from, **{f"entity_id {name!a}": name for _, name in entities}}
+    if problems := [
+        Problem(f"runs.{name}", cause.text, cause.remedy)
+        for name, text in texts.items()
+        if isinstance(text, str) and (cause := text_cause(text))
+    ]:
+        raise RecordError(f"What the run {run.run_uid} came from cannot be stored; nothing was written.", problems)
     return [
         {
             "run_uid": run.run_uid,
@@ -38,7 +50,7 @@ def runs_rows(
             "entity_id": entity_id,
             "created_at": created_at,
             "payload": payload_key(table.name, run.run_uid),
-            **provenance_row(provenance),
+            **came_from,
         }
         for table in tables
         for entity_type, entity_id in entities

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 import pyarrow as pa
-from checkmaite.jobs import Problem, Provenance
+from checkmaite.jobs import Provenance
 from checkmaite.jobs.spi import ColumnType, provenance_columns
 
 _ARROW: Mapping[ColumnType, pa.DataType] = {
@@ -55,19 +55,6 @@ def columns_from_json(content: bytes) -> dict[str, ColumnType]:
         ValueError: The content is something else.
     """
     return {name: ColumnType(kind) for name, kind in json.loads(content).items()}
-
-
-def type_conflicts(table: str, given: Mapping[str, ColumnType], known: Mapping[str, ColumnType]) -> list[Problem]:
-    """The columns that a run gives another type than the table has."""
-    return [
-        Problem(
-            f"{table}.{name}",
-            f"is {kind} in this run, but {known[name]} in the runs stored before.",
-            "Give the column its first type, or a new name.",
-        )
-        for name, kind in given.items()
-        if known.get(name, kind) is not kind
-    ]
 
 
 def provenance_row(provenance: Provenance) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from os import PathLike, fspath
 from typing import Any, ClassVar
@@ -13,26 +13,22 @@ from checkmaite.jobs import (
     CapabilityRun,
     ConfigurationError,
     Provenance,
-    RecordError,
-    StoreCorruptError,
-    StoreNotFoundError,
     TableDescription,
     WriteReceipt,
 )
 from checkmaite.jobs.spi import (
-    ColumnType,
     ObjectStore,
     TableRows,
     option,
+    run_tables,
     runs_of,
-    table_rows,
     uri_problem,
     usable_uri,
 )
 from checkmaite.store_parquet import _reading, _sql
-from checkmaite.store_parquet._layout import artifact_key, column_key, commit_key, payload_key, schema_key
+from checkmaite.store_parquet._layout import artifact_key, commit_key, payload_key
 from checkmaite.store_parquet._rows import commit_bytes, holds_rows, moved, payload_bytes, runs_rows
-from checkmaite.store_parquet._schema import columns_from_json, columns_to_json, type_conflicts
+from checkmaite.store_parquet._types import TableTypes
 
 
 @frozen
@@ -69,7 +65,7 @@ class ParquetStore:
             raise ConfigurationError("The store cannot be opened.", [problem])
         self._storage_options = storage_options
         self._objects = ObjectStore(uri, storage_options)
-        self._known: dict[str, dict[str, ColumnType]] = {}
+        self._types = TableTypes(self._objects)
 
     def __repr__(self) -> str:
         return f"ParquetStore({self.uri!r})"
@@ -103,11 +99,11 @@ class ParquetStore:
 
     def write_with_receipt(self, run: CapabilityRun, *, provenance: Provenance | None = None) -> WriteReceipt:
         """Store one run; see `write`. Returns after the run is durable and visible."""
-        tables = table_rows(run.extract(), run_uid=run.run_uid)
+        tables = run_tables(run)
         if not tables:
             return WriteReceipt(run_uid=run.run_uid, store_uri=None, created=False)
         rows = runs_rows(run, tables, provenance or Provenance(), datetime.now(UTC))
-        self._check_types(tables)
+        tables = self._types.settle(tables)
         key = commit_key(run.run_uid)
         placed = self._put_rows(run.run_uid, tables, rows)
         created = placed is not None and self._objects.create(key, commit_bytes(placed))
@@ -190,55 +186,3 @@ class ParquetStore:
             runs = moved(runs, table.name, key)
             self._objects.create(key, payload_bytes(table, runs))
         return runs
-
-    def _check_types(self, tables: Sequence[TableRows]) -> None:
-        """Refuse a run that gives a column another type than the table has, before anything is written.
-
-        The types of a table's first run are one object, created exclusively; a column that came later has one of its
-        own. Neither ever changes, so what was read once is true for ever and a warm process asks nothing.
-        """
-        self._refuse_conflicts(tables, self._learn)
-        self._refuse_conflicts(tables, self._agree)
-
-    def _refuse_conflicts(
-        self, tables: Sequence[TableRows], settle: Callable[[str, Mapping[str, ColumnType]], None]
-    ) -> None:
-        problems = []
-        for table in tables:
-            known = self._known.setdefault(table.name, {})
-            if any(name not in known for name in table.columns):
-                settle(table.name, table.columns)
-            problems += type_conflicts(table.name, table.columns, known)
-        if problems:
-            raise RecordError("The run does not fit the tables; nothing was written.", problems, uri=self.uri)
-
-    def _learn(self, table: str, columns: Mapping[str, ColumnType]) -> None:
-        """Ask which types the table has for these columns."""
-        known = self._known[table]
-        if not known:
-            known.update(self._types_in(schema_key(table)))
-        if known:
-            for name in [name for name in columns if name not in known]:
-                known.update(self._types_in(column_key(table, name)))
-
-    def _agree(self, table: str, columns: Mapping[str, ColumnType]) -> None:
-        """Fix the types of the columns that the table has not yet, or learn what another writer has just fixed."""
-        known = self._known[table]
-        if not known:
-            self._fix(schema_key(table), columns, known)
-        for name in [name for name in columns if name not in known]:
-            self._fix(column_key(table, name), {name: columns[name]}, known)
-
-    def _fix(self, key: str, columns: Mapping[str, ColumnType], known: dict[str, ColumnType]) -> None:
-        known.update(columns if self._objects.create(key, columns_to_json(columns)) else self._types_in(key))
-
-    def _types_in(self, key: str) -> Mapping[str, ColumnType]:
-        try:
-            return columns_from_json(self._objects.read(key))
-        except StoreNotFoundError:
-            return {}
-        except ValueError as error:
-            uri = self._objects.uri_of(key)
-            raise StoreCorruptError(
-                f"{uri}: this is not a list of column types ({error}). Restore it from a backup.", uri=uri
-            ) from error

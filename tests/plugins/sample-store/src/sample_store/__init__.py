@@ -11,11 +11,22 @@ from checkmaite.jobs import (
     ColumnDescription,
     Provenance,
     QueryError,
+    RecordError,
     StoreNotFoundError,
     TableDescription,
     WriteReceipt,
 )
-from checkmaite.jobs.spi import ObjectStore, option, provenance_columns, run_entities, table_rows
+from checkmaite.jobs.spi import (
+    ColumnType,
+    ObjectStore,
+    fitted,
+    option,
+    provenance_columns,
+    run_entities,
+    run_tables,
+    table_rows,
+    two_types,
+)
 
 
 @frozen
@@ -35,9 +46,9 @@ class SampleStore:
         return [self.write_with_receipt(run, provenance=provenance) for run in several]
 
     def write_with_receipt(self, run, *, provenance=None):
+        fits = self._fitted(run_tables(run))
         tables = {
-            table.name: [{column: row.get(column) for column in table.columns} for row in table.rows]
-            for table in table_rows(run.extract(), run_uid=run.run_uid)
+            table.name: [{column: row.get(column) for column in table.columns} for row in table.rows] for table in fits
         }
         if not tables:
             return WriteReceipt(run_uid=run.run_uid, store_uri=None, created=False)
@@ -60,6 +71,23 @@ class SampleStore:
         created = self._objects.create(key, pickle.dumps({"runs": runs, **tables}))
         rows = {table: len(found) for table, found in tables.items()}
         return WriteReceipt(run_uid=run.run_uid, store_uri=self._objects.uri_of(key), created=created, rows=rows)
+
+    def _fitted(self, tables):
+        stored, fits, problems = self._tables(), [], []
+        for table in tables:
+            rows = [{**row, "table_name": "t", "run_uid": "any"} for row in stored.get(table.name, ())]
+            before = table_rows(rows, run_uid="any")
+            known = before[0].columns if before else {}
+            fit, faults = fitted(table, known)
+            fits.append(fit)
+            problems += faults
+            for name, kind in fit.columns.items():
+                widens = (known.get(name), kind) == (ColumnType.INT, ColumnType.FLOAT)
+                if widens and any(abs(row.get(name) or 0) > 2**53 for row in before[0].rows):
+                    problems.append(two_types(table.name, name, kind, known[name]))
+        if problems:
+            raise RecordError("The run does not fit.", problems, uri=self.uri)
+        return fits
 
     def get_run_uri(self, run_uid):
         key = self._key(run_uid)

@@ -1,0 +1,168 @@
+"""Which types a table's columns have: agreed among all writers, kept beside the table, and asked for once a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pyarrow.compute as pc
+from attrs import evolve, field, frozen
+from checkmaite.jobs import Problem, RecordError, StoreCorruptError, StoreNotFoundError
+from checkmaite.jobs.spi import ColumnType, ObjectStore, TableRows, fitted, two_types
+from checkmaite.store_parquet import _reading
+from checkmaite.store_parquet._layout import column_key, schema_key, widening_key
+from checkmaite.store_parquet._schema import columns_from_json, columns_to_json
+
+_EXACT = 2**53
+"""Arrow reads a whole number up to this as a float; one beyond makes the whole column unreadable as floats."""
+
+
+@frozen
+class _Known:
+    """What this process knows of a table's columns.
+
+    Attributes:
+        types: Their types.
+        settled: Those of whole numbers that hold some which no float keeps, and that will therefore never be floats.
+    """
+
+    types: dict[str, ColumnType] = field(factory=dict)
+    settled: set[str] = field(factory=set)
+
+
+class TableTypes:
+    """The types of a store's tables.
+
+    The types of a table's first run are one object, created exclusively; a column that came later has one of its own.
+    Neither ever changes, so what was read once is true for ever and a warm process asks nothing. A column of whole
+    numbers may become one other thing, once: floats, with the first run that has some, or whole numbers for good, with
+    the first one that no float keeps. One object says which, so that of two writers one wins and every number stays
+    readable.
+
+    Args:
+        objects: The store.
+    """
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+        self._known: dict[str, _Known] = {}
+
+    def settle(self, tables: Sequence[TableRows]) -> list[TableRows]:
+        """A run's rows as the tables take them, whose types for these columns are fixed from now on.
+
+        Raises:
+            RecordError: A column has another type in the table. Nothing was written, and no type was fixed.
+        """
+        return self._fitted(self._fitted(tables, self._learn), self._agree)
+
+    def _fitted(self, tables: Sequence[TableRows], ask: Callable[[TableRows, _Known], None]) -> list[TableRows]:
+        fits: list[TableRows] = []
+        problems: list[Problem] = []
+        for table in tables:
+            known = self._known.setdefault(table.name, _Known())
+            if _is_new(table, known):
+                ask(table, known)
+            fit, faults = fitted(table, known.types)
+            faults += [_unwidened(table.name, name) for name in _wants_floats(table, known) if name in known.settled]
+            fits.append(fit)
+            problems += faults
+        if problems:
+            raise RecordError("The run does not fit the tables; nothing was written.", problems, uri=self._objects.root)
+        return fits
+
+    def _learn(self, table: TableRows, known: _Known) -> None:
+        """Ask which types the table has for these columns."""
+        if not known.types:
+            known.types.update(self._types_in(schema_key(table.name)))
+        if not known.types:
+            return
+        for name in [name for name in table.columns if name not in known.types]:
+            known.types.update(self._types_in(column_key(table.name, name)))
+        for name in [*_wants_floats(table, known), *_wants_to_settle(table, known)]:
+            if name in known.types:
+                self._take(known, self._types_in(widening_key(table.name, name)))
+        for name in _wants_floats(table, known):
+            if name not in known.settled and not self._holds_only_exact(table.name, name):
+                known.settled.add(name)
+
+    def _agree(self, table: TableRows, known: _Known) -> None:
+        """Fix what the table does not say yet of these columns, or learn what another writer has just fixed."""
+        if not known.types:
+            known.types.update(self._fixed(schema_key(table.name), table.columns))
+        for name in [name for name in table.columns if name not in known.types]:
+            known.types.update(self._fixed(column_key(table.name, name), {name: table.columns[name]}))
+        for kind, names in (
+            (ColumnType.FLOAT, _wants_floats(table, known)),
+            (ColumnType.INT, _wants_to_settle(table, known)),
+        ):
+            for name in names:
+                self._take(known, self._fixed(widening_key(table.name, name), {name: kind}))
+
+    def _take(self, known: _Known, said: Mapping[str, ColumnType]) -> None:
+        known.types.update(said)
+        known.settled.update(name for name, kind in said.items() if kind is ColumnType.INT)
+
+    def _holds_only_exact(self, table: str, column: str) -> bool:
+        """Whether every number of a column can be read as a float: asked once in a column's life.
+
+        Since columns settle no writer adds others, but a table may be older.
+        """
+        try:
+            values = _reading.read_table(self._objects, table, columns=[column], run_uids=None, limit=None)
+        except StoreNotFoundError:  # no run is committed
+            return True
+        span = pc.min_max(values.column(column)).as_py()
+        return span["min"] is None or (span["min"] >= -_EXACT and span["max"] <= _EXACT)
+
+    def _fixed(self, key: str, columns: Mapping[str, ColumnType]) -> Mapping[str, ColumnType]:
+        """These types, when this call fixed them; else those that another writer had fixed before."""
+        return columns if self._objects.create(key, columns_to_json(columns)) else _types_of(self._objects, key)
+
+    def _types_in(self, key: str) -> Mapping[str, ColumnType]:
+        try:
+            return _types_of(self._objects, key)
+        except StoreNotFoundError:
+            return {}
+
+
+def _types_of(objects: ObjectStore, key: str) -> Mapping[str, ColumnType]:
+    try:
+        return columns_from_json(objects.read(key))
+    except ValueError as error:
+        uri = objects.uri_of(key)
+        raise StoreCorruptError(
+            f"{uri}: this is not a list of column types ({error}). Restore it from a backup.", uri=uri
+        ) from error
+
+
+def _is_new(table: TableRows, known: _Known) -> bool:
+    """Whether the run has something for these columns that this process does not know how to store."""
+    return (
+        any(name not in known.types for name in table.columns)
+        or bool(_wants_floats(table, known))
+        or bool(_wants_to_settle(table, known))
+    )
+
+
+def _wants_floats(table: TableRows, known: _Known) -> list[str]:
+    """Columns of whole numbers for which the run has floats."""
+    return [
+        name
+        for name, kind in table.columns.items()
+        if kind is ColumnType.FLOAT and known.types.get(name) is ColumnType.INT
+    ]
+
+
+def _wants_to_settle(table: TableRows, known: _Known) -> list[str]:
+    """Columns of whole numbers for which the run has the first one that no float keeps."""
+    return [
+        name
+        for name, kind in table.columns.items()
+        if kind is known.types.get(name, kind) is ColumnType.INT
+        and name not in known.settled
+        and any(abs(row.get(name) or 0) > _EXACT for row in table.rows)
+    ]
+
+
+def _unwidened(table: str, column: str) -> Problem:
+    given = two_types(table, column, ColumnType.FLOAT, ColumnType.INT)
+    return evolve(given, cause=f"{given.cause[:-1]}, some of them beyond what a float keeps exactly.")
