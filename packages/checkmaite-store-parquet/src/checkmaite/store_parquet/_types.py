@@ -110,7 +110,7 @@ class TableTypes:
             values = _reading.read_table(self._objects, table, columns=[column], run_uids=None, limit=None)
         except StoreNotFoundError:  # no run is committed
             return True
-        span = pc.min_max(values.column(column)).as_py()
+        span = pc.call_function("min_max", [values.column(column)]).as_py()
         return span["min"] is None or (span["min"] >= -_EXACT and span["max"] <= _EXACT)
 
     def _fixed(self, key: str, columns: Mapping[str, ColumnType]) -> Mapping[str, ColumnType]:
