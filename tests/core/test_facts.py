@@ -9,7 +9,6 @@ import sys
 import weakref
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
-from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -29,9 +28,9 @@ from checkmaite.jobs import (
     report_progress,
     reset_provenance,
 )
-from checkmaite.jobs._news import LogTail, News, Progressed, Reporter, Started
+from checkmaite.jobs._news import News, Progressed, Reporter, Started
 from checkmaite.jobs._run_key import run_key
-from checkmaite.jobs._running import reporting
+from checkmaite.jobs._running import reporting, teed
 from checkmaite.jobs.spi import ColumnType, check_versions, table_rows, versions_here
 from hypothesis import given
 from hypothesis import strategies as st
@@ -203,22 +202,11 @@ def test_nested_declarations_are_refused() -> None:
         table_rows([Nested([1])], run_uid="u")
 
 
-@given(st.data())
-def test_pieces_of_a_log_come_together_in_any_order(data: st.DataObject) -> None:
-    text = data.draw(st.text(min_size=1, max_size=60))
-    cuts = sorted({0, len(text), *data.draw(st.lists(st.integers(0, len(text))))})
-    pieces = [(begin, text[begin:end]) for begin, end in pairwise(cuts)]
-    tail = LogTail()
-    for begin, piece in data.draw(st.permutations([*pieces, *pieces[:2]])):
-        tail.extend(begin, piece)
-    assert tail.text() == text
-
-
 def test_a_stream_that_is_replaced_in_the_middle_of_a_print_lives_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python 3.11 holds no reference to the stream that ``print`` writes to, and crashes when it is gone."""
     below = io.StringIO()
     monkeypatch.setattr(sys, "stdout", below)
-    with reporting(Reporter("job-1", None)):
+    with reporting(Reporter("job-1", None)), teed():
         printing = weakref.ref(sys.stdout)
         sys.stdout = below  # as a test runner does while a thread of the job prints
         assert printing() is not None

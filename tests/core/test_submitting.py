@@ -23,7 +23,7 @@ from checkmaite.jobs._news import News, Printed, Progressed, Reporter
 from checkmaite.jobs._preparing import PreparedSubmission, RunOptions, prepare
 from checkmaite.jobs._provenance import Provenance
 from checkmaite.jobs._resources import Resources, resolve_resources
-from checkmaite.jobs._running import reporting
+from checkmaite.jobs._running import reporting, teed
 from checkmaite.jobs._submission import Submission
 from checkmaite.jobs.testing import SampleRun
 
@@ -114,7 +114,7 @@ def delivered(*reports: tuple[Any, Any, Any]) -> list[News]:
     """What a job that makes these reports, the newest of which is sent, posts."""
     sent: list[News] = []
     reporter = Reporter("job-1", lambda _, news: sent.extend(news), announce_after_s=3_600)
-    with reporting(reporter):
+    with reporting(reporter), teed():
         for report in reports:
             report_progress(*report)
         sys.stdout.write("printed")

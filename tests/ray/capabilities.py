@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import logging
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -121,3 +126,46 @@ def waits_then_raises(folder: str) -> None:
     waits(folder)
     (Path(folder) / "raised").touch()
     raises()
+
+
+def look(stream: Any) -> list[Any]:
+    """What a stream says of itself."""
+    said = [type(stream).__name__, stream.encoding, stream.errors, stream.line_buffering, stream.fileno()]
+    return [*said, stream.isatty(), stream.writable(), stream.closed, repr(stream.buffer)]
+
+
+def prints_in_every_way() -> None:
+    """What it prints is `PRINTED`, but for the last line, which says what `sys.stdout` and `sys.stderr` are."""
+    sys.stdout.write("print\n")
+    sys.stderr.write("stderr\n")
+    noisy = logging.StreamHandler(sys.stderr)
+    logging.getLogger("of the job").addHandler(noisy)
+    logging.getLogger("of the job").warning("logging")
+    logging.getLogger("of the job").removeHandler(noisy)
+    os.write(1, b"one\n")
+    os.write(2, b"two\n")
+    subprocess.run(["/bin/sh", "-c", "echo child; echo complaint >&2"], check=True)
+    libc = ctypes.CDLL(None)
+    libc.puts(b"native")
+    libc.fflush(None)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        pool.map(os.system, ["echo pool"])
+    child = os.fork()
+    if not child:
+        sys.stdout.write("fork\n")
+        os._exit(0)
+    os.waitpid(child, 0)
+    sys.stdout.write(f"{look(sys.stdout)} {look(sys.stderr)}\n")
+    libc.puts(b"buffered by libc")
+
+
+PRINTED = ["print", "stderr", "logging", "one", "two", "child", "complaint", "native", "pool", "fork"]
+
+
+def prints_much(megabytes: int, folder: str) -> None:
+    """Prints lines of a hundred characters, faster than they can be carried away; waits before it ends."""
+    lines = b"".join(b"%098d\n" % number for number in range(10_000))[:-1] + b"\n"
+    for _ in range(megabytes):
+        os.write(1, lines)
+    waits(folder)
+    os.write(1, b"the end\n")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from checkmaite.jobs import CapabilityRunRef, JobStatus, Resources
-from checkmaite.jobs.spi import Completed, Failed, StoreSpec, Terms
+from checkmaite.jobs.spi import Completed, Failed, LogTail, StoreSpec, Terms
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._controller import ControllerMachine
 from checkmaite.jobs_ray._machine._events import Adopted, Event, Introduced, Submitted
@@ -116,6 +116,10 @@ def _check_scope(book: JobBook, scope: str) -> None:
         assert {value: set(groups[value]) for value in groups._of} == expected
 
 
+def _tails(machine: ControllerMachine) -> list[tuple[str, LogTail]]:
+    return [(job_id, task.printed) for job_id, task in machine._tasks.items() if task.printed is not None]
+
+
 def check_controller(machine: ControllerMachine) -> None:
     """A controller forgets no end that the registry may not have heard of."""
     waiting = {(each.job_id, each.attempt) for each in machine._reports}
@@ -125,7 +129,9 @@ def check_controller(machine: ControllerMachine) -> None:
         heard = task.end_number <= max(machine._acknowledged, machine._declared[0])
         assert not ended or heard or (job_id, task.launch.attempt) in waiting
     assert set(machine._finished) <= set(machine._tasks)
-    assert machine._log_characters == sum(machine._finished.values())
+    assert all(tail.ended == (job_id in machine._finished) for job_id, tail in _tails(machine))
+    most = machine._budget._characters
+    assert sum(tail.size for _, tail in _tails(machine)) <= most + most // 16 + 1
 
 
 def finished(book: JobBook, job_id: str) -> Finished:

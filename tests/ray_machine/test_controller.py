@@ -222,7 +222,7 @@ def test_a_finished_job_keeps_its_payload_only_for_another_start() -> None:
 
 
 def test_output_is_kept_for_a_while() -> None:
-    machine = attached("one", "two", max_log_characters=10)
+    machine = attached("one", "two", max_log_characters=12)  # looked at anew with each character
     machine.printed(("one", 1), Printed(start=0, text="hello "))
     assert machine.logs("one") == "hello "
     end(machine, "one")
@@ -232,7 +232,12 @@ def test_output_is_kept_for_a_while() -> None:
     assert machine.logs("two") == ""
     machine.reports(1, 1)
     machine.sweep(6.0)
-    assert machine.logs("one") is None  # too talkative
+    assert machine.logs("one") == "hello world", "nobody needs the room"
+    machine.printed(("two", 1), Printed(start=0, text="other"))
+    assert machine.logs("one") == "[... 11 earlier characters were dropped ...]\n"
+    assert machine.logs("two") == "other"
+    machine.printed(("two", 1), Printed(start=5, text="s" * 20))
+    assert machine.logs("two") == "[... 13 earlier characters were dropped ...]\n" + "s" * 12, "halved"
     check_controller(machine)
 
 

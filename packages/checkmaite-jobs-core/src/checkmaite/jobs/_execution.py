@@ -22,6 +22,7 @@ from checkmaite.jobs._naming import plain_text
 from checkmaite.jobs._news import Post, Printed, Reporter
 from checkmaite.jobs._order import Wire, WorkOrder
 from checkmaite.jobs._outcome import Cancelled, Completed, Outcome
+from checkmaite.jobs._output import captured
 from checkmaite.jobs._protocols import AnalyticsStore
 from checkmaite.jobs._refs import CapabilityRunRef
 from checkmaite.jobs._report import collect_report
@@ -49,7 +50,7 @@ class Finished:
 
 
 def execute(order: Wire, payload: bytes | memoryview, post: Post | None = None) -> Finished:
-    """Carry out one order in a worker process. The only function that a worker needs.
+    """Carry out one order in a worker process, one at a time. The only function that a worker needs.
 
     Args:
         order: `WorkOrder.to_wire`'s value.
@@ -65,7 +66,7 @@ def execute(order: Wire, payload: bytes | memoryview, post: Post | None = None) 
         return Finished(outcome=failure(error, phase="start"))
     began_at = time.time()
     reporter, interrupt = Reporter(read.job_id, post), Interrupt()
-    with interrupt.from_signals():
+    with captured(reporter), interrupt.from_signals():
         outcome = carry_out(
             read,
             load=lambda: pickle.loads(payload),  # noqa: S301 - the submitter sent it, and running its code is the point
@@ -112,7 +113,7 @@ def carry_out(
         order: What to do.
         load: Gives the user's objects; called once.
         open_store: Gives the store to write to.
-        reporter: Takes what the job prints and reports.
+        reporter: Takes what the job reports; the caller sees to what it prints.
         interrupt: Says whether the job was asked to stop; the caller has armed it for this thread.
     """
     phase = _Phase()

@@ -21,7 +21,8 @@ from typing import Any, Protocol
 from checkmaite.jobs._arguments import check_callback, usable_grace_s, usable_timeout_s
 from checkmaite.jobs._deadline import Deadline
 from checkmaite.jobs._errors import JobTimeoutError
-from checkmaite.jobs._news import LogTail, News, Printed, Progressed, Started
+from checkmaite.jobs._logs import LogBudget, LogTail
+from checkmaite.jobs._news import News, Printed, Progressed, Started
 from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, error_of, status_of
 from checkmaite.jobs._protocols import Job, JobProgress
 from checkmaite.jobs._refs import CapabilityRunRef
@@ -35,6 +36,8 @@ EXPLANATION_BYTES = 64 * 2**10
 """What `explain` says at most."""
 
 _log = logging.getLogger("checkmaite.jobs")
+_budget = LogBudget(64 * 2**20)
+"""What all handles of this process may keep of output together."""
 
 
 def new_job_id() -> str:
@@ -264,7 +267,8 @@ class JobHandle:
             case Printed():
                 with self._lock:
                     printed = self._printed = self._printed or LogTail()
-                printed.extend(news.start, news.text)
+                    printed.ended = self._outcome is not None
+                _budget.extend(printed, news.start, news.text)
 
     def finish(self, outcome: Outcome, at: datetime | None = None) -> bool:
         """End the job; only the first outcome counts. Returns whether it did.
@@ -284,6 +288,8 @@ class JobHandle:
             self._status = status_of(outcome)
             self._finished_at = at or datetime.now(UTC)
             callbacks, self._callbacks = self._callbacks, ()
+            if self._printed is not None:
+                self._printed.ended = True
             if self._ended is not None:
                 self._ended.set()
         for callback in callbacks:

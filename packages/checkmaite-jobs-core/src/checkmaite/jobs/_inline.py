@@ -26,6 +26,7 @@ from checkmaite.jobs._order import WorkOrder, accept
 from checkmaite.jobs._outcome import Cancelled
 from checkmaite.jobs._preparing import PreparedSubmission, RunOptions
 from checkmaite.jobs._protocols import AnalyticsStore, Job
+from checkmaite.jobs._running import teed
 from checkmaite.jobs._status import JobStatus
 
 
@@ -87,7 +88,7 @@ class InlineBackend:
 
         reporter = Reporter(job.job_id, take, announce_after_s=0)
         try:
-            with interrupt.from_threads():
+            with teed(), interrupt.from_threads():
                 outcome = carry_out(
                     order,
                     load=lambda: prepared.arguments,

@@ -10,10 +10,12 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from checkmaite.jobs._news import News
+from checkmaite.jobs._news import News, Printed
 
 Letter = tuple[str, Sequence[News]]
 """A job's id and what the job said."""
+
+_CHARACTERS = 16 * 2**20
 
 
 class NewsMailbox:
@@ -21,10 +23,13 @@ class NewsMailbox:
 
     Args:
         capacity: At most this many letters are kept; the oldest are dropped first, because news may be lost.
+        characters: At most so much output is kept with them; the oldest letters lose theirs first.
     """
 
-    def __init__(self, capacity: int = 10_000) -> None:
+    def __init__(self, capacity: int = 10_000, characters: int = _CHARACTERS) -> None:
         self._capacity = capacity
+        self._most_characters = characters
+        self._characters = 0
         self._letters: deque[Letter] = deque()
         self._last = 0
         self._arrived = asyncio.Event()
@@ -32,9 +37,15 @@ class NewsMailbox:
     async def post(self, job_id: str, news: Sequence[News]) -> None:
         """Put a job's news into the box."""
         self._letters.append((job_id, news))
+        self._characters += _printed(news)
         self._last += 1
         if len(self._letters) > self._capacity:
-            self._letters.popleft()
+            self._drop_oldest()
+        for index, (whose, said) in enumerate(self._letters):
+            if self._characters <= self._most_characters:
+                break
+            self._characters -= _printed(said)
+            self._letters[index] = whose, [each for each in said if not isinstance(each, Printed)]
         self._arrived.set()
 
     async def collect(self, after: int, wait_s: float) -> tuple[int, list[Letter]]:
@@ -50,7 +61,7 @@ class NewsMailbox:
         if after > self._last:  # the box was restarted, and counts from 0 again
             after = 0
         while self._letters and self._last - len(self._letters) < after:
-            self._letters.popleft()
+            self._drop_oldest()
         if not self._letters:
             self._arrived.clear()
             try:
@@ -58,3 +69,12 @@ class NewsMailbox:
             except TimeoutError:
                 return self._last, []
         return self._last, list(self._letters)
+
+    def _drop_oldest(self) -> None:
+        _, news = self._letters.popleft()
+        self._characters -= _printed(news)
+
+
+def _printed(news: Sequence[News]) -> int:
+    """How many characters of output there are in a letter."""
+    return sum(len(each.text) for each in news if isinstance(each, Printed))

@@ -12,19 +12,16 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
 from attrs import field, frozen
+from checkmaite.jobs._logs import LogTail
 from checkmaite.jobs._naming import plain_text
 from checkmaite.jobs._protocols import JobProgress
 
-LOG_LIMIT_CHARACTERS = 1_000_000
-"""Of a job that prints more than this, the end is kept."""
-
 _log = logging.getLogger("checkmaite.jobs")
-_DROPPED = "[... earlier output was dropped ...]\n"
-_MISSING = "\n[... some output has not arrived ...]\n"
 
 
 @frozen(kw_only=True)
@@ -57,51 +54,23 @@ class Printed:
 
 
 News = Started | Progressed | Printed
-Post = Callable[[str, Sequence[News]], None]
-"""Hands a job's news on: ``post(job_id, news)``. It must not block for long, and may lose news when nobody listens."""
+Post = Callable[[str, Sequence[News]], Future[Any] | None]
+"""Hands a job's news on: ``post(job_id, news)``. It must not block for long, and may lose news when nobody listens.
+
+What it gives is done when the news has arrived, with an exception when it has not; None for news that is there already.
+Until then the job's further news waits, so that a slow receiver finds no more of it than one batch.
+"""
 
 
 @frozen
 class RemotePost:
-    """A `Post` to an actor with a ``post`` method, whatever framework the actor is of."""
+    """A `Post` to an actor with a ``post`` method, of any framework whose references have ``future()``."""
 
     actor: Any
 
-    def __call__(self, job_id: str, news: Sequence[News]) -> None:
-        self.actor.post.remote(job_id, list(news))
-
-
-class LogTail:
-    """The end of a job's output, put together from pieces that may come twice or out of order. Thread-safe."""
-
-    def __init__(self, limit: int = LOG_LIMIT_CHARACTERS) -> None:
-        self._limit = limit
-        self._lock = threading.Lock()
-        self._early: dict[int, str] = {}
-        self._text = ""
-        self._end = 0
-
-    def extend(self, start: int, text: str) -> None:
-        """Take in a piece; what is known already is skipped, what comes too early waits for what is before it."""
-        with self._lock:
-            self._early[start] = max(text, self._early.get(start, ""), key=len)
-            for begin in sorted(self._early):
-                if begin > self._end:
-                    break
-                self._append(self._early.pop(begin)[self._end - begin :])
-            if len(self._text) > 2 * self._limit:
-                self._text = self._text[-self._limit :]
-
-    def text(self) -> str:
-        """What is known; where a piece is missing between two others, a line says so."""
-        with self._lock:
-            kept = self._text[-self._limit :]
-            dropped = _DROPPED if len(kept) < self._end else ""
-            return dropped + kept + "".join(_MISSING + self._early[start] for start in sorted(self._early))
-
-    def _append(self, piece: str) -> None:
-        self._text += piece
-        self._end += len(piece)
+    def __call__(self, job_id: str, news: Sequence[News]) -> Future[Any]:
+        arrived: Future[Any] = self.actor.post.remote(job_id, list(news)).future()
+        return arrived
 
 
 class _Couriers:
@@ -133,16 +102,19 @@ class _Couriers:
             self._reporters.discard(reporter)
 
     def _go_round(self) -> None:
-        idle, pause = 0, threading.Event()
+        idle, hurried, pause = 0, False, threading.Event()
         while idle < self._IDLE_ROUNDS:
-            pause.wait(self._ROUND_S)
+            pause.wait(0 if hurried else self._ROUND_S)
             with self._lock:
                 reporters = list(self._reporters)
                 idle = 0 if reporters else idle + 1
                 if idle == self._IDLE_ROUNDS:
                     self._thread = None
             now = time.monotonic()
+            hurried = False
             for reporter in reporters:
+                if (look := reporter.look) is not None:
+                    hurried |= look()
                 reporter.deliver(now)
 
 
@@ -167,6 +139,8 @@ class Reporter:
         self._post = post
         self._interval_s = interval_s
         self._lock = threading.Lock()
+        self.look: Callable[[], bool] | None = None
+        """Called by the courier each time that it comes round: calls `printed`, and says whether there is more."""
         self._started_at: datetime | None = datetime.now(UTC)
         self._has_complained = False
         self.progress_note: tuple[Any, Any, Any, float] | None = None
@@ -174,28 +148,22 @@ class Reporter:
 
         Only the newest is sent, so it is noted by whoever has it, without a call.
         """
-        self._unsaid: list[str] = []
-        self._unsaid_size = 0
-        self._sent = 0
+        self._unsaid = LogTail()
+        self._under_way: tuple[Future[Any], datetime | None, int] | None = None
         self._due_at = time.monotonic() + announce_after_s
-        if post is None:
-            return
         if announce_after_s <= 0:
             self.deliver(self._due_at)
         _couriers.carry(self)
 
     def printed(self, text: str) -> None:
         """Note what the job printed."""
-        with self._lock:
-            self._unsaid.append(text)
-            self._unsaid_size += len(text)
-            if self._unsaid_size > 2 * LOG_LIMIT_CHARACTERS:
-                self._drop_oldest()
+        self._unsaid.append(text)
 
     def close(self) -> Printed | None:
-        """End the reports; what was printed but not sent, so that it can travel with the outcome."""
+        """End the reports; what is not known to have arrived, so that it can travel with the outcome."""
         _couriers.drop(self)
         with self._lock:
+            self._has_arrived()
             return self._take_printed()
 
     def deliver(self, now: float) -> None:
@@ -203,6 +171,8 @@ class Reporter:
         if self._post is None or now < self._due_at:
             return
         with self._lock:
+            if not self._has_arrived():
+                return
             news: list[News] = []
             started_at, self._started_at = self._started_at, None
             if started_at is not None:
@@ -216,10 +186,31 @@ class Reporter:
         if not news:
             return
         self._due_at = now + self._interval_s
+        said = 0 if printed is None else printed.start + len(printed.text)
         try:
-            self._post(self.job_id, news)
+            arrives = self._post(self.job_id, news)
         except Exception:  # noqa: BLE001 - whatever the channel raises, the job itself must go on
             _log.warning("news of job %s could not be sent", self.job_id, exc_info=True)
+            return
+        with self._lock:
+            if arrives is None:
+                self._unsaid.drop(said)
+            else:
+                self._under_way = arrives, started_at, said
+
+    def _has_arrived(self) -> bool:
+        """Whether no news is under way; what has not come is said again. The lock is held."""
+        if self._under_way is None:
+            return True
+        arrives, started_at, said = self._under_way
+        if not arrives.done():
+            return False
+        self._under_way = None
+        if arrives.cancelled() or arrives.exception() is not None:
+            self._started_at = started_at
+        else:
+            self._unsaid.drop(said)
+        return True
 
     def _progressed(self, done: Any, total: Any, message: Any, at: float) -> Progressed | None:
         """A progress report in plain values, which can be read wherever it goes; None when it has none.
@@ -242,15 +233,5 @@ class Reporter:
             return None
 
     def _take_printed(self) -> Printed | None:
-        self._drop_oldest()
-        text, start = "".join(self._unsaid), self._sent
-        self._unsaid.clear()
-        self._unsaid_size = 0
-        self._sent += len(text)
+        start, text = self._unsaid.kept()
         return Printed(start=start, text=text) if text else None
-
-    def _drop_oldest(self) -> None:
-        if self._unsaid_size > LOG_LIMIT_CHARACTERS:
-            kept = "".join(self._unsaid)[-LOG_LIMIT_CHARACTERS:]
-            self._sent += self._unsaid_size - len(kept)
-            self._unsaid, self._unsaid_size = [kept], len(kept)

@@ -1,20 +1,19 @@
-"""The job that the current code belongs to: its progress, its prints, its interruption.
+"""The job that the current code belongs to: its progress and, where several run in one process, its prints.
 
-Inside a worker process one job runs at a time, so code in any thread belongs to it. The inline backend runs several in
-one process; there a context variable tells them apart.
+Inside a worker process one job runs at a time, so code in any thread belongs to it, and its prints are caught outside
+Python. The inline backend runs several in one process; there a context variable tells them apart.
 """
 
 from __future__ import annotations
 
-import io
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import time
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 if TYPE_CHECKING:
     from checkmaite.jobs._news import Reporter
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 _mine: ContextVar[Reporter | None] = ContextVar("checkmaite_jobs_reporter", default=None)
 _all: list[Reporter] = []
 _lock = threading.Lock()
+_teeing = 0
 _tees: deque[_Tee] = deque(maxlen=8)
 
 
@@ -52,48 +52,74 @@ def current_reporter() -> Reporter | None:
 
 @contextmanager
 def reporting(reporter: Reporter) -> Iterator[None]:
-    """Within the block, prints and `report_progress` belong to the job; prints also go where they went before."""
+    """Within the block, `report_progress` belongs to the job, and so does what is printed within `teed`."""
     token = _mine.set(reporter)
     with _lock:
         _all.append(reporter)
-        if len(_all) == 1:
-            sys.stdout, sys.stderr = _with_tee(sys.stdout), _with_tee(sys.stderr)
     try:
         yield
     finally:
         with _lock:
             _all.remove(reporter)
-            if not _all:
-                sys.stdout, sys.stderr = _without_tee(sys.stdout), _without_tee(sys.stderr)
         _mine.reset(token)
 
 
-class _Tee(io.TextIOBase):
-    """A text stream that also gives what is written to the job that writes it."""
+@contextmanager
+def teed() -> Iterator[None]:
+    """Within the block, what goes through `sys.stdout` and `sys.stderr` is also given to the job that prints it."""
+    global _teeing
+    with _lock:
+        _teeing += 1
+        if _teeing == 1:
+            sys.stdout, sys.stderr = _with_tee(sys.stdout), _with_tee(sys.stderr)
+    try:
+        yield
+    finally:
+        with _lock:
+            _teeing -= 1
+            if not _teeing:
+                sys.stdout, sys.stderr = _without_tee(sys.stdout), _without_tee(sys.stderr)
+
+
+class _Tee:
+    """A text stream that also gives what is written to the job that writes it; in all else it is the stream below."""
+
+    _original: TextIO
 
     def __init__(self, original: TextIO) -> None:
-        self._original = original
+        self.__dict__["_original"] = original
 
     def write(self, text: str) -> int:
+        written = self._original.write(text)
         reporter = current_reporter()
         if reporter is not None:
             reporter.printed(text)
-        return self._original.write(text)
+        return written
 
-    def flush(self) -> None:
-        self._original.flush()
-
-    def isatty(self) -> bool:
-        return self._original.isatty()
-
-    def fileno(self) -> int:
-        return self._original.fileno()
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._original, name)
 
-    def __del__(self) -> None:
-        """The stream below goes on: unlike its base, a tee that ends flushes and closes nothing."""
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._original, name, value)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._original)
+
+    def __enter__(self) -> Self:
+        self._original.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._original.__exit__(*error)  # type: ignore[arg-type]
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """That of the stream below: ``isinstance`` says what it says of that one."""
+        return type(self._original)
 
 
 def _with_tee(stream: TextIO) -> _Tee:
@@ -111,4 +137,4 @@ def _with_tee(stream: TextIO) -> _Tee:
 
 def _without_tee(stream: Any) -> Any:
     """The stream below ours; a stream that somebody put on top in the meantime stays."""
-    return stream._original if isinstance(stream, _Tee) else stream
+    return stream._original if type(stream) is _Tee else stream

@@ -42,12 +42,14 @@ from checkmaite.jobs._handle import (
 )
 from checkmaite.jobs._ledger import JobLedger
 from checkmaite.jobs._listing import JobQuery
+from checkmaite.jobs._logs import LOG_LIMIT_CHARACTERS, LogBudget, LogTail
 from checkmaite.jobs._mailbox import Letter, NewsMailbox
 from checkmaite.jobs._naming import object_name
-from checkmaite.jobs._news import LogTail, News, Post, Printed, Progressed, RemotePost, Started
+from checkmaite.jobs._news import News, Post, Printed, Progressed, RemotePost, Started
 from checkmaite.jobs._objects import ObjectStore
 from checkmaite.jobs._order import Terms, WorkOrder, accept
 from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, status_of
+from checkmaite.jobs._output import take_left_output
 from checkmaite.jobs._preparing import PreparedSubmission, RunOptions
 from checkmaite.jobs._problems import nearest_name, unknown_name
 from checkmaite.jobs._protocols import KeepsArtifacts
@@ -63,6 +65,7 @@ from checkmaite.jobs._versions import Versions, check_versions, versions_here
 __all__ = [
     "DEFAULT_GRACE_S",
     "EXPLANATION_BYTES",
+    "LOG_LIMIT_CHARACTERS",
     "ArtifactFolder",
     "BackendContext",
     "Cancelled",
@@ -77,6 +80,7 @@ __all__ = [
     "JobQuery",
     "KeepsArtifacts",
     "Letter",
+    "LogBudget",
     "LogTail",
     "News",
     "NewsMailbox",
@@ -119,6 +123,7 @@ __all__ = [
     "status_of",
     "stored_runs",
     "table_rows",
+    "take_left_output",
     "text_cause",
     "two_types",
     "unknown_name",

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from attrs import define
 from checkmaite.jobs import JobProgress
-from checkmaite.jobs.spi import Cancelled, Failed, LogTail, Outcome, Printed
+from checkmaite.jobs.spi import Cancelled, Failed, LogBudget, LogTail, Outcome, Printed
 from checkmaite.jobs_ray._messages import (
     EndReport,
     Held,
@@ -67,14 +67,14 @@ class ControllerMachine:
         incarnation: Another one for each start of the controller's process.
         retention_s: Finished jobs and their output are kept for so long.
         max_retained: And at most so many of them.
-        max_log_characters: And at most so much output of them.
+        max_log_characters: At most so much output of all jobs is kept; see `LogBudget`.
     """
 
     def __init__(self, incarnation: str, *, retention_s: float, max_retained: int, max_log_characters: int) -> None:
         self._incarnation = incarnation
         self._retention_s = retention_s
         self._max_retained = max_retained
-        self._max_log_characters = max_log_characters
+        self._budget = LogBudget(max_log_characters)
         self._token = -1
         self._served: deque[int] = deque(maxlen=_SERVED)
         self._declared: tuple[int, set[Start]] = 0, set()
@@ -82,8 +82,7 @@ class ControllerMachine:
         self._unknown_stops: dict[Start, tuple[Cancelled | Failed, float]] = {}
         self._taken: set[Start] = set()
         self._tasks: dict[str, _Task] = {}
-        self._finished: OrderedDict[str, int] = OrderedDict()
-        self._log_characters = 0
+        self._finished: OrderedDict[str, None] = OrderedDict()
         self._reports: deque[Report] = deque()
         self._progress: dict[str, ProgressReport] = {}
         self._last = 0
@@ -242,10 +241,8 @@ class ControllerMachine:
         task = self._task(start)
         if task is not None:
             task.printed = task.printed or LogTail()
-            task.printed.extend(piece.start, piece.text)
-            if start[0] in self._finished:
-                self._log_characters += len(piece.text)
-                self._finished[start[0]] += len(piece.text)
+            task.printed.ended = task.end is not None
+            self._budget.extend(task.printed, piece.start, piece.text)
 
     def ended(
         self, start: Start, outcome: Outcome, *, worker_lost: bool, now: float, where: Where | None = None
@@ -262,12 +259,12 @@ class ControllerMachine:
         self._progress.pop(job_id, None)
         self._tell(task.end)
         task.end_number = self._last
-        size = len(task.text())
-        self._finished[job_id] = size
-        self._log_characters += size
+        self._finished[job_id] = None
+        if task.printed is not None:
+            task.printed.ended = True
 
     def sweep(self, now: float) -> None:
-        """Forget finished jobs that are too many, too old or too talkative; the oldest first.
+        """Forget finished jobs that are too many or too old; the oldest first.
 
         The registry must have heard of a job's end before: else it would be told of the job no more.
         """
@@ -279,9 +276,7 @@ class ControllerMachine:
             task = self._tasks[oldest]
             assert task.end is not None, "a finished task has ended"
             if task.end_number > self._acknowledged or (
-                len(self._finished) <= self._max_retained
-                and task.end.at + self._retention_s > now
-                and self._log_characters <= self._max_log_characters
+                len(self._finished) <= self._max_retained and task.end.at + self._retention_s > now
             ):
                 return
             self._drop(oldest)
@@ -307,4 +302,4 @@ class ControllerMachine:
     def _drop(self, job_id: str) -> None:
         del self._tasks[job_id]
         self._progress.pop(job_id, None)
-        self._log_characters -= self._finished.pop(job_id, 0)
+        self._finished.pop(job_id, None)

@@ -38,8 +38,9 @@ def _work_that_posts_to(controller: Any) -> Callable[[bytes, bytes], bytes]:
     def checkmaite_job(letter: bytes, payload: bytes) -> bytes:
         order, start = pickle.loads(letter)  # noqa: S301 - builtins, from the controller
 
-        def post(_: str, news: Sequence[News]) -> None:
-            controller.post.remote(start, list(news))
+        def post(_: str, news: Sequence[News]) -> Future[Any]:
+            arrived: Future[Any] = controller.post.remote(start, list(news)).future()
+            return arrived
 
         return pickle.dumps(execute(order, payload, post))
 

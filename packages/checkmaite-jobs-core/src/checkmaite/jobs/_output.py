@@ -1,0 +1,211 @@
+"""What a job prints by any way, caught where it leaves a worker process: at its file descriptors 1 and 2.
+
+While a job runs both descriptors lead into one file of its own. Python's streams, native code and child processes write
+there as they would write anywhere, so that `sys.stdout` is what it is without this library and the order of all output
+is kept. A pipe would not do: native code that prints more than a pipe holds while it keeps the interpreter's lock would
+wait for a reader that waits for the lock.
+
+The reporter's courier reads the file, passes everything on to where the descriptors led before, and frees what is read
+on the disk. The file's name says whose it is: when the process dies, what it printed last is still there for
+`take_left_output`. Paths are texts: with `pathlib` a file would cost every job twice as much.
+"""
+
+from __future__ import annotations
+
+import codecs
+import ctypes
+import glob
+import logging
+import os
+import stat
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache, lru_cache
+
+from checkmaite.jobs._logs import LOG_LIMIT_CHARACTERS
+from checkmaite.jobs._news import Printed, Reporter
+
+_CHUNK = 1 << 22
+_KEPT_BYTES = 4 * LOG_LIMIT_CHARACTERS
+"""Stays in the file behind the reader: the last characters, however many bytes each of them has."""
+_PUNCH_HOLE = 3  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+_UNCLAIMED_S = 60.0
+_log = logging.getLogger("checkmaite.jobs")
+_one_at_a_time = threading.Lock()
+_originals: dict[int, int] = {}
+"""Where the streams led before the present job: kept here, so that a next job restores what an interruption left."""
+
+
+@contextmanager
+def captured(reporter: Reporter) -> Iterator[None]:
+    """Within the block, all that this process and its children print belongs to the job; one block at a time."""
+    if not _one_at_a_time.acquire(blocking=False):
+        reporter.printed("[... not what this job prints: its process runs another one ...]\n")
+        yield
+        return
+    try:
+        _restore()
+        _pass_on_remains()
+        _flush()
+        try:
+            capture = _Capture(reporter)
+        except OSError as error:
+            reporter.printed(f"[... not what this job prints: no file can be made for it: {error} ...]\n")
+            yield
+            return
+        try:
+            yield
+        finally:
+            capture.end()
+    finally:
+        _one_at_a_time.release()
+
+
+class _Capture:
+    """One job's file, which both streams lead into until `end`."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._lock = threading.Lock()
+        self._path = f"{_folder()}/checkmaite-{reporter.job_id}-{os.getpid()}.out"
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._read = self._freed = 0
+        self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC, 0o600)
+        for stream in (1, 2):
+            _originals[stream] = os.dup(stream)
+            os.dup2(self._file, stream)
+        self._onward = _originals[1]
+        reporter.look = self.look
+
+    def end(self) -> None:
+        """Lead the streams back, and read what is still in the file."""
+        _flush()
+        with self._lock:
+            self._reporter.look = None
+            _restore()
+            self._onward = 1
+            while self._take():
+                pass
+            self._reporter.printed(self._decoder.decode(b"", final=True))
+            os.close(self._file)
+            with suppress(FileNotFoundError):
+                os.unlink(self._path)
+
+    def look(self) -> bool:
+        """Read what is new, up to a chunk; whether there is more."""
+        with self._lock:
+            return self._reporter.look is not None and self._take()
+
+    def _take(self) -> bool:
+        if content := os.pread(self._file, _CHUNK, self._read):
+            self._read += len(content)
+            self._pass_on(content)
+            self._reporter.printed(self._decoder.decode(content))
+            self._free(self._read - _KEPT_BYTES)
+        return len(content) == _CHUNK
+
+    def _free(self, until: int) -> None:
+        """Give the disk back what was read, where its file system can."""
+        if until - self._freed >= _CHUNK:
+            start, length = ctypes.c_int64(self._freed), ctypes.c_int64(until - self._freed)
+            _libc().fallocate(self._file, _PUNCH_HOLE, start, length)
+            self._freed = until
+
+    def _pass_on(self, content: bytes) -> None:
+        try:
+            _write(self._onward, content)
+        except OSError as error:  # its disk is full, say: the job and what it prints go on
+            _log.debug("some output of job %s is not in its worker's log: %s", self._reporter.job_id, error)
+
+
+def take_left_output(job_id: str) -> Printed | None:
+    """What a job on this node printed last whose process has died; None when nothing is left of it. It is deleted."""
+    for path in _remains(job_id):
+        start, content = _last_bytes(path)
+        os.unlink(path)
+        text = content.decode("utf-8", "replace")
+        cut = max(0, len(text) - LOG_LIMIT_CHARACTERS)
+        return Printed(start=start + cut, text=text[cut:])
+    return None
+
+
+@cache
+def _pass_on_remains() -> None:
+    """Bring what nobody has taken of dead processes into this one's log, once: it may say why they died."""
+    for path in _remains("*"):
+        with suppress(FileNotFoundError):  # another process does the same
+            if os.stat(path).st_mtime + _UNCLAIMED_S < time.time():
+                _, content = _last_bytes(path)
+                os.unlink(path)
+                _write(1, f"[... what is left of {os.path.basename(path)} ...]\n".encode() + content)
+
+
+def _remains(job_id: str) -> list[str]:
+    found = glob.glob(f"{glob.escape(_folder())}/checkmaite-{job_id}-*.out")
+    return [path for path in found if not _lives(int(path.removesuffix(".out").rpartition("-")[2]))]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _last_bytes(path: str) -> tuple[int, bytes]:
+    """Where the last characters in a file begin, and their bytes."""
+    with open(path, "rb") as file:
+        start = max(0, file.seek(0, os.SEEK_END) - _KEPT_BYTES)
+        file.seek(start)
+        return start, file.read()
+
+
+def _folder() -> str:
+    """Beside the file that this process prints to, which is its log, so that other processes of the node find it."""
+    to = os.fstat(1)
+    return _folder_beside(to.st_dev, to.st_ino) if stat.S_ISREG(to.st_mode) else tempfile.gettempdir()
+
+
+@lru_cache(maxsize=8)
+def _folder_beside(device: int, file: int) -> str:
+    try:
+        folder = os.path.dirname(os.readlink("/proc/self/fd/1"))
+    except OSError:
+        return tempfile.gettempdir()
+    return folder if os.access(folder, os.W_OK) else tempfile.gettempdir()
+
+
+def _restore() -> None:
+    for stream, original in _originals.items():
+        os.dup2(original, stream)
+    while _originals:
+        os.close(_originals.popitem()[1])
+
+
+def _flush() -> None:
+    """Have everything written that this process has buffered; what cannot be is not the job's concern."""
+    for stream in {id(each): each for each in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)}.values():
+        try:
+            if stream is not None:
+                stream.flush()
+        except Exception as error:  # noqa: BLE001 - the job may have put anything there, or closed it
+            _log.debug("a stream could not be flushed: %s", error)
+    _libc().fflush(None)
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    inside = memoryview(content)
+    while inside:
+        inside = inside[os.write(descriptor, inside) :]

@@ -1,0 +1,194 @@
+"""Everything that leaves a worker process by its file descriptors is the job's output."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from checkmaite.jobs._output import take_left_output
+
+PRELUDE = """
+import ctypes, logging, multiprocessing, os, signal, subprocess, sys, threading, time
+from checkmaite.jobs._news import Printed, Reporter
+from checkmaite.jobs._output import captured, take_left_output
+
+def output_of(job_id, act):
+    reporter = Reporter(job_id, None)
+    with captured(reporter):
+        act()
+    printed = reporter.close()
+    return printed.text if printed else ""
+
+def say(*what):
+    print(*what, file=told, flush=True)
+
+told = os.fdopen(3, "w")
+"""
+
+
+def run(text: str, folder: Path) -> tuple[list[str], bytes]:
+    """What a process says, and what is in its own log; its stdout and stderr are one file, as a worker's may be."""
+    reading, writing = os.pipe()
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            ["bash", "-c", f'exec "$@" 3>&{writing}', "-", sys.executable, "-c", PRELUDE + text],
+            stdout=log,
+            stderr=log,
+            pass_fds=[writing],
+            cwd=folder,
+        )
+    os.close(writing)
+    with os.fdopen(reading) as lines:
+        said = lines.read().splitlines()
+    process.wait()
+    return said, (folder / "log").read_bytes()
+
+
+def test_every_way_to_print_is_seen_in_order_and_passed_on(tmp_path: Path) -> None:
+    said, log = run(
+        """
+logging.basicConfig(format="%(message)s")
+
+def in_pool(number):
+    print("pool", number)
+
+def act():
+    print("print")
+    print("stderr", file=sys.stderr)
+    logging.warning("logging")
+    os.write(1, b"one\\n")
+    os.write(2, b"two\\n")
+    subprocess.run(["sh", "-c", "echo child; echo complaint >&2"])
+    ctypes.CDLL(None).puts(b"native")
+    ctypes.CDLL(None).fflush(None)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        pool.map(in_pool, [1])
+    if not os.fork():
+        print("fork")
+        sys.stdout.flush()
+        os._exit(0)
+    os.wait()
+    sys.stdout.buffer.write("é".encode()[:1])
+    sys.stdout.flush()
+    os.write(1, "é".encode()[1:])
+    print(" whole")
+    ctypes.CDLL(None).puts(b"buffered by libc")
+
+print("before")
+told.write(repr(output_of("job-1", act)) + "\\n")
+print("after")
+told.write(repr(output_of("job-2", lambda: None)) + "\\n")
+""",
+        tmp_path,
+    )
+    text = "print\nstderr\nlogging\none\ntwo\nchild\ncomplaint\nnative\npool 1\nfork\né whole\nbuffered by libc\n"
+    assert said == [repr(text), "''"]
+    assert log.decode() == "before\n" + text + "after\n"
+    assert list(tmp_path.iterdir()) == [tmp_path / "log"], "a file is left behind"
+
+
+def test_more_than_a_pipe_holds_is_printed_by_native_code_that_holds_the_interpreters_lock(tmp_path: Path) -> None:
+    said, _ = run(
+        """
+held = ctypes.PyDLL(None)  # its calls keep the lock
+many = b"x" * 1_000_000
+say(len(output_of("job-1", lambda: held.write(1, many, len(many)))))
+""",
+        tmp_path,
+    )
+    assert said == ["1000000"]
+
+
+def test_what_is_read_is_freed_on_the_disk(tmp_path: Path) -> None:
+    said, log = run(
+        """
+def act():
+    size, line = 0, b"y" * 999 + b"\\n"
+    for _ in range(60_000):
+        size += os.write(1, line)
+    deadline = time.monotonic() + 60
+    while (used := os.fstat(1).st_blocks * 512) > 10_000_000 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    say(size, used <= 10_000_000)
+
+text = output_of("job-1", act)
+say(len(text), text[-3:] == "yy\\n")
+""",
+        tmp_path,
+    )
+    assert said == ["60000000 True", "1000000 True"]
+    assert len(log) == 60_000_000
+
+
+def test_what_a_child_prints_after_the_job_is_not_the_next_ones(tmp_path: Path) -> None:
+    said, log = run(
+        """
+def leave_a_child():
+    global child
+    child = subprocess.Popen(["sh", "-c", "read go; echo late"], stdin=subprocess.PIPE)
+    print("first")
+
+def next_job():
+    child.communicate(b"go\\n")
+    print("second")
+
+say(repr(output_of("job-1", leave_a_child)), repr(output_of("job-2", next_job)))
+""",
+        tmp_path,
+    )
+    assert said == [r"'first\n' 'second\n'"]
+    assert log == b"first\nsecond\n"
+
+
+def test_what_is_left_in_a_process_that_dies_is_found_by_another_one_of_its_node(tmp_path: Path) -> None:
+    run(
+        """
+def act():
+    print("last words")
+    sys.stdout.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+output_of("job-dies", act)
+""",
+        tmp_path,
+    )
+    said, _ = run(
+        """
+left = take_left_output("job-dies")
+say(left.start, repr(left.text), take_left_output("job-dies"), take_left_output("job-other"))
+""",
+        tmp_path,
+    )
+    assert said == [r"0 'last words\n' None None"]
+
+
+def test_what_nobody_takes_of_a_dead_process_goes_to_the_log_of_the_next_one(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = tmp_path / f"checkmaite-job-gone-{dead.pid}.out"
+    left.write_text("last words\n")
+    os.utime(left, (0, 0))
+    said, log = run('say(repr(output_of("job-1", lambda: print("mine"))))\n', tmp_path)
+    assert said == [r"'mine\n'"]
+    assert log.decode() == f"[... what is left of {left.name} ...]\nlast words\nmine\n"
+    assert not left.exists()
+
+
+def test_where_no_file_can_be_made_the_job_runs_and_its_output_says_so(tmp_path: Path) -> None:
+    said, log = run(
+        """
+import checkmaite.jobs._output as output
+output._folder = lambda: "/proc"
+text = output_of("job-1", lambda: print("seen"))
+say(text.startswith("[... not what this job prints: no file can be made for it: "))
+""",
+        tmp_path,
+    )
+    assert said == ["True"]
+    assert log == b"seen\n"
+
+
+def test_nothing_is_left_of_a_job_that_never_was() -> None:
+    assert take_left_output("job-that-never-was") is None

@@ -1,0 +1,66 @@
+"""`job.logs()` is whole, bounded, and what the job itself sees of its streams is what a plain task sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkmaite.jobs import JobBackend, JobStatus
+
+from tests.ray import capabilities
+from tests.ray.clusters import CONTROLLER, SOON_S, Cluster, wait_until
+from tests.ray.conftest import submit
+
+pytestmark = pytest.mark.usefixtures("attached")
+Configure = Callable[..., JobBackend]
+LIMIT = 1_000_000
+
+
+def resident(pids: set[int]) -> int:
+    """Bytes of memory of these processes."""
+    return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 for pid in pids)
+
+
+@pytest.mark.usefixtures("backend")
+def test_whatever_a_job_prints_is_in_its_logs_in_order(attached: Any) -> None:
+    job = submit(capabilities.prints_in_every_way)
+    assert job.wait(SOON_S) is JobStatus.COMPLETED, job.explain()
+    *lines, streams, last = job.logs().splitlines()
+    assert lines == capabilities.PRINTED
+    assert last == "buffered by libc"
+
+    def plain() -> str:
+        import sys
+
+        return f"{capabilities.look(sys.stdout)} {capabilities.look(sys.stderr)}"
+
+    assert streams == attached.get(attached.remote(plain).remote())
+
+
+@pytest.mark.usefixtures("backend")
+def test_a_job_that_prints_faster_than_anybody_reads_fills_no_process(cluster: Cluster, tmp_path: Path) -> None:
+    submit(capabilities.nothing).result(SOON_S)
+    controllers = cluster.pids(CONTROLLER)
+    before = resident(controllers)
+    most = 0
+    job = submit(partial(capabilities.prints_much, 200, str(tmp_path)))
+
+    def has_all_but_the_end() -> bool:
+        nonlocal most
+        most = max(most, resident(controllers))
+        return f"{9_999:098d}\n" in job.logs()[-200:]
+
+    wait_until(has_all_but_the_end, "the output does not come")
+    (tmp_path / "go").touch()
+    assert job.wait(SOON_S) is JobStatus.COMPLETED, job.explain()
+    text = job.logs()
+    head, _, rest = text.partition("\n")
+    assert head.startswith("[... 19")
+    assert head.endswith(" earlier characters were dropped ...]")
+    assert len(rest) == LIMIT
+    assert rest.endswith(f"{9_999:098d}\nthe end\n")
+    assert "missing" not in rest
+    assert max(most, resident(controllers)) - before < 50 * 2**20
