@@ -1,6 +1,6 @@
 """Fingerprints: short digests of what a submission stands on."""
 
-from checkmaite.jobs._fingerprint._fingerprinting import Fingerprinter, fingerprints_of
+from checkmaite.jobs._fingerprint._fingerprinting import Fingerprinter, fingerprints_of, identity_of
 from checkmaite.jobs._fingerprint._given import each_given, id_of
 from checkmaite.jobs._fingerprint._prints import (
     SCHEME,
@@ -11,6 +11,8 @@ from checkmaite.jobs._fingerprint._prints import (
     differences,
     incomparable,
 )
+from checkmaite.jobs._fingerprint._records import field_names
+from checkmaite.jobs._fingerprint._walk import Opaque
 
 __all__ = [
     "SCHEME",
@@ -19,9 +21,12 @@ __all__ = [
     "Fingerprinter",
     "Fingerprints",
     "ObjectPrint",
+    "Opaque",
     "differences",
     "each_given",
+    "field_names",
     "fingerprints_of",
     "id_of",
+    "identity_of",
     "incomparable",
 ]

@@ -14,6 +14,7 @@ from typing import Any
 from checkmaite.jobs._fingerprint._arrays import array_case
 from checkmaite.jobs._fingerprint._functions import code_steps, function_steps, global_name, type_steps
 from checkmaite.jobs._fingerprint._hashing import content, node
+from checkmaite.jobs._fingerprint._records import field_names, is_record
 from checkmaite.jobs._fingerprint._walk import Opaque, Steps, Walk, loaded
 from checkmaite.jobs._values import with_article
 
@@ -88,6 +89,8 @@ def _structural(value: Any, walk: Walk) -> Steps:
         return array
     if isinstance(value, loaded("pydantic", "BaseModel")):
         return _model_steps(value)
+    if is_record(type(value)):
+        return _record_steps(value)
     if callable(getattr(type(value), "state_dict", None)):
         return _stateful_steps(value)
     return reduced_steps(value)
@@ -145,9 +148,9 @@ def _enum_steps(value: Enum) -> Steps:
 
 
 def _path_steps(value: PurePath) -> Steps:
-    """A path stands for itself: what it names is not read."""
-    kind = yield ".__class__", type(value)
-    return node("path", [kind, str(value).encode("utf-8", "surrogateescape")])
+    """A path stands for its text, and what it names is not read. Its class has moved between versions of Python."""
+    return node("path", [type(value).__name__.encode(), str(value).encode("utf-8", "surrogateescape")])
+    yield
 
 
 def _model_steps(value: Any) -> Steps:
@@ -159,6 +162,14 @@ def _model_steps(value: Any) -> Steps:
     extra = yield ".model_extra", value.__pydantic_extra__ or {}
     private = yield from _attributes(value.__pydantic_private__ or {}, type(value))
     return node("model", [kind, *parts, extra, node("private", private)])
+
+
+def _record_steps(value: Any) -> Steps:
+    """An object of attrs or a dataclass: its fields, and what was set on it beside them."""
+    kind = yield ".__class__", type(value)
+    found = {name: getattr(value, name) for name in field_names(type(value)) if hasattr(value, name)}
+    parts = yield from _attributes({**getattr(value, "__dict__", {}), **found}, type(value))
+    return node("record", [kind, *parts])
 
 
 def _stateful_steps(value: Any) -> Steps:

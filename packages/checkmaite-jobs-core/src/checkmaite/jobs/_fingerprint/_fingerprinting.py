@@ -14,7 +14,7 @@ from checkmaite.jobs._fingerprint._functions import is_imported_by_name
 from checkmaite.jobs._fingerprint._given import each_given, id_of
 from checkmaite.jobs._fingerprint._hashing import Pace
 from checkmaite.jobs._fingerprint._prints import Content, Fingerprints, ObjectPrint
-from checkmaite.jobs._fingerprint._walk import MOST_OBJECTS, TooLarge, Walk
+from checkmaite.jobs._fingerprint._walk import MOST_OBJECTS, Opaque, TooLarge, Walk
 
 _DIGEST = 32
 _SHORT = 16
@@ -104,6 +104,22 @@ def fingerprints_of(
 ) -> Fingerprints:
     """The fingerprints of one submission; see `Fingerprinter`."""
     return Fingerprinter(progress).of(capability, models=models, datasets=datasets, metrics=metrics, config=config)
+
+
+def identity_of(value: object, name: str) -> str:
+    """A digest of a value in which classes stand for their names: it differs when any value or class differs.
+
+    Raises:
+        Opaque: There is none; the text says why, and calls the value by this name.
+    """
+    walk = Walk(case_of, Pace(), named=None)
+    try:
+        digest = walk.digest(value)
+    except TooLarge:
+        raise Opaque(f"{name} holds more than {MOST_OBJECTS:,} objects") from None
+    for path, why in walk.notes.items():
+        raise Opaque(f"{name}{path} is {why}")
+    return _short(digest, _DIGEST)
 
 
 def content_of(value: Any, walk: Walk, *, by_field: bool = False) -> Content:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from checkmaite.jobs._fingerprint._hashing import node
+from checkmaite.jobs._fingerprint._records import GENERATORS
 from checkmaite.jobs._fingerprint._walk import Steps, Walk
 
 _MAIN = ("__main__", "__mp_main__")
@@ -85,7 +86,9 @@ def _class_by_value(value: type) -> Steps:
 
 def _is_generated(member: object) -> bool:
     """Whether attrs wrote a method: it follows from the fields, and a ``__hash__`` holds a number of this process."""
-    return isinstance(member, types.FunctionType) and member.__code__.co_filename.startswith("<attrs generated")
+    if not isinstance(member, types.FunctionType):
+        return False
+    return member.__code__.co_filename.startswith("<attrs generated") or member.__module__ in GENERATORS
 
 
 def function_steps(value: types.FunctionType, walk: Walk) -> Steps:
