@@ -53,6 +53,16 @@ BAD_OPTIONS: list[tuple[str, dict[str, Any], Said]] = [
     ("resource not a number", {"registry_resources": {"a": nan}}, Said("registry_resources", "nan, which", "custom")),
     ("resource without name", {"registry_resources": {"": 1}}, Said("registry_resources", "printable name", "custom")),
     (
+        "next to no CPU",
+        {"registry_num_cpus": 1e-5},
+        Said("registry_num_cpus", "less than can be reserved", "CPUs that"),
+    ),
+    ("too many CPUs", {"controller_num_cpus": 1e15}, Said("controller_num_cpus", "more than any cluster", "CPUs that")),
+    ("memory", {"registry_memory": 10**18}, Said("registry_memory", "more than any cluster has", "bytes of memory")),
+    ("memory of all", {"controller_memory": 10**15}, Said("controller_memory", "more than any", "bytes of memory")),
+    ("resource tiny", {"registry_resources": {"a": 1e-5}}, Said("registry_resources", "'a': 1e-05 is less", "custom")),
+    ("resource of Ray", {"controller_resources": {"CPU": 1}}, Said("controller_resources", "'CPU': is no", "custom")),
+    (
         "relative journal far away",
         {"address": "ray://host:10001", "journal_uri": "jobs"},
         Said("journal_uri", "'jobs' means another folder on every machine", "Pass an absolute path"),

@@ -92,8 +92,7 @@ def resolve_resources(
             )
         )
         custom = {}
-    problems += [problem for name, value in custom.items() if (problem := _bad_custom(name, value))]
-    problems += _not_custom(custom)
+    problems += [each.below("resources.custom") for each in custom_problems(custom)]
     if problems:
         return Resources(), problems
     return Resources(**amounts, custom={name: _plain(value) for name, value in custom.items()}), []
@@ -105,12 +104,15 @@ def _unknown_key(key: str) -> Problem:
     return Problem(problem.path, problem.cause, problem.remedy + hint)
 
 
-def _not_custom(custom: Mapping[str, Any]) -> list[Problem]:
-    return [
-        Problem(f"resources.custom.{name}", "is no resource of the cluster's own.", remedy)
+def custom_problems(custom: Mapping[Any, Any]) -> list[Problem]:
+    """What is wrong with amounts of a cluster's own resources, each with the resource's name as its path."""
+    problems = [problem for name, value in custom.items() if (problem := _bad_custom(name, value))]
+    problems += [
+        Problem(name, "is no resource of the cluster's own.", remedy)
         for name, remedy in _NOT_CUSTOM.items()
         if name in custom
     ]
+    return problems
 
 
 def _first_given(key: str, given: Mapping[str, Any], config: object, capability: object) -> tuple[str, Any]:
@@ -132,11 +134,11 @@ def _attribute(owner: object, name: str) -> Any:
 def _bad_custom(name: object, value: object) -> Problem | None:
     if not isinstance(name, str):
         cause = f"the name {name!r} is {with_article(type(name).__name__)}, not text."
-        return Problem("resources.custom", cause, 'Pass names as text: resources={"custom": {"fpga": 1}}.')
+        return Problem("", cause, 'Pass names as text: resources={"custom": {"fpga": 1}}.')
     if not name.strip() or not name.isprintable():
         cause = f"{name!r} is not a printable name."
-        return Problem("resources.custom", cause, 'Name the resource: resources={"custom": {"fpga": 1}}.')
-    return amount_problem(f"resources.custom.{name}", value)
+        return Problem("", cause, 'Name the resource: resources={"custom": {"fpga": 1}}.')
+    return amount_problem(name, value)
 
 
 def amount_problem(path: str, value: object, *, whole: bool = False, shared_below_1: bool = False) -> Problem | None:

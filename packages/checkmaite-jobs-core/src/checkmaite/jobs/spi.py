@@ -56,6 +56,7 @@ from checkmaite.jobs._protocols import KeepsArtifacts
 from checkmaite.jobs._provenance import provenance_columns
 from checkmaite.jobs._reconcile import stored_runs
 from checkmaite.jobs._records import TableRows, run_entities, run_tables, runs_of, table_rows
+from checkmaite.jobs._resources import amount_problem, custom_problems
 from checkmaite.jobs._run_key import RunKey
 from checkmaite.jobs._scalars import text_cause
 from checkmaite.jobs._texts import shortened
@@ -100,7 +101,9 @@ __all__ = [
     "Versions",
     "WorkOrder",
     "accept",
+    "amount_problem",
     "check_versions",
+    "custom_problems",
     "execute",
     "execute_message",
     "failure",

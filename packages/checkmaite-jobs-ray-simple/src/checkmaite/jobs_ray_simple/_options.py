@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
-import os
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import evolve, frozen, validators
+from attrs import frozen, validators
 from checkmaite.jobs import ConfigurationError, Problem
-from checkmaite.jobs.spi import option, unknown_name
+from checkmaite.jobs.spi import option
 from checkmaite.jobs_ray_simple._here import is_elsewhere
-from ray.runtime_env import RuntimeEnv
-
-_PLUGINS = "RAY_RUNTIME_ENV_PLUGINS"
+from checkmaite.jobs_ray_simple._runtime_env import environment_problems
 
 
 def _address(_: object, attribute: Any, value: str | None) -> None:
@@ -24,19 +20,6 @@ def _address(_: object, attribute: Any, value: str | None) -> None:
     host, separator, port = value.removeprefix("ray://").rpartition(":")
     if not (host and separator and port.isdigit()) or "://" in host:
         raise ValueError(f"{value!r} is not an address")
-
-
-def _unknown_fields(runtime_env: Mapping[str, Any]) -> list[Problem]:
-    """What Ray would pass over in silence: a misspelt working_dir would leave workers without the user's code."""
-    if os.environ.get(_PLUGINS):
-        return []
-    known = {*RuntimeEnv.known_fields, *inspect.signature(RuntimeEnv).parameters} - {"_validate", "kwargs"}
-    said = {name for name in known if not name.startswith("_")}
-    found = [
-        unknown_name(f"runtime_env.{name}", str(name), said, what="field") for name in runtime_env if name not in known
-    ]
-    plugin = f"If it is a plugin's, set {_PLUGINS} here as on the cluster."
-    return [evolve(each, remedy=f"{each.remedy} {plugin}") for each in found]
 
 
 @frozen
@@ -79,8 +62,8 @@ class ConnectionOptions:
     )
 
     def __attrs_post_init__(self) -> None:
-        if unknown := _unknown_fields(self.runtime_env or {}):
-            raise ConfigurationError("Ray knows no such fields.", unknown)
+        if faults := environment_problems(self.runtime_env or {}, here=not self.is_remote):
+            raise ConfigurationError("No worker could be prepared like this.", faults)
         sizes = [name for name in ("num_cpus", "num_gpus", "object_store_memory") if getattr(self, name) is not None]
         if self.address not in {None, "local"} and sizes:
             cause = (

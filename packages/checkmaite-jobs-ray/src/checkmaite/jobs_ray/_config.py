@@ -12,7 +12,17 @@ from typing import Any
 import attrs
 from attrs import frozen, validators
 from checkmaite.jobs import ConfigurationError, Problem
-from checkmaite.jobs.spi import ObjectStore, RunOptions, is_finite, option, shown, uri_problem, usable_uri
+from checkmaite.jobs.spi import (
+    ObjectStore,
+    RunOptions,
+    amount_problem,
+    custom_problems,
+    is_finite,
+    option,
+    shown,
+    uri_problem,
+    usable_uri,
+)
 from checkmaite.jobs_ray._names import registry_name
 from checkmaite.jobs_ray_simple.wall import ConnectionOptions
 
@@ -34,12 +44,20 @@ def _folder(_: object, attribute: Any, value: str | None) -> None:
         usable_uri(_, attribute, value)
 
 
+def _amount(_: object, attribute: Any, value: float | None) -> None:
+    """A number that Ray can reserve for an actor."""
+    if value is not None and (problem := amount_problem(attribute.name, value)):
+        raise ValueError(problem.cause)
+
+
 def _amounts(_: object, attribute: Any, value: Mapping[str, Any] | None) -> None:
     for name, amount in (value or {}).items():
         if not name.strip() or not name.isprintable():
             raise ValueError(f"{name!r} is not a printable name")
         if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not is_finite(amount) or amount < 0:
             raise ValueError(f"{name!r} is {shown(amount)}, which is not an amount")
+    for problem in custom_problems(value or {}):
+        raise ValueError(f"{problem.path!r}: {problem.cause}")
 
 
 def _recovery(_: object, attribute: Any, value: str) -> None:
@@ -95,9 +113,13 @@ class RayOptions(ConnectionOptions):
         default=None,
         validator=_at_least_one,
     )
-    registry_num_cpus: float = option("CPUs that the registry reserves.", default=0.0, validator=validators.ge(0))
+    registry_num_cpus: float = option(
+        "CPUs that the registry reserves.", default=0.0, validator=[validators.ge(0), _amount]
+    )
     registry_memory: int | None = option(
-        "bytes of memory that the registry reserves; none when left out.", default=None, validator=_at_least_one
+        "bytes of memory that the registry reserves; none when left out.",
+        default=None,
+        validator=[_at_least_one, _amount],
     )
     registry_resources: Mapping[str, Any] | None = option(
         'custom resources of the node that the registry runs on, for example {"control": 0.01}.',
@@ -120,10 +142,12 @@ class RayOptions(ConnectionOptions):
         "controllers, whatever the number of jobs; 1 when left out.", default=None, validator=_at_least_one
     )
     controller_num_cpus: float | None = option(
-        "CPUs that each controller reserves; 0 when left out.", default=None, validator=_not_negative
+        "CPUs that each controller reserves; 0 when left out.", default=None, validator=[_not_negative, _amount]
     )
     controller_memory: int | None = option(
-        "bytes of memory that each controller reserves; none when left out.", default=None, validator=_at_least_one
+        "bytes of memory that each controller reserves; none when left out.",
+        default=None,
+        validator=[_at_least_one, _amount],
     )
     controller_resources: Mapping[str, Any] | None = option(
         'custom resources of the nodes that controllers run on, for example {"control": 0.01}.',
