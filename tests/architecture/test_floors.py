@@ -39,7 +39,7 @@ def test_the_tree_obeys_its_contracts() -> None:
     ("module", "line", "broken"),
     [
         (f"{CORE}/_errors.py", "from checkmaite.jobs import _api", "The floors of core"),
-        (f"{CORE}/_refs.py", "from checkmaite.jobs._status import JobStatus", "The floors of core"),
+        (f"{CORE}/_receipt.py", "from checkmaite.jobs._status import JobStatus", "The floors of core"),
         (f"{CORE}/_new_room.py", "", "The floors of core"),
         (
             f"{CORE}/_api.py",

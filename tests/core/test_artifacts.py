@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from checkmaite.jobs import configure_job_backend, shutdown_job_backend, submit_capability
+from checkmaite.jobs import Report, configure_job_backend, shutdown_job_backend, submit_capability
 from checkmaite.jobs._order import Terms
 from checkmaite.jobs._provenance import SHARED_FIELDS
 from checkmaite.jobs.spi import ArtifactFolder, StoreSpec, WorkOrder, execute_message, message_of
@@ -48,25 +49,30 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 
 
 def test_a_large_report_is_a_document(run: Run, tmp_path: Path) -> None:
-    assert run().result(30).report == f"{tmp_path}/kept/one/report.md"
-    assert (tmp_path / "kept/one/report.md").read_text() == LARGE
+    ref = run().result(30)
+    (kept,) = (tmp_path / "kept/one").glob("*/report.md")
+    assert ref.report == Report(kind="artifact", media_type="text/markdown", uri=str(kept), filename="report.md")
+    assert kept.read_text() == LARGE
+    assert ref.open_report().read().decode() == LARGE
 
 
 def test_a_small_report_travels_in_the_run_ref(run: Run, tmp_path: Path) -> None:
-    assert run(text="# small").result(30).report == "# small"
+    ref = run(text="# small").result(30)
+    assert ref.report == Report(kind="inline_text", text="# small")
+    assert ref.open_report().read() == b"# small"
     assert not (tmp_path / "kept").exists()
 
 
-def test_the_first_report_of_a_run_is_kept(run: Run, tmp_path: Path) -> None:
-    assert run().result(30).report == run(text=LARGE + "more").result(30).report
-    assert (tmp_path / "kept/one/report.md").read_text() == LARGE
+def test_each_result_of_a_run_keeps_its_own_report(run: Run) -> None:
+    first, second = run().result(30), run(text=LARGE + "more").result(30)
+    assert first.open_report().read().decode() == LARGE
+    assert second.open_report().read().decode() == LARGE + "more"
 
 
 def test_no_run_uid_leads_out_of_the_folder(run: Run, tmp_path: Path) -> None:
     report = run(run_uid="../../up").result(30).report
-    assert report is not None
-    assert Path(report).resolve().is_relative_to(tmp_path / "kept")
-    assert Path(report).read_text() == LARGE
+    assert Path(str(report)).resolve().is_relative_to(tmp_path / "kept")
+    assert Path(str(report)).read_text() == LARGE
 
 
 def test_a_folder_that_cannot_be_written_is_a_note_and_the_job_completes(run: Run, tmp_path: Path) -> None:
@@ -74,7 +80,7 @@ def test_a_folder_that_cannot_be_written_is_a_note_and_the_job_completes(run: Ru
     job = run()
     assert job.result(30).report is None
     assert "the report could not be stored" in job.explain()
-    assert f"{tmp_path}/kept/one/report.md: a file is where a folder must be" in job.explain()
+    assert re.search(rf"{tmp_path}/kept/one/\w+/report.md: a file is where a folder must be", job.explain())
 
 
 def test_a_store_without_documents_says_how_to_keep_them() -> None:
@@ -100,5 +106,5 @@ def test_the_folder_travels_to_a_worker_with_the_order(tmp_path: Path) -> None:
     )
     payload = pickle.dumps((Reports(), None, None, None, {"run_uid": "one"}))
     finished = pickle.loads(execute_message(message_of(order, payload)))
-    assert finished.outcome.ref.report == f"{tmp_path}/kept/one/report.md"
+    assert Path(finished.outcome.ref.report.uri).parent.parent == tmp_path / "kept/one"
     assert "hunter2" not in repr(order)

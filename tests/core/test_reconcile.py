@@ -42,10 +42,10 @@ class Store:
             raise StoreUnavailableError("no answer")
         return f"/runs/{run_uid}" if run_uid.startswith("held") else None
 
-    def read_table(self, name: str, columns: list[str]) -> Table:
+    def read_table(self, name: str, columns: list[str], run_uids: list[str] | None = None) -> Table:
         if self._rows is None:
             raise StoreNotFoundError("nothing was committed")
-        return Table(self._rows)
+        return Table({job: uid for job, uid in self._rows.items() if run_uids is None or uid in run_uids})
 
 
 @pytest.fixture
@@ -71,11 +71,17 @@ def test_runs_of_known_uids_are_asked_for_together(asked: Any) -> None:
 
 
 def test_the_others_are_looked_for_by_their_jobs(asked: Any) -> None:
-    store = Store({"a": "held-a", "forced": "gone", "another": "held-x"})
-    jobs = [("a", None, False), ("b", None, False), ("forced", "held-f", True), ("named", "held-n", False)]
+    store = Store({"a": "held-a", "forced": "held-f", "another": "held-x"})
+    jobs = [
+        ("a", None, False),
+        ("b", None, False),
+        ("forced", "held-f", True),
+        ("late", "held-x", True),
+        ("named", "held-n", False),
+    ]
     assert asked(store, *jobs) == {
         "a": ("held-a", "of a", "/runs/held-a"),
-        "forced": ("gone", "of forced", None),
+        "forced": ("held-f", "of forced", "/runs/held-f"),
         "named": ("held-n", "of named", "/runs/held-n"),
     }
 

@@ -104,7 +104,7 @@ def test_a_worker_is_killed_in_the_middle_of_its_write(backend: JobBackend, tmp_
     job = submit(act, tmp_path, run_uid="torn", max_retries=1)
     assert_each_ended_well(backend, [job])
     assert starts(tmp_path) == 2
-    assert job.result(0).store_uri == f"{tmp_path}/store/runs/torn.parquet"
+    assert job.result(0).commit_uri == f"{tmp_path}/store/runs/torn.parquet"
 
 
 @pytest.mark.parametrize("recovery", ["resubmit", "fail"])

@@ -28,18 +28,25 @@ CAPABILITIES = """
 import uuid
 from attrs import frozen
 from checkmaite.jobs.testing import SampleRun
+from checkmaite.store_parquet import ParquetStore
 
 @frozen
 class Reports(SampleRun):
-    folder: str = ""
-
     def collect_md_report(self, threshold):
-        # The run is stored by now, and nobody but its worker knows.
-        if self.folder:
-            Path(self.folder, f"stored-{self.run_uid}").touch()
-            while not Path(self.folder, "report").exists():
-                time.sleep(0.01)
-        return "# a report"
+        return f"# a report of {self.run_uid}"
+
+def stop_after_the_write(folder):
+    # The run is stored by then, and nobody but its worker knows.
+    write = ParquetStore.write_with_receipt
+
+    def stop(store, run, **more):
+        receipt = write(store, run, **more)
+        Path(folder, f"stored-{run.run_uid}").touch()
+        while True:
+            time.sleep(0.01)
+        return receipt
+
+    ParquetStore.write_with_receipt = stop
 
 class Acts:
     id = "acts"
@@ -56,7 +63,9 @@ class Acts:
             while not Path(self.folder, "go").exists():
                 time.sleep(0.01)
         time.sleep(0.02)
-        return Reports(run_uid=uid, capability_id=self.id, folder=self.folder if self.act == "report" else "")
+        if self.act == "stop-after-write":
+            stop_after_the_write(self.folder)
+        return Reports(run_uid=uid, capability_id=self.id)
 
 def submission(uid, act="return", ballast=0, **more):
     return {"capability": Acts(act, ballast), "config": {"run_uid": uid}, "job_name": uid, **more}
@@ -66,6 +75,7 @@ def seen(job):
     error = job.exception(0) if facts["status"] == "FAILED" else None
     facts["error"] = error and [type(error).__name__, error.error_message]
     facts["uid"] = job.result(0).run_uid if facts["status"] == "COMPLETED" else None
+    facts["report"] = str(job.result(0).report) if facts["status"] == "COMPLETED" else None
     return facts
 
 """
@@ -160,7 +170,7 @@ def test_a_second_registry_on_this_machine_is_refused_while_the_first_lives(run:
 @pytest.mark.parametrize("recovery", ["resubmit", "fail"])
 def test_a_whole_cluster_is_killed_in_the_middle(run: Callable[..., Client], tmp_path: Path, recovery: str) -> None:
     def act(n: int) -> str:
-        return {0: "report", 1: "wait"}.get(n, "fail" if n % 40 == 3 else "return")
+        return {0: "stop-after-write", 1: "wait"}.get(n, "fail" if n % 40 == 3 else "return")
 
     acts = {f"run-{n}": act(n) for n in range(200)}
     submit = f"""
@@ -180,7 +190,6 @@ time.sleep(600)
         wait_until(lambda: starts(tmp_path, "run-1"), "the job did not run")
         cluster.head.kill()
     (tmp_path / "marks" / "go").touch()
-    (tmp_path / "marks" / "report").touch()
     with Cluster(num_cpus=4) as cluster:
         again = run("configure()\n" + LIST + FINISH, cluster.driver)
         listed = {each["id"]: each for each in json.loads(again.line(90))}
@@ -203,6 +212,7 @@ time.sleep(600)
             assert each["status"] == "COMPLETED" or each["error"][0] == "JobLostError"
     by_name = {each["name"]: each for each in ended.values()}
     assert (by_name["run-0"]["status"], starts(tmp_path, "run-0")) == ("COMPLETED", 1), "it was stored before"
+    assert by_name["run-0"]["report"] == "# a report of run-0", "its report was stored with it"
     assert by_name["run-1"]["status"] == ("COMPLETED" if recovery == "resubmit" else "FAILED")
     assert rows == sum(each["status"] == "COMPLETED" for each in ended.values())
     finished = [each["name"] for each in finals.values()]
@@ -520,7 +530,8 @@ def test_history_is_read_without_a_cluster(run: Callable[..., Client], place: di
     table = read_job_history("ray", **place)
     good, bad = sorted(table.to_pylist(), key=lambda row: row["job_name"], reverse=True)
     assert (good["status"], good["run_uid"], good["error_type"], good["attempts"]) == ("COMPLETED", "good", None, 1)
-    assert good["store_uri"] == f"{tmp_path}/store/runs/good.parquet"
+    assert good["store_uri"] == f"{tmp_path}/store/sample_scores/good.parquet"
+    assert (good["commit_uri"], good["revision"]) == (f"{tmp_path}/store/runs/good.parquet", 1)
     assert (bad["status"], bad["run_uid"], bad["error_type"]) == ("FAILED", None, "ValueError")
     for row in (good, bad):
         assert row["submitted_at"] <= row["started_at"] <= row["finished_at"]

@@ -224,7 +224,9 @@ def test_force_runs_again_and_says_what_it_superseded(backend: JobBackend, tmp_p
     assert first.job_id in get_job(second.job_id).explain()
     assert first.status is JobStatus.COMPLETED
     assert submit(capabilities.nothing, tmp_path, run_uid="forced").job_id == second.job_id
-    assert rows_in_store(backend) == 1, "the first copy of a run stays the only one"
+    assert rows_in_store(backend) == 1, "readers see the newest result of a run"
+    assert (first.result(0).revision, second.result(0).revision) == (1, 2)
+    assert len(backend.analytics_store.read_table("sample_scores", revision="all")) == 2  # type: ignore[call-arg]
 
 
 def test_a_batch_with_the_same_run_twice_has_one_job(backend: JobBackend, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import attrs
 import pytest
 from checkmaite.jobs import StoreNotFoundError, read_job_history
-from checkmaite.jobs.spi import ObjectStore
+from checkmaite.jobs.spi import Completed, ObjectStore
 from checkmaite.jobs_ray._journal._perform import perform
 from checkmaite.jobs_ray._journal._reading import read_journal
 from checkmaite.jobs_ray._machine._book import JobBook
@@ -63,6 +63,10 @@ def _seen(record: Record) -> dict[str, Any]:
     seen["policy"] = _named(draft.policy, "max_retries", "max_attempts", "scheduling_timeout_s", "resubmit")
     if isinstance(state, Finished):
         said = attrs.asdict(state.outcome)
+        if isinstance(state.outcome, Completed):
+            ref = state.outcome.ref
+            said["ref"] = _named(ref, "run_uid", "capability_id", "store_uri", "outputs_uri")
+            said["ref"]["report"] = None if ref.report is None else str(ref.report)
         seen["outcome"] = {"kind": type(state.outcome).__name__, **json.loads(json.dumps(said))}
         seen["finished_at"] = state.at
     return seen

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkmaite.jobs import CapabilityRunRef, Resources
+from checkmaite.jobs import CapabilityRunRef, Report, Resources
 from checkmaite.jobs.spi import Cancelled, Completed, ObjectStore, Outcome
 from checkmaite.jobs_ray._journal._errors import JournalCorruptError
 from checkmaite.jobs_ray._journal._journal import Journal, lead
@@ -166,7 +166,15 @@ def test_columns_of_a_snapshot_that_differ_in_length_are_refused(objects: Object
         book_of(perform(read_journal(objects.root), objects))
 
 
-_REF = CapabilityRunRef(run_uid="u", capability_id="c", store_uri="s", outputs_uri="o", report="r")
+_REF = CapabilityRunRef(
+    run_uid="u",
+    revision=3,
+    capability_id="c",
+    store_uri="s",
+    commit_uri="k",
+    outputs_uri="o",
+    report=Report(kind="artifact", media_type="text/html", uri="a", filename="r.html"),
+)
 _FULL = Completed(ref=_REF, already_stored=True, notes=("one", "two"))
 
 

@@ -19,7 +19,7 @@ def progress_cost(cluster: Cluster) -> list[Figure]:
     """Rounds of a loop on a worker, by turns with and without a report after each step of work."""
     with cluster.registry():
         reports = work.Reports(rounds=_ROUNDS, steps=_STEPS, step_s=_STEP_S)
-        pairs = ast.literal_eval(submit_capability(reports, config="reports").result().report or "")
+        pairs = ast.literal_eval(str(submit_capability(reports, config="reports").result().report))
     added = statistics.median(told / plain - 1 for plain, told in pairs) * 100
     plain_us, told_us = (statistics.median(each[side] for each in pairs) / _STEPS * 1e6 for side in (0, 1))
     return [

@@ -57,7 +57,7 @@ from checkmaite.jobs._provenance import (
 )
 from checkmaite.jobs._receipt import WriteReceipt
 from checkmaite.jobs._record import Record
-from checkmaite.jobs._refs import CapabilityRunRef
+from checkmaite.jobs._refs import CapabilityRunRef, Report
 from checkmaite.jobs._resources import Resources
 from checkmaite.jobs._running import report_progress
 from checkmaite.jobs._status import JobStatus
@@ -93,6 +93,7 @@ __all__ = [
     "QueryError",
     "Record",
     "RecordError",
+    "Report",
     "Resources",
     "StoreConflictError",
     "StoreCorruptError",

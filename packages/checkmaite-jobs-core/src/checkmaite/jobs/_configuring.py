@@ -9,6 +9,7 @@ from attrs import NOTHING, evolve
 from checkmaite.jobs._config import BackendContext, parse_options
 from checkmaite.jobs._discovery import BACKENDS_GROUP, artifact_folder, load_plugin, store_spec
 from checkmaite.jobs._errors import ConfigurationError
+from checkmaite.jobs._places import remember_place
 from checkmaite.jobs._problems import Problem
 
 _STORES = ("analytics_store", "artifact_store")
@@ -45,4 +46,8 @@ def read_configuration(
         raise ConfigurationError(
             f"The job backend {kind!r} cannot be configured like this; nothing was changed.", problems
         )
+    if isinstance(uri := spec.options.get("uri"), str):
+        remember_place(uri, spec.options.get("storage_options") or {})
+    if artifacts is not None:
+        remember_place(artifacts.uri, artifacts.storage_options)
     return backend_type, config, BackendContext(evolve(spec, artifacts=artifacts))

@@ -24,9 +24,9 @@ from checkmaite.jobs._order import Wire, WorkOrder
 from checkmaite.jobs._outcome import Cancelled, Completed, Outcome
 from checkmaite.jobs._output import captured
 from checkmaite.jobs._protocols import AnalyticsStore
-from checkmaite.jobs._refs import CapabilityRunRef
 from checkmaite.jobs._report import collect_report
 from checkmaite.jobs._running import reporting
+from checkmaite.jobs._storing import found_result, keep_result
 
 Arguments = tuple[Any, Any, Any, Any, Any]
 """Capability, models, datasets, metrics, config."""
@@ -143,29 +143,18 @@ def _run(
     store = open_store()
     phase.name = "load"
     capability, models, datasets, metrics, config = load()
-    if order.run_uid is not None and not order.force:
-        phase.name = "write"
-        store_uri = store.get_run_uri(order.run_uid)
-        if store_uri is not None:
-            capability_id = plain_text(capability.id)
-            ref = CapabilityRunRef(run_uid=order.run_uid, capability_id=capability_id, store_uri=store_uri)
-            return Completed(ref=ref, already_stored=True)
+    phase.name = "write"
+    found = found_result(store, order, plain_text(capability.id))
+    if found is not None:
+        return Completed(ref=found, already_stored=True)
     phase.name = "run"
     run = capability.run(models=models, datasets=datasets, metrics=metrics, config=config, use_cache=False)
     del models, datasets, metrics
+    draft = collect_report(run, threshold=order.report_threshold, interrupt=interrupt)
     phase.name = "write"
     with interrupt.shielded():
         provenance = order.provenance(completed_at=datetime.now(UTC))
-        receipt = store.write_with_receipt(run, provenance=provenance)
-    report, notes = collect_report(run, store, artifacts=order.terms.store.artifacts, threshold=order.report_threshold)
-    ref = CapabilityRunRef(
-        run_uid=plain_text(run.run_uid),
-        capability_id=plain_text(run.capability_id),
-        store_uri=receipt.store_uri,
-        outputs_uri=plain_text(getattr(run, "outputs_uri", None)),
-        report=plain_text(report),
-    )
-    return Completed(ref=ref, notes=notes)
+        return keep_result(run, draft, store=store, order=order, provenance=provenance)
 
 
 _opened = lru_cache(maxsize=8)(open_store)  # once a process

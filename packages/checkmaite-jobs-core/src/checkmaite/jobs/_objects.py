@@ -171,6 +171,19 @@ class ObjectStore:
             content: bytes = self.filesystem.cat_file(self.uri_of(key))
             return content
 
+    def find(self, key: str) -> bytes | None:
+        """The content of an object, None when there is none; raises rather than guess."""
+        with self.errors_of(key):
+            try:
+                if not self.is_local:
+                    self.filesystem.invalidate_cache(self.uri_of(key).rpartition("/")[0])
+                content: bytes = self.filesystem.cat_file(self.uri_of(key))
+            except FileNotFoundError:
+                if not self._bucket_was_there:
+                    self._check_bucket()
+                return None
+            return content
+
     def exists(self, key: str) -> bool:
         """Whether there is such an object; raises rather than guess. Costs one request, two when there is none."""
         with self.errors_of(key):

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from checkmaite.jobs._preparing import PreparedSubmission
     from checkmaite.jobs._provenance import Provenance
     from checkmaite.jobs._receipt import WriteReceipt
-    from checkmaite.jobs._refs import CapabilityRunRef
+    from checkmaite.jobs._refs import CapabilityRunRef, Report
+    from checkmaite.jobs._stored import StoredRun
 
 
 @runtime_checkable
@@ -281,7 +282,7 @@ class AnalyticsStore(Protocol):
         ...
 
     def get_run_uri(self, run_uid: str) -> str | None:
-        """URI of the object that makes the run visible; None when the store does not hold the run."""
+        """What a reader can open for the run's rows; None when the store does not hold the run."""
         ...
 
     def list_tables(self) -> list[str]:
@@ -316,6 +317,58 @@ class AnalyticsStore(Protocol):
 
         Raises:
             QueryError: The text is not one SELECT, or the engine refused it.
+        """
+        ...
+
+
+@runtime_checkable
+class KeepsRevisions(Protocol):
+    """A store that can keep a second result of a run, and that keeps each result whole: rows, report and outputs.
+
+    Promises beside those of `AnalyticsStore`:
+
+    - Results of a run are numbered from 1. Of two writers of the same number one wins, whole.
+    - ``read_table`` and ``query_sql`` show the newest result of each run, the table ``runs`` included. Both take
+      ``revision=``: a number shows the results of that number, ``"all"`` every one, with a column ``revision``.
+    - The table ``runs`` has that column always.
+    - Two attempts of one execution, which is what ``run_event_id`` of their provenance names, never store two results.
+
+    In a store that is no such thing the first result of a run is the only one, and a job that was to supersede it fails
+    with a `StoreConflictError`.
+    """
+
+    def write_with_receipt(
+        self,
+        run: CapabilityRun,
+        *,
+        provenance: Provenance | None = None,
+        report: Report | None = None,
+        supersede: bool = False,
+    ) -> WriteReceipt:
+        """Store one run with its report and the run's own ``outputs_uri``.
+
+        Args:
+            run: The run.
+            provenance: Who ran it.
+            report: Kept with the rows. An artifact is elsewhere already.
+            supersede: When the store holds a result of the run, store this one as the next revision. Left out, the
+                result that is there stays the only one, and the receipt names the newest.
+
+        Raises:
+            RecordError: The records cannot be stored as they are; nothing was written.
+            StoreError: The store refused or could not be reached.
+        """
+        ...
+
+    def find_run(
+        self, run_uid: str, *, revision: int | None = None, run_event_id: str | None = None
+    ) -> StoredRun | None:
+        """The newest result of a run; None when the store does not hold it.
+
+        Args:
+            run_uid: The run.
+            revision: This result instead.
+            run_event_id: The result of this execution instead, if it has stored one.
         """
         ...
 

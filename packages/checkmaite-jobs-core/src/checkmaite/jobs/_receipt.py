@@ -13,14 +13,18 @@ class WriteReceipt:
 
     Attributes:
         run_uid: The run.
-        store_uri: URI of the object that makes the run visible; None when the run gave no rows,
-            so that there was nothing to store.
-        created: True when this call made the run visible, False when it was there already.
-            Either way exactly one copy is stored: the first durable write wins.
+        revision: Which result of the run is meant: the one that this call stored, or the one that was there.
+        store_uri: What a reader can open for the run's rows; None when the run gave no rows, so that there was
+            nothing to store.
+        commit_uri: The object that makes this result visible; None when the store has none of its own.
+        created: True when this call stored the result, False when it was there already, also by an earlier attempt of
+            the same job. Either way exactly one copy of it is stored: the first durable write of a revision wins.
         rows: Rows given for each table by this call, by table name.
     """
 
     run_uid: str
+    revision: int = 1
     store_uri: str | None
+    commit_uri: str | None = None
     created: bool
     rows: Mapping[str, int] = field(factory=dict)

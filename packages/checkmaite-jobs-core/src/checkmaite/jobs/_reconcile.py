@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,8 +10,8 @@ from checkmaite.jobs._discovery import open_store
 from checkmaite.jobs._errors import StoreNotFoundError
 from checkmaite.jobs._order import Terms
 from checkmaite.jobs._outcome import Completed
-from checkmaite.jobs._protocols import AnalyticsStore
-from checkmaite.jobs._refs import CapabilityRunRef
+from checkmaite.jobs._protocols import AnalyticsStore, KeepsRevisions
+from checkmaite.jobs._storing import result_of
 
 _THREADS = 16
 _NOTE = "The cluster was lost before the job could say that it had ended; its run was found in the store."
@@ -32,42 +32,35 @@ def stored_runs(written_terms: bytes, jobs: Iterable[tuple[str, Sequence[Any]]])
         StoreError: The store cannot say. It is never taken for "holds none".
     """
     store = open_store(Terms.read(written_terms).store)
-    named: dict[str, str] = {}
-    unnamed = False
+    named: dict[str, tuple[str, bool]] = {}
+    unnamed = set()
     capabilities = {}
     for capability_id, (job_id, _, run_uid, force, _) in jobs:
         capabilities[job_id] = capability_id
-        if run_uid is None or force:
-            unnamed = True
+        if run_uid is None:
+            unnamed.add(job_id)
         else:
-            named[job_id] = run_uid
-    committed = _committed(store) if unnamed else ()
-    listed = {job_id: run_uid for job_id, run_uid in committed if job_id in capabilities}
-    uids = named | listed
-    uris = _uris(store, set(uids.values()))
+            named[job_id] = run_uid, force
+    if unnamed:
+        named |= {job_id: (run_uid, True) for job_id, run_uid in _committed(store) if job_id in unnamed}
+    # Each costs some requests, so several are under way at once.
+    with ThreadPoolExecutor(_THREADS, "checkmaite-reconcile") as threads:
+        found = threads.map(
+            lambda job_id: result_of(store, job_id, *named[job_id], capability_id=capabilities[job_id]), named
+        )
+        refs = dict(zip(named, found, strict=True))
     return {
-        job_id: _completed(run_uid, capabilities[job_id], uris[run_uid])
-        for job_id, run_uid in uids.items()
-        if job_id in listed or uris[run_uid] is not None
+        job_id: Completed(ref=ref, already_stored=True, notes=(_NOTE,))
+        for job_id, ref in refs.items()
+        if ref is not None
     }
 
 
-def _uris(store: AnalyticsStore, run_uids: Iterable[str]) -> dict[str, str | None]:
-    """Each run's URI, None when the store does not hold it. Each costs a request, so several are under way at once."""
-    asked = list(run_uids)
-    with ThreadPoolExecutor(_THREADS, "checkmaite-reconcile") as threads:
-        return dict(zip(asked, threads.map(store.get_run_uri, asked), strict=True))
-
-
 def _committed(store: AnalyticsStore) -> Iterable[tuple[str, str]]:
-    """Job id and run uid of every run in the store."""
+    """Job id and run uid of every result in the store."""
+    every: Mapping[str, Any] = {"revision": "all"} if isinstance(store, KeepsRevisions) else {}
     try:
-        runs = store.read_table("runs", columns=["job_id", "run_uid"])
+        runs = store.read_table("runs", columns=["job_id", "run_uid"], **every)
     except StoreNotFoundError:  # nothing was ever committed, or this store keeps no provenance
         return ()
     return set(zip(runs.column("job_id").to_pylist(), runs.column("run_uid").to_pylist(), strict=True))
-
-
-def _completed(run_uid: str, capability_id: str, store_uri: str | None) -> Completed:
-    ref = CapabilityRunRef(run_uid=run_uid, capability_id=capability_id, store_uri=store_uri)
-    return Completed(ref=ref, already_stored=True, notes=(_NOTE,))

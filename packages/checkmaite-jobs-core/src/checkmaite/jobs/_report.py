@@ -1,57 +1,152 @@
-"""A run's Markdown report: small ones travel in the run ref, large ones are kept as documents."""
+"""A run's report: asked for before the run is stored, so that it is of the same attempt as the rows."""
 
 from __future__ import annotations
 
+import contextlib
+import secrets
+from collections.abc import Mapping
 from typing import Any
 
+from attrs import frozen
 from checkmaite.jobs._config import ArtifactFolder
-from checkmaite.jobs._naming import object_name
+from checkmaite.jobs._interrupt import Interrupt
+from checkmaite.jobs._naming import object_name, plain_text
 from checkmaite.jobs._objects import ObjectStore
 from checkmaite.jobs._protocols import AnalyticsStore, KeepsArtifacts
-from checkmaite.jobs._refs import REPORT_INLINE_LIMIT_BYTES
+from checkmaite.jobs._refs import ARTIFACT, INLINE_TEXT, MARKDOWN, REPORT_INLINE_LIMIT_BYTES, Report
 from checkmaite.jobs._values import with_article
 
+_NOTE_CHARACTERS = 2_000
 
-def collect_report(
-    run: Any, store: AnalyticsStore, *, artifacts: ArtifactFolder | None, threshold: float
-) -> tuple[str | None, tuple[str, ...]]:
-    """The value of `CapabilityRunRef.report` for a run, and notes on what went wrong.
 
-    The results are stored by now, so a report that fails is a note and never fails the job.
+@frozen(kw_only=True)
+class Draft:
+    """What a run gave as its report, before it is kept anywhere.
+
+    Attributes:
+        report: The report; of one that has to be published, without text and URI.
+        content: What has to be published; None when nothing has.
+        notes: What went wrong.
+    """
+
+    report: Report | None = None
+    content: bytes | None = None
+    notes: tuple[str, ...] = ()
+
+
+def collect_report(run: Any, *, threshold: float, interrupt: Interrupt) -> Draft:
+    """What the run's ``collect_md_report`` gives: text, or an object that says what it is.
+
+    A report that fails in whatever way is a note and never fails the job.
 
     Args:
         run: The run.
-        store: Keeps a large report when there are no `artifacts`.
-        artifacts: Keeps it when given.
-        threshold: Given to the run's ``collect_md_report``.
+        threshold: Given to ``collect_md_report``.
+        interrupt: Tells an interruption that somebody asked for from an error of the report's own.
     """
-    collect = getattr(run, "collect_md_report", None)
-    if not callable(collect):
-        return None, ()
     try:
-        report = collect(threshold)
+        collect = getattr(run, "collect_md_report", None)
+        return _draft(collect(threshold)) if callable(collect) else Draft()
     except NotImplementedError:
-        return None, ()
-    except Exception as error:  # noqa: BLE001 - the user's code may raise anything
-        return None, (f"the report failed: {type(error).__name__}: {error}",)
-    if not isinstance(report, str):
-        return None, (
-            f"collect_md_report() returned {with_article(type(report).__name__)} instead of text; it was dropped.",
-        )
-    content = report.encode()
-    if len(content) <= REPORT_INLINE_LIMIT_BYTES:
-        return report, ()
-    keeper = _Folder(artifacts) if artifacts is not None else store
-    if not isinstance(keeper, KeepsArtifacts):
-        note = (
-            f"the report has {len(content)} bytes and this analytics store keeps no documents, so it was dropped. "
-            'Configure artifact_store={"uri": ...} to keep such reports.'
-        )
-        return None, (note,)
+        return Draft()
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and interrupt.may_have_raised:
+            raise
+        return Draft(notes=(f"the report failed: {_said(error)}",))
+
+
+class Publication:
+    """A report where it is kept; `withdraw` takes it back when the run turns out not to be the one that counts.
+
+    Attributes:
+        report: What the run ref says; None when there is none, or when it could not be kept.
+        notes: What went wrong.
+    """
+
+    def __init__(self, draft: Draft, run_uid: str, store: AnalyticsStore, artifacts: ArtifactFolder | None) -> None:
+        self.report, self.notes = draft.report, draft.notes
+        self._published: tuple[Any, str] | None = None
+        if draft.report is None or draft.content is None:
+            return
+        size = len(draft.content)
+        keeper = _Folder(artifacts) if artifacts is not None else store
+        if not isinstance(keeper, KeepsArtifacts):
+            self._drop(
+                f"the report has {size} bytes and this analytics store keeps no documents, so it was dropped. "
+                'Configure artifact_store={"uri": ...} to keep such reports.'
+            )
+            return
+        # Each attempt has a name of its own: no report ever stands beside another attempt's rows.
+        name = f"{run_uid}/{secrets.token_hex(8)}/{draft.report.filename}"
+        try:
+            uri = keeper.put_artifact(name, draft.content)
+        except Exception as error:  # noqa: BLE001 - stores are plug-ins; a report is not worth the run
+            self._drop(f"the report could not be stored: {_said(error)}")
+            return
+        self.report = Report(kind=ARTIFACT, media_type=draft.report.media_type, uri=uri, filename=draft.report.filename)
+        self._published = keeper, name
+
+    def withdraw(self) -> None:
+        """Delete what was published, where the keeper can: no ref names it."""
+        if self._published is not None:
+            keeper, name = self._published
+            with contextlib.suppress(Exception):  # stores are plug-ins, and what stays is only in the way
+                keeper.delete_artifact(name)
+
+    def _drop(self, note: str) -> None:
+        self.report, self.notes = None, (*self.notes, note)
+
+
+def _draft(given: object) -> Draft:
+    """What a report's author meant.
+
+    The objects of the CheckMAITE package have ``media_type``, ``filename`` and either ``content`` or, when the author
+    has published it by himself, ``uri``; mappings of these are taken too.
+    """
+    if isinstance(given, str):
+        return _text_draft(given, MARKDOWN, "report.md")
+    found = {name: _part(given, name) for name in ("media_type", "filename", "content", "uri")}
+    content, uri = found["content"], found["uri"]
+    media_type = found["media_type"] if isinstance(found["media_type"], str) else MARKDOWN
+    named = found["filename"] if isinstance(found["filename"], str) else ""
+    filename = plain_text(named).replace("\\", "/").rpartition("/")[2] or "report.md"
+    media_type = plain_text(media_type)
+    if isinstance(content, str):
+        return _text_draft(content, media_type, filename)
+    if isinstance(content, (bytes, bytearray, memoryview)):
+        return Draft(report=Report(kind=ARTIFACT, media_type=media_type, filename=filename), content=bytes(content))
+    if isinstance(uri, str) and uri:
+        return Draft(report=Report(kind=ARTIFACT, media_type=media_type, uri=plain_text(uri), filename=filename))
+    kind = with_article(type(given).__name__)
+    return Draft(
+        notes=(f"collect_md_report() returned {kind}, neither text nor a report with content or uri; it was dropped.",)
+    )
+
+
+def _part(given: object, name: str) -> object:
+    return given.get(name) if isinstance(given, Mapping) else getattr(given, name, None)
+
+
+def _text_draft(text: str, media_type: str, filename: str) -> Draft:
+    text, notes = plain_text(text), tuple[str, ...]()
     try:
-        return keeper.put_artifact(f"{run.run_uid}/report.md", content), ()
-    except Exception as error:  # noqa: BLE001 - stores are plug-ins; the results are safe already
-        return None, (f"the report could not be stored: {type(error).__name__}: {error}",)
+        content = text.encode()
+    except UnicodeEncodeError:
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        content = text.encode()
+        notes = ("the report held lone surrogates, which no file can: each is replaced by U+FFFD.",)
+    if len(content) <= REPORT_INLINE_LIMIT_BYTES:
+        return Draft(report=Report(kind=INLINE_TEXT, media_type=media_type, text=text, filename=filename), notes=notes)
+    return Draft(report=Report(kind=ARTIFACT, media_type=media_type, filename=filename), content=content, notes=notes)
+
+
+def _said(error: BaseException) -> str:
+    """An exception of the user's code as a line, whatever its own ``__str__`` does."""
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"[:_NOTE_CHARACTERS]
+    except BaseException as broken:  # noqa: BLE001 - likewise
+        return f"{name} (its message cannot be shown: {type(broken).__name__})"
 
 
 class _Folder:
@@ -61,6 +156,12 @@ class _Folder:
         self._objects = ObjectStore(folder.uri, folder.storage_options)
 
     def put_artifact(self, name: str, content: bytes) -> str:
-        key = "/".join(object_name(part) for part in name.split("/"))
+        key = self._key(name)
         self._objects.create(key, content)
         return self._objects.uri_of(key)
+
+    def delete_artifact(self, name: str) -> None:
+        self._objects.delete(self._key(name))
+
+    def _key(self, name: str) -> str:
+        return "/".join(object_name(part) for part in name.split("/"))

@@ -12,7 +12,8 @@ A job backend is a class named by an entry point of the group ``checkmaite.jobs.
 
 A store is a class named by an entry point of the group ``checkmaite.stores``: ``config_type`` likewise;
 ``__init__(**options)``, which makes no request; optionally a classmethod ``normalized_options(options)`` that makes
-them independent of the working directory; the methods of `AnalyticsStore`, and optionally those of `KeepsArtifacts`.
+them independent of the working directory; the methods of `AnalyticsStore`, and optionally those of `KeepsArtifacts` and
+`KeepsRevisions`.
 
 Check either with `checkmaite.jobs.testing`.
 """
@@ -52,13 +53,16 @@ from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, stat
 from checkmaite.jobs._output import take_left_output
 from checkmaite.jobs._preparing import PreparedSubmission, RunOptions
 from checkmaite.jobs._problems import nearest_name, unknown_name
-from checkmaite.jobs._protocols import KeepsArtifacts
+from checkmaite.jobs._protocols import KeepsArtifacts, KeepsRevisions
 from checkmaite.jobs._provenance import provenance_columns
 from checkmaite.jobs._reconcile import stored_runs
 from checkmaite.jobs._records import TableRows, run_entities, run_tables, runs_of, table_rows
+from checkmaite.jobs._refs import earlier_ref
 from checkmaite.jobs._resources import amount_problem, custom_problems
 from checkmaite.jobs._run_key import RunKey
 from checkmaite.jobs._scalars import text_cause
+from checkmaite.jobs._stored import StoredRun
+from checkmaite.jobs._storing import outputs_uri_of
 from checkmaite.jobs._texts import shortened
 from checkmaite.jobs._values import is_finite, shown
 from checkmaite.jobs._versions import Versions, check_versions, versions_here
@@ -80,6 +84,7 @@ __all__ = [
     "JobLedger",
     "JobQuery",
     "KeepsArtifacts",
+    "KeepsRevisions",
     "Letter",
     "LogBudget",
     "LogTail",
@@ -96,6 +101,7 @@ __all__ = [
     "RunOptions",
     "Started",
     "StoreSpec",
+    "StoredRun",
     "TableRows",
     "Terms",
     "Versions",
@@ -104,6 +110,7 @@ __all__ = [
     "amount_problem",
     "check_versions",
     "custom_problems",
+    "earlier_ref",
     "execute",
     "execute_message",
     "failure",
@@ -116,6 +123,7 @@ __all__ = [
     "object_name",
     "open_store",
     "option",
+    "outputs_uri_of",
     "parse_options",
     "provenance_columns",
     "run_entities",

@@ -53,7 +53,9 @@ def read_history(options: RayOptions, store: StoreSpec) -> Any:
         "node": pa.string(),
         "attempts": pa.int64(),
         "run_uid": pa.string(),
+        "revision": pa.int64(),
         "store_uri": pa.string(),
+        "commit_uri": pa.string(),
     }
     return pa.Table.from_pylist([_row(record) for record in records], schema=pa.schema(types))
 
@@ -74,7 +76,9 @@ def _row(record: Record) -> dict[str, Any]:
         "node": record.where.node if record.where else None,
         "attempts": record.attempt,
         "run_uid": ref.run_uid if ref else None,
+        "revision": ref.revision if ref else None,
         "store_uri": ref.store_uri if ref else None,
+        "commit_uri": ref.commit_uri if ref else None,
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from checkmaite.jobs import JobProgress, JobStatus, Resources
 from checkmaite.jobs.spi import Cancelled, Failed, Outcome, Terms
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Number of the language that clients, registry and controllers speak; raised when an older side could misread it."""
 
 

@@ -8,11 +8,11 @@ from functools import lru_cache
 from sys import intern
 from typing import Any
 
-from attrs import astuple
-from checkmaite.jobs import Resources
-from checkmaite.jobs.spi import Cancelled, Failed
+from attrs import asdict, astuple
+from checkmaite.jobs import CapabilityRunRef, Resources
+from checkmaite.jobs.spi import Cancelled, Completed, Failed, earlier_ref
 from checkmaite.jobs_ray._machine._contexts import Shape, StoreShape
-from checkmaite.jobs_ray._machine._ending import Ending, Success
+from checkmaite.jobs_ray._machine._ending import Ending, Success, ending_of, ref_of
 from checkmaite.jobs_ray._machine._record import (
     Doubtful,
     Finished,
@@ -158,8 +158,7 @@ def ending_row(ending: Ending) -> Row:
     """How a job ended as the journal keeps it."""
     match ending:
         case Success():
-            *where, already_stored, notes = ending
-            return ["completed", where, already_stored, notes]
+            return ["completed", _ref_row(ref_of(ending)), ending.already_stored, ending.notes]
         case Failed():
             return ["failed", *astuple(ending)]
         case Cancelled():
@@ -170,8 +169,27 @@ def ending_from(row: Row) -> Ending:
     """What `ending_row` wrote."""
     if row[0] != "completed":
         return stopping_from(row)
-    _, (run_uid, capability_id, store_uri, outputs_uri, report), already_stored, notes = row
-    return Success(run_uid, intern(capability_id), store_uri, outputs_uri, report, already_stored, tuple(notes))
+    _, ref, already_stored, notes = row
+    return ending_of(Completed(ref=_ref_from(ref), already_stored=already_stored, notes=tuple(notes)))
+
+
+def _ref_row(ref: CapabilityRunRef) -> Mapping[str, Any]:
+    """A ref by the names of its fields; those that say nothing are left out."""
+    return {name: value for name, value in asdict(ref).items() if value is not None}
+
+
+def _ref_from(row: Mapping[str, Any] | Row) -> CapabilityRunRef:
+    """What `_ref_row` wrote; up to protocol 3 a ref was a row of five values."""
+    if isinstance(row, Mapping):
+        return CapabilityRunRef(**{**row, "capability_id": intern(row["capability_id"])})
+    run_uid, capability_id, store_uri, outputs_uri, report = row
+    return earlier_ref(
+        run_uid=run_uid,
+        capability_id=intern(capability_id),
+        store_uri=store_uri,
+        outputs_uri=outputs_uri,
+        report=report,
+    )
 
 
 def stopping_from(row: Row) -> Cancelled | Failed:

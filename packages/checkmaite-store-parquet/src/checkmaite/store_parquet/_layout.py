@@ -4,16 +4,21 @@
 ``TABLE/<run>.parquet``         the rows of one run in one table
 ``TABLE/<run>.<tag>.parquet``   those of another attempt of the same run, which had other results
 ``runs/<run>.parquet``          the run's commit object: its ``runs`` rows for all of its tables, which name their files
+``TABLE/<run>!2.parquet``       the rows of the run's second revision; a tag may follow likewise
+``runs/<run>!2.parquet``        its commit object
 ``_schema/TABLE.json``          column types of the table's first run; never changed
 ``_schema/TABLE/<column>.json`` type of a column that came later; never changed
 ``_schema/TABLE/,<column>.json`` what a column of whole numbers became: floats, or whole numbers that no float keeps
 ``_artifacts/<name>``           documents, such as large reports
 ==============================  ==========================================================================
 
-The first commit wins, and what it does not name is no part of the run. A name that begins with ``_`` is never a table.
+The first commit of a revision wins, and what it does not name is no part of the run. Revisions of a run have no gaps,
+and ``!`` is in no run's name. A name that begins with ``_`` is never a table.
 """
 
 from __future__ import annotations
+
+import re
 
 from checkmaite.jobs.spi import object_name
 
@@ -21,15 +26,25 @@ RUNS = "runs"
 SCHEMA = "_schema"
 SUFFIX = ".parquet"
 
-
-def commit_key(run_uid: str) -> str:
-    """Key of the object that makes a run visible."""
-    return f"{RUNS}/{object_name(run_uid)}{SUFFIX}"
+_NUMBER = re.compile(r"[2-9]|[1-9][0-9]{1,8}")
 
 
-def payload_key(table: str, run_uid: str, tag: str = "") -> str:
-    """Key of a run's rows in a table; with a tag, of those of one attempt."""
-    return f"{table}/{object_name(run_uid)}{f'.{tag}' if tag else ''}{SUFFIX}"
+def commit_key(run_uid: str, revision: int = 1) -> str:
+    """Key of the object that makes a revision of a run visible."""
+    return f"{RUNS}/{_revision_name(run_uid, revision)}{SUFFIX}"
+
+
+def payload_key(table: str, run_uid: str, revision: int = 1, tag: str = "") -> str:
+    """Key of a revision's rows in a table; with a tag, of those of one attempt."""
+    return f"{table}/{_revision_name(run_uid, revision)}{f'.{tag}' if tag else ''}{SUFFIX}"
+
+
+def revision_of(commit: str) -> tuple[str, int] | None:
+    """The run's name, as `object_name` writes it, and the revision, from a name in ``runs/``; None of other names."""
+    run, mark, number = commit.removesuffix(SUFFIX).partition("!")
+    if not commit.endswith(SUFFIX) or (mark and not _NUMBER.fullmatch(number)):
+        return None
+    return run, int(number) if mark else 1
 
 
 def schema_key(table: str) -> str:
@@ -50,6 +65,10 @@ def widening_key(table: str, column: str) -> str:
 def is_widening(name: str) -> bool:
     """Whether an object among a table's types says what a column became."""
     return name.startswith(",")
+
+
+def _revision_name(run_uid: str, revision: int) -> str:
+    return f"{object_name(run_uid)}{f'!{revision}' if revision > 1 else ''}"
 
 
 def artifact_key(name: str) -> str:

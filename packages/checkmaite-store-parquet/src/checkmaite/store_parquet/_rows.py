@@ -17,6 +17,9 @@ from checkmaite.store_parquet._schema import RUNS_COLUMNS, arrow_schema, provena
 RUNS_METADATA_KEY = "checkmaite.runs"
 """Key of a payload file's metadata under which its ``runs`` rows stand as JSON, so that a payload explains itself."""
 
+COMMIT_METADATA_KEY = "checkmaite.commit"
+"""Key of a commit's metadata under which the writer, the report and the run's outputs stand as JSON."""
+
 _SMALL_ROWS = 10
 _SMALL: Mapping[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
 _LARGE: Mapping[str, Any] = {"compression": "zstd"}
@@ -44,6 +47,7 @@ def runs_rows(
     return [
         {
             "run_uid": run.run_uid,
+            "revision": 1,
             "capability_id": run.capability_id,
             "capability_table": table.name,
             "entity_type": entity_type,
@@ -54,6 +58,18 @@ def runs_rows(
         }
         for table in tables
         for entity_type, entity_id in entities
+    ]
+
+
+def renumbered(runs: Sequence[Mapping[str, object]], revision: int) -> list[dict[str, object]]:
+    """The ``runs`` rows of a run as those of a revision of it."""
+    return [
+        {
+            **row,
+            "revision": revision,
+            "payload": payload_key(str(row["capability_table"]), str(row["run_uid"]), revision),
+        }
+        for row in runs
     ]
 
 
@@ -89,9 +105,20 @@ def payload_bytes(table: TableRows, runs: Sequence[Mapping[str, object]]) -> byt
     return _parquet(table.columns, table.rows, {RUNS_METADATA_KEY: json.dumps(mine, default=_iso)})
 
 
-def commit_bytes(runs: Sequence[Mapping[str, object]]) -> bytes:
-    """A Parquet file with a run's ``runs`` rows."""
-    return _parquet(RUNS_COLUMNS, runs, {})
+def commit_bytes(runs: Sequence[Mapping[str, object]], facts: Mapping[str, object]) -> bytes:
+    """A Parquet file with a revision's ``runs`` rows, what is known of all of it in the metadata."""
+    return _parquet(RUNS_COLUMNS, runs, {COMMIT_METADATA_KEY: json.dumps(facts)})
+
+
+def read_commit(content: bytes) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows and the facts that `commit_bytes` wrote; an earlier version wrote no facts.
+
+    Raises:
+        pa.ArrowInvalid, ValueError: The content is something else.
+    """
+    table = pq.read_table(pa.BufferReader(content))
+    facts = (table.schema.metadata or {}).get(COMMIT_METADATA_KEY.encode())
+    return table.to_pylist(), json.loads(facts) if facts else {}
 
 
 def _parquet(

@@ -23,6 +23,7 @@ _PROVENANCE_INSTANTS = ("submitted_at", "completed_at")
 
 RUNS_COLUMNS: Mapping[str, ColumnType] = {
     "run_uid": ColumnType.TEXT,
+    "revision": ColumnType.INT,
     "capability_id": ColumnType.TEXT,
     "capability_table": ColumnType.TEXT,
     "entity_type": ColumnType.TEXT,

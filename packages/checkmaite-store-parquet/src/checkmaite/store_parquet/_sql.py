@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 from checkmaite.jobs import MissingDependencyError, QueryError
 from checkmaite.jobs.spi import ObjectStore, nearest_name
-from checkmaite.store_parquet._reading import CommittedRuns, reading
+from checkmaite.store_parquet._reading import CommittedRuns, Revision, reading
 
 _LOCKS = (
     "SET TimeZone = 'UTC'",  # else instants are compared and shown in the zone of whatever machine asks
@@ -23,7 +23,7 @@ _LOCKS = (
 )
 
 
-def query(objects: ObjectStore, sql: str) -> pa.Table:
+def query(objects: ObjectStore, sql: str, revision: Revision) -> pa.Table:
     """The result of one SELECT; see `ParquetStore.query_sql`."""
     duckdb = _duckdb()
     with duckdb.connect(":memory:") as connection:
@@ -33,7 +33,7 @@ def query(objects: ObjectStore, sql: str) -> pa.Table:
             raise QueryError.of(f"the SQL cannot be read: {error}", "Mend it and try again.") from error
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise QueryError.of("query_sql takes exactly one SELECT.", "Split the text, and write nothing with it.")
-        runs = CommittedRuns(objects)
+        runs = CommittedRuns(objects, revision=revision)
         names = runs.tables()
         meant = [name for name in names if re.search(rf"\b{name}\b", sql, re.IGNORECASE)]
         _refuse_twins("tables", meant)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from os import PathLike, fspath
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from attrs import frozen
 from checkmaite.jobs import (
     CapabilityRun,
     ConfigurationError,
     Provenance,
+    Report,
     TableDescription,
     WriteReceipt,
 )
 from checkmaite.jobs.spi import (
     ObjectStore,
-    TableRows,
+    StoredRun,
     option,
     run_tables,
     runs_of,
@@ -26,9 +26,11 @@ from checkmaite.jobs.spi import (
     usable_uri,
 )
 from checkmaite.store_parquet import _reading, _sql
-from checkmaite.store_parquet._layout import artifact_key, commit_key, payload_key
-from checkmaite.store_parquet._rows import commit_bytes, holds_rows, moved, payload_bytes, runs_rows
+from checkmaite.store_parquet._commits import Commits
+from checkmaite.store_parquet._layout import artifact_key
+from checkmaite.store_parquet._rows import runs_rows
 from checkmaite.store_parquet._types import TableTypes
+from checkmaite.store_parquet._writing import RunWriter
 
 
 @frozen
@@ -45,9 +47,9 @@ class ParquetStore:
     """An analytics store of plain Parquet files.
 
     A run's rows are written first, one object for each table, then one commit object that names them and makes the
-    whole run visible. All are created exclusively: the first commit wins, whole, and a writer that dies leaves nothing
-    that readers see and nothing that a retry cannot complete. Safe to share between threads; pickles as its uri and
-    options.
+    whole run visible. All are created exclusively: the first commit of a revision wins, whole, and a writer that dies
+    leaves nothing that readers see and nothing that a retry cannot complete. Safe to share between
+    threads; pickles as its uri and options.
 
     Args:
         uri: A folder, made absolute here, or an fsspec URL without credentials.
@@ -84,7 +86,11 @@ class ParquetStore:
         return self._objects.root
 
     def write(
-        self, runs: CapabilityRun | Iterable[CapabilityRun], *, provenance: Provenance | None = None
+        self,
+        runs: CapabilityRun | Iterable[CapabilityRun],
+        *,
+        provenance: Provenance | None = None,
+        supersede: bool = False,
     ) -> list[WriteReceipt]:
         """Store one run or several, each atomically, in order.
 
@@ -95,32 +101,40 @@ class ParquetStore:
             RecordError: A run's records cannot be stored; runs before it are stored.
             StoreError: The store refused or could not be reached.
         """
-        return [self.write_with_receipt(run, provenance=provenance) for run in runs_of(runs)]
+        return [self.write_with_receipt(run, provenance=provenance, supersede=supersede) for run in runs_of(runs)]
 
-    def write_with_receipt(self, run: CapabilityRun, *, provenance: Provenance | None = None) -> WriteReceipt:
-        """Store one run; see `write`. Returns after the run is durable and visible."""
+    def write_with_receipt(
+        self,
+        run: CapabilityRun,
+        *,
+        provenance: Provenance | None = None,
+        report: Report | None = None,
+        supersede: bool = False,
+    ) -> WriteReceipt:
+        """Store one run; see `KeepsRevisions.write_with_receipt`. Returns after the run is durable and visible."""
         tables = run_tables(run)
         if not tables:
             return WriteReceipt(run_uid=run.run_uid, store_uri=None, created=False)
         rows = runs_rows(run, tables, provenance or Provenance(), datetime.now(UTC))
         tables = self._types.settle(tables)
-        key = commit_key(run.run_uid)
-        placed = self._put_rows(run.run_uid, tables, rows)
-        created = placed is not None and self._objects.create(key, commit_bytes(placed))
-        return WriteReceipt(
-            run_uid=run.run_uid,
-            store_uri=self._objects.uri_of(key),
-            created=created,
-            rows={table.name: len(table.rows) for table in tables},
-        )
+        writer = RunWriter(self._objects, run, tables, rows, report)
+        return writer.supersede() if supersede else writer.write()
+
+    def find_run(
+        self, run_uid: str, *, revision: int | None = None, run_event_id: str | None = None
+    ) -> StoredRun | None:
+        """One result of a run, whole; see `KeepsRevisions.find_run`. Asks for one revision after the other."""
+        commits = Commits(self._objects)
+        if revision is not None:
+            found = commits.at(run_uid, revision)
+        else:
+            found = commits.newest(run_uid, run_event_id=run_event_id)
+        return commits.whole(found) if found is not None else None
 
     def get_run_uri(self, run_uid: str) -> str | None:
-        """URI of the run's commit object; None when the store does not hold the run.
-
-        Costs one request, two when it does not.
-        """
-        key = commit_key(run_uid)
-        return self._objects.uri_of(key) if self._objects.exists(key) else None
+        """The file with the newest rows of the run in its first table; None when the store does not hold the run."""
+        found = Commits(self._objects).newest(run_uid)
+        return found.stored.ref.store_uri if found is not None else None
 
     def put_artifact(self, name: str, content: bytes) -> str:
         """Keep a document under ``_artifacts/`` and return its URI; the first write of a name wins."""
@@ -143,46 +157,33 @@ class ParquetStore:
         columns: Sequence[str] | None = None,
         run_uids: Sequence[str] | None = None,
         limit: int | None = None,
+        revision: int | Literal["all"] | None = None,
     ) -> Any:
-        """Rows of committed runs as a ``pyarrow.Table``.
+        """Rows of committed runs as a ``pyarrow.Table``: of each run the newest revision.
 
         Args:
             name: The table.
             columns: Only these, in this order.
             run_uids: Only rows of these runs; only their files are opened.
             limit: At most this many rows.
+            revision: Of each run this revision, if it has so many; ``"all"`` for every one, with a column ``revision``.
 
         Raises:
             StoreNotFoundError: There is no such table or column; the message names those there are.
             QueryError: An argument makes no sense.
         """
-        return _reading.read_table(self._objects, name, columns=columns, run_uids=run_uids, limit=limit)
+        return _reading.read_table(
+            self._objects, name, columns=columns, run_uids=run_uids, limit=limit, revision=revision
+        )
 
-    def query_sql(self, sql: str) -> Any:
+    def query_sql(self, sql: str, *, revision: int | Literal["all"] | None = None) -> Any:
         """The result of one SELECT over the tables, as a ``pyarrow.Table``. Needs DuckDB: ``checkmaite-jobs[sql]``.
 
-        Each table is a view of the committed runs. The engine can read nothing else: no files, no network, no
+        Each table, ``runs`` too, is a view of the newest revision of each run, so that a join through ``run_uid`` never
+        mixes them; `revision` is as in `read_table`. The engine can read nothing else: no files, no network, no
         extensions.
 
         Raises:
             QueryError: The text is not one SELECT, or DuckDB refused it.
         """
-        return _sql.query(self._objects, sql)
-
-    def _put_rows(
-        self, run_uid: str, tables: Sequence[TableRows], runs: Sequence[Mapping[str, object]]
-    ) -> Sequence[Mapping[str, object]] | None:
-        """Store a run's rows; its ``runs`` rows, which name their files. None when the run is committed already.
-
-        Where another attempt of the run has left other rows, these get a file of their own: attempts are never mixed.
-        """
-        for table in tables:
-            key, content = payload_key(table.name, run_uid), payload_bytes(table, runs)
-            if self._objects.create(key, content) or holds_rows(self._objects.read(key), table):
-                continue
-            if self.get_run_uri(run_uid) is not None:
-                return None
-            key = payload_key(table.name, run_uid, tag=secrets.token_hex(8))
-            runs = moved(runs, table.name, key)
-            self._objects.create(key, payload_bytes(table, runs))
-        return runs
+        return _sql.query(self._objects, sql, revision)

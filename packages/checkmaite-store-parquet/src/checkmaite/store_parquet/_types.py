@@ -107,10 +107,10 @@ class TableTypes:
         Since columns settle no writer adds others, but a table may be older.
         """
         try:
-            values = _reading.read_table(self._objects, table, columns=[column], run_uids=None, limit=None)
+            values = _reading.values_of_all(self._objects, table, column)
         except StoreNotFoundError:  # no run is committed
             return True
-        span = pc.call_function("min_max", [values.column(column)]).as_py()
+        span = pc.call_function("min_max", [values]).as_py()
         return span["min"] is None or (span["min"] >= -_EXACT and span["max"] <= _EXACT)
 
     def _fixed(self, key: str, columns: Mapping[str, ColumnType]) -> Mapping[str, ColumnType]:

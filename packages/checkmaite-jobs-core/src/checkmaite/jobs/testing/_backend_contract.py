@@ -75,7 +75,7 @@ class JobBackendContract:
     def test_completes_with_a_run_ref(self, backend: JobBackend, tmp_path: Path) -> None:
         job = self.submit(tmp_path, job_name="first")
         ref = job.result(_SOON_S)
-        assert (ref.capability_id, ref.report) == ("sample", "# sample at 0.5")
+        assert (ref.capability_id, str(ref.report)) == ("sample", "# sample at 0.5")
         assert job.status is JobStatus.COMPLETED
         assert job.exception(0) is None
         assert job.job_name == "first"

@@ -18,7 +18,7 @@ from checkmaite.jobs import IncompatibleVersionError
 from checkmaite.jobs_ray._journal._errors import JournalCorruptError
 from checkmaite.jobs_ray._journal._leader import Leader
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Raised when older code could misread what newer code writes."""
 
 _MAGIC = b'{"magic":"checkmaite-jobs journal",'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from checkmaite.jobs import CapabilityRunRef, JobStatus
+from checkmaite.jobs import CapabilityRunRef, JobStatus, Report
 from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome
 
 
@@ -13,10 +13,12 @@ class Success(NamedTuple):
     """A `Completed` and its ref as one flat tuple, which costs a fifth of the two objects. The fields are theirs."""
 
     run_uid: str
+    revision: int
     capability_id: str
     store_uri: str | None
+    commit_uri: str | None
     outputs_uri: str | None
-    report: str | None
+    report: Report | None
     already_stored: bool
     notes: tuple[str, ...]
 
@@ -35,7 +37,7 @@ def ending_of(outcome: Outcome) -> Ending:
     if not isinstance(outcome, Completed):
         return outcome
     ref = outcome.ref
-    where = ref.run_uid, ref.capability_id, ref.store_uri, ref.outputs_uri, ref.report
+    where = ref.run_uid, ref.revision, ref.capability_id, ref.store_uri, ref.commit_uri, ref.outputs_uri, ref.report
     return Success(*where, outcome.already_stored, outcome.notes)
 
 
@@ -43,8 +45,17 @@ def outcome_of(ending: Ending) -> Outcome:
     """The outcome that `ending_of` was given."""
     if not isinstance(ending, Success):
         return ending
-    run_uid, capability_id, store_uri, outputs_uri, report, already_stored, notes = ending
-    ref = CapabilityRunRef(
-        run_uid=run_uid, capability_id=capability_id, store_uri=store_uri, outputs_uri=outputs_uri, report=report
+    return Completed(ref=ref_of(ending), already_stored=ending.already_stored, notes=ending.notes)
+
+
+def ref_of(ending: Success) -> CapabilityRunRef:
+    """The ref of the outcome that `ending_of` was given."""
+    return CapabilityRunRef(
+        run_uid=ending.run_uid,
+        revision=ending.revision,
+        capability_id=ending.capability_id,
+        store_uri=ending.store_uri,
+        commit_uri=ending.commit_uri,
+        outputs_uri=ending.outputs_uri,
+        report=ending.report,
     )
-    return Completed(ref=ref, already_stored=already_stored, notes=notes)

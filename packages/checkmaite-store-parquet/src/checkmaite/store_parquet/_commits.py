@@ -1,0 +1,124 @@
+"""The results of one run: found by their names, without a listing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+from attrs import asdict, evolve, frozen
+from checkmaite.jobs import CapabilityRunRef, Provenance, Report, StoreCorruptError
+from checkmaite.jobs.spi import ObjectStore, StoredRun, provenance_columns
+from checkmaite.store_parquet._layout import artifact_key, commit_key
+from checkmaite.store_parquet._rows import commit_bytes, read_commit
+
+_SMALL_REPORT_BYTES = 16 * 1024
+"""A larger text is an object beside the commit: whoever reads the table ``runs`` reads the metadata of all commits."""
+
+
+@frozen(kw_only=True)
+class Commit:
+    """One result of a run as its commit object says it.
+
+    Attributes:
+        stored: The result; the text of a report that is not small is not in it.
+        text_key: Where that text is.
+        attempt: Token of the call that wrote it; None of an earlier version's.
+        payloads: The files of its rows, relative to the store.
+    """
+
+    stored: StoredRun
+    text_key: str | None
+    attempt: str | None
+    payloads: frozenset[str]
+
+
+@frozen(kw_only=True)
+class Facts:
+    """What a commit says beside its ``runs`` rows; the fields are those of `Commit` and of its ref."""
+
+    attempt: str | None = None
+    outputs_uri: str | None = None
+    report: Mapping[str, Any] | None = None
+    text_key: str | None = None
+
+
+class Commits:
+    """Creates and finds the commit objects of runs.
+
+    Revisions of a run have no gaps, so the newest is found by asking for one after the other.
+    """
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    def facts_of(self, run_uid: str, attempt: str, *, report: Report | None, outputs_uri: str | None) -> Facts:
+        """What a commit will say; a report's text that is not small is kept already."""
+        key = None
+        if report is not None and report.text is not None:
+            content = report.text.encode()
+            if len(content) > _SMALL_REPORT_BYTES:
+                key = artifact_key(f"{run_uid}/{attempt}/report")
+                self._objects.create(key, content)
+                report = evolve(report, text=None)
+        said = asdict(report) if report is not None else None
+        return Facts(attempt=attempt, outputs_uri=outputs_uri, report=said, text_key=key)
+
+    def create(self, run_uid: str, revision: int, rows: Sequence[Mapping[str, object]], facts: Facts) -> bool:
+        """Make a revision visible, unless it is there; whether this call did."""
+        return self._objects.create(commit_key(run_uid, revision), commit_bytes(rows, asdict(facts)))
+
+    def at(self, run_uid: str, revision: int) -> Commit | None:
+        """A revision of a run, if the store holds it.
+
+        Raises:
+            StoreCorruptError: The object is no commit.
+        """
+        key = commit_key(run_uid, revision)
+        content = self._objects.find(key)
+        if content is None:
+            return None
+        try:
+            rows, facts = read_commit(content)
+            return self._commit(rows, Facts(**facts), revision, self._objects.uri_of(key))
+        except (pa.ArrowInvalid, LookupError, TypeError, ValueError) as error:
+            uri = self._objects.uri_of(key)
+            raise StoreCorruptError(
+                f"{uri}: this is no commit of a run ({type(error).__name__}). Restore it from a backup.", uri=uri
+            ) from error
+
+    def newest(self, run_uid: str, *, run_event_id: str | None = None) -> Commit | None:
+        """The newest revision of a run, or that of one execution if it has stored one."""
+        newest, revision = None, 1
+        while (found := self.at(run_uid, revision)) is not None:
+            newest, revision = found, revision + 1
+            if run_event_id is not None and found.stored.provenance.run_event_id == run_event_id:
+                break
+        return newest
+
+    def whole(self, commit: Commit) -> StoredRun:
+        """A result with its report's text."""
+        stored, report = commit.stored, commit.stored.ref.report
+        if commit.text_key is None or report is None:
+            return stored
+        text = self._objects.read(commit.text_key).decode()
+        return evolve(stored, ref=evolve(stored.ref, report=evolve(report, text=text)))
+
+    def _commit(self, rows: list[dict[str, Any]], facts: Facts, revision: int, uri: str) -> Commit:
+        first = rows[0]
+        ref = CapabilityRunRef(
+            run_uid=first["run_uid"],
+            revision=revision,
+            capability_id=first["capability_id"],
+            store_uri=self._objects.uri_of(first["payload"]),
+            commit_uri=uri,
+            outputs_uri=facts.outputs_uri,
+            report=Report(**facts.report) if facts.report else None,
+        )
+        provenance = Provenance(**{name: first.get(name) for name in provenance_columns()})
+        return Commit(
+            stored=StoredRun(ref=ref, provenance=provenance, created_at=first["created_at"]),
+            text_key=facts.text_key,
+            attempt=facts.attempt,
+            payloads=frozenset(row["payload"] for row in rows),
+        )
