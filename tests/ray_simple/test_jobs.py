@@ -57,6 +57,17 @@ def test_a_worker_that_dies_fails_its_job(backend: JobBackend, act: Any) -> None
     assert caught.value.exit_cause
 
 
+def test_a_worker_asks_the_store_before_it_runs_anything(local_ray: Any, tmp_path: Path) -> None:
+    """It was good when the backend was configured."""
+    configure_job_backend("ray-simple", analytics_store={"backend": "parquet", "uri": str(tmp_path / "store")})
+    (tmp_path / "store").write_text("in the way")
+    with pytest.raises(JobFailedError, match="a file is where a folder must be") as caught:
+        submit(SampleCapability(folder=str(tmp_path))).result(SOON_S)
+    assert caught.value.phase == "store"
+    assert list(tmp_path.iterdir()) == [tmp_path / "store"], "it left no mark that it ran"
+    shutdown_job_backend()
+
+
 def test_a_worker_that_dies_is_replaced(backend: JobBackend, tmp_path: Path) -> None:
     job = submit(capabilities.Acts(partial(capabilities.exits_the_first_time, str(tmp_path))), max_retries=1)
     assert job.wait(SOON_S) is JobStatus.COMPLETED

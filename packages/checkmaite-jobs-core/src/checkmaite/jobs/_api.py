@@ -56,10 +56,13 @@ def configure_job_backend(
     Raises:
         ConfigurationError: Something is wrong; the error lists everything that is, and the backend that was active
             before still is.
+        StoreUnavailableError: The store did not answer within 10 s; likewise.
     """
     from checkmaite.jobs._configuring import read_configuration
+    from checkmaite.jobs._probing import probe_from_client
 
     backend_type, config, context = read_configuration(kind, analytics_store, artifact_store, backend_options)
+    probe_from_client(context.store, remote=bool(getattr(config, "is_remote", False)))
     with _active.lock:
         backend = cast(JobBackend, backend_type(config, context))
         before, _active.backend = _active.backend, backend

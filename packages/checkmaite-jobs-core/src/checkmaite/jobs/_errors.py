@@ -141,8 +141,9 @@ class JobFailedError(JobsError):
         error_type: Qualified name of the remote exception class, for example ``torch.cuda.OutOfMemoryError``.
         error_message: The remote exception's own message.
         traceback_text: The remote traceback, formatted; empty when the process died without one.
-        phase: What was going on: ``schedule`` or ``launch`` before a worker had it; ``start``, ``load``, ``run`` or
-            ``write``, which includes the run's `extract`, on the worker; ``lost`` when nobody knows.
+        phase: What was going on: ``schedule`` or ``launch`` before a worker had it; ``start``, ``store`` (opened and
+            probed), ``load``, ``run`` or ``write``, which includes the run's `extract`, on the worker; ``lost`` when
+            nobody knows.
         node: Host name or node id where it happened; None when unknown.
         pid: Process id on that node; None when unknown.
         exit_cause: Why the worker process ended (exit code, signal, out of memory); None when it did not.

@@ -10,11 +10,9 @@ import pickle
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 from attrs import frozen
-from checkmaite.jobs._discovery import open_store
 from checkmaite.jobs._errors import IncompatibleVersionError
 from checkmaite.jobs._failing import failure, this_node
 from checkmaite.jobs._interrupt import Interrupt
@@ -23,6 +21,7 @@ from checkmaite.jobs._news import Post, Printed, Reporter
 from checkmaite.jobs._order import Wire, WorkOrder
 from checkmaite.jobs._outcome import Cancelled, Completed, Outcome
 from checkmaite.jobs._output import captured
+from checkmaite.jobs._probing import ready_store
 from checkmaite.jobs._protocols import AnalyticsStore
 from checkmaite.jobs._report import collect_report
 from checkmaite.jobs._running import reporting
@@ -70,7 +69,7 @@ def execute(order: Wire, payload: bytes | memoryview, post: Post | None = None) 
         outcome = carry_out(
             read,
             load=lambda: pickle.loads(payload),  # noqa: S301 - the submitter sent it, and running its code is the point
-            open_store=lambda: _opened(read.terms.store),
+            open_store=lambda: ready_store(read.terms.store),
             reporter=reporter,
             interrupt=interrupt,
         )
@@ -140,6 +139,7 @@ def _run(
     interrupt: Interrupt,
     phase: _Phase,
 ) -> Outcome:
+    phase.name = "store"
     store = open_store()
     phase.name = "load"
     capability, models, datasets, metrics, config = load()
@@ -155,6 +155,3 @@ def _run(
     with interrupt.shielded():
         provenance = order.provenance(completed_at=datetime.now(UTC))
         return keep_result(run, draft, store=store, order=order, provenance=provenance)
-
-
-_opened = lru_cache(maxsize=8)(open_store)  # once a process

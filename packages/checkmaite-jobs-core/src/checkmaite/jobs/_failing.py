@@ -84,6 +84,8 @@ def _remedy(error: BaseException, phase: str) -> str:
         )
     if phase == "load" and issubclass(kind, AttributeError):
         return "The worker's copy of the capability's code is another version than yours; bring both to the same."
+    if phase == "store" and issubclass(kind, StoreError):
+        return "The worker asked before it ran anything, so no work is lost. Mend the store, then submit again."
     if phase == "write" and issubclass(kind, StoreError) and not issubclass(kind, RecordError):
         uri = getattr(error, "uri", None)
         where = f" ({uri})" if uri else ""

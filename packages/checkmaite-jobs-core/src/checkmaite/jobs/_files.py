@@ -6,6 +6,7 @@ Paths are texts: `pathlib` would take as long as all else that Python does here,
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 
@@ -43,6 +44,29 @@ def create_file(path: str, content: bytes) -> bool:
             os.unlink(hidden)
     _sync_folder(folder)
     return True
+
+
+def probe_folder(folder: str) -> None:
+    """See that files can be created in a folder as `create_file` does it, or that the folder can be made.
+
+    Nothing of that stays, so nothing is made durable: it takes a tenth of a millisecond.
+
+    Raises:
+        OSError: They cannot.
+    """
+    while not os.path.isdir(folder):
+        if os.path.lexists(folder):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
+        folder = os.path.dirname(folder)
+    probe = f"{folder}/.{secrets.token_hex(8)}.probe"
+    try:
+        with open(probe, "xb") as file:
+            file.write(b"probe")
+        os.link(probe, f"{probe}.tmp")
+    finally:
+        for made in (probe, f"{probe}.tmp"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(made)
 
 
 def _make_folder(folder: str) -> None:

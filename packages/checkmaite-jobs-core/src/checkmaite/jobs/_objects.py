@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -18,12 +19,13 @@ import fsspec.registry
 from checkmaite.jobs._errors import (
     JobsError,
     MissingDependencyError,
+    StoreCorruptError,
     StoreError,
     StoreNotFoundError,
     StorePermissionError,
     StoreUnavailableError,
 )
-from checkmaite.jobs._files import create_file
+from checkmaite.jobs._files import create_file, probe_folder
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import known_implementations
 
@@ -69,6 +71,8 @@ _PASSING_CODES = frozenset(
 """What S3 and its like say when the same request may succeed later: botocore retries these too, but not for long."""
 
 _SECRET_LENGTH = 4
+_PROBE = "_probe"
+_PROBED = b"Made by checkmaite-jobs, to see that objects can be created and read here. It may be deleted."
 _EXISTS_CODES = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 
 
@@ -210,6 +214,29 @@ class ObjectStore:
             except FileNotFoundError:
                 self._check_bucket()
 
+    def probe(self) -> None:
+        """See that objects can be created and read here, before there is anything to store.
+
+        Nothing is listed, and any number of processes may probe at once. On a local disk a hidden file comes and goes;
+        elsewhere one object, ``_probe``, stays: to create it again is refused only after the same permission was asked
+        for.
+
+        Raises:
+            StoreError: They cannot; its kind and text say what to mend.
+        """
+        if self.is_local:
+            with self.errors_of(""):
+                probe_folder(self._root)
+            return
+        self.create(_PROBE, _PROBED)
+        if self.read(_PROBE) != _PROBED:
+            uri = self.uri_of(_PROBE)
+            raise StoreCorruptError(
+                f"{uri}: another content is there than was written. Check what answers at this address; if somebody "
+                "else made that object, delete it or choose another folder.",
+                uri=uri,
+            )
+
     def names(self, prefix: str) -> list[str]:
         """Names of the objects directly below ``prefix/``, sorted; empty when there are none."""
         return self._listed(prefix, "file")
@@ -301,7 +328,8 @@ def _texts(value: object) -> Iterator[str]:
 
 def _translation(error: Exception, uri: str, said: str) -> StoreError:
     code, name = _code_of(error), type(error).__name__
-    if isinstance(error, PermissionError) or code in _PERMISSION_CODES or name == "NoCredentialsError":
+    is_read_only = isinstance(error, OSError) and error.errno == errno.EROFS
+    if isinstance(error, PermissionError) or is_read_only or code in _PERMISSION_CODES or name == "NoCredentialsError":
         return StorePermissionError(
             f"{uri}: access was refused ({code or name}). Check the credentials and what they may do there.", uri=uri
         )

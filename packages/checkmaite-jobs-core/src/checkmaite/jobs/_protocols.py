@@ -380,3 +380,19 @@ class KeepsArtifacts(Protocol):
     def put_artifact(self, name: str, content: bytes) -> str:
         """Keep `content` under `name` (``<run_uid>/report.md``) and return its URI. The first write of a name wins."""
         ...
+
+
+@runtime_checkable
+class HasProbe(Protocol):
+    """A store that can say beforehand whether a run could be written to it."""
+
+    def probe(self) -> None:
+        """See that this process can write to the store and read from it.
+
+        Asked once by every worker process, before it runs anything, and when a backend is configured. It costs a few
+        requests, lists nothing, leaves at most one and the same object behind, and any number may probe at once.
+
+        Raises:
+            StoreError: It cannot; the kind and the text say what to mend.
+        """
+        ...

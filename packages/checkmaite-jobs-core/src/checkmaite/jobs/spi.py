@@ -12,8 +12,8 @@ A job backend is a class named by an entry point of the group ``checkmaite.jobs.
 
 A store is a class named by an entry point of the group ``checkmaite.stores``: ``config_type`` likewise;
 ``__init__(**options)``, which makes no request; optionally a classmethod ``normalized_options(options)`` that makes
-them independent of the working directory; the methods of `AnalyticsStore`, and optionally those of `KeepsArtifacts` and
-`KeepsRevisions`.
+them independent of the working directory; the methods of `AnalyticsStore`, and optionally those of `HasProbe`,
+`KeepsArtifacts` and `KeepsRevisions`.
 
 Check either with `checkmaite.jobs.testing`.
 """
@@ -53,7 +53,7 @@ from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, stat
 from checkmaite.jobs._output import take_left_output
 from checkmaite.jobs._preparing import PreparedSubmission, RunOptions
 from checkmaite.jobs._problems import nearest_name, unknown_name
-from checkmaite.jobs._protocols import KeepsArtifacts, KeepsRevisions
+from checkmaite.jobs._protocols import HasProbe, KeepsArtifacts, KeepsRevisions
 from checkmaite.jobs._provenance import provenance_columns
 from checkmaite.jobs._reconcile import stored_runs
 from checkmaite.jobs._records import TableRows, run_entities, run_tables, runs_of, table_rows
@@ -79,6 +79,7 @@ __all__ = [
     "Deadline",
     "Failed",
     "Finished",
+    "HasProbe",
     "JobControls",
     "JobHandle",
     "JobLedger",

@@ -136,6 +136,10 @@ class ParquetStore:
         found = Commits(self._objects).newest(run_uid)
         return found.stored.ref.store_uri if found is not None else None
 
+    def probe(self) -> None:
+        """See that runs can be written here and read; see `checkmaite.jobs.spi.HasProbe`."""
+        self._objects.probe()
+
     def put_artifact(self, name: str, content: bytes) -> str:
         """Keep a document under ``_artifacts/`` and return its URI; the first write of a name wins."""
         key = artifact_key(name)

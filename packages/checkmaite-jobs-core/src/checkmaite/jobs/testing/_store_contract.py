@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from attrs import frozen
 from checkmaite.jobs import AnalyticsStore, Provenance, QueryError, Record, RecordError, StoreError, StoreNotFoundError
+from checkmaite.jobs.spi import HasProbe
 from checkmaite.jobs.testing._samples import SampleRecord, SampleRun
 
 _SUBMITTED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -230,6 +231,20 @@ class AnalyticsStoreContract:
         there = pickle.loads(pickle.dumps(store))  # noqa: S301 - our own bytes
         there.write(run)
         assert store.get_run_uri(run.run_uid) is not None
+
+    def test_a_probe_writes_nothing_that_a_reader_sees(self, store: AnalyticsStore, tmp_path: Path) -> None:
+        if not isinstance(store, HasProbe):
+            return
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: store.probe(), range(4)))
+        assert store.list_tables() == []
+        store.write(self.run())
+        store.probe()
+        assert store.list_tables() == ["runs", "sample_scores"]
+        broken = self.make_broken_store(tmp_path)
+        if isinstance(broken, HasProbe):
+            with pytest.raises(StoreError):
+                broken.probe()
 
     def test_an_error_is_not_taken_for_empty(self, tmp_path: Path) -> None:
         broken = self.make_broken_store(tmp_path)
