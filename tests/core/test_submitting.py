@@ -136,7 +136,12 @@ def test_progress_travels_in_plain_values() -> None:
     assert b"Amount" not in pickle.dumps(progressed)
 
 
-@pytest.mark.parametrize("report", [("half", None, ""), (1, object(), ""), (Amount("x"), None, "")])
+class Exits:
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+@pytest.mark.parametrize("report", [("half", None, ""), (1, object(), ""), (Amount("x"), None, ""), (1, 2, Exits())])
 def test_progress_that_is_no_number_is_dropped_and_the_rest_is_said(
     report: tuple[Any, Any, Any], caplog: pytest.LogCaptureFixture
 ) -> None:

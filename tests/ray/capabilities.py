@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import logging
 import multiprocessing
 import os
@@ -85,6 +86,32 @@ def dies_at_commit() -> None:
         link(source, target)
 
     os.link = refused  # type: ignore[assignment]
+
+
+def goes_on_whatever_comes() -> None:
+    """Takes everything that is raised in it for the failure of one step."""
+    while True:
+        try:
+            time.sleep(0.01)
+        except BaseException:  # noqa: BLE001 - as some evaluations do
+            continue
+
+
+def computes_in_c() -> None:
+    """For an hour, without the interpreter's lock."""
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+
+
+def stuck_at_commit() -> None:
+    """This worker goes on for ever when it has stored a run's rows, and is about to make them visible."""
+    link = os.link
+
+    def stuck(source: str, target: str) -> None:
+        if "/runs/" in target:
+            goes_on_whatever_comes()
+        link(source, target)
+
+    os.link = stuck  # type: ignore[assignment]
 
 
 def killed_later() -> None:

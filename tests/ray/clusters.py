@@ -108,13 +108,16 @@ class Node:
 class Cluster:
     """A head node and the nodes that were added."""
 
-    def __init__(self, num_cpus: int, resources: Mapping[str, float] | None = None, **env: str) -> None:
+    def __init__(
+        self, num_cpus: int, resources: Mapping[str, float] | None = None, *, python: str = sys.executable, **env: str
+    ) -> None:
         self.env = env
         gcs, client = free_port(), free_port()
         self.driver, self.client = f"127.0.0.1:{gcs}", f"ray://127.0.0.1:{client}"
         self.head = Node(
             *("--head", f"--port={gcs}", f"--ray-client-server-port={client}", "--include-dashboard=false"),
             *_capacity(num_cpus, {"head": 100, **(resources or {})}),
+            python=python,
             **env,
         )
         self.nodes = [self.head]

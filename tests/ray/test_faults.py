@@ -17,6 +17,7 @@ import pytest
 from checkmaite.jobs import (
     Job,
     JobBackend,
+    JobFailedError,
     JobLostError,
     JobStatus,
     configure_job_backend,
@@ -105,6 +106,36 @@ def test_a_worker_is_killed_in_the_middle_of_its_write(backend: JobBackend, tmp_
     assert_each_ended_well(backend, [job])
     assert starts(tmp_path) == 2
     assert job.result(0).commit_uri == f"{tmp_path}/store/runs/torn.parquet"
+
+
+def test_sigterm_loses_the_worker_and_not_the_job(backend: JobBackend, tmp_path: Path, cluster: Cluster) -> None:
+    """A drained node, a deleted pod: whatever the job is doing, its process ends, and another one begins anew."""
+    acts = {
+        "swallows": capabilities.goes_on_whatever_comes,
+        "in-c": capabilities.computes_in_c,
+        "at-commit": capabilities.stuck_at_commit,
+    }
+    jobs = []
+    for uid, act in acts.items():
+        (tmp_path / uid).mkdir()
+        first = partial(capabilities.first_time, str(tmp_path / uid), act)
+        jobs.append(submit(first, tmp_path, run_uid=uid, max_retries=1))
+    jobs.append(submit(capabilities.goes_on_whatever_comes, tmp_path, run_uid="once", max_retries=0))
+    wait_until(
+        lambda: all((tmp_path / uid / "tried").exists() for uid in acts), "not all jobs are where they are wanted"
+    )
+    for job in jobs:
+        wait_until(lambda job=job: "pid " in job.explain(), "the job is not seen to run")
+        pid = int(job.explain().partition("(pid ")[2].partition(")")[0])
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda pid=pid: pid not in cluster.pids("ray::"), "the process did not end", timeout_s=15)
+    error = jobs[-1].exception(SOON_S)
+    assert isinstance(error, JobFailedError)
+    assert error.exit_cause == "its worker process died: it got SIGTERM; starts: 1"
+    assert wait_all(jobs[:-1], SOON_S) == [JobStatus.COMPLETED] * len(acts)
+    assert [starts(tmp_path, uid) for uid in acts] == [2] * len(acts)
+    for job in jobs[:-1]:
+        assert "Start 1 was lost: its worker process died: it got SIGTERM." in job.explain()
 
 
 @pytest.mark.parametrize("recovery", ["resubmit", "fail"])

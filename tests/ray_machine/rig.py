@@ -116,18 +116,24 @@ class Rig:
         self.controllers[record.controller].started((job_id, record.attempt), WHERE)
         self.hear()
 
-    def end(self, job_id: str, outcome: Outcome | None = None, *, worker_lost: bool = False) -> None:
+    def end(
+        self, job_id: str, outcome: Outcome | None = None, *, worker_lost: bool = False, counts: bool = True
+    ) -> None:
         """A job's worker is done with it."""
         record = self.record(job_id)
         assert record.controller is not None
         self.pass_time(0.25)
         self.controllers[record.controller].ended(
-            (job_id, record.attempt), outcome or completed(job_id), worker_lost=worker_lost, now=self.now
+            (job_id, record.attempt),
+            outcome or completed(job_id),
+            worker_lost=worker_lost,
+            now=self.now,
+            counts=counts,
         )
         self.hear()
 
-    def lose_worker(self, job_id: str) -> None:
-        self.end(job_id, CRASH, worker_lost=True)
+    def lose_worker(self, job_id: str, *, counts: bool = True) -> None:
+        self.end(job_id, CRASH, worker_lost=True, counts=counts)
 
     def run(self, draft: Draft, outcome: Outcome | None = None) -> None:
         """A job's whole life."""

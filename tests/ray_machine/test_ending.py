@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 from checkmaite.jobs import JobProgress, JobStatus
 from checkmaite.jobs.spi import Cancelled, Completed
 from checkmaite.jobs_ray._messages import EndReport, Policy, ProgressReport, StartReport, Stop
@@ -117,7 +118,27 @@ def test_a_lost_worker_is_followed_by_another_start() -> None:
         assert (rig.record("job").attempt, rig.status("job")) == (attempt + 1, JobStatus.RUNNING)
         assert f"start number {attempt + 1}" in rig.notes("job")
     rig.lose_worker("job")
-    assert rig.outcome("job") == CRASH
+    assert rig.outcome("job") == evolve(CRASH, exit_cause="signal 9; starts: 3")
+
+
+def test_a_start_that_was_killed_for_anothers_memory_does_not_count() -> None:
+    rig = a_job_that_is("running", POLICY._replace(max_retries=0, max_attempts=3))
+    for attempt in (1, 2):
+        rig.lose_worker("job", counts=False)
+        assert f"Start {attempt} was lost: signal 9. It does not count" in rig.notes("job")
+        rig.go()
+        assert rig.record("job").losses == 0
+    rig.lose_worker("job", counts=False)
+    assert rig.status("job") is JobStatus.FAILED, "the number of starts is bounded all the same"
+
+
+def test_of_many_lost_starts_the_first_and_the_newest_are_told() -> None:
+    rig = a_job_that_is("running", POLICY._replace(max_retries=-1, max_attempts=99))
+    for _ in range(40):
+        rig.lose_worker("job")
+        rig.go()
+    notes = rig.record("job").notes
+    assert [note.split()[1] for note in (*notes[:2], notes[-1])] == ["1", "22", "40"]
 
 
 @pytest.mark.parametrize(("max_retries", "max_attempts", "starts"), [(0, 5, 1), (1, 5, 2), (-1, 4, 4), (9, 3, 3)])

@@ -41,6 +41,16 @@ def exits_the_first_time(folder: str) -> None:
         os._exit(3)
 
 
+def never_yields_the_first_time(folder: str) -> None:
+    """Goes on whatever is raised in it."""
+    if not (Path(folder) / "attempts").exists():
+        while True:
+            try:
+                never_yields(folder)
+            except BaseException:  # noqa: BLE001 - as some evaluations do
+                continue
+
+
 def never_yields(folder: str) -> None:
     """Notes each attempt, then goes on whatever is asked of it."""
     with (Path(folder) / "attempts").open("a") as attempts:

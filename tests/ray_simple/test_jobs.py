@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import uuid
@@ -71,6 +72,22 @@ def test_a_worker_asks_the_store_before_it_runs_anything(local_ray: Any, tmp_pat
 def test_a_worker_that_dies_is_replaced(backend: JobBackend, tmp_path: Path) -> None:
     job = submit(capabilities.Acts(partial(capabilities.exits_the_first_time, str(tmp_path))), max_retries=1)
     assert job.wait(SOON_S) is JobStatus.COMPLETED
+
+
+def test_sigterm_loses_the_worker_and_not_the_job(backend: JobBackend, tmp_path: Path) -> None:
+    for retries, status in ((1, JobStatus.COMPLETED), (0, JobStatus.FAILED)):
+        folder = tmp_path / str(retries)
+        folder.mkdir()
+        act = partial(capabilities.never_yields_the_first_time, str(folder))
+        job = submit(capabilities.Acts(act), max_retries=retries)
+        wait_until(lambda job=job: "pid " in job.explain(), "the job is not seen to run")
+        pid = int(job.explain().partition("(pid ")[2].partition(")")[0])
+        os.kill(pid, signal.SIGTERM)
+        assert job.wait(SOON_S) is status
+    error = job.exception(0)
+    assert isinstance(error, JobFailedError)
+    assert error.exit_cause == "its worker process died: it got SIGTERM; starts: 1"
+    assert error.pid == pid
 
 
 def test_a_job_that_never_yields_is_ended_by_force_and_not_retried(backend: JobBackend, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from checkmaite.jobs._protocols import AnalyticsStore
 from checkmaite.jobs._report import collect_report
 from checkmaite.jobs._running import reporting
 from checkmaite.jobs._storing import found_result, keep_result
+from checkmaite.jobs._termination import ended_by_sigterm
 
 Arguments = tuple[Any, Any, Any, Any, Any]
 """Capability, models, datasets, metrics, config."""
@@ -65,7 +66,7 @@ def execute(order: Wire, payload: bytes | memoryview, post: Post | None = None) 
         return Finished(outcome=failure(error, phase="start"))
     began_at = time.time()
     reporter, interrupt = Reporter(read.job_id, post), Interrupt()
-    with captured(reporter), interrupt.from_signals():
+    with captured(reporter), ended_by_sigterm(reporter.last_words), interrupt.from_signals():
         outcome = carry_out(
             read,
             load=lambda: pickle.loads(payload),  # noqa: S301 - the submitter sent it, and running its code is the point

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from checkmaite.jobs._errors import RecordError, StoreError
 from checkmaite.jobs._outcome import MESSAGE_BYTES, TRACEBACK_BYTES, Failed
-from checkmaite.jobs._texts import shortened
+from checkmaite.jobs._texts import class_name, message_text, shortened
 
 LONG_TEXT_BYTES = 400_000
 """Of a text that does not fit into an error, so much is kept elsewhere."""
@@ -33,43 +33,39 @@ def failure(error: BaseException, *, phase: str, keep: Callable[[str], object] |
         phase: What was going on.
         keep: Is given a text too long for an error, such as the job's output; None when there is no place for it.
     """
-    message = _answer(lambda: str.__str__(str(error)), lambda broken: f"(its message cannot be shown: {_name(broken)})")
-    told = _answer(lambda: "".join(traceback.format_exception(error)), lambda _: _bare_traceback(error))
+    message = message_text(error)
+    told = _answer(lambda: "".join(traceback.format_exception(error)), lambda: _bare_traceback(error))
     whole = ""
     if keep is not None and (len(message) > MESSAGE_BYTES or len(told) > TRACEBACK_BYTES):
         whole = "job.logs() has more of it"
         keep(shortened(told, LONG_TEXT_BYTES))
     return Failed(
-        error_type=_answer(lambda: _qualified_name(type(error)), lambda _: _name(error)),
+        error_type=_answer(lambda: _qualified_name(type(error)), lambda: class_name(error)),
         error_message=shortened(message, MESSAGE_BYTES, whole=whole),
         traceback_text=shortened(told, TRACEBACK_BYTES, whole=whole),
         phase=phase,
         node=this_node(),
         pid=os.getpid(),
-        remedy=_answer(lambda: _remedy(error, phase), lambda _: ""),
+        remedy=_answer(lambda: _remedy(error, phase), lambda: ""),
     )
 
 
-def _answer(ask: Callable[[], _T], otherwise: Callable[[BaseException], _T]) -> _T:
+def _answer(ask: Callable[[], _T], otherwise: Callable[[], _T]) -> _T:
     try:
         return ask()
-    except BaseException as broken:  # noqa: BLE001 - the user's code may raise anything here too, and exit
-        return otherwise(broken)
+    except BaseException:  # noqa: BLE001 - the user's code may raise anything here too, and exit
+        return otherwise()
 
 
 def _bare_traceback(error: BaseException) -> str:
     """Where it was raised, without its causes, notes and group."""
     where = "".join(traceback.format_tb(vars(BaseException)["__traceback__"].__get__(error)))
-    return f"Traceback (most recent call last):\n{where}{_name(error)}\n"
+    return f"Traceback (most recent call last):\n{where}{class_name(error)}\n"
 
 
 def _qualified_name(kind: type[BaseException]) -> str:
     module, name = kind.__module__, kind.__qualname__
     return f"{name}" if module == "builtins" else f"{module}.{name}"
-
-
-def _name(error: BaseException) -> str:
-    return str(vars(type)["__name__"].__get__(type(error)))  # a metaclass has no say in it
 
 
 def _remedy(error: BaseException, phase: str) -> str:

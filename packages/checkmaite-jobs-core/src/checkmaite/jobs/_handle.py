@@ -22,7 +22,7 @@ from checkmaite.jobs._arguments import check_callback, usable_grace_s, usable_ti
 from checkmaite.jobs._deadline import Deadline
 from checkmaite.jobs._errors import JobTimeoutError
 from checkmaite.jobs._logs import LogBudget, LogTail
-from checkmaite.jobs._news import News, Printed, Progressed, Started
+from checkmaite.jobs._news import Leaving, News, Printed, Progressed, Started
 from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, error_of, status_of
 from checkmaite.jobs._protocols import Job, JobProgress
 from checkmaite.jobs._refs import CapabilityRunRef
@@ -264,6 +264,8 @@ class JobHandle:
                 with self._lock:
                     if self._outcome is None:
                         self._progress = news.progress
+            case Leaving():
+                pass  # why a start was lost is told by whoever knows that it was
             case Printed():
                 with self._lock:
                     printed = self._printed = self._printed or LogTail()

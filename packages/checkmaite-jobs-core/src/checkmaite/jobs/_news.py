@@ -18,10 +18,12 @@ from typing import Any
 
 from attrs import field, frozen
 from checkmaite.jobs._logs import LogTail
-from checkmaite.jobs._naming import plain_text
 from checkmaite.jobs._protocols import JobProgress
+from checkmaite.jobs._texts import class_name, message_text, shortened
 
 _log = logging.getLogger("checkmaite.jobs")
+_LEAVING_S = 0.4
+_SENTENCE_BYTES = 2_000
 
 
 @frozen(kw_only=True)
@@ -53,7 +55,18 @@ class Printed:
     text: str
 
 
-News = Started | Progressed | Printed
+@frozen
+class Leaving:
+    """The job's worker process is about to end, and the job with it.
+
+    Attributes:
+        cause: Why, for people: the name of a signal.
+    """
+
+    cause: str
+
+
+News = Started | Progressed | Printed | Leaving
 Post = Callable[[str, Sequence[News]], Future[Any] | None]
 """Hands a job's news on: ``post(job_id, news)``. It must not block for long, and may lose news when nobody listens.
 
@@ -166,6 +179,15 @@ class Reporter:
             self._has_arrived()
             return self._take_printed()
 
+    def last_words(self, cause: str) -> None:
+        """Say why this process ends; return when that has arrived, or soon.
+
+        What the job has printed is not said: it stays in a file. Called from a signal's handler: no lock is taken.
+        """
+        arrives = self._post(self.job_id, [Leaving(cause)]) if self._post is not None else None
+        if arrives is not None:
+            arrives.exception(_LEAVING_S)
+
     def deliver(self, now: float) -> None:
         """Post what there is to say, when it is time; called by the courier."""
         if self._post is None or now < self._due_at:
@@ -222,14 +244,15 @@ class Reporter:
                 JobProgress(
                     done=float(done),
                     total=None if total is None else float(total),
-                    message=plain_text(str(message)),
+                    message=shortened(str(message), _SENTENCE_BYTES),
                     reported_at=datetime.fromtimestamp(at, UTC),
                 )
             )
-        except Exception as error:  # noqa: BLE001 - they are the user's objects; the job and its other news go on
+        except BaseException as error:  # noqa: BLE001 - they are the user's objects; the job and its other news go on
             if not self._has_complained:
                 self._has_complained = True
-                _log.warning("progress of job %s is not shown: %s: %s", self.job_id, type(error).__name__, error)
+                said = shortened(message_text(error), _SENTENCE_BYTES)
+                _log.warning("progress of job %s is not shown: %s: %s", self.job_id, class_name(error), said)
             return None
 
     def _take_printed(self) -> Printed | None:

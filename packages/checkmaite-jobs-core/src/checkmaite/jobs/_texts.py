@@ -36,5 +36,18 @@ def shortened(text: str, limit: int, *, whole: str = "") -> str:
     return f"{_utf8(text[:first]).decode()}{note}{_utf8(rest[len(rest) - last :]).decode()}"
 
 
+def message_text(error: BaseException) -> str:
+    """An exception's message, whatever its class does when it is asked for it."""
+    try:
+        return str.__str__(str(error))
+    except BaseException as broken:  # noqa: BLE001 - it is the user's class, and may even exit
+        return f"(its message cannot be shown: {class_name(broken)})"
+
+
+def class_name(error: BaseException) -> str:
+    """The name of an exception's class, in which neither the class nor its metaclass has a say."""
+    return str(vars(type)["__name__"].__get__(type(error)))
+
+
 def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")

@@ -46,7 +46,7 @@ from checkmaite.jobs._listing import JobQuery
 from checkmaite.jobs._logs import LOG_LIMIT_CHARACTERS, LogBudget, LogTail
 from checkmaite.jobs._mailbox import Letter, NewsMailbox
 from checkmaite.jobs._naming import object_name
-from checkmaite.jobs._news import News, Post, Printed, Progressed, RemotePost, Started
+from checkmaite.jobs._news import Leaving, News, Post, Printed, Progressed, RemotePost, Started
 from checkmaite.jobs._objects import ObjectStore
 from checkmaite.jobs._order import Terms, WorkOrder, accept
 from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, status_of
@@ -86,6 +86,7 @@ __all__ = [
     "JobQuery",
     "KeepsArtifacts",
     "KeepsRevisions",
+    "Leaving",
     "Letter",
     "LogBudget",
     "LogTail",

@@ -20,13 +20,15 @@ from queue import Empty, SimpleQueue
 from typing import Any
 from weakref import WeakValueDictionary
 
-from attrs import field, frozen
+import ray
+from attrs import define, evolve, field, frozen
 from checkmaite.jobs import JobStatus, Resources
-from checkmaite.jobs.spi import Failed, Finished, JobHandle, Post, execute_message
+from checkmaite.jobs.spi import Failed, Finished, JobHandle, Leaving, News, Outcome, Post, Started, execute_message
 from checkmaite.jobs_ray_simple._connection import Connection, cancel
+from checkmaite.jobs_ray_simple._deaths import Deaths
 from checkmaite.jobs_ray_simple._demand import RemoteWork
 from checkmaite.jobs_ray_simple._mailbox import Mailbox
-from checkmaite.jobs_ray_simple._meaning import finished_from, refused
+from checkmaite.jobs_ray_simple._meaning import LOST_WORKER, explained, finished_from, lost_worker, refused
 
 _log = logging.getLogger("checkmaite.jobs")
 _LISTEN_AGAIN_AFTER_S = 1.0
@@ -52,26 +54,51 @@ class Departure:
     max_retries: int
 
     def leave(self, work: RemoteWork) -> Any:
-        """Hand the job to Ray; the reference of its task."""
+        """Hand the job to Ray; the reference of its task.
+
+        Of what Ray may not start again, it kills last what uses up a node's memory, after actors that others need.
+        """
+        retries = self.max_retries or 1
         return work.start(
-            self.message, job_name=self.job.job_name, resources=self.resources, max_retries=self.max_retries
+            *(self.message, self.max_retries), job_name=self.job.job_name, resources=self.resources, max_retries=retries
         )
 
 
-@frozen
+@define
 class _Flight:
+    """A task under way.
+
+    Attributes:
+        departure: What was handed to Ray.
+        ref: Its reference.
+        started: What its worker said last when it began.
+        last_words: Why that worker said that it ends.
+    """
+
     departure: Departure
     ref: Any
+    started: Started | None = None
+    last_words: str | None = None
+
+    def hear(self, news: News) -> None:
+        """Take in what its worker says of itself."""
+        if isinstance(news, Started):
+            self.started, self.last_words = news, None
+        elif isinstance(news, Leaving):
+            self.last_words = news.cause
 
 
-def _work_that_posts_to(post: Post) -> Callable[[bytes], bytes]:
+def _work_that_posts_to(post: Post) -> Callable[[bytes, int], bytes]:
     """The worker's function with the mailbox inside.
 
     Ray sends a function once to each worker, but an argument, and an actor's handle is a dear one, with every task.
     Bytes go in and come out, because Ray pickles any other object in a way that costs several times as much.
     """
 
-    def checkmaite_job(message: bytes) -> bytes:
+    def checkmaite_job(message: bytes, max_retries: int) -> bytes:
+        worker: Any = ray  # its parts that carry no types
+        if 0 <= max_retries < worker._private.worker.global_worker.core_worker.get_current_task_attempt_number():
+            return b""  # Ray starts again without end what it has killed since memory ran out
         return execute_message(message, post)
 
     return checkmaite_job
@@ -100,6 +127,7 @@ class Flights:
         self._lock = threading.Lock()
         self._under_way: dict[str, _Flight] = {}
         self._handles: WeakValueDictionary[str, JobHandle] = WeakValueDictionary()
+        self._deaths = Deaths()
         self._queue: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._timers: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
@@ -220,15 +248,32 @@ class Flights:
 
     def _land(self, job: JobHandle, future: Future[Any]) -> None:
         error = future.exception()
+        result = future.result() if error is None else b""
         # The bytes were made by core's `execute_message`, of this project's classes alone.
-        finished: Finished = finished_from(error) if error is not None else pickle.loads(future.result())  # noqa: S301
+        finished: Finished | None = pickle.loads(result) if result else None  # noqa: S301
         with self._lock:
-            self._under_way.pop(job.job_id, None)
+            flight = self._under_way.pop(job.job_id, None)
+        if finished is None:
+            finished = finished_from(error) if error is not None else Finished(outcome=lost_worker())
         if finished.printed is not None:
             job.apply(finished.printed)
-        # What fails while the connection ends did not fail by itself: Ray ends the workers of a driver that leaves.
-        failed = isinstance(finished.outcome, Failed) and not self.connection.is_alive()
-        job.finish(_lost(_ENDED) if failed else finished.outcome)
+        outcome: Outcome = finished.outcome
+        if isinstance(outcome, Failed):
+            if not self.connection.is_alive():
+                # It did not fail by itself: Ray ends the workers of a driver that leaves.
+                outcome = _lost(_ENDED)
+            elif flight is not None and not result and (error is None or isinstance(error, LOST_WORKER)):
+                outcome = self._explained(outcome, flight)
+        job.finish(outcome)
+
+    def _explained(self, failed: Failed, flight: _Flight) -> Failed:
+        """A lost worker's outcome with what is known of it, and how often the job was started."""
+        started, wanted = flight.started, flight.departure
+        if started is not None:
+            failed = evolve(failed, node=started.node, pid=started.pid)
+        death = self._deaths.of_task(started.pid, started.node) if started is not None else self._deaths.of_task(None)
+        failed = explained(failed, death, last_words=flight.last_words, reserved=wanted.resources.memory)
+        return evolve(failed, exit_cause=f"{failed.exit_cause}; starts: {wanted.max_retries + 1}")
 
     def _force(self, job_id: str) -> None:
         flight = self._under_way.get(job_id)
@@ -255,6 +300,10 @@ class Flights:
             return
         letters = self._mailbox.read(future.result())
         for job_id, news in letters:
+            flight = self._under_way.get(job_id)
+            if flight is not None:
+                for each in news:
+                    flight.hear(each)
             job = self._handles.get(job_id)
             if job is not None:
                 for each in news:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import ray.exceptions as rx
+from attrs import evolve
 from checkmaite.jobs import JobSubmissionError
 from checkmaite.jobs.spi import Cancelled, Failed, Finished, Outcome
+from checkmaite.jobs_ray_simple._deaths import Death
 
+_errors: Any = rx  # their constructors carry no types
 _INSTALL_CORE = (
     "Install checkmaite-jobs-core and the store's package, of the versions that are here, in the environment of every "
     'node, the head included, or name them in runtime_env={"pip": [...]}.'
 )
 _LOST = "The machinery around the job died; submit it again."
+_VANISHED = (
+    "it was gone without a word, as after os._exit(), SIGKILL (which the kernel sends when memory runs out) or a crash "
+    "in native code"
+)
+_ENDED_BY_OTHERS = "Its node was taken away, or somebody ended it; submit it again."
 _MEANINGS: tuple[tuple[type[BaseException], str, bool, str], ...] = (
     (
         rx.OutOfMemoryError,
@@ -40,6 +49,9 @@ _MEANINGS: tuple[tuple[type[BaseException], str, bool, str], ...] = (
     (rx.RaySystemError, "Ray failed", True, _LOST),
     (ConnectionError, "the connection to the cluster broke", True, _LOST),
 )
+LOST_WORKER = (rx.WorkerCrashedError, rx.NodeDiedError, rx.LocalRayletDiedError, rx.OutOfMemoryError)
+"""What Ray raises when a job's worker or node died, so that another start may help."""
+
 _LAUNCH_PHASES = (rx.RuntimeEnvSetupError, rx.TaskUnschedulableError)
 
 
@@ -68,6 +80,47 @@ def _outcome_from(error: BaseException) -> Outcome:
                 remedy=remedy,
             )
     return Failed(error_type=name, error_message=str(error).strip(), exit_cause="Ray failed", lost=True, remedy=_LOST)
+
+
+def lost_worker() -> Failed:
+    """The outcome of a start whose worker died, when nothing more is known."""
+    return _failed_as(rx.WorkerCrashedError())
+
+
+def explained(failed: Failed, death: Death | None, *, last_words: str | None, reserved: int | None) -> Failed:
+    """The outcome of a start whose worker died, with what is known of that.
+
+    Args:
+        failed: What Ray says.
+        death: The worker's, when it was found.
+        last_words: Why the worker said that it ends, if it did.
+        reserved: Bytes of memory that the job had reserved.
+    """
+    if death is not None:
+        failed = evolve(failed, node=death.node, pid=death.pid)
+        if death.memory is not None:
+            had = f"its process had {_gib(death.memory)}"
+            held = f"it had reserved {_gib(reserved)}" if reserved else "it had reserved none"
+            means = _failed_as(_errors.OutOfMemoryError(death.cause))
+            return evolve(means, node=death.node, pid=death.pid, exit_cause=f"{means.exit_cause}; {had}, {held}")
+        if death.node_died:
+            means = _failed_as(_errors.NodeDiedError(death.cause or "The node died."))
+            return evolve(means, node=death.node, pid=death.pid)
+    if last_words is not None:
+        return evolve(failed, exit_cause=f"{failed.exit_cause}: it got {last_words}", remedy=_ENDED_BY_OTHERS)
+    if death is None:
+        return failed
+    return evolve(failed, exit_cause=f"{failed.exit_cause}: {death.cause or _VANISHED}")
+
+
+def _failed_as(error: BaseException) -> Failed:
+    outcome = _outcome_from(error)
+    assert isinstance(outcome, Failed)
+    return outcome
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB"
 
 
 def _not_started(error: rx.RayTaskError) -> Failed:

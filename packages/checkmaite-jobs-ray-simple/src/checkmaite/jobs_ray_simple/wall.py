@@ -7,21 +7,26 @@ moves in lockstep with it.
 
 from checkmaite.jobs_ray_simple._apart import enter_namespace, stand_in
 from checkmaite.jobs_ray_simple._connection import Connection, cancel, connect, is_connected
+from checkmaite.jobs_ray_simple._deaths import Deaths
 from checkmaite.jobs_ray_simple._demand import RemoteWork, cluster_resources, shortage
-from checkmaite.jobs_ray_simple._meaning import finished_from
+from checkmaite.jobs_ray_simple._meaning import LOST_WORKER, explained, finished_from, lost_worker
 from checkmaite.jobs_ray_simple._options import ConnectionOptions
 from checkmaite.jobs_ray_simple._payloads import payloads
 
 __all__ = [
+    "LOST_WORKER",
     "Connection",
     "ConnectionOptions",
+    "Deaths",
     "RemoteWork",
     "cancel",
     "cluster_resources",
     "connect",
     "enter_namespace",
+    "explained",
     "finished_from",
     "is_connected",
+    "lost_worker",
     "payloads",
     "shortage",
     "stand_in",

@@ -30,9 +30,15 @@ class Policy(NamedTuple):
     scheduling_timeout_s: float | None
     resubmit: bool
 
-    def allows_retry(self, attempt: int, losses: int) -> bool:
-        """Whether start number `attempt`, lost with its worker as `losses` before it were, is followed by another."""
-        return attempt < self.max_attempts and (self.max_retries < 0 or losses < self.max_retries)
+    def allows_retry(self, attempt: int, losses: int, *, counts: bool = True) -> bool:
+        """Whether start number `attempt`, lost with its worker as `losses` before it were, is followed by another.
+
+        Args:
+            attempt: Its number.
+            losses: The losses before it that count.
+            counts: Whether it counts itself.
+        """
+        return attempt < self.max_attempts and (not counts or self.max_retries < 0 or losses < self.max_retries)
 
 
 class Context(NamedTuple):
@@ -101,6 +107,20 @@ class Where(NamedTuple):
     node: str
     pid: int
     at: float
+
+
+class Known(NamedTuple):
+    """What a controller knows of a start whose worker was lost.
+
+    Attributes:
+        where: The worker, when it had spoken.
+        last_words: Why it said that it ends.
+        reserved: Bytes of memory that the job had reserved.
+    """
+
+    where: Where | None
+    last_words: str | None
+    reserved: int | None
 
 
 class JobFacts(NamedTuple):
@@ -213,6 +233,8 @@ class EndReport(NamedTuple):
     Attributes:
         worker_lost: Whether its worker or node died, so that another start may help.
         where: The worker that had it; None where it is not known.
+        counts: Whether a lost worker counts against `Policy.max_retries`; not when Ray killed it for memory of which
+            another had more.
     """
 
     job_id: str
@@ -221,6 +243,7 @@ class EndReport(NamedTuple):
     worker_lost: bool
     at: float
     where: Where | None = None
+    counts: bool = True
 
 
 Report = StartReport | ProgressReport | EndReport

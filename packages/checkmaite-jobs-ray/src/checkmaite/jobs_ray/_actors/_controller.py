@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
-from checkmaite.jobs.spi import News, Printed, Progressed, Started, failure
+from checkmaite.jobs.spi import Leaving, News, Printed, Progressed, Started, failure
 from checkmaite.jobs_ray._actors._signal import Bell
 from checkmaite.jobs_ray._config import RegistrySettings
 from checkmaite.jobs_ray._machine._controller import Cancel, ControllerMachine
@@ -112,6 +112,8 @@ class JobController:
                     self._news.ring_soon(_PROGRESS_DELAY_S)
                 case Printed():
                     self._machine.printed(start, each)
+                case Leaving():
+                    self._machine.leaving(start, each.cause)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -151,11 +153,11 @@ class JobController:
         for start, finished, worker_lost in landed:
             if finished.printed is not None:
                 self._machine.printed(start, finished.printed)
-            outcome = finished.outcome
+            outcome, counts = finished.outcome, True
             if worker_lost:
-                outcome = self._tasks.explained(outcome, self._machine.where_of(start))
+                outcome, counts = self._tasks.explained(outcome, self._machine.known_of(start))
             where = Where(*finished.where) if finished.where else None
-            self._machine.ended(start, outcome, worker_lost=worker_lost, now=now, where=where)
+            self._machine.ended(start, outcome, worker_lost=worker_lost, now=now, where=where, counts=counts)
         self._news.ring()
 
     def _cancel(self, cancels: Sequence[Cancel]) -> None:

@@ -17,6 +17,7 @@ from checkmaite.jobs_ray._messages import (
     EndReport,
     Held,
     Inventory,
+    Known,
     Launch,
     ProgressReport,
     Report,
@@ -50,6 +51,7 @@ class Cancel(NamedTuple):
 class _Task:
     launch: Launch
     where: Where | None = None
+    last_words: str | None = None
     then: Cancelled | Failed | None = None
     end: EndReport | None = None
     end_number: int = 0
@@ -219,10 +221,12 @@ class ControllerMachine:
 
     # -- what workers say ---------------------------------------------------------------------------------------------
 
-    def where_of(self, start: Start) -> Where | None:
-        """The worker that has spoken for this start."""
+    def known_of(self, start: Start) -> Known:
+        """What there is to say of a start that was lost with its worker."""
         task = self._live(start)
-        return None if task is None else task.where
+        if task is None:
+            return Known(None, None, None)
+        return Known(task.where, task.last_words, task.launch.draft.resources.memory)
 
     def started(self, start: Start, where: Where) -> None:
         """A worker has begun a job."""
@@ -230,6 +234,12 @@ class ControllerMachine:
         if task is not None and task.where is None:
             task.where = where
             self._tell(StartReport(*start, where))
+
+    def leaving(self, start: Start, cause: str) -> None:
+        """A job's worker is about to end."""
+        task = self._live(start)
+        if task is not None:
+            task.last_words = cause
 
     def progressed(self, start: Start, progress: JobProgress) -> None:
         """How far a job is; only the newest is told."""
@@ -245,16 +255,23 @@ class ControllerMachine:
             self._budget.extend(task.printed, piece.start, piece.text)
 
     def ended(
-        self, start: Start, outcome: Outcome, *, worker_lost: bool, now: float, where: Where | None = None
+        self,
+        start: Start,
+        outcome: Outcome,
+        *,
+        worker_lost: bool,
+        now: float,
+        where: Where | None = None,
+        counts: bool = True,
     ) -> None:
-        """A job's work has stopped."""
+        """A job's work has stopped; see `EndReport`."""
         task = self._live(start)
         if task is None:
             return
         job_id, attempt = start
-        task.end = EndReport(job_id, attempt, outcome, worker_lost, now, where or task.where)
+        task.end = EndReport(job_id, attempt, outcome, worker_lost, now, where or task.where, counts)
         draft = task.launch.draft
-        if not (worker_lost and draft.policy.allows_retry(attempt, task.launch.losses)):
+        if not (worker_lost and draft.policy.allows_retry(attempt, task.launch.losses, counts=counts)):
             task.launch = task.launch._replace(draft=draft.slim())
         self._progress.pop(job_id, None)
         self._tell(task.end)

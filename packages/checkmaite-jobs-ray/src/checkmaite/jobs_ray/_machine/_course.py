@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from attrs import evolve
 from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._deadlines import Deadlines
@@ -65,10 +66,8 @@ class Course:
         if isinstance(state, Stopping):
             in_time = isinstance(report.outcome, Completed) and isinstance(state.then, Failed)
             self.finish(record, report.outcome if in_time else state.then, report.at, report.where)
-        elif report.worker_lost and record.draft.policy.allows_retry(record.attempt, record.losses):
-            failed = report.outcome
-            cause = failed.exit_cause if isinstance(failed, Failed) and failed.exit_cause else "its worker died"
-            self._give_back(record, f"Start {record.attempt} was lost: {cause}.", now, lost=True)
+        elif report.worker_lost:
+            self._lose_worker(record, report, now)
         else:
             self.finish(record, report.outcome, report.at, report.where)
 
@@ -84,6 +83,17 @@ class Course:
         """A job is final."""
         where = None if where == record.where else where
         self._book.apply(Ended(record.draft.job_id, ending_of(outcome), at, where))
+
+    def _lose_worker(self, record: Record, report: EndReport, now: float) -> None:
+        attempt, failed = record.attempt, report.outcome
+        cause = failed.exit_cause if isinstance(failed, Failed) and failed.exit_cause else "its worker died"
+        if record.draft.policy.allows_retry(attempt, record.losses, counts=report.counts):
+            spared = "" if report.counts else " It does not count: another worker there had more memory."
+            self._give_back(record, f"Start {attempt} was lost: {cause}.{spared}", now, lost=report.counts)
+            return
+        if isinstance(failed, Failed):
+            failed = evolve(failed, exit_cause=f"{cause}; starts: {attempt}")
+        self.finish(record, failed, report.at, report.where)
 
     def _give_back(self, record: Record, note: str, now: float, *, lost: bool = False) -> None:
         self._book.apply(GivenBack(record.draft.job_id, note, lost=lost))

@@ -10,14 +10,19 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, NamedTuple
 
-import ray.exceptions as rx
+import ray
 from attrs import evolve
 from checkmaite.jobs.spi import Failed, Finished, News, Outcome, execute, failure
-from checkmaite.jobs_ray._messages import Launch, Start, Where, start_of
-from checkmaite.jobs_ray._ray._deaths import Deaths
-from checkmaite.jobs_ray_simple.wall import RemoteWork, cancel, finished_from
-
-_WORKER_GONE = (rx.WorkerCrashedError, rx.NodeDiedError, rx.LocalRayletDiedError, rx.OutOfMemoryError)
+from checkmaite.jobs_ray._messages import Known, Launch, Start, start_of
+from checkmaite.jobs_ray_simple.wall import (
+    LOST_WORKER,
+    Deaths,
+    RemoteWork,
+    cancel,
+    explained,
+    finished_from,
+    lost_worker,
+)
 
 
 class Landed(NamedTuple):
@@ -36,6 +41,9 @@ def _work_that_posts_to(controller: Any) -> Callable[[bytes, bytes], bytes]:
     """
 
     def checkmaite_job(letter: bytes, payload: bytes) -> bytes:
+        worker: Any = ray  # its parts that carry no types
+        if worker._private.worker.global_worker.core_worker.get_current_task_attempt_number():
+            return b""  # what follows a start whose worker was lost is the registry's to decide
         order, start = pickle.loads(letter)  # noqa: S301 - builtins, from the controller
 
         def post(_: str, news: Sequence[News]) -> Future[Any]:
@@ -64,7 +72,12 @@ class Tasks:
         self._work = RemoteWork(_work_that_posts_to(controller))
 
     def launch(self, launch: Launch) -> None:
-        """Hand a job to Ray. Retries are the registry's: Ray makes none."""
+        """Hand a job to Ray.
+
+        Retries are the registry's: a second start by Ray only brings the word that the first was lost. It is allowed
+        since Ray kills last, after this controller and its registry, what it may not start again and uses up a node's
+        memory.
+        """
         draft, context = launch.draft, launch.context
         environment = {"runtime_env": dict(context.runtime_env)} if context.runtime_env else {}
         start = start_of(launch)
@@ -73,7 +86,7 @@ class Tasks:
             *(letter, draft.payload),
             job_name=draft.job_name,
             resources=draft.resources,
-            max_retries=0,
+            max_retries=1,
             **environment,
         )
         self._refs[start] = ref
@@ -89,16 +102,19 @@ class Tasks:
         if start in self._refs:
             cancel(self._refs[start], force=True)
 
-    def explained(self, outcome: Outcome, where: Where | None) -> Outcome:
-        """The outcome of a lost worker with what can be learnt of the process that died."""
+    def explained(self, outcome: Outcome, known: Known) -> tuple[Outcome, bool]:
+        """The outcome of a lost worker with what can be learnt of the process that died, and whether it is to blame.
+
+        It is not when Ray killed it for memory of which another worker there had more.
+        """
         if not isinstance(outcome, Failed):
-            return outcome
-        death = self._deaths.of_task(where.pid if where else None)
-        if death is None:
-            return evolve(outcome, node=where.node, pid=where.pid) if where else outcome
-        return evolve(
-            outcome, node=death.node, pid=death.pid, exit_cause=f"{outcome.exit_cause}: {death.cause}".rstrip(": ")
-        )
+            return outcome, True
+        where = known.where
+        if where is not None:
+            outcome = evolve(outcome, node=where.node, pid=where.pid)
+        death = self._deaths.of_task(where.pid, where.node) if where else self._deaths.of_task(None)
+        told = explained(outcome, death, last_words=known.last_words, reserved=known.reserved)
+        return told, death is None or death.had_most
 
     def _come_home(self, start: Start, future: Future[Any]) -> None:
         """Called on a thread of Ray's; the loop is woken once for all that come before it looks."""
@@ -120,8 +136,11 @@ def _end_of(start: Start, future: Future[Any]) -> Landed:
     """How a task ended; one whose result cannot be read has failed, and keeps no other back."""
     try:
         error = future.exception()
+        result = future.result() if error is None else b"no result"
+        if result == b"":
+            return Landed(start, Finished(outcome=lost_worker()), worker_lost=True)
         # The bytes were made by core's `execute`, of this project's classes alone.
-        finished = pickle.loads(future.result()) if error is None else finished_from(error)  # noqa: S301
+        finished = finished_from(error) if error is not None else pickle.loads(result)  # noqa: S301
     except Exception as unreadable:  # noqa: BLE001 - whatever a result raises when it is unpickled
         return Landed(start, Finished(outcome=failure(unreadable, phase="run")), worker_lost=False)
-    return Landed(start, finished, worker_lost=isinstance(error, _WORKER_GONE))
+    return Landed(start, finished, worker_lost=isinstance(error, LOST_WORKER))
