@@ -1,12 +1,27 @@
-"""What a submission stands on: equal objects have equal digests, different ones differ, and nothing makes it fail."""
+"""What a submission stands on: what differs is named, what has no digest is said, and nothing makes it fail."""
 
 from __future__ import annotations
 
 import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from checkmaite.jobs._fingerprint import Fingerprints, differences, fingerprints_of, incomparable
+import pytest
+from checkmaite.jobs._fingerprint import (
+    Content,
+    Fingerprinter,
+    Fingerprints,
+    _fingerprinting,
+    _hashing,
+    _walk,
+    differences,
+    fingerprints_of,
+    incomparable,
+)
 from checkmaite.jobs.testing import SampleCapability
 
 
@@ -14,26 +29,41 @@ def model(name: str, **attributes: Any) -> SimpleNamespace:
     return SimpleNamespace(metadata={"id": name}, **attributes)
 
 
+def content(value: object) -> Content:
+    return fingerprints_of(SampleCapability(), models=[value]).objects[0].content
+
+
 def test_a_difference_is_named() -> None:
     before = fingerprints_of(
         SampleCapability(),
-        models=[model("lenet", weights=[1.0])],
+        models=[model("lenet", weights=[1.0]), model("vgg")],
         datasets={"test": model("digits")},
-        config={"sigma": 1, "order": [1]},
+        config={"sigma": 1, "order": [1], "gone": 0},
     )
     after = fingerprints_of(
-        SampleCapability(),
-        models=[model("lenet", weights=[1.5]), model("resnet")],
+        SampleCapability(folder="elsewhere"),
+        models=[model("lenet", weights=[1.5]), model("alexnet"), model("resnet")],
         config={"sigma": 9, "order": [1]},
     )
     assert differences(before, before) == ()
     assert differences(before, after) == (
+        "capability: folder",
+        "config: gone",
         "config: sigma",
         "models[0] 'lenet': content",
-        "models[1] 'resnet': added",
+        "models[1] 'alexnet': was 'vgg'",
+        "models[2] 'resnet': added",
         "datasets['test'] 'digits': left out",
     )
     assert before.digest != after.digest
+
+
+def test_a_difference_in_an_object_of_fields_is_named_by_its_field() -> None:
+    def settings(sigma: float) -> SimpleNamespace:
+        return SimpleNamespace(sigma=sigma, steps=[1, 2], _seed=0)
+
+    before, after = (fingerprints_of(SampleCapability(), config=settings(sigma)) for sigma in (1, 9))
+    assert differences(before, after) == ("config: sigma",)
 
 
 def test_fingerprints_are_plain_json() -> None:
@@ -41,11 +71,205 @@ def test_fingerprints_are_plain_json() -> None:
     assert Fingerprints.from_plain(json.loads(json.dumps(found.to_plain()))) == found
 
 
+def test_digests_of_another_scheme_are_not_compared() -> None:
+    now = fingerprints_of(SampleCapability(), config={"a": 1})
+    then = Fingerprints.from_plain({**fingerprints_of(SampleCapability(), config={"a": 2}).to_plain(), "scheme": 0})
+    assert differences(then, now) == ()
+    assert incomparable(then, now) == ("all content: fingerprinted by scheme 0 then and 1 now, which are not compared",)
+
+
+# --- What cannot be fingerprinted -------------------------------------------------------------------------------
+
+
 def test_what_cannot_be_fingerprinted_counts_as_equal_and_is_said() -> None:
-    before = fingerprints_of(SampleCapability(), models=[model("m", lines=(n for n in "ab"), scale=1)])
-    after = fingerprints_of(SampleCapability(), models=[model("m", lines=(n for n in "cd"), scale=1)])
-    changed = fingerprints_of(SampleCapability(), models=[model("m", lines=(n for n in "cd"), scale=2)])
+    before, after, changed = (
+        fingerprints_of(SampleCapability(), models=[model("m", lines=(n for n in lines), scale=scale)])
+        for lines, scale in (("ab", 1), ("cd", 1), ("cd", 2))
+    )
     assert differences(before, after) == ()
     (said,) = incomparable(before, after)
-    assert said.startswith("models[0] 'm': .lines cannot be fingerprinted: it is a generator, which pickle")
+    assert said.startswith("models[0] 'm': .lines cannot be fingerprinted: it is a generator, which pickle cannot")
     assert differences(before, changed) == ("models[0] 'm': content",)
+
+
+class Raises:
+    def __getstate__(self) -> object:
+        raise RuntimeError("no state")
+
+
+class Liar:
+    __class__ = property(lambda self: 1 / 0)  # type: ignore[assignment]
+
+
+class Endless:
+    """Whose state is another one, for ever."""
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"next": Endless()}
+
+
+class Lazy:
+    """A dataset that reads nothing until it is iterated or indexed."""
+
+    metadata = {"id": "lazy"}
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __iter__(self) -> Iterator[object]:
+        raise AssertionError("was read")
+
+    def __len__(self) -> int:
+        raise AssertionError("was read")
+
+    def __getitem__(self, index: int) -> object:
+        raise AssertionError("was read")
+
+
+OPAQUE: dict[str, Callable[[], object]] = {
+    "a generator": lambda: (n for n in "ab"),
+    "an open file": lambda: Path(__file__).open(encoding="utf-8"),  # noqa: SIM115 - closed below
+    "a lock": threading.Lock,
+    "a connection": lambda: sqlite3.connect(":memory:"),
+    "an object whose state raises": Raises,
+    "a bare object": object,
+}
+
+
+@pytest.mark.parametrize("name", OPAQUE)
+def test_nothing_makes_it_fail(name: str) -> None:
+    value = OPAQUE[name]()
+    found, inside = content(value), content(model("m", held={"it": [value]}))
+    close = getattr(value, "close", None)
+    if close is not None:
+        close()
+    assert found.digest is None
+    assert found.reason.startswith("cannot be fingerprinted: it is a")
+    assert inside.digest is not None
+    assert inside.reason.startswith(".held['it'][0] cannot be fingerprinted: it is a")
+
+
+def test_an_object_that_lies_about_its_class_is_said() -> None:
+    assert content(Liar()).reason.startswith("cannot be fingerprinted: it is a")
+
+
+def test_a_walk_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_walk, "MOST_OBJECTS", 1000)
+    monkeypatch.setattr(_fingerprinting, "MOST_OBJECTS", 1000)
+    found = content(Endless())
+    assert found.digest is None
+    assert found.reason.startswith("cannot be fingerprinted: it holds more than 1,000 objects; give it a fingerprint()")
+
+
+def test_depth_and_sharing_cost_nothing() -> None:
+    deep: list[object] = []
+    shared: list[object] = [1.5]
+    for _ in range(5_000):
+        deep = [deep]
+    for _ in range(60):
+        shared = [shared, shared]
+    assert content(deep).digest not in (None, content(shared).digest)
+
+
+def test_a_long_reason_is_cut() -> None:
+    found = content([threading.Lock() for _ in range(1000)])
+    assert found.digest is not None
+    assert len(found.reason) < 1000
+    assert "and 997 more" in found.reason
+
+
+def test_what_is_passed_by_reference_is_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "weights.bin"
+    file.write_text("one")
+    lazy, path = content(Lazy(tmp_path)), content(model("m", path=file))
+    file.write_text("other")
+    assert content(Lazy(tmp_path)) == lazy
+    assert content(Lazy(tmp_path / "elsewhere")) != lazy
+    assert content(model("m", path=file)) == path
+    assert lazy.reason == ""
+
+
+# --- Who says what the content is -------------------------------------------------------------------------------
+
+
+class Says:
+    def __init__(self, said: object, **attributes: object) -> None:
+        self.said = said
+        self.__dict__.update(attributes)
+
+    def fingerprint(self) -> object:
+        return self.said
+
+
+class Dask(Says):
+    fingerprint = None  # type: ignore[assignment]
+
+    def __dask_tokenize__(self) -> object:
+        return ("token", [self.said])
+
+
+class WithArgument(Says):
+    def fingerprint(self, salt: str) -> object:  # type: ignore[override]
+        raise AssertionError("was called")
+
+
+def test_an_object_may_say_its_fingerprint() -> None:
+    assert content(Says("a", ignored=1)) == content(Says("a", ignored=2)) != content(Says("b"))
+    assert content(Dask("a", ignored=1)) == content(Dask("a", ignored=2)) != content(Dask("b"))
+    assert content(WithArgument("a", counted=1)) != content(WithArgument("a", counted=2))
+
+
+def test_metadata_may_say_it() -> None:
+    for name in ("fingerprint", "digest", "sha256"):
+        one, same, other = (
+            SimpleNamespace(metadata={"id": "m", name: said}, data=data)
+            for said, data in (("x", 1), ("x", 2), ("y", 1))
+        )
+        assert content(one) == content(same) != content(other)
+
+
+def test_the_objects_own_fingerprint_comes_first() -> None:
+    def made(said: str, told: str) -> object:
+        return Says(said, metadata={"digest": told})
+
+    assert content(made("a", "b")) == content(made("a", "c")) != content(made("d", "b"))
+
+
+def test_a_wrong_fingerprint_is_said() -> None:
+    assert content(Says([1])).reason == "cannot be fingerprinted: it is a Says, whose fingerprint() returned a list"
+
+
+# --- Work -------------------------------------------------------------------------------------------------------
+
+
+class Counted:
+    def __init__(self) -> None:
+        self.times = 0
+
+    def fingerprint(self) -> str:
+        self.times += 1
+        return "same"
+
+
+def test_what_submissions_have_in_common_is_looked_at_once() -> None:
+    counted, fingerprinter = Counted(), Fingerprinter()
+    found = [fingerprinter.of(SampleCapability(), models=[counted], config={"n": n}) for n in range(3)]
+    assert counted.times == 1
+    assert len({each.digest for each in found}) == 3
+    assert len({each.objects[0].content.digest for each in found}) == 1
+
+
+def test_work_of_more_than_a_second_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def later() -> float:
+        nonlocal now
+        now += 0.4
+        return now
+
+    monkeypatch.setattr(_hashing.time, "monotonic", later)
+    said: list[str] = []
+    fingerprints_of(SampleCapability(), models=[model("m", big=bytes(50_000_000))], progress=said.append)
+    assert said
+    assert said[0].startswith("Fingerprinting models[0] 'm': 0.0 GB read so far.")
+    assert len(said) < now / 0.8, "at most one message a second"

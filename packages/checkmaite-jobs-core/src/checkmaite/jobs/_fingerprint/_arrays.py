@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from checkmaite.jobs._fingerprint._hashing import content, node
+from checkmaite.jobs._fingerprint._remembered import array_content
 from checkmaite.jobs._fingerprint._walk import Steps, Walk, loaded
 
 
@@ -41,10 +42,12 @@ def _numpy_steps(value: Any, walk: Walk, kind: type | None = None) -> Steps:
         parts += plain.dtype.str.encode(), (yield "", plain.ravel().tolist())
     else:
         flat = numpy.ascontiguousarray(plain).reshape(-1).view(numpy.uint8)
-        parts += plain.dtype.str.encode(), content("array", memoryview(flat), walk.pace)
-    more = getattr(value, "__dict__", None)
-    if more:  # of a subclass, such as the mask
-        parts.append((yield ".__dict__", {name: each for name, each in more.items() if name != "_sharedmask"}))
+        place = plain.__array_interface__["data"][0], plain.strides
+        parts += plain.dtype.str.encode(), array_content("array", flat, place, walk.pace)
+    if isinstance(value, numpy.ma.MaskedArray):
+        parts += (yield ".mask", numpy.ma.getmaskarray(value)), (yield ".fill_value", value.fill_value)
+    elif getattr(value, "__dict__", None):  # what a subclass adds
+        parts.append((yield ".__dict__", dict(vars(value))))
     return node("array", parts)
 
 
@@ -60,7 +63,8 @@ def _torch_steps(value: Any, walk: Walk) -> Steps:
         parts.append((yield ".dequantize()", value.dequantize()))
     elif value.device.type != "meta":
         flat = value.resolve_conj().resolve_neg().cpu().contiguous().reshape(-1).view(torch.uint8)
-        parts.append(content("tensor", memoryview(flat.numpy()), walk.pace))
+        place = str(value.device), value.data_ptr(), value.stride()
+        parts.append(array_content("tensor", flat.numpy(), place, walk.pace))
     return node("tensor", parts)
 
 

@@ -11,11 +11,12 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
+from attrs import frozen
 from checkmaite.jobs._fingerprint._arrays import array_case
 from checkmaite.jobs._fingerprint._functions import code_steps, function_steps, global_name, type_steps
-from checkmaite.jobs._fingerprint._hashing import content, node
+from checkmaite.jobs._fingerprint._hashing import SLICE, content, node
 from checkmaite.jobs._fingerprint._records import field_names, is_record
-from checkmaite.jobs._fingerprint._walk import Opaque, Steps, Walk, loaded
+from checkmaite.jobs._fingerprint._walk import Opaque, Steps, Walk, loaded, named
 from checkmaite.jobs._values import with_article
 
 _GIVEN_KEYS = ("fingerprint", "digest", "sha256")
@@ -65,12 +66,9 @@ def _attribute(value: Any, name: str) -> Any:
 
 
 def _own_steps(value: Any, ask: Callable[[], Any], *, any_value: bool = False) -> Steps:
-    try:
-        said = ask()
-    except Exception as error:  # noqa: BLE001 - the user's code may raise anything, and it is told
-        raise Opaque(f"{_named(value)}, whose {ask.__name__}() raised {type(error).__name__}: {error}") from None
+    said = ask()
     if not any_value and not isinstance(said, (str, bytes, int)):
-        raise Opaque(f"{_named(value)}, whose {ask.__name__}() returned {with_article(type(said).__name__)}")
+        raise Opaque(f"{named(value)}, whose {ask.__name__}() returned {with_article(type(said).__name__)}")
     return (yield from _told_steps(value, ask.__name__, said))
 
 
@@ -98,6 +96,10 @@ def _structural(value: Any, walk: Walk) -> Steps:
 
 def _sequence_steps(value: Any, walk: Walk) -> Steps:
     parts: list[bytes] = []
+    if len(value) > SLICE:
+        for start in range(0, len(value), SLICE):
+            parts += [(yield f"[{start}:]", value[start : start + SLICE])]
+        return node(f"long {type(value).__name__}", parts)
     for index, each in enumerate(value):
         known = walk.quick(each)
         parts.append((yield index, each) if known is None else known)
@@ -175,13 +177,27 @@ def _record_steps(value: Any) -> Steps:
 def _stateful_steps(value: Any) -> Steps:
     """An object with ``state_dict()``: its entries by name, and what else pickle takes, such as sizes and modes."""
     kind = yield ".__class__", type(value)
-    try:
+    parts = [kind]
+    if not _is_plain_module(value):
         state = value.state_dict()
-    except Exception as error:  # noqa: BLE001 - the user's code may raise anything, and it is told
-        raise Opaque(f"{_named(value)}, whose state_dict() raised {type(error).__name__}: {error}") from None
-    entries = yield ".state_dict()", dict(state) if isinstance(state, Mapping) else state
-    rest = yield from reduced_steps(value)
-    return node("stateful", [kind, entries, rest])
+        parts.append((yield ".state_dict()", dict(state) if isinstance(state, Mapping) else state))
+    return node("stateful", [*parts, (yield "", _Pickled(value))])
+
+
+def _is_plain_module(value: Any) -> bool:
+    """Whether pickle takes all that ``state_dict()`` would give: of a torch module that overrides nothing, it does."""
+    module = loaded("torch.nn", "Module")
+    if not isinstance(value, module) or not isinstance(vars(value).get("_parameters"), dict):  # compiled to TorchScript
+        return False
+    names = "state_dict", "__getstate__", "__reduce__", "__reduce_ex__"
+    return all(_static(type(value), name) is _static(module, name) for name in names)
+
+
+@frozen
+class _Pickled:
+    """What pickle takes of an object, as an object of its own: when it fails, its surroundings keep their digest."""
+
+    value: Any
 
 
 def reduced_steps(value: Any) -> Steps:
@@ -211,14 +227,10 @@ def _taken(value: Any) -> Any:
     try:
         taken = reduce(value) if reduce is not None else value.__reduce_ex__(_PICKLE_PROTOCOL)
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything, and it is told
-        raise Opaque(f"{_named(value)}, which pickle cannot take apart ({type(error).__name__}: {error})") from None
+        raise Opaque(f"{named(value)}, which pickle cannot take apart ({type(error).__name__}: {error})") from None
     if isinstance(taken, str) or (isinstance(taken, tuple) and 2 <= len(taken) <= 6):
         return taken
-    raise Opaque(f"{_named(value)}, whose __reduce_ex__() returned {with_article(type(taken).__name__)}")
-
-
-def _named(value: Any) -> str:
-    return with_article(type(value).__name__)
+    raise Opaque(f"{named(value)}, whose __reduce_ex__() returned {with_article(type(taken).__name__)}")
 
 
 def _bare(value: Any, walk: Walk) -> Steps:
@@ -254,7 +266,7 @@ def _cached_property_steps(value: functools.cached_property[Any], walk: Walk) ->
 
 
 def _proxy_steps(value: Mapping[Any, Any], walk: Walk) -> Steps:
-    return _mapping_steps(value, walk)
+    return node("mappingproxy", [(yield "", dict(value))])
 
 
 def _cell_steps(value: types.CellType, walk: Walk) -> Steps:
@@ -289,5 +301,6 @@ _EXACT: dict[type, Callable[[Any, Walk], Steps]] = {
     staticmethod: _wrapping_steps,
     classmethod: _wrapping_steps,
     functools._lru_cache_wrapper: _wrapping_steps,
+    _Pickled: lambda value, walk: reduced_steps(value.value),
     functools.cached_property: _cached_property_steps,
 }

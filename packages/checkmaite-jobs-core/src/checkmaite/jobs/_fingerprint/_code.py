@@ -12,7 +12,7 @@ import sys
 import sysconfig
 import warnings
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from attrs import frozen
@@ -86,6 +86,7 @@ def code_files(modules: Iterable[str], *, installed: Iterable[str] = ()) -> dict
     return files
 
 
+@lru_cache(maxsize=4096)
 def is_installed(path: Path) -> bool:
     """Whether a file belongs to an installed distribution or to Python."""
     return bool(_SITE.intersection(path.parts)) or any(path.is_relative_to(each) for each in _library())
@@ -102,16 +103,20 @@ def _located(name: str) -> tuple[_Root, Path] | None:
     file = getattr(module, "__file__", None)
     if not isinstance(file, str) or name == "__main__" or _is_own(name):
         return None
-    path = Path(file)
+    return _root_of(name, Path(file)), Path(file)
+
+
+@lru_cache(maxsize=4096)
+def _root_of(name: str, path: Path) -> _Root:
     parts = name.split(".")
     place = path.parent if path.stem == "__init__" else path.with_suffix("")
     if tuple(parts) != place.parts[-len(parts) :]:  # imported by other means, under a name of its own
-        return _Root(path.parent, ""), path
+        return _Root(path.parent, "")
     folder = place.parents[len(parts) - 1]
     if not is_installed(path):
-        return _Root(folder, ""), path
+        return _Root(folder, "")
     regular = (index for index in range(1, len(parts)) if (folder.joinpath(*parts[:index]) / "__init__.py").exists())
-    return _Root(folder, ".".join(parts[: next(regular, len(parts))])), path
+    return _Root(folder, ".".join(parts[: next(regular, len(parts))]))
 
 
 def _is_own(name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping
+from itertools import islice
 from typing import Any
 
 from attrs import frozen
@@ -15,9 +16,12 @@ from checkmaite.jobs._fingerprint._given import each_given, id_of
 from checkmaite.jobs._fingerprint._hashing import Pace
 from checkmaite.jobs._fingerprint._prints import Content, Fingerprints, ObjectPrint
 from checkmaite.jobs._fingerprint._walk import MOST_OBJECTS, Opaque, TooLarge, Walk
+from checkmaite.jobs._texts import shortened
 
 _DIGEST = 32
 _SHORT = 16
+_MOST_NOTES = 3
+_NOTE_BYTES = 256
 _MOST_PARTS = 64
 """Fields that are told by name; with more, only that something differs."""
 
@@ -136,13 +140,23 @@ def content_of(value: Any, walk: Walk, *, by_field: bool = False) -> Content:
         reason = f"it holds more than {MOST_OBJECTS:,} objects; give it a fingerprint() or a metadata['digest']"
         return Content(digest=None, reason=f"cannot be fingerprinted: {reason}")
     if "" in walk.notes:
-        return Content(digest=None, reason=f"cannot be fingerprinted: it is {walk.notes['']}")
+        return Content(digest=None, reason=f"cannot be fingerprinted: it is {_shown(walk.notes[''])}")
     parts = walk.fields if by_field and len(walk.fields) <= _MOST_PARTS else {}
     return Content(
         digest=_short(digest, _DIGEST),
-        reason="; ".join(f"{path} cannot be fingerprinted: it is {why}" for path, why in walk.notes.items()),
+        reason=_told(walk.notes),
         parts={name: _short(each, _SHORT) for name, each in parts.items()},
     )
+
+
+def _told(notes: Mapping[str, str]) -> str:
+    shown = [f"{path} cannot be fingerprinted: it is {_shown(why)}" for path, why in islice(notes.items(), _MOST_NOTES)]
+    more = len(notes) - len(shown)
+    return "; ".join([*shown, f"and {more} more"] if more else shown)
+
+
+def _shown(why: str) -> str:
+    return shortened(why, _NOTE_BYTES)
 
 
 def _short(digest: bytes, length: int) -> str:

@@ -95,20 +95,47 @@ _WRITTEN: dict[type, Callable[[Any], bytes]] = {
     type(NotImplemented): lambda _: b"X",
 }
 _PLAIN = frozenset({str, int, float, bool, type(None), bytes})
+_NESTED = frozenset({list, tuple, dict})
+SLICE = 2**16
+"""Items of a list or a tuple that are digested in one step; longer ones are digested by slices. Part of the scheme."""
+_MOST_NESTING = 4
+_MOST_PLAIN = 4 * SLICE
 
 
 def plain_container(value: Any, pace: Pace) -> bytes | None:
-    """A list or tuple of plain values, or a dict of them by text, in one step; None for everything else.
+    """A list or tuple of plain values, a dict of them by text, and these nested, in one step; None for everything else.
 
-    What `ascii` writes of these types is the same in every process and loses nothing.
+    What `ascii` writes of plain values is the same in every process and loses nothing.
     """
-    kind = type(value)
-    try:
-        if kind is list or kind is tuple:
-            if set(map(type, value)) <= _PLAIN:
-                return content(kind.__name__, ascii(value).encode(), pace)
-        elif kind is dict and set(map(type, value.values())) <= _PLAIN and set(map(type, value)) <= {str}:
-            return content("dict", ascii(sorted(value.items())).encode(), pace)
-    except ValueError:  # a number too long to be written in decimal
+    if type(value) not in _NESTED:
         return None
-    return None
+    try:
+        written = _plain_text(value, _MOST_NESTING, [_MOST_PLAIN]).encode()
+    except (_NotPlain, ValueError):  # ValueError: a number too long to be written in decimal
+        return None
+    return b"p" + written if len(written) <= _LONG_BYTES else content("plain", written, pace)
+
+
+class _NotPlain(Exception):  # noqa: N818 - no error, but an answer
+    """Something in a container is not plain, or there is too much of it."""
+
+
+def _plain_text(value: Any, levels: int, room: list[int]) -> str:
+    is_dict = type(value) is dict
+    types = set(map(type, value.values() if is_dict else value))
+    room[0] -= len(value) + 1
+    if room[0] < 0 or (is_dict and not set(map(type, value)) <= {str}):
+        raise _NotPlain
+    if types <= _PLAIN:
+        return f"{{{sorted(value.items())!a}}}" if is_dict else ascii(value)
+    if levels == 0 or not types <= _PLAIN | _NESTED:
+        raise _NotPlain
+    if is_dict:
+        named = (f"{name!a}:{_plain_part(value[name], levels, room)}" for name in sorted(value))
+        return f"{{{','.join(named)}}}"
+    written = ",".join(_plain_part(each, levels, room) for each in value)
+    return f"[{written}]" if type(value) is list else f"({written},)"
+
+
+def _plain_part(value: Any, levels: int, room: list[int]) -> str:
+    return _plain_text(value, levels - 1, room) if type(value) in _NESTED else ascii(value)

@@ -17,14 +17,17 @@ from typing import Any
 
 from attrs import define, field
 from checkmaite.jobs._fingerprint._hashing import Pace, node, plain_container, scalar
+from checkmaite.jobs._values import with_article
 
 Label = str | int
 Steps = Generator[tuple[Label, Any], bytes, bytes]
 """Yields a part with its label, gets the part's bytes, returns the bytes of the whole."""
 
-MOST_OBJECTS = 2_000_000
+MOST_OBJECTS = 1_000_000
 """Objects and containers of one part of a submission that are looked at; plain lists and dicts count less."""
 _OBJECTS_BETWEEN_TICKS = 1024
+_FEW = 64
+"""Items of a plain container that are digested again each time, rather than remembered."""
 _FIELD = re.compile(r"\.(\w+)(?<!__)|\['(.*)'\]")
 
 
@@ -77,8 +80,8 @@ class Walk:
     notes: dict[str, str] = field(factory=dict)
     fields: dict[str, bytes] = field(factory=dict)
     _done: dict[int, tuple[bytes, int]] = field(factory=dict)
-    _alive: list[Any] = field(factory=list)
-    _open: dict[int, tuple[int, int]] = field(factory=dict)  # in the order in which they were finished
+    _alive: list[Any] = field(factory=list)  # whose id is in use
+    _open: dict[int, tuple[Any, int, int]] = field(factory=dict)  # in the order in which they were finished
     _stack: list[_Frame] = field(factory=list)
     _depths: dict[int, int] = field(factory=dict)
     _position: int = 0
@@ -87,7 +90,14 @@ class Walk:
     def quick(self, value: Any) -> bytes | None:
         """The bytes of a plain value, without steps; None when it needs them."""
         done = scalar(value, self.pace)
-        return plain_container(value, self.pace) if done is None else done
+        if done is None and id(value) in self._done:
+            done, size = self._done[id(value)]
+            self._position += size
+        elif done is None:
+            done = plain_container(value, self.pace)
+            if done is not None and len(value) > _FEW:
+                self._keep(value, done, 0)
+        return done
 
     def digest(self, value: Any) -> bytes:
         """The bytes of any value.
@@ -107,8 +117,9 @@ class Walk:
             except StopIteration as end:
                 sent = self._leave(end.value)
             except Opaque as reason:
-                self.notes.setdefault(self._path(inside=False), str(reason))
-                sent = self._leave(node("opaque", [type(frame.value).__qualname__.encode()]))
+                sent = self._give_up(str(reason))
+            except Exception as error:  # noqa: BLE001 - the user's code may raise anything, and it is told
+                sent = self._give_up(f"{named(frame.value)}, which cannot be read ({type(error).__name__}: {error})")
             else:
                 sent = self._enter(part)
         assert sent is not None
@@ -125,17 +136,13 @@ class Walk:
         if quick is not None:
             return quick
         key = id(value)
-        if key in self._done:
-            known, size = self._done[key]
-            self._position += size
-            return known
         self._position += 1
         if key in self._depths:
             depth = self._depths[key]
             self._stack[-1].lowest = min(self._stack[-1].lowest, depth)
             return b"^%d" % (len(self._stack) - depth)
         if key in self._open:
-            position, lowest = self._open[key]
+            _, position, lowest = self._open[key]
             self._stack[-1].lowest = min(self._stack[-1].lowest, lowest)
             return b"~%d" % (self._position - position)
         self._met += 1
@@ -144,28 +151,44 @@ class Walk:
         if self._met % _OBJECTS_BETWEEN_TICKS == 0:
             self.pace.tick()
         self._depths[key] = depth = len(self._stack)
-        self._alive.append(value)
-        self._stack.append(_Frame(value, self.case(value, self), self._position, depth, len(self._open)))
+        self._stack.append(_Frame(value, self._steps(value), self._position, depth, len(self._open)))
         return None
+
+    def _steps(self, value: Any) -> Steps:
+        return (yield from self.case(value, self))
+
+    def _give_up(self, reason: str) -> bytes:
+        """An object that cannot be fingerprinted stands for its class; the rest of the walk goes on."""
+        self.notes.setdefault(self._path(), reason)
+        return self._leave(node("opaque", [type(self._stack[-1].value).__qualname__.encode()]))
 
     def _leave(self, digest: bytes) -> bytes:
         frame = self._stack.pop()
         key, depth = id(frame.value), len(self._stack)
         del self._depths[key]
         if frame.lowest < depth:
-            self._open[key] = frame.position, frame.lowest
+            self._open[key] = frame.value, frame.position, frame.lowest
             self._stack[-1].lowest = min(self._stack[-1].lowest, frame.lowest)
             return digest
-        self._done[key] = digest, self._position - frame.position + 1
+        self._keep(frame.value, digest, self._position - frame.position + 1)
         while len(self._open) > frame.opened:  # the objects of a cycle that ends here: known by their place within
-            inside, (position, _) = self._open.popitem()
-            self._done[inside] = node("within", [digest, b"%d" % (position - frame.position)]), 1
+            _, (inside, position, _) = self._open.popitem()
+            self._keep(inside, node("within", [digest, b"%d" % (position - frame.position)]), 1)
         return digest
 
-    def _path(self, *, inside: bool = True) -> str:
-        """Where the walk is, as a text such as ``.layers[2].handle``."""
-        frames = self._stack if inside else self._stack[:-1]
-        return "".join(f"[{each.label}]" if isinstance(each.label, int) else each.label for each in frames)
+    def _keep(self, value: Any, digest: bytes, size: int) -> None:
+        self._done[id(value)] = digest, size
+        self._alive.append(value)
+
+    def _path(self) -> str:
+        """Where the innermost object is, as a text such as ``.layers[2].handle``."""
+        labels = (each.label for each in self._stack[:-1])
+        return "".join(f"[{label}]" if isinstance(label, int) else label for label in labels)
+
+
+def named(value: Any) -> str:
+    """An object as a message names it: ``a Lock``."""
+    return with_article(type(value).__name__)
 
 
 def loaded(module: str, name: str) -> Any:

@@ -1,0 +1,225 @@
+"""Code that changed is noticed and named; comments, and code that the capability does not use, are not."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import dedent
+from types import ModuleType
+from typing import Any
+
+import pytest
+from checkmaite.jobs._fingerprint import Fingerprints, _code, differences, fingerprints_of
+
+CAPABILITY = """
+class Capability:
+    id = "capability"
+
+    def run(self, **given):
+        return 1
+"""
+
+Write = Callable[..., None]
+Load = Callable[[str], ModuleType]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write(**files: str) -> None:
+        for name, text in files.items():
+            path = tmp_path / f"{name.replace('__', '/')}.py".replace("INIT", "__init__")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(dedent(text))
+
+    return write
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
+    """Imports a module of the folder, as a new process would."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    before = {*sys.modules}
+
+    def forget() -> None:
+        for name in {*sys.modules} - before:
+            if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+                del sys.modules[name]
+
+    def load(name: str) -> ModuleType:
+        forget()
+        importlib.invalidate_caches()
+        return importlib.import_module(name)
+
+    yield load
+    forget()
+
+
+def of(module: ModuleType, **given: Any) -> Fingerprints:
+    return fingerprints_of(module.Capability(), **given)
+
+
+def test_what_a_capability_imports_is_followed_and_nothing_else(write: Write, load: Load) -> None:
+    write(
+        mycaps=f"import json, helpers\nfrom tools.scale import scaled\n{CAPABILITY}",
+        helpers="def help(): return later()\ndef later():\n    from steps import step\n    return step",
+        steps="step = 1",
+        tools__INIT="",
+        tools__scale="from . import sizes\nfrom .units import unit as scaled",
+        tools__sizes="size = 1",
+        tools__units="unit = 1",
+        tools__unused="unused = 1",
+        plots="import mycaps",
+    )
+    before = of(load("mycaps"))
+    assert set(before.code.parts) == {
+        "mycaps.py",
+        "helpers.py",
+        "steps.py",
+        "tools/__init__.py",
+        "tools/scale.py",
+        "tools/sizes.py",
+        "tools/units.py",
+    }
+    write(plots="import mycaps\nprint()", tools__unused="unused = 2")
+    assert differences(before, of(load("mycaps"))) == ()
+    write(tools__units="unit = 22", steps="step = 22")
+    assert differences(before, of(load("mycaps"))) == ("code: steps.py", "code: tools/units.py")
+
+
+def test_comments_docstrings_and_formatting_make_no_difference(write: Write, load: Load) -> None:
+    write(mycaps=CAPABILITY)
+    before = of(load("mycaps"))
+    write(
+        mycaps='''
+        """What it is for."""
+
+        class Capability:
+            """What it does."""
+            # why
+            id = ("capability")
+            def run(self, **given):
+                "How."
+                return (
+                    1
+                )
+        '''
+    )
+    assert differences(before, of(load("mycaps"))) == ()
+    write(mycaps=CAPABILITY.replace("return 1", "return 2"))
+    assert differences(before, of(load("mycaps"))) == ("code: mycaps.py",)
+    write(mycaps=CAPABILITY.replace("return 1", "return True"))
+    assert differences(before, of(load("mycaps"))) == ("code: mycaps.py",)
+
+
+def test_a_file_is_read_again_only_when_it_has_changed(
+    write: Write, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    real = _code._parsed
+    monkeypatch.setattr(_code, "_parsed", lambda text, path, name: read.append(name) or real(text, path, name))
+    write(mycaps=f"import helpers\n{CAPABILITY}", helpers="a = 1")
+    module = load("mycaps")
+    of(module)
+    of(module)
+    assert sorted(read) == ["helpers", "mycaps"]
+    write(helpers="a = 1000")
+    of(module)
+    assert sorted(read) == ["helpers", "helpers", "mycaps"]
+
+
+def test_the_classes_of_models_and_of_what_they_hold_count(write: Write, load: Load) -> None:
+    write(
+        mycaps=CAPABILITY,
+        mymodels="import mylayers\nclass Model:\n    def __init__(self): self.layer = mylayers.Layer()",
+        mylayers="class Layer:\n    size = 1",
+    )
+    before = of(load("mycaps"), models=[importlib.import_module("mymodels").Model()])
+    assert set(before.code.parts) == {"mycaps.py", "mymodels.py", "mylayers.py"}
+    write(mylayers="class Layer:\n    size = 2222")
+    after = of(load("mycaps"), models=[importlib.import_module("mymodels").Model()])
+    assert differences(before, after) == ("code: mylayers.py",)
+
+
+def test_a_base_class_from_elsewhere_counts(write: Write, load: Load, tmp_path: Path) -> None:
+    write(elsewhere__mybase=CAPABILITY, mycaps="from mybase import Capability as Base\nclass Capability(Base): pass")
+    sys.path.append(str(tmp_path / "elsewhere"))
+    try:
+        before = of(load("mycaps"))
+        assert set(before.code.parts) == {"mycaps.py", "mybase.py"}
+    finally:
+        sys.path.remove(str(tmp_path / "elsewhere"))
+
+
+def test_code_that_is_no_python_counts_by_its_bytes(write: Write, load: Load) -> None:
+    write(mycaps=f"try:\n    import broken\nexcept SyntaxError:\n    pass\n{CAPABILITY}", broken="def f(:")
+    before = of(load("mycaps"))
+    write(broken="def g(:::")
+    assert differences(before, of(load("mycaps"))) == ("code: broken.py",)
+
+
+def test_a_package_in_a_namespace_and_this_product_are_bounds(write: Write, load: Load) -> None:
+    write(
+        space__mine__INIT="",
+        space__mine__caps=f"import checkmaite.jobs\nfrom checkmaite.jobs import Record\n{CAPABILITY}",
+    )
+    assert set(of(load("space.mine.caps")).code.parts) == {"space/mine/__init__.py", "space/mine/caps.py"}
+
+
+def test_an_installed_capability_counts_with_its_version(
+    write: Write, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site-packages"
+    write(
+        **{
+            "site-packages__mycaps__INIT": "",
+            "site-packages__mycaps__digits": f"import other\nfrom mycaps import sizes\n{CAPABILITY}",
+            "site-packages__mycaps__sizes": "size = 1",
+            "site-packages__other": "other = 1",
+        }
+    )
+
+    def install(version: str) -> None:
+        folder = site / "my_caps.dist-info"
+        folder.mkdir(exist_ok=True)
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: my-caps\nVersion: {version}\n")
+        (folder / "RECORD").write_text("mycaps/__init__.py,,\nmycaps/digits.py,,\nmycaps/sizes.py,,\n")
+
+    install("1.0")
+    monkeypatch.syspath_prepend(str(site))
+    fingerprint = importlib.import_module("checkmaite.jobs._fingerprint._distributions")
+    fingerprint._packages.cache_clear()
+    before = of(load("mycaps.digits"))
+    assert set(before.code.parts) == {"mycaps/__init__.py", "mycaps/digits.py", "mycaps/sizes.py"}
+    assert before.distributions == {"my-caps": "1.0"}
+    install("1.1")
+    assert differences(before, of(load("mycaps.digits"))) == ("code: my-caps 1.0, now 1.1",)
+    fingerprint._packages.cache_clear()
+
+
+def test_a_capability_of_a_notebook_counts_by_what_travels() -> None:
+    def defined(source: str, **names: object) -> Any:
+        space: dict[str, Any] = {"__name__": "__main__", **names}
+        exec(dedent(source), space)
+        return fingerprints_of(space["Capability"]())
+
+    source = """
+    def scaled(x):
+        return x * FACTOR
+
+    class Capability:
+        id = "c"
+        def run(self, **given):
+            return scaled(1)
+    """
+    before = defined(source, FACTOR=1)
+    assert set(before.code.parts) == {"__main__.Capability"}
+    assert differences(before, defined(source.replace("return x", "# how\n        return x"), FACTOR=1)) == ()
+    for changed, factor in [
+        (source, 2),
+        (source.replace("x *", "x +"), 1),
+        (source.replace("scaled(1)", "scaled(2)"), 1),
+    ]:
+        assert differences(before, defined(changed, FACTOR=factor)) == ("code: __main__.Capability",)
