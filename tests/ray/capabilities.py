@@ -196,3 +196,11 @@ def prints_much(megabytes: int, folder: str) -> None:
         os.write(1, lines)
     waits(folder)
     os.write(1, b"the end\n")
+
+
+def prints_and_dies(folder: str) -> None:
+    """Prints, waits until the test has seen that, prints more and is dead."""
+    os.write(1, b"known to everybody\n")
+    waits(folder)
+    os.write(2, b"last words\n")
+    killed()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkmaite.jobs import ConfigurationError, read_job_history
+from checkmaite.jobs import ConfigurationError, StoreNotFoundError, read_job_history, read_job_logs
 
 from tests.ray.clusters import CONTROLLER, REGISTRY, Client, Cluster, another_core, listens, wait_until
 from tests.ray_simple.conftest import free_port
@@ -57,6 +57,10 @@ class Acts:
     def run(self, *, config, **_):
         uid = config["run_uid"]
         Path(self.folder, f"start-{uid}-{uuid.uuid4().hex}").touch()
+        print(f"{uid} prints")
+        if self.act == "die":
+            os.write(2, b"last words\\n")
+            os.kill(os.getpid(), 9)
         if self.act == "fail":
             raise ValueError(f"{uid} was told to fail")
         if self.act == "wait":
@@ -150,6 +154,41 @@ def test_a_local_script_is_killed_half_way_and_run_again(run: Callable[..., Clie
     assert Counter(each["status"] for each in ended.values()) == {"COMPLETED": 20}
     assert second.rest()[-1] == "20", "a run is in the store once"
     assert [starts(tmp_path, f"run-{n}") for n in range(10)] == [1] * 10, "finished jobs were run again"
+
+
+def test_the_output_of_failed_jobs_outlives_their_cluster_as_long_as_they_are_listed(
+    run: Callable[..., Client], place: dict[str, Any], tmp_path: Path
+) -> None:
+    logs = "say(json.dumps({job.job_name: job.logs() for job in list_jobs()}))\n"
+    submit = "submit_capabilities([submission(act, act, max_retries=0) for act in ('fail', 'die', 'return')])"
+    with Cluster(num_cpus=2) as cluster:
+        first = run(f"configure()\nsay(*wait_all({submit}, 60))\n{logs}", cluster.driver)
+        assert first.line(90) == "FAILED FAILED COMPLETED"
+        cluster.head.kill()
+    table = read_job_history("ray", **place)
+    jobs = {row["job_name"]: row["job_id"] for row in table.to_pylist()}
+    kept = {"fail": "fail prints\n", "die": "die prints\nlast words\n"}
+    assert {name: read_job_logs(jobs[name], **place) for name in kept} == kept
+    with pytest.raises(StoreNotFoundError, match=jobs["return"]):
+        read_job_logs(jobs["return"], **place)
+    with pytest.raises(ConfigurationError, match="no journal"):
+        read_job_logs(jobs["fail"], "inline", analytics_store=place["analytics_store"])
+    with Cluster(num_cpus=2) as cluster:
+        again = "wait_all(submit_capabilities([submission(f'again-{n}') for n in range(3)]), 60)\n"
+        second = run(
+            f"configure(max_retained_terminal_jobs_per_scope=3, keep_logs='all')\n{logs}{again}{logs}time.sleep(600)",
+            cluster.driver,
+        )
+        said = json.loads(second.line(90))
+        assert {name: said[name] for name in kept} == kept
+        assert "no longer kept" in said["return"]
+        said = json.loads(second.line(90))
+        assert [said[f"again-{n}"] for n in range(3)] == [f"again-{n} prints\n" for n in range(3)]
+
+        def names() -> set[str]:
+            return {each.name.partition(".")[0] for each in (journal_of(tmp_path) / "log").iterdir()}
+
+        wait_until(lambda: len(names()) == 3 and names().isdisjoint(jobs.values()), "forgotten jobs' output stays")
 
 
 def test_a_second_registry_on_this_machine_is_refused_while_the_first_lives(run: Callable[..., Client]) -> None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from checkmaite.jobs import JobBackend, JobStatus
+from checkmaite.jobs import JobFailedError, JobStatus
 
 from tests.ray import capabilities
 from tests.ray.clusters import CONTROLLER, SOON_S, Cluster, wait_until
 from tests.ray.conftest import submit
 
 pytestmark = pytest.mark.usefixtures("attached")
-Configure = Callable[..., JobBackend]
 LIMIT = 1_000_000
 
 
@@ -64,3 +62,13 @@ def test_a_job_that_prints_faster_than_anybody_reads_fills_no_process(cluster: C
     assert rest.endswith(f"{9_999:098d}\nthe end\n")
     assert "missing" not in rest
     assert max(most, resident(controllers)) - before < 50 * 2**20
+
+
+@pytest.mark.usefixtures("backend")
+def test_what_a_worker_prints_right_before_it_dies_is_in_the_logs(tmp_path: Path) -> None:
+    job = submit(partial(capabilities.prints_and_dies, str(tmp_path)), max_retries=0)
+    wait_until(lambda: job.logs() == "known to everybody\n", "the output does not come")
+    (tmp_path / "go").touch()
+    error = job.exception(SOON_S)
+    assert isinstance(error, JobFailedError)
+    assert job.logs() == "known to everybody\nlast words\n"

@@ -27,10 +27,12 @@ class Acts:
 
 
 def exits() -> None:
+    os.write(1, b"last words\n")
     os._exit(3)
 
 
 def killed() -> None:
+    os.write(2, b"last words\n")
     os.kill(os.getpid(), signal.SIGKILL)
 
 

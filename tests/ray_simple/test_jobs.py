@@ -56,6 +56,7 @@ def test_a_worker_that_dies_fails_its_job(backend: JobBackend, act: Any) -> None
     assert not isinstance(caught.value, JobLostError)
     assert caught.value.error_type == "WorkerCrashedError"
     assert caught.value.exit_cause
+    assert job.logs() == "last words\n"
 
 
 def test_a_worker_asks_the_store_before_it_runs_anything(local_ray: Any, tmp_path: Path) -> None:

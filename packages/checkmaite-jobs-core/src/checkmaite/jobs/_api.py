@@ -244,6 +244,41 @@ def read_job_history(
     return read(config, context)
 
 
+def read_job_logs(
+    job_id: str,
+    kind: str = "ray",
+    *,
+    analytics_store: Mapping[str, Any] = _MISSING,
+    artifact_store: Mapping[str, Any] | None = None,
+    **backend_options: Any,
+) -> str:
+    """What a job has printed, as it is kept beside the journal: no cluster has to run, and none is asked.
+
+    Args:
+        job_id: The job, as `read_job_history` names it.
+        kind: As for `configure_job_backend`; so are the others, and nothing is configured.
+        analytics_store: The store that the job writes to; by default the journal is in it.
+        artifact_store: Not needed; taken so that the same arguments fit both.
+        **backend_options: The backend's own options, such as ``idempotency_scope``.
+
+    Returns:
+        What `Job.logs` gives.
+
+    Raises:
+        ConfigurationError: Something is wrong with the arguments, or this kind of backend keeps no journal.
+        StoreNotFoundError: No output of such a job is kept where these arguments say.
+        StoreError: It cannot be read, or is damaged.
+    """
+    from checkmaite.jobs._configuring import read_configuration
+
+    backend_type, config, context = read_configuration(kind, analytics_store, artifact_store, backend_options)
+    read = getattr(backend_type, "read_logs", None)
+    if read is None:
+        raise ConfigurationError(f"The job backend {kind!r} keeps no journal: what jobs print ends with its process.")
+    text: str = read(config, context, job_id)
+    return text
+
+
 def shutdown_job_backend(wait: bool = True) -> None:
     """Stop the active backend; without one, do nothing.
 

@@ -272,6 +272,12 @@ class JobHandle:
                     printed.ended = self._outcome is not None
                 _budget.extend(printed, news.start, news.text)
 
+    def replace_output(self, left: Printed) -> None:
+        """The end of the job's output, as its dead worker has left it: more than the worker had told."""
+        with self._lock:
+            self._printed = None
+        self.apply(left)
+
     def finish(self, outcome: Outcome, at: datetime | None = None) -> bool:
         """End the job; only the first outcome counts. Returns whether it did.
 

@@ -124,13 +124,15 @@ class _Capture:
 
 def take_left_output(job_id: str) -> Printed | None:
     """What a job on this node printed last whose process has died; None when nothing is left of it. It is deleted."""
-    for path in _remains(job_id):
-        start, content = _last_bytes(path)
-        os.unlink(path)
-        text = content.decode("utf-8", "replace")
-        cut = max(0, len(text) - LOG_LIMIT_CHARACTERS)
-        return Printed(start=start + cut, text=text[cut:])
-    return None
+    left = None
+    for path in _remains(job_id):  # of several starts the last counts
+        with suppress(FileNotFoundError):
+            start, content = _last_bytes(path)
+            os.unlink(path)
+            text = content.decode("utf-8", "replace")
+            cut = max(0, len(text) - LOG_LIMIT_CHARACTERS)
+            left = Printed(start=start + cut, text=text[cut:])
+    return left
 
 
 @cache
@@ -145,8 +147,13 @@ def _pass_on_remains() -> None:
 
 
 def _remains(job_id: str) -> list[str]:
-    found = glob.glob(f"{glob.escape(_folder())}/checkmaite-{job_id}-*.out")
-    return [path for path in found if not _lives(int(path.removesuffix(".out").rpartition("-")[2]))]
+    """Files of processes that have died, the oldest first."""
+    found = []
+    for path in glob.glob(f"{glob.escape(_folder())}/checkmaite-{job_id}-*.out"):
+        with suppress(FileNotFoundError):
+            if not _lives(int(path.removesuffix(".out").rpartition("-")[2])):
+                found.append((os.stat(path).st_mtime_ns, path))
+    return [path for _, path in sorted(found)]
 
 
 def _lives(pid: int) -> bool:

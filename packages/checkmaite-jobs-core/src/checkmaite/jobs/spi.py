@@ -7,7 +7,8 @@ A job backend is a class named by an entry point of the group ``checkmaite.jobs.
 - ``run_options_type``: `RunOptions` or a subclass, the options of one job.
 - ``__init__(options, context)`` with an instance of ``config_type`` and a `BackendContext`; it raises
   `ConfigurationError` and leaves nothing behind when it cannot work.
-- optionally a classmethod ``read_history(options, context)`` for `checkmaite.jobs.read_job_history`.
+- optionally classmethods ``read_history(options, context)`` for `checkmaite.jobs.read_job_history`, and
+  ``read_logs(options, context, job_id)`` for `checkmaite.jobs.read_job_logs`.
 - the methods of `JobBackend`. `JobHandle` and `JobLedger` do most of the work; `execute` is the worker's side.
 
 A store is a class named by an entry point of the group ``checkmaite.stores``: ``config_type`` likewise;

@@ -29,6 +29,7 @@ from checkmaite.jobs_ray_simple._deaths import Deaths
 from checkmaite.jobs_ray_simple._demand import RemoteWork
 from checkmaite.jobs_ray_simple._mailbox import Mailbox
 from checkmaite.jobs_ray_simple._meaning import LOST_WORKER, explained, finished_from, lost_worker, refused
+from checkmaite.jobs_ray_simple._remains import REMAINS_S, remains_of
 
 _log = logging.getLogger("checkmaite.jobs")
 _LISTEN_AGAIN_AFTER_S = 1.0
@@ -251,8 +252,7 @@ class Flights:
         result = future.result() if error is None else b""
         # The bytes were made by core's `execute_message`, of this project's classes alone.
         finished: Finished | None = pickle.loads(result) if result else None  # noqa: S301
-        with self._lock:
-            flight = self._under_way.pop(job.job_id, None)
+        flight = self._under_way.get(job.job_id)
         if finished is None:
             finished = finished_from(error) if error is not None else Finished(outcome=lost_worker())
         if finished.printed is not None:
@@ -263,8 +263,38 @@ class Flights:
                 # It did not fail by itself: Ray ends the workers of a driver that leaves.
                 outcome = _lost(_ENDED)
             elif flight is not None and not result and (error is None or isinstance(error, LOST_WORKER)):
-                outcome = self._explained(outcome, flight)
+                self._recover(job, self._explained(outcome, flight))
+                return
+        self._settle(job, outcome)
+
+    def _settle(self, job: JobHandle, outcome: Outcome) -> None:
+        with self._lock:
+            self._under_way.pop(job.job_id, None)
         job.finish(outcome)
+
+    def _recover(self, job: JobHandle, failed: Failed) -> None:
+        """End a job whose worker has died, after a look for what it had printed and not told."""
+        finish = partial(self._settle, job, failed)
+        self._at(time.monotonic() + REMAINS_S, finish)
+        try:
+            asked = remains_of(job.job_id, failed.node)
+        except Exception:  # noqa: BLE001 - whatever Ray raises about its nodes, the job has ended
+            _log.info("what job %s printed last could not be looked for", job.job_id, exc_info=True)
+            asked = []
+        waiting = set(asked)
+
+        def take(answered: Any, future: Future[Any]) -> None:
+            left = future.result() if future.exception() is None else None
+            if left is not None:
+                job.replace_output(left)
+            waiting.discard(answered)
+            if left is not None or not waiting:
+                finish()
+
+        for each in asked:
+            each.future().add_done_callback(partial(self._hand_to_courier, partial(take, each)))
+        if not asked:
+            finish()
 
     def _explained(self, failed: Failed, flight: _Flight) -> Failed:
         """A lost worker's outcome with what is known of it, and how often the job was started."""

@@ -12,9 +12,11 @@ from checkmaite.jobs_ray_simple._demand import RemoteWork, cluster_resources, sh
 from checkmaite.jobs_ray_simple._meaning import LOST_WORKER, explained, finished_from, lost_worker
 from checkmaite.jobs_ray_simple._options import ConnectionOptions
 from checkmaite.jobs_ray_simple._payloads import payloads
+from checkmaite.jobs_ray_simple._remains import REMAINS_S, remains_of
 
 __all__ = [
     "LOST_WORKER",
+    "REMAINS_S",
     "Connection",
     "ConnectionOptions",
     "Deaths",
@@ -28,6 +30,7 @@ __all__ = [
     "is_connected",
     "lost_worker",
     "payloads",
+    "remains_of",
     "shortage",
     "stand_in",
 ]

@@ -31,8 +31,9 @@ from checkmaite.jobs_ray._actors._handshake import greeting
 from checkmaite.jobs_ray._actors._registry import JobRegistry
 from checkmaite.jobs_ray._config import RayOptions, RayRunOptions, RegistrySettings
 from checkmaite.jobs_ray._feed import Feed
-from checkmaite.jobs_ray._history import read_history
+from checkmaite.jobs_ray._history import journal_objects, read_history
 from checkmaite.jobs_ray._job import RayJob
+from checkmaite.jobs_ray._kept_logs import find_log
 from checkmaite.jobs_ray._messages import Context, Draft, JobFacts, Policy
 from checkmaite.jobs_ray._place import JournalPlace
 from checkmaite.jobs_ray._ray._actors import find, get_or_create, withdraw_unplaced
@@ -88,6 +89,11 @@ class RayBackend:
     def read_history(cls, options: RayOptions, context: BackendContext) -> Any:
         """The jobs of a scope as a table; see `checkmaite.jobs.read_job_history`."""
         return read_history(options, context.store)
+
+    @classmethod
+    def read_logs(cls, options: RayOptions, context: BackendContext, job_id: str) -> str:
+        """What a job has printed, as it is kept; see `checkmaite.jobs.read_job_logs`."""
+        return find_log(journal_objects(options, context.store), job_id)
 
     @property
     def analytics_store(self) -> AnalyticsStore:

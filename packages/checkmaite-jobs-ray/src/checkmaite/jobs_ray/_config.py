@@ -60,6 +60,11 @@ def _amounts(_: object, attribute: Any, value: Mapping[str, Any] | None) -> None
         raise ValueError(f"{problem.path!r}: {problem.cause}")
 
 
+def _kept_logs(_: object, attribute: Any, value: str | None) -> None:
+    if value not in {None, "failed", "all"}:
+        raise ValueError(f"{value!r} is neither 'failed' nor 'all'")
+
+
 def _recovery(_: object, attribute: Any, value: str) -> None:
     if value not in {"resubmit", "fail"}:
         raise ValueError(f"{value!r} is neither 'resubmit' nor 'fail'")
@@ -80,6 +85,8 @@ class RegistrySettings:
     terminal_job_retention_s: float = 604_800.0
     max_retained_terminal_jobs_per_scope: int = 100_000
     max_active_jobs_per_scope: int = 100_000
+    keep_logs: str = "failed"
+    max_kept_log_bytes: int = 2**30
     heartbeat_interval_s: float = 5.0
     lease_ttl_s: float = 30.0
     journal_uri: str | None = None
@@ -177,6 +184,17 @@ class RayOptions(ConnectionOptions):
         "batch that is larger by itself with a JobSubmissionError.",
         default=None,
         validator=_at_least_one,
+    )
+    keep_logs: str | None = option(
+        'whose output is kept beside the journal: "failed" jobs\' (when left out), or that of "all".',
+        default=None,
+        validator=_kept_logs,
+    )
+    max_kept_log_bytes: int | None = option(
+        "bytes that the kept output of a registry's jobs may take, compressed; 1 GiB when left out. Then that of the "
+        "oldest jobs is deleted.",
+        default=None,
+        validator=_not_negative,
     )
     heartbeat_interval_s: float | None = option(
         "seconds after which a controller without news says that it lives; 5 when left out.",

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from checkmaite.jobs import ConfigurationError, MissingDependencyError, StoreNotFoundError
-from checkmaite.jobs.spi import Completed, Failed, StoreSpec
+from checkmaite.jobs.spi import Completed, Failed, ObjectStore, StoreSpec
 from checkmaite.jobs_ray._config import RayOptions
 from checkmaite.jobs_ray._journal._perform import perform
 from checkmaite.jobs_ray._journal._reading import read_journal
@@ -26,13 +26,7 @@ def read_history(options: RayOptions, store: StoreSpec) -> Any:
         raise MissingDependencyError(
             "A table of jobs needs pyarrow.", requirement="checkmaite-jobs[parquet]"
         ) from error
-    place = JournalPlace.of(options, store)
-    if place is None:
-        raise ConfigurationError(
-            "There is no journal to read: jobs are kept in memory only. Pass journal_uri, as it was when they were "
-            "submitted."
-        )
-    objects = place.objects(options.registry_namespace, options.registry_name)
+    objects = journal_objects(options, store)
     found = perform(read_journal(objects.root), objects)
     if found.leader is None:
         raise StoreNotFoundError(
@@ -58,6 +52,21 @@ def read_history(options: RayOptions, store: StoreSpec) -> Any:
         "commit_uri": pa.string(),
     }
     return pa.Table.from_pylist([_row(record) for record in records], schema=pa.schema(types))
+
+
+def journal_objects(options: RayOptions, store: StoreSpec) -> ObjectStore:
+    """The folder of the journal that these options lead to.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    place = JournalPlace.of(options, store)
+    if place is None:
+        raise ConfigurationError(
+            "There is no journal to read: jobs are kept in memory only. Pass journal_uri, as it was when they were "
+            "submitted."
+        )
+    return place.objects(options.registry_namespace, options.registry_name)
 
 
 def _row(record: Record) -> dict[str, Any]:

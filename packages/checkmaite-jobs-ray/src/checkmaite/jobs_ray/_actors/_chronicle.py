@@ -30,6 +30,7 @@ from checkmaite.jobs_ray._journal._probe import probe
 from checkmaite.jobs_ray._journal._process import leader_here, new_nonce
 from checkmaite.jobs_ray._journal._reading import Found, read_journal
 from checkmaite.jobs_ray._journal._steps import Pause, Steps
+from checkmaite.jobs_ray._kept_logs import LOGS
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._events import Event
 from checkmaite.jobs_ray._messages import Kept
@@ -65,8 +66,15 @@ class Chronicle:
         self._is_writing = False
         self._led_at = 0.0
         self._book = JobBook()
+        self.logs_before: Sequence[str] = ()
+        """Names in the folder of kept output, before this registry led the journal: a later leader's are not there."""
         self._snapshot: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
+
+    @property
+    def objects(self) -> ObjectStore:
+        """Where it is."""
+        return self._objects
 
     @property
     def trouble(self) -> str:
@@ -182,6 +190,7 @@ class Chronicle:
             await self._in(self._writer, partial(probe, self._objects))
         else:
             await self._outlive(found.leader)
+        self.logs_before = await self._in(self._others, partial(self._objects.names, LOGS))
         leader = leader_here(self._where)
         self._journal, self._book = await self._in(self._writer, partial(self._lead, leader, found))
         return self._book

@@ -11,16 +11,17 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 import ray
-from checkmaite.jobs.spi import Leaving, News, Printed, Progressed, Started, failure
+from checkmaite.jobs.spi import Failed, Leaving, News, Printed, Progressed, Started, failure
 from checkmaite.jobs_ray._actors._signal import Bell
 from checkmaite.jobs_ray._config import RegistrySettings
 from checkmaite.jobs_ray._machine._controller import Cancel, ControllerMachine
 from checkmaite.jobs_ray._messages import Inventory, Launch, Report, Start, Stop, Where, start_of
 from checkmaite.jobs_ray._ray._objects import Arrivals, is_elsewhere
+from checkmaite.jobs_ray._ray._remains import left_output
 from checkmaite.jobs_ray._ray._tasks import Landed, Tasks
 
 _log = logging.getLogger("checkmaite.jobs")
@@ -50,6 +51,7 @@ class JobController:
         self._tasks = Tasks(ray.get_runtime_context().current_actor, self._take)
         self._arrivals = Arrivals()
         self._patience_s = kept.lease_ttl_s / 2  # a registry that has no answer within a lease asks again
+        self._recovering: dict[str, asyncio.Task[None]] = {}
         self._to_launch: deque[Launch] = deque()
         self._launching: asyncio.Task[None] | None = None
         self._news = Bell(lambda: self._machine.live)
@@ -97,7 +99,9 @@ class JobController:
         return self._machine.reports(token, after)
 
     async def logs(self, job_id: str) -> str | None:
-        """What a job has printed; None when it is not remembered here."""
+        """What a job has printed; None when it is not remembered here. Of a worker that has died it is looked for."""
+        if (recovering := self._recovering.get(job_id)) is not None:
+            await asyncio.wait({recovering})
         return self._machine.logs(job_id)
 
     async def post(self, start: Start, news: Sequence[News]) -> None:
@@ -157,8 +161,19 @@ class JobController:
             if worker_lost:
                 outcome, counts = self._tasks.explained(outcome, self._machine.known_of(start))
             where = Where(*finished.where) if finished.where else None
-            self._machine.ended(start, outcome, worker_lost=worker_lost, now=now, where=where, counts=counts)
+            last = self._machine.ended(start, outcome, worker_lost=worker_lost, now=now, where=where, counts=counts)
+            if last is not None and worker_lost:
+                host = outcome.node if isinstance(outcome, Failed) else None
+                looking = left_output(start[0], host, last.context.runtime_env)
+                self._recovering[start[0]] = asyncio.get_running_loop().create_task(self._recover(start, looking))
         self._news.ring()
+
+    async def _recover(self, start: Start, looking: Awaitable[Printed | None]) -> None:
+        """Take in what a dead worker had printed, some of which it has not told."""
+        left = await looking
+        if left is not None:
+            self._machine.recovered(start, left)
+        self._recovering.pop(start[0], None)
 
     def _cancel(self, cancels: Sequence[Cancel]) -> None:
         loop, now = asyncio.get_running_loop(), time.time()

@@ -24,6 +24,8 @@ _AGAIN_S = 0.1
 _MOST_AGAIN_S = 5.0
 _REFUSED_S = 0.5
 _START_S = 60.0
+_LOGS_S = 20.0
+"""Longer than a controller looks for what a dead worker has left."""
 _DIED = "its controller's process died"
 _GONE = "its controller and its registry were lost"
 
@@ -112,8 +114,10 @@ class Link:
 
     async def logs(self, job_id: str) -> str | None:
         """A job's output; None when the controller does not have it, or is not there."""
+        if self._actor is None:
+            return None
         try:
-            logs: str | None = await answer(self._actor.logs.remote(job_id), self._settings.lease_ttl_s)
+            logs: str | None = await answer(self._actor.logs.remote(job_id), _LOGS_S)
         except (*Unreachable, TimeoutError):
             return None
         return logs

@@ -197,10 +197,10 @@ class JobRegistry:
 
         Raises:
             JobNotFoundError: The scope has no such job.
+            StoreError: It is kept beside the journal, and cannot be read.
         """
         shell = await self._shell()
-        link = shell.links.get(shell.machine.controller_of(scope, job_id) or "")
-        return None if link is None else await link.logs(job_id)
+        return await shell.logs(scope, job_id)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

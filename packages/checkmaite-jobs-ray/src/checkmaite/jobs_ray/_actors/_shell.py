@@ -15,10 +15,12 @@ from typing import Any
 from checkmaite.jobs_ray._actors._chronicle import Chronicle
 from checkmaite.jobs_ray._actors._commits import Commits
 from checkmaite.jobs_ray._actors._link import Link
+from checkmaite.jobs_ray._actors._log_keeper import LogKeeper
 from checkmaite.jobs_ray._actors._payloads import Payloads
 from checkmaite.jobs_ray._config import RegistrySettings
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._effects import AskStore, Effect, StopJobs
+from checkmaite.jobs_ray._machine._events import Event
 from checkmaite.jobs_ray._machine._limits import Limits
 from checkmaite.jobs_ray._machine._record import Placed, Waiting
 from checkmaite.jobs_ray._machine._registry import RegistryMachine
@@ -37,6 +39,8 @@ _BATCH = 500
 _LEFT = "its cluster's registry had more controllers than this one"
 _CONFIRM_S = 2.0
 """Without a journal a submission waits at most this long for controllers to take its jobs."""
+_KEPT_S = 5.0
+"""The end of a job is told after so long at the latest, whether or not its output is kept by then."""
 _GATHER_S = 10.0
 """A registry that has just begun waits at most this long for all of its controllers."""
 
@@ -81,11 +85,13 @@ class Shell:
         self.machine.keep_to(names, _LEFT, time.time())
         self._chores: set[asyncio.Task[None]] = set()
         self._unanswered: dict[str, str] = {}
+        self._log_keeper = self._keeper_of_logs(settings)
         self._gathered = asyncio.get_running_loop().create_task(self._gather())
         loops = [*(link.run() for link in self.links.values()), self._place(), self._tick(), self._keep_packages()]
         self._loops = [asyncio.get_running_loop().create_task(each) for each in loops]
         if chronicle is not None:
             self._spawn(self._write())
+            self._spawn(self._catch_up(settings.controller_retention_s))
         self.after()
 
     def after(self, then: Iterable[Callable[[], object]] = ()) -> None:
@@ -94,7 +100,7 @@ class Shell:
         events, changed, unneeded = book.take_events(), book.take_changed(), book.take_unneeded()
         effects = self.machine.take_effects()
         if events or changed or effects or then:
-            self.commits.add(events, partial(self._release, effects, changed, unneeded, then))
+            self.commits.add(events, partial(self._release, events, effects, changed, unneeded, then))
         self._placeable.set()
         self._confirmed.set()
 
@@ -139,12 +145,46 @@ class Shell:
         links = list(self.links.values())
         return "" if any(each.attached.is_set() for each in links) else links[0].trouble()
 
+    async def logs(self, scope: str, job_id: str) -> str | None:
+        """What a job has printed; None when it is kept no more.
+
+        Raises:
+            JobNotFoundError: The scope has no such job.
+            StoreError: It is kept, and cannot be read.
+        """
+        controller = self.machine.controller_of(scope, job_id)
+        kept = await self._log_keeper.read(job_id) if self._log_keeper else None
+        return kept if kept is not None else await self._printed(controller, job_id)
+
     def unanswered(self, job_id: str) -> str:
         """Why it is not known yet whether the store holds a job's run; empty when that is not asked."""
         why = self._unanswered.get(job_id)
         return f"The store has not answered yet: {why}" if why else ""
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _keeper_of_logs(self, kept: RegistrySettings) -> LogKeeper | None:
+        if self._chronicle is None:
+            return None
+        records = self.machine.book.records
+
+        async def fetch(job_id: str) -> str | None:
+            record = records.get(job_id)
+            return await self._printed(record.controller, job_id) if record else None
+
+        return LogKeeper(
+            self._chronicle.objects,
+            self._chronicle.logs_before,
+            keeps_all=kept.keep_logs == "all",
+            most_bytes=kept.max_kept_log_bytes,
+            fetch=fetch,
+            is_known=records.__contains__,
+        )
+
+    async def _printed(self, controller: str | None, job_id: str) -> str | None:
+        """A job's output, as its controller remembers it; None when it does not, or is not there."""
+        link = self.links.get(controller or "")
+        return None if link is None else await link.logs(job_id)
 
     def _to_keep(self, drafts: Sequence[Draft], kept: Container[str]) -> list[Draft]:
         """Those that would be new jobs now, and whose large payloads are not kept yet."""
@@ -155,8 +195,16 @@ class Shell:
         ]
 
     def _release(
-        self, effects: list[Effect], changed: list[str], unneeded: list[str], then: Iterable[Callable[[], object]]
+        self,
+        events: Sequence[Event],
+        effects: list[Effect],
+        changed: list[str],
+        unneeded: list[str],
+        then: Iterable[Callable[[], object]],
     ) -> None:
+        late = self._log_keeper.note(events) if self._log_keeper else {}
+        for job_id, kept in late.items():
+            self._spawn(self._tell_when(job_id, kept))
         for effect in effects:
             match effect:
                 case StopJobs():
@@ -167,7 +215,17 @@ class Shell:
             act()
         if unneeded and self._chronicle is not None:
             self._chronicle.forget(unneeded)
-        self._tell(changed)
+        self._tell([job_id for job_id in changed if job_id not in late])
+
+    async def _tell_when(self, job_id: str, kept: asyncio.Task[None]) -> None:
+        """Tell of a job's end once its output is kept: whoever has heard of it may end the cluster."""
+        await asyncio.wait({kept}, timeout=_KEPT_S)
+        self._tell([job_id])
+
+    async def _catch_up(self, retention_s: float) -> None:
+        await asyncio.shield(self._gathered)
+        assert self._log_keeper is not None, "there is a journal"
+        self._log_keeper.catch_up(self.machine.book.records.values(), time.time() - retention_s)
 
     async def _gather(self) -> None:
         try:

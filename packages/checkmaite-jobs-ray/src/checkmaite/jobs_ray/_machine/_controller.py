@@ -254,6 +254,13 @@ class ControllerMachine:
             task.printed.ended = task.end is not None
             self._budget.extend(task.printed, piece.start, piece.text)
 
+    def recovered(self, start: Start, left: Printed) -> None:
+        """The end of a job's output, as its dead worker has left it: more than the worker had told."""
+        task = self._task(start)
+        if task is not None:
+            task.printed = None
+            self.printed(start, left)
+
     def ended(
         self,
         start: Start,
@@ -263,15 +270,16 @@ class ControllerMachine:
         now: float,
         where: Where | None = None,
         counts: bool = True,
-    ) -> None:
-        """A job's work has stopped; see `EndReport`."""
+    ) -> Launch | None:
+        """A job's work has stopped; see `EndReport`. Returns the order that began it, when no other start follows."""
         task = self._live(start)
         if task is None:
-            return
+            return None
         job_id, attempt = start
         task.end = EndReport(job_id, attempt, outcome, worker_lost, now, where or task.where, counts)
         draft = task.launch.draft
-        if not (worker_lost and draft.policy.allows_retry(attempt, task.launch.losses, counts=counts)):
+        is_last = not (worker_lost and draft.policy.allows_retry(attempt, task.launch.losses, counts=counts))
+        if is_last:
             task.launch = task.launch._replace(draft=draft.slim())
         self._progress.pop(job_id, None)
         self._tell(task.end)
@@ -279,6 +287,7 @@ class ControllerMachine:
         self._finished[job_id] = None
         if task.printed is not None:
             task.printed.ended = True
+        return task.launch if is_last else None
 
     def sweep(self, now: float) -> None:
         """Forget finished jobs that are too many or too old; the oldest first.

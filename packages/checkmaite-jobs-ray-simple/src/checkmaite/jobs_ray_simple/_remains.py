@@ -1,0 +1,53 @@
+"""What a worker that has died has left on its node of its job's output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ray
+from checkmaite.jobs.spi import Printed, take_left_output
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+_untyped: Any = ray  # the parts of its API that carry no types
+_MOST_NODES = 8
+REMAINS_S = 15.0
+"""Nobody waits for it any longer."""
+
+
+def _work() -> Callable[[str], Printed | None]:
+    """The function that runs on the node, nested so that it travels by value: workers have no copy of this package."""
+
+    def checkmaite_remains(job_id: str) -> Printed | None:
+        return take_left_output(job_id)
+
+    return checkmaite_remains
+
+
+def remains_of(job_id: str, host: str | None, runtime_env: Mapping[str, Any] | None = None) -> list[Any]:
+    """References to what is left of a job's output, each from one node that it may have run on.
+
+    Args:
+        job_id: The job, whose process has died.
+        host: Of its node, where the job has named it; else a small cluster's nodes are all asked.
+        runtime_env: The job's: where it ran, that is set up.
+    """
+    nodes = [
+        node["NodeID"]
+        for node in _untyped.nodes()
+        if node["Alive"] and (host is None or node["NodeManagerHostname"] == host)
+    ]
+    if len(nodes) > _MOST_NODES:
+        return []
+    ask: Any = ray.remote(_work())
+    others = {"runtime_env": dict(runtime_env)} if runtime_env else {}
+    return [
+        ask.options(
+            num_cpus=0,
+            max_retries=0,
+            name="look for lost output",
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
+            **others,
+        ).remote(job_id)
+        for node in nodes
+    ]

@@ -1,0 +1,169 @@
+"""What is kept of jobs' output beside the journal, for how long, and how much of it."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import random
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkmaite.jobs import StoreCorruptError, StoreNotFoundError, StoreUnavailableError
+from checkmaite.jobs.spi import ObjectStore
+from checkmaite.jobs_ray._actors import _log_keeper
+from checkmaite.jobs_ray._actors._log_keeper import LogKeeper
+from checkmaite.jobs_ray._kept_logs import find_log
+from checkmaite.jobs_ray._machine._ending import ending_of
+from checkmaite.jobs_ray._machine._events import Ended, Event, Forgotten
+from checkmaite.jobs_ray._machine._record import Finished, Record
+
+from tests.ray_machine.making import ERROR, completed, draft
+
+
+class Keeping:
+    """A keeper in a folder, and what controllers have for it."""
+
+    def __init__(self, folder: Path, **changed: Any) -> None:
+        self.objects = ObjectStore(str(folder))
+        self.printed: dict[str, str] = {}
+        self.known = {"a", "b", "c", "d"}
+        self.keeper = self.begun(**changed)
+
+    def begun(self, *, keeps_all: bool = False, most_bytes: int = 10**9) -> LogKeeper:
+        async def fetch(job_id: str) -> str | None:
+            return self.printed.get(job_id)
+
+        return LogKeeper(
+            self.objects,
+            self.objects.names("log"),
+            keeps_all=keeps_all,
+            most_bytes=most_bytes,
+            fetch=fetch,
+            is_known=lambda job_id: job_id in self.known,
+        )
+
+    async def happens(self, events: Sequence[Event]) -> None:
+        self.keeper.note(events)
+        await self.settle()
+
+    async def settle(self) -> None:
+        while self.keeper._chores:
+            await asyncio.wait(self.keeper._chores)
+
+    def jobs(self) -> list[str]:
+        return [name.partition(".")[0] for name in self.objects.names("log")]
+
+
+def failed(*jobs: str) -> list[Event]:
+    return [Ended(job_id, ending_of(ERROR), 5.0) for job_id in jobs]
+
+
+def test_the_output_of_failed_jobs_is_kept_until_they_are_forgotten(tmp_path: Path) -> None:
+    async def test() -> None:
+        keeping = Keeping(tmp_path)
+        keeping.printed = {"a": "é\n" * 3, "b": "", "c": "c"}
+        await keeping.happens([*failed("a", "b", "d"), Ended("c", ending_of(completed("c")), 5.0)])
+        assert keeping.jobs() == ["a", "b"], (
+            "that one printed nothing is worth knowing; of another nobody knows anything"
+        )
+        assert [await keeping.keeper.read(job_id) for job_id in "abcd"] == ["é\n" * 3, "", None, None]
+        assert find_log(keeping.objects, "a") == "é\n" * 3
+        (stored,) = (tmp_path / "log").glob("a.*")
+        assert gzip.decompress(stored.read_bytes()).decode() == "é\n" * 3
+        keeping.keeper = keeping.begun()
+        assert await keeping.keeper.read("a") == "é\n" * 3, "the next registry has it"
+        keeping.known.discard("a")
+        await keeping.happens([Forgotten("a"), Forgotten("c")])
+        assert keeping.jobs() == ["b"]
+        with pytest.raises(StoreNotFoundError, match="'a'"):
+            find_log(keeping.objects, "a")
+
+    asyncio.run(test())
+
+
+def test_all_output_may_be_kept(tmp_path: Path) -> None:
+    async def test() -> None:
+        keeping = Keeping(tmp_path, keeps_all=True)
+        keeping.printed = {"a": "a", "b": "b"}
+        await keeping.happens([*failed("a"), Ended("b", ending_of(completed("b")), 5.0)])
+        assert keeping.jobs() == ["a", "b"]
+
+    asyncio.run(test())
+
+
+def test_what_is_kept_takes_a_bounded_number_of_bytes_and_the_newest_stay(tmp_path: Path) -> None:
+    async def test() -> None:
+        keeping = Keeping(tmp_path, most_bytes=2_500)
+        noise = random.Random(1)
+        for job_id in "abcd":
+            keeping.printed[job_id] = "".join(noise.choice("0123456789abcdef") for _ in range(1_600))  # 800 in gzip
+            await keeping.happens(failed(job_id))
+        assert keeping.jobs() == ["c", "d"]
+        keeping.keeper = keeping.begun(most_bytes=2_500)
+        await keeping.happens([])
+        assert keeping.jobs() == ["c", "d"]
+
+    asyncio.run(test())
+
+
+def test_a_later_registry_keeps_what_is_still_there_and_deletes_what_is_nobodys(tmp_path: Path) -> None:
+    async def test() -> None:
+        keeping = Keeping(tmp_path)
+        keeping.printed = {"a": "a", "b": "b", "c": "c"}
+        await keeping.happens(failed("a"))
+        keeping.objects.create("log/left.5.txt.gz", b"12345")
+        keeping.objects.create("log/README", b"somebody else's")
+        keeping.keeper = keeping.begun()
+        records: Iterable[Record] = [
+            Record(draft(job_id), 1.0, Finished(ending_of(ERROR), at))
+            for job_id, at in (("a", 9.0), ("b", 9.0), ("c", 1.0))
+        ]
+        keeping.keeper.catch_up(records, since=5.0)
+        await keeping.settle()
+        assert keeping.jobs() == ["README", "a", "b"]
+
+    asyncio.run(test())
+
+
+def test_a_job_that_is_forgotten_while_its_output_is_kept_leaves_none(tmp_path: Path) -> None:
+    async def test() -> None:
+        keeping = Keeping(tmp_path)
+        keeping.printed = {"a": "a"}
+        keeping.known.clear()
+        await keeping.happens(failed("a"))
+        assert keeping.jobs() == []
+
+    asyncio.run(test())
+
+
+def test_a_store_that_is_away_for_a_moment_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        keeping = Keeping(tmp_path)
+        keeping.printed = {"a": "a"}
+        create, refusals = keeping.objects.create, [StoreUnavailableError("away", uri="")] * 2
+
+        def refused(key: str, content: bytes) -> bool:
+            if refusals:
+                raise refusals.pop()
+            return create(key, content)
+
+        monkeypatch.setattr(keeping.objects, "create", refused)
+        await keeping.happens(failed("a"))
+        assert keeping.jobs() == ["a"]
+
+    monkeypatch.setattr(_log_keeper, "_AGAIN_S", 0.0)
+    asyncio.run(test())
+
+
+def test_damaged_output_is_an_error_and_not_empty(tmp_path: Path) -> None:
+    async def test() -> None:
+        keeping = Keeping(tmp_path)
+        keeping.objects.create("log/a.5.txt.gz", b"12345")
+        keeping.objects.create("log/b.5.txt.gz", gzip.compress(b"whole")[:-9])
+        for job_id in ("a", "b"):
+            with pytest.raises(StoreCorruptError, match=rf"log/{job_id}\.5"):
+                await keeping.begun().read(job_id)
+
+    asyncio.run(test())
