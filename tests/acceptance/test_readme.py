@@ -67,10 +67,17 @@ def test_the_page_on_submitting_runs_as_one_script(tmp_path: Path) -> None:
 
 
 def test_the_page_on_the_store_says_how_provenance_is_configured(tmp_path: Path) -> None:
-    (block,) = blocks_of("docs/how-to/analytics-store.md")
+    (block,) = (block for block in blocks_of("docs/how-to/analytics-store.md") if "configure_provenance" in block)
     said = run_script(block, tmp_path)
     assert "user_id='ada'" in said
     assert "environment=None" in said
+
+
+def test_the_page_on_the_store_says_how_rows_are_mended(tmp_path: Path) -> None:
+    (block,) = (block for block in blocks_of("docs/how-to/analytics-store.md") if "read_salvaged_run" in block)
+    *said, scores = run_script(block, tmp_path).splitlines()
+    assert "records[1].score: a list cannot be stored" in "\n".join(said)
+    assert scores == "[0.9, 0.8]"
 
 
 def test_the_page_on_the_store_names_every_column_of_runs(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from checkmaite.jobs._api import (
     list_jobs,
     read_job_history,
     read_job_logs,
+    read_salvaged_run,
     shutdown_job_backend,
     submit_capabilities,
     submit_capability,
@@ -61,6 +62,7 @@ from checkmaite.jobs._record import Record
 from checkmaite.jobs._refs import CapabilityRunRef, Report
 from checkmaite.jobs._resources import Resources
 from checkmaite.jobs._running import report_progress
+from checkmaite.jobs._salvaged import SalvagedRun, Unreadable
 from checkmaite.jobs._status import JobStatus
 from checkmaite.jobs._submission import Submission
 from checkmaite.jobs._waiting import as_completed, wait_all
@@ -96,6 +98,7 @@ __all__ = [
     "RecordError",
     "Report",
     "Resources",
+    "SalvagedRun",
     "StoreConflictError",
     "StoreCorruptError",
     "StoreError",
@@ -104,6 +107,7 @@ __all__ = [
     "StoreUnavailableError",
     "Submission",
     "TableDescription",
+    "Unreadable",
     "WriteReceipt",
     "as_completed",
     "configure_job_backend",
@@ -114,6 +118,7 @@ __all__ = [
     "list_jobs",
     "read_job_history",
     "read_job_logs",
+    "read_salvaged_run",
     "report_progress",
     "reset_provenance",
     "shutdown_job_backend",

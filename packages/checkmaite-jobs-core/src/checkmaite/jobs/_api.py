@@ -15,6 +15,7 @@ from checkmaite.jobs._errors import ConfigurationError, NotConfiguredError
 from checkmaite.jobs._protocols import Job, JobBackend
 from checkmaite.jobs._provenance import get_provenance_defaults
 from checkmaite.jobs._resources import Resources
+from checkmaite.jobs._salvaged import SalvagedRun
 from checkmaite.jobs._submission import Submission, submissions_of
 
 _MISSING: Any = NOTHING
@@ -277,6 +278,23 @@ def read_job_logs(
         raise ConfigurationError(f"The job backend {kind!r} keeps no journal: what jobs print ends with its process.")
     text: str = read(config, context, job_id)
     return text
+
+
+def read_salvaged_run(uri: str, storage_options: Mapping[str, Any] | None = None) -> SalvagedRun:
+    """The run whose rows are kept in a file, as the error of its job names it.
+
+    Args:
+        uri: The file: a path or an fsspec URL.
+        storage_options: Options of the fsspec filesystem, never shown; those of the configured stores when None.
+
+    Raises:
+        StoreNotFoundError: There is no such file.
+        StoreCorruptError: It holds something else.
+        StoreError: It cannot be read.
+    """
+    from checkmaite.jobs._salvage_format import read_run  # fsspec takes longer to import than all of core
+
+    return read_run(uri, storage_options)
 
 
 def shutdown_job_backend(wait: bool = True) -> None:

@@ -25,6 +25,7 @@ from checkmaite.jobs._probing import ready_store
 from checkmaite.jobs._protocols import AnalyticsStore
 from checkmaite.jobs._report import collect_report
 from checkmaite.jobs._running import reporting
+from checkmaite.jobs._salvaging import keep_rows, remembering
 from checkmaite.jobs._storing import found_result, keep_result
 from checkmaite.jobs._termination import ended_by_sigterm
 
@@ -121,16 +122,21 @@ def carry_out(
         with reporting(reporter):
             return _run(order, load, open_store, interrupt, phase)
     except KeyboardInterrupt as error:
-        return Cancelled() if interrupt.may_have_raised else failure(error, phase=phase.name, keep=reporter.printed)
+        return (
+            Cancelled()
+            if interrupt.may_have_raised
+            else failure(error, phase=phase.name, kept=phase.kept, keep=reporter.printed)
+        )
     except BaseException as error:  # noqa: BLE001 - the user's code may raise anything, and all of it must reach the submitter
         # sys.exit() and the like end the job, not the worker
-        return failure(error, phase=phase.name, keep=reporter.printed)
+        return failure(error, phase=phase.name, kept=phase.kept, keep=reporter.printed)
 
 
 class _Phase:
     """What the worker is doing, for the message when it fails."""
 
     name = "start"
+    kept = ""  # where the rows are, when they could not be stored
 
 
 def _run(
@@ -155,4 +161,16 @@ def _run(
     phase.name = "write"
     with interrupt.shielded():
         provenance = order.provenance(completed_at=datetime.now(UTC))
-        return keep_result(run, draft, store=store, order=order, provenance=provenance)
+        remembered = remembering(run)
+        try:
+            return keep_result(remembered, draft, store=store, order=order, provenance=provenance)
+        except Exception as error:
+            phase.kept = keep_rows(
+                remembered,
+                error,
+                store=store,
+                artifacts=order.terms.store.artifacts,
+                provenance=provenance,
+                report=draft.report if draft.content is None else None,
+            )
+            raise

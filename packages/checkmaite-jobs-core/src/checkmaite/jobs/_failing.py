@@ -25,12 +25,13 @@ _T = TypeVar("_T")
 this_node = cache(socket.gethostname)
 
 
-def failure(error: BaseException, *, phase: str, keep: Callable[[str], object] | None = None) -> Failed:
+def failure(error: BaseException, *, phase: str, kept: str = "", keep: Callable[[str], object] | None = None) -> Failed:
     """The outcome that an exception on this machine means.
 
     Args:
         error: Any exception.
         phase: What was going on.
+        kept: Where the job's rows are, when they could not be stored, as part of what to do.
         keep: Is given a text too long for an error, such as the job's output; None when there is no place for it.
     """
     message = message_text(error)
@@ -46,7 +47,7 @@ def failure(error: BaseException, *, phase: str, keep: Callable[[str], object] |
         phase=phase,
         node=this_node(),
         pid=os.getpid(),
-        remedy=_answer(lambda: _remedy(error, phase), lambda: ""),
+        remedy="\n".join(filter(None, (_answer(lambda: _remedy(error, phase), lambda: ""), kept))),
     )
 
 

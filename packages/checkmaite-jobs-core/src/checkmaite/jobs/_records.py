@@ -158,7 +158,7 @@ class _Flat:
 
 
 def _flattened(record: object, path: str, problems: list[Problem]) -> _Flat | None:
-    taken = _values_of(record)
+    taken = taken_apart(record)
     if taken is None:
         problems.append(
             Problem(
@@ -168,8 +168,7 @@ def _flattened(record: object, path: str, problems: list[Problem]) -> _Flat | No
             )
         )
         return None
-    values = dict(taken.items())
-    table = values.pop("table_name", None) or getattr(record, "table_name", None)
+    table, values = taken
     if not isinstance(table, str) or not _TABLE_NAME.match(table) or table in _RESERVED:
         problems.append(
             Problem(
@@ -207,6 +206,15 @@ def _name_problem(name: object) -> Problem | None:
     if _CONTROL.search(name) or text_cause(name):
         return Problem(ascii(name), "holds characters that readers cannot find it by.", "Use printable characters.")
     return None
+
+
+def taken_apart(record: object) -> tuple[Any, dict[Any, Any]] | None:
+    """What a record says of its table, and its values; None when it is no record."""
+    taken = _values_of(record)
+    if taken is None:
+        return None
+    values = dict(taken.items())
+    return values.pop("table_name", None) or getattr(record, "table_name", None), values
 
 
 def _values_of(record: object) -> Mapping[Any, Any] | None:

@@ -69,7 +69,7 @@ class Publication:
         if draft.report is None or draft.content is None:
             return
         size = len(draft.content)
-        keeper = _Folder(artifacts) if artifacts is not None else store
+        keeper = DocumentFolder(artifacts) if artifacts is not None else store
         if not isinstance(keeper, KeepsArtifacts):
             self._drop(
                 f"the report has {size} bytes and this analytics store keeps no documents, so it was dropped. "
@@ -149,7 +149,7 @@ def _said(error: BaseException) -> str:
         return f"{name} (its message cannot be shown: {type(broken).__name__})"
 
 
-class _Folder:
+class DocumentFolder:
     """Keeps documents in the folder that the user configured for them."""
 
     def __init__(self, folder: ArtifactFolder) -> None:
