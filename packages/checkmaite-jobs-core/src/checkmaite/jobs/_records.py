@@ -25,6 +25,7 @@ from checkmaite.jobs._errors import JobsError, RecordError
 from checkmaite.jobs._naming import plain_text
 from checkmaite.jobs._problems import Problem
 from checkmaite.jobs._scalars import Cause, plain_value, text_cause
+from checkmaite.jobs._texts import class_name, message_text
 from checkmaite.jobs._values import shown, with_article
 
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}\Z")
@@ -107,7 +108,7 @@ def _raised(path: str, error: Exception) -> Problem:
     """What the user's code raised; a `MemoryError` goes on as it is, for it is about the worker, not about the run."""
     if isinstance(error, (JobsError, MemoryError)):
         raise error
-    cause = f"{type(error).__name__} was raised there: {error}."
+    cause = f"{class_name(error)} was raised there: {message_text(error)}."
     return Problem(path, cause, "Mend the run's extract(), or the class of its records.")
 
 

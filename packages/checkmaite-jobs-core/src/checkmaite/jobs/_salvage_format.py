@@ -23,7 +23,7 @@ from checkmaite.jobs._records import taken_apart
 from checkmaite.jobs._refs import Report
 from checkmaite.jobs._salvaged import SalvagedRun, Unreadable
 from checkmaite.jobs._scalars import Cause, plain_value
-from checkmaite.jobs._texts import shortened
+from checkmaite.jobs._texts import class_name, message_text, shortened
 
 _FORMAT = 1
 _MARK = "$"
@@ -74,7 +74,7 @@ def first_line(
         "outputs_uri": _written(getattr(run, "outputs_uri", None)),
         "provenance": {name: _written(value) for name, value in asdict(provenance).items()},
         "report": asdict(report) if report is not None else None,
-        "error": shortened(f"{type(error).__name__}: {error}", _SHOWN_BYTES),
+        "error": shortened(f"{class_name(error)}: {message_text(error)}", _SHOWN_BYTES),
         "left_out": left_out,
     }
     return _line(said)

@@ -18,6 +18,7 @@ from checkmaite.jobs._provenance import Provenance
 from checkmaite.jobs._refs import Report
 from checkmaite.jobs._report import DocumentFolder
 from checkmaite.jobs._salvage_format import first_line, lines_of
+from checkmaite.jobs._texts import class_name, message_text
 
 LIMIT_BYTES = 256 * 2**20
 """Rows beyond this many bytes, as they are written, are not kept."""
@@ -88,7 +89,7 @@ def keep_rows(
         name = f"rows-{hashlib.sha256(rows).hexdigest()[:16]}.jsonl"
         where = _kept(str(run.run_uid), name, b"\n".join((head, rows, b"")), error, store, artifacts)
     except Exception as failed:  # noqa: BLE001 - the first error is what the user must see; this one is said beside it
-        return f"Its rows could not be kept either: {type(failed).__name__}: {failed}"
+        return f"Its rows could not be kept either: {class_name(failed)}: {message_text(failed)}"
     cut = f" The last {left_out} are not among them: more than {LIMIT_BYTES:,} bytes are not kept." if left_out else ""
     return (
         f"Its {len(run.records)} rows are kept in {where}.{cut} Nothing has to be computed again: mend what is wrong, "
