@@ -153,6 +153,19 @@ def test_a_base_class_from_elsewhere_counts(write: Write, load: Load, tmp_path: 
         sys.path.remove(str(tmp_path / "elsewhere"))
 
 
+def test_a_large_package_is_told_by_its_folders(write: Write, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_code, "_MOST_FILES", 6)
+    deep = {f"tools__deep__m{n}": f"a = {n}" for n in range(9)}
+    imports = "".join(f"import tools.deep.m{n}\n" for n in range(9))
+    write(mycaps=f"import helpers\n{imports}{CAPABILITY}", helpers="", tools__INIT="", tools__deep__INIT="", **deep)
+    before = of(load("mycaps"))
+    assert set(before.code.parts) == {"mycaps.py", "helpers.py", "tools/__init__.py", "tools/deep/*"}
+    write(tools__deep__m8="a = 88")
+    assert differences(before, of(load("mycaps"))) == ("code: tools/deep/*",)
+    monkeypatch.setattr(_code, "_MOST_FILES", 2)
+    assert set(of(load("mycaps")).code.parts) == {"*"}
+
+
 def test_code_that_is_no_python_counts_by_its_bytes(write: Write, load: Load) -> None:
     write(mycaps=f"try:\n    import broken\nexcept SyntaxError:\n    pass\n{CAPABILITY}", broken="def f(:")
     before = of(load("mycaps"))

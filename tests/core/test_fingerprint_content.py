@@ -308,6 +308,8 @@ def test_arrow_tables_by_content() -> None:
     table = arrow.table({"a": [1, 2, 3], "b": ["x", None, "z"]})
     chunked = arrow.concat_tables([table.slice(0, 1), table.slice(1)])
     assert digest(table) == digest(chunked)
+    array = arrow.array([1, None, 3])
+    assert digest(array) == digest(arrow.array([0, 1, None, 3])[1:]) != digest(arrow.array([1, 2, 3]))
     assert digest(table) != digest(table.slice(1))
     assert digest(table) != digest(table.rename_columns(["a", "c"]))
 

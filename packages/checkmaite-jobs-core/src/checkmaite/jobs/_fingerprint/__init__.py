@@ -2,6 +2,7 @@
 
 from checkmaite.jobs._fingerprint._fingerprinting import Fingerprinter, fingerprints_of, identity_of
 from checkmaite.jobs._fingerprint._given import each_given, id_of
+from checkmaite.jobs._fingerprint._hashing import announce
 from checkmaite.jobs._fingerprint._prints import (
     SCHEME,
     UNKNOWN,
@@ -22,6 +23,7 @@ __all__ = [
     "Fingerprints",
     "ObjectPrint",
     "Opaque",
+    "announce",
     "differences",
     "each_given",
     "field_names",

@@ -23,10 +23,10 @@ def array_case(value: Any, walk: Walk) -> Steps | None:
         return _torch_steps(value, walk)
     if isinstance(value, (loaded("pandas", "DataFrame"), loaded("pandas", "Series"))):
         return _pandas_steps(value)
-    if isinstance(value, loaded("pyarrow", "Table")):
+    if any(isinstance(value, loaded("pyarrow", name)) for name in ("Table", "RecordBatch", "Array", "ChunkedArray")):
         return _arrow_steps(value, walk)
-    if isinstance(value, loaded("polars", "DataFrame")) and "pyarrow" in sys.modules:
-        return _polars_steps(value)
+    if "pyarrow" in sys.modules and any(isinstance(value, loaded("polars", name)) for name in ("DataFrame", "Series")):
+        return _arrow_steps(value, walk)
     return None
 
 
@@ -82,14 +82,23 @@ def _pandas_steps(value: Any) -> Steps:
 
 
 def _arrow_steps(value: Any, walk: Walk) -> Steps:
-    """A table as Arrow writes it in one piece: how it is divided into chunks makes no difference."""
+    """Arrow's tables and arrays, and polars' frames: how they are divided into chunks makes no difference."""
+    kind = yield ".__class__", type(value)
+    table = _as_arrow_table(value)
     arrow = sys.modules["pyarrow"]
     sink = arrow.BufferOutputStream()
-    with arrow.ipc.new_stream(sink, value.schema) as writer:
-        writer.write_table(value.combine_chunks())
-    return node("table", [content("stream", memoryview(sink.getvalue()), walk.pace)])
-    yield
+    with arrow.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    return node("table", [kind, content("stream", memoryview(sink.getvalue()), walk.pace)])
 
 
-def _polars_steps(value: Any) -> Steps:
-    return node("frame", [(yield ".to_arrow()", value.to_arrow())])
+def _as_arrow_table(value: Any) -> Any:
+    arrow = sys.modules["pyarrow"]
+    if isinstance(value, arrow.Table):
+        return value
+    if isinstance(value, arrow.RecordBatch):
+        return arrow.Table.from_batches([value])
+    if isinstance(value, (arrow.Array, arrow.ChunkedArray)):
+        return arrow.table({"": value})
+    frame = value.to_frame() if isinstance(value, loaded("polars", "Series")) else value
+    return frame.rechunk().to_arrow(compat_level=sys.modules["polars"].CompatLevel.oldest())

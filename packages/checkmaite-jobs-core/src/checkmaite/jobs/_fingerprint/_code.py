@@ -16,10 +16,13 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from attrs import frozen
+from checkmaite.jobs._fingerprint._hashing import Pace
 
 _OWN = ("checkmaite.jobs", "checkmaite.jobs_", "checkmaite.store_")
 _SITE = {"site-packages", "dist-packages"}
 _SHORT = 16
+_MOST_FILES = 64
+"""Files that are told by name."""
 
 
 @frozen
@@ -51,11 +54,12 @@ class _Root:
 _read: dict[Path, tuple[tuple[int, int], _Source]] = {}
 
 
-def code_files(modules: Iterable[str], *, installed: Iterable[str] = ()) -> dict[str, str]:
+def code_files(modules: Iterable[str], *, pace: Pace, installed: Iterable[str] = ()) -> dict[str, str]:
     """The digest of each file that these modules are made of, by its path below the folder that imports start from.
 
     Args:
         modules: Names of imported modules. Those that are installed are left out, and so is this product.
+        pace: Told of the work done.
         installed: Names of modules that count although they are installed.
     """
     waiting: list[tuple[_Root, str, Path]] = []
@@ -70,6 +74,7 @@ def code_files(modules: Iterable[str], *, installed: Iterable[str] = ()) -> dict
         if path in seen:
             continue
         try:
+            pace.tick()
             source = _source(path, name)
         except OSError:  # deleted since it was imported
             continue
@@ -83,6 +88,23 @@ def code_files(modules: Iterable[str], *, installed: Iterable[str] = ()) -> dict
         files[shown] = (
             source.digest if known is None else hashlib.sha256((known + source.digest).encode()).hexdigest()[:_SHORT]
         )
+    return _folded(files)
+
+
+def _folded(files: dict[str, str]) -> dict[str, str]:
+    """At most `_MOST_FILES` entries: of large packages the digest of a folder stands for the files in it."""
+    depth = max((name.count("/") for name in files), default=0)
+    while len(files) > _MOST_FILES and depth >= 0:
+        depth -= 1
+        inside: dict[str, list[str]] = {}
+        for name, digest in files.items():
+            folders = name.split("/")[: depth + 1]
+            shown = "/".join([*folders, "*"]) if name.count("/") > depth else name
+            inside.setdefault(shown, []).append(f"{name} {digest}")
+        files = {
+            shown: hashlib.sha256("\n".join(sorted(held)).encode()).hexdigest()[:_SHORT]
+            for shown, held in inside.items()
+        }
     return files
 
 

@@ -174,6 +174,6 @@ def _code_of(kind: type, modules: frozenset[str], pace: Pace) -> tuple[Content, 
         parts[f"{kind.__module__}.{kind.__qualname__}"] = (content.digest or "")[:_SHORT]
         reasons += [content.reason] if content.reason else []
         modules |= walk.modules
-    parts |= code_files(modules, installed=own)
+    parts |= code_files(modules, pace=pace, installed=own)
     whole = hashlib.sha256(ascii(sorted(parts.items())).encode()).hexdigest()[:_DIGEST]
     return Content(digest=whole, reason="; ".join(reasons), parts=parts), distributions_of(kind.__module__)

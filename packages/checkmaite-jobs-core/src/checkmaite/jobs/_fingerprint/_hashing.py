@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,13 @@ _LONG_BYTES = 2**16
 _MOST_THREADS = 8
 
 
+def announce(message: str) -> None:
+    """Say on the standard error stream what takes its time; in a process without one, say nothing."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"{message}\n")
+        sys.stderr.flush()
+
+
 class Pace:
     """Says what is being done, once it has taken a second and then once a second.
 
@@ -29,16 +37,18 @@ class Pace:
 
     def __init__(self, say: Callable[[str], None] | None = None) -> None:
         self._say = say
-        self._next_at = time.monotonic() + 1
+        self._began_at = time.monotonic()
+        self._next_at = self._began_at + 1
         self._bytes = 0
         self.doing = ""
 
     def tick(self, read_bytes: int = 0) -> None:
         """Some work is done."""
         self._bytes += read_bytes
-        if self._say is not None and time.monotonic() >= self._next_at:
-            self._next_at = time.monotonic() + 1
-            self._say(f"Fingerprinting {self.doing}: {self._bytes / 1e9:.1f} GB read so far.")
+        now = time.monotonic()
+        if self._say is not None and now >= self._next_at:
+            self._next_at = now + 1
+            self._say(f"Fingerprinting {self.doing}: {now - self._began_at:.0f} s, {self._bytes / 1e9:.1f} GB so far.")
 
 
 def node(kind: str, parts: Iterable[bytes]) -> bytes:
