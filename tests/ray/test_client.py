@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,38 @@ def test_jobs_of_a_client_are_seen_by_drivers(
     wait_until(lambda: job.status is JobStatus.RUNNING, "the job is not seen to run")
     (tmp_path / "go").touch()
     assert job.result(SOON_S).run_uid == "waiting"
+
+
+NAMED_S = 5.0
+NO_VIRTUALENV = """
+configure(runtime_env={"pip": ["attrs"]})
+began = time.monotonic()
+error = submit_capability(SampleCapability(), config={"run_uid": "u"}).exception(60)
+say(time.monotonic() - began)
+say(error.phase, error.error_message)
+say(*str(error).splitlines()[:3])
+"""
+NO_PROGRAM = """
+configure(runtime_env={"py_executable": "/no/such/python"})
+job = submit_capability(SampleCapability(), config={"run_uid": "u"})
+began = time.monotonic()
+while "py_executable" not in (said := job.explain()):
+    time.sleep(0.05)
+say(time.monotonic() - began)
+say(said)
+say(job.cancel(grace=0), job.wait(60))
+"""
+
+
+def test_environments_that_no_node_can_prepare_are_named(client: Callable[..., Client]) -> None:
+    """On a cluster of its own: for a minute the starts that failed keep a node's other workers from starting."""
+    with Cluster(num_cpus=2) as own:
+        if find_spec("virtualenv") is None:
+            failing = client(NO_VIRTUALENV, address=own.driver)
+            assert float(failing.line()) < NAMED_S
+            assert failing.line().startswith("launch RuntimeError: Please install virtualenv")
+            assert "Install virtualenv in the Python of every node" in failing.line()
+        waiting = client(NO_PROGRAM, address=own.driver)
+        assert float(waiting.line()) < NAMED_S
+        assert f"py_executable='/no/such/python' is not on {socket.gethostname()}" in waiting.line()
+        assert waiting.line() == "True CANCELLED"

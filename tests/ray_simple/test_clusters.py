@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -275,3 +276,54 @@ shutdown_job_backend()
     assert lost.startswith("JobLostError ")
     assert "connection" in lost
     assert "configure one again" in refused
+
+
+# -- runtime environments that only the nodes can judge --------------------------------------------------------------
+
+NAMED_S = 5.0
+NO_PROGRAM = """
+import time
+from checkmaite.jobs import *
+from checkmaite.jobs.testing import SampleCapability
+configure_job_backend(
+    "ray-simple", address=ADDRESS, analytics_store={"backend": "null"}, runtime_env={"py_executable": "/no/such/python"}
+)
+job = submit_capability(SampleCapability(), config={"run_uid": "u"})
+began = time.monotonic()
+while "py_executable" not in (said := job.explain()):
+    pass
+print(time.monotonic() - began)
+print(said)
+print(job.cancel(grace=0), job.wait(30))
+"""
+NO_VIRTUALENV = """
+import time
+from checkmaite.jobs import *
+from checkmaite.jobs.testing import SampleCapability
+configure_job_backend(
+    "ray-simple", address=ADDRESS, analytics_store={"backend": "null"}, runtime_env={"pip": ["attrs"]}
+)
+began = time.monotonic()
+error = submit_capability(SampleCapability(), config={"run_uid": "u"}).exception(60)
+print(time.monotonic() - began)
+print(error.phase, error.error_message)
+print(*str(error).splitlines()[:3])
+"""
+
+
+def test_a_program_that_no_node_has_is_named(cluster: dict[str, str], tmp_path: Path) -> None:
+    took, said, end = run_script(
+        NO_PROGRAM.replace("ADDRESS", repr(cluster["driver"])), tmp_path, **NO_TOKEN
+    ).splitlines()
+    assert float(took) < NAMED_S
+    assert f"py_executable='/no/such/python' is not on {socket.gethostname()}" in said
+    assert end == "True CANCELLED"
+
+
+@pytest.mark.skipif(find_spec("virtualenv") is not None, reason="pip environments work here")
+def test_a_job_whose_nodes_lack_virtualenv_fails_with_the_remedy(cluster: dict[str, str], tmp_path: Path) -> None:
+    script = NO_VIRTUALENV.replace("ADDRESS", repr(cluster["driver"]))
+    took, cause, first = run_script(script, tmp_path, **NO_TOKEN).splitlines()
+    assert float(took) < NAMED_S
+    assert cause.startswith("launch RuntimeError: Please install virtualenv")
+    assert "Install virtualenv in the Python of every node" in first

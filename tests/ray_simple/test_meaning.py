@@ -44,3 +44,22 @@ def test_each_end_has_a_cause_and_a_remedy(error: BaseException, exit_cause: str
 
 def test_a_task_that_was_cancelled_is_a_cancelled_job() -> None:
     assert finished_from(rx.TaskCancelledError()).outcome == Cancelled()
+
+
+@pytest.mark.parametrize(
+    ("last", "remedy"),
+    [
+        (
+            "RuntimeError: Please install virtualenv `python -m pip install virtualenv`",
+            "Install virtualenv in the Python",
+        ),
+        ("ValueError: Could not find Conda executable at conda.", "Install conda on every node"),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'podman'", "Install podman on every node"),
+        ("ERROR: No matching distribution found for nosuch", "Mend the runtime_env"),
+    ],
+)
+def test_an_environment_that_cannot_be_set_up_is_told_by_its_cause(last: str, remedy: str) -> None:
+    outcome = failed(rx.RuntimeEnvSetupError(f"Traceback (most recent call last):\n  deep inside\n{last}\n"))
+    assert (outcome.error_message, outcome.phase, outcome.lost) == (last, "launch", False)
+    assert "deep inside" in outcome.traceback_text
+    assert outcome.remedy.startswith(remedy)

@@ -12,8 +12,9 @@ import pytest
 from checkmaite.jobs import JobBackend, configure_job_backend, shutdown_job_backend
 from checkmaite.jobs_ray_simple import _runtime_env
 from checkmaite.jobs_ray_simple.wall import ConnectionOptions
+from ray.exceptions import RuntimeEnvSetupError
 
-from tests.refusals import Said, assert_refused
+from tests.refusals import Said, assert_refused, assert_said
 
 FAR = "host:6379"
 
@@ -185,3 +186,25 @@ def test_what_is_not_on_this_machine_is_missed_where_jobs_run_here(
 )
 def test_a_good_environment(env: dict[str, Any]) -> None:
     ConnectionOptions(address="local", runtime_env=env)
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (
+            "Failed to upload working_dir /code to the cluster: Package size (600.00MiB) exceeds the maximum size. To",
+            Said(
+                "runtime_env.working_dir",
+                "cannot be sent: Package size (600.00MiB) exceeds the maximum size.",
+                'runtime_env={"excludes": [...]}',
+            ),
+        ),
+        (
+            "Failed to upload module /code to the Ray cluster: Package size (600.00MiB) exceeds the maximum size of 5",
+            Said("runtime_env.py_modules", "cannot be sent: Package size (600.00MiB) exceeds", "excludes"),
+        ),
+        ("something else.", Said("runtime_env", "cannot be sent: something else.", "Mend it")),
+    ],
+)
+def test_code_that_cannot_be_sent_is_named(raised: str, said: Said) -> None:
+    assert_said([_runtime_env.upload_problem(RuntimeEnvSetupError(f"Failed to set up.\n{raised}\n"))], said)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import ClassVar
 
+import ray
 from checkmaite.jobs import (
     AnalyticsStore,
     Job,
@@ -28,6 +29,7 @@ from checkmaite.jobs_ray_simple._connection import connect
 from checkmaite.jobs_ray_simple._demand import cluster_resources, shortage
 from checkmaite.jobs_ray_simple._flights import Departure, Flights
 from checkmaite.jobs_ray_simple._payloads import payloads
+from checkmaite.jobs_ray_simple._program import missing_program
 
 _CANCEL_WAIT_S = 10.0
 
@@ -146,7 +148,8 @@ class RaySimpleBackend:
         if job.status is JobStatus.RUNNING or wanted is None or not self._flights.connection.is_alive():
             return ""
         nodes, free = cluster_resources()
-        return shortage(wanted, nodes=nodes, free=free)
+        env = ray.get_runtime_context().runtime_env
+        return f"{shortage(wanted, nodes=nodes, free=free)} {missing_program(env)}".rstrip()
 
     def hand_over(self) -> None:
         """Accept nothing more; jobs go on, and when the last is final Ray ends if nobody else uses it."""

@@ -28,6 +28,7 @@ from checkmaite.jobs_ray_simple._here import client_worker, connected, is_own, t
 from checkmaite.jobs_ray_simple._knock import CLIENT, knock, no_cluster
 from checkmaite.jobs_ray_simple._mismatch import incompatible, is_mismatch
 from checkmaite.jobs_ray_simple._options import ConnectionOptions
+from checkmaite.jobs_ray_simple._runtime_env import upload_problem
 from ray._private import ray_constants
 
 _log = logging.getLogger("checkmaite.jobs")
@@ -259,8 +260,8 @@ def _start(wish: _Wish, deadline: Deadline, timeout_s: float) -> None:
             # A client server that has just lost another client may refuse the next one once. And the process that it
             # starts for each client sometimes dies in gRPC's fork handlers, which takes Ray longer than the deadline.
             stumbled = "Starting Ray client server failed" in str(error)
-            if stumbled and attempt > 1:
-                raise _client_server_failed(address, error) from error
+            if (stumbled and attempt > 1) or (env and "Proxy failed to Connect" in str(error)):
+                raise _client_server_failed(address, error, bool(env)) from error
             if not stumbled and (not address.startswith(CLIENT) or deadline.remaining_s() == 0):
                 raise no_cluster(address, str(error)) from error
             _log.info("connecting to %s again: %s", address, error)
@@ -268,6 +269,8 @@ def _start(wish: _Wish, deadline: Deadline, timeout_s: float) -> None:
         except (RuntimeError, ValueError, TypeError, OSError, rx.RayError) as error:
             if is_mismatch(error):
                 raise incompatible(address, error) from error
+            if isinstance(error, rx.RuntimeEnvSetupError):
+                raise ConfigurationError("Workers could not be prepared like this.", [upload_problem(error)]) from error
             raise ConfigurationError(
                 f"Ray at address={address!r} could not be used: {type(error).__name__}: {error}"
             ) from error
@@ -284,9 +287,14 @@ def _nothing_left_of_a_failure() -> Iterator[None]:
         raise
 
 
-def _client_server_failed(address: str, error: Exception) -> ConfigurationError:
+def _client_server_failed(address: str, error: Exception, prepared: bool) -> ConfigurationError:
+    environment = (
+        "That process is started with this client's runtime_env too: what it names, such as py_executable, must be on "
+        "the head node. "
+    )
     return ConfigurationError(
         f"The client server at address={address!r} answers, but cannot start a process for this client: {error} "
+        f"{environment * prepared}"
         "Its log is ray_client_server_*.err in Ray's session folder on the head node. Where it says fork_posix, start "
         "the head with GRPC_ENABLE_FORK_SUPPORT=0 in its environment."
     )

@@ -39,12 +39,6 @@ _MEANINGS: tuple[tuple[type[BaseException], str, bool, str], ...] = (
     (rx.LocalRayletDiedError, "its node's raylet died", True, _LOST),
     (rx.OwnerDiedError, "the process that owned it died", True, _LOST),
     (rx.ObjectLostError, "its result was lost with the node that held it", True, _LOST),
-    (
-        rx.RuntimeEnvSetupError,
-        "its runtime_env could not be set up",
-        False,
-        "Mend the runtime_env given to configure_job_backend().",
-    ),
     (rx.TaskUnschedulableError, "no node can run it", False, "Ask for resources that the cluster has."),
     (rx.RaySystemError, "Ray failed", True, _LOST),
     (ConnectionError, "the connection to the cluster broke", True, _LOST),
@@ -52,9 +46,15 @@ _MEANINGS: tuple[tuple[type[BaseException], str, bool, str], ...] = (
 LOST_WORKER = (rx.WorkerCrashedError, rx.NodeDiedError, rx.LocalRayletDiedError, rx.OutOfMemoryError)
 """What Ray raises when a job's worker or node died, so that another start may help."""
 
-_LAUNCH_PHASES = (rx.RuntimeEnvSetupError, rx.TaskUnschedulableError)
-
-
+_ENVIRONMENT_REMEDIES = (
+    (
+        "install virtualenv",
+        "Install virtualenv in the Python of every node: pip install virtualenv. Or take pip or uv out of runtime_env.",
+    ),
+    ("Could not find Conda", "Install conda on every node, or set RAY_CONDA_HOME where Ray is started there."),
+    ("'podman'", "Install podman on every node, or take the image out of runtime_env."),
+)
+_MEND_ENVIRONMENT = "Mend the runtime_env given to configure_job_backend()."
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -69,12 +69,14 @@ def _outcome_from(error: BaseException) -> Outcome:
     name = type(error).__name__
     if isinstance(error, rx.RayTaskError):  # core itself never lets an exception out, so it did not get to run
         return _not_started(error)
+    if isinstance(error, rx.RuntimeEnvSetupError):
+        return _not_prepared(error)
     for kind, cause_text, lost, remedy in _MEANINGS:
         if isinstance(error, kind):
             return Failed(
                 error_type=name,
                 error_message=str(error).strip(),
-                phase="launch" if isinstance(error, _LAUNCH_PHASES) else "run",
+                phase="launch" if isinstance(error, rx.TaskUnschedulableError) else "run",
                 exit_cause=cause_text,
                 lost=lost,
                 remedy=remedy,
@@ -121,6 +123,19 @@ def _failed_as(error: BaseException) -> Failed:
 
 def _gib(size: int) -> str:
     return f"{size / 2**30:.2f} GiB"
+
+
+def _not_prepared(error: rx.RuntimeEnvSetupError) -> Failed:
+    text = _COLOURS.sub("", str(error)).strip()
+    remedies = (remedy for sign, remedy in _ENVIRONMENT_REMEDIES if sign in text)
+    return Failed(
+        error_type=type(error).__name__,
+        error_message=(text.splitlines() or [text])[-1],
+        traceback_text=text,
+        phase="launch",
+        exit_cause="its runtime_env could not be set up",
+        remedy=next(remedies, _MEND_ENVIRONMENT),
+    )
 
 
 def _not_started(error: rx.RayTaskError) -> Failed:

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from attrs import evolve
 from checkmaite.jobs import Problem
 from checkmaite.jobs.spi import shown, unknown_name
-from checkmaite.jobs_ray_simple._program import finder, program_of
+from checkmaite.jobs_ray_simple._program import lacks_program
 from ray.runtime_env import RuntimeEnv, RuntimeEnvConfig
 
 _PLUGINS = "RAY_RUNTIME_ENV_PLUGINS"
@@ -59,6 +59,18 @@ def _unknown_fields(given: Mapping[str, Any]) -> list[Problem]:
     found = [unknown_name(name, name, said, what="field") for name in given if name not in known]
     plugin = f"If it is a plugin's, set {_PLUGINS} here as on the cluster."
     return [evolve(each, remedy=f"{each.remedy} {plugin}") for each in found]
+
+
+def upload_problem(error: Exception) -> Problem:
+    """Why code could not be sent to the cluster, from what Ray raised."""
+    text = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    named = {"working_dir": ".working_dir", "module": ".py_modules"}
+    name = next((path for sign, path in named.items() if sign in text), "")
+    if "Package size" not in text:
+        return Problem(f"runtime_env{name}", f"cannot be sent: {text.rstrip('.')}.", "Mend it and configure again.")
+    size = text[text.index("Package size") :].split(". ")[0]
+    remedy = 'Leave large files out with runtime_env={"excludes": [...]} or a .gitignore, or pass an archive\'s URL.'
+    return Problem(f"runtime_env{name}", f"cannot be sent: {size}.", remedy)
 
 
 # -- values -----------------------------------------------------------------------------------------------------------
@@ -259,15 +271,8 @@ def _conda_executable() -> str:
 
 
 def _lacking_program(fields: Mapping[str, Any]) -> list[Problem]:
-    command = program_of(fields)
-    if command is None:
-        return []
     folder = Path(fields.get("working_dir") or ".")
-    if not folder.is_dir():
-        return []  # it may be in the archive
-    variables = {name: os.path.expandvars(value) for name, value in (fields.get("env_vars") or {}).items()}
-    found, _ = finder()(command, str(folder), variables)
-    if found:
+    if not folder.is_dir() or not lacks_program(fields, folder):  # else it may be in the archive
         return []
-    cause = f"there is no program {command!r} here: Ray would wait for it for ever."
+    cause = f"there is no program {fields['py_executable']!r} here: Ray would wait for it for ever."
     return [Problem("py_executable", cause, "Pass the path of a Python that is here, or leave it out.")]

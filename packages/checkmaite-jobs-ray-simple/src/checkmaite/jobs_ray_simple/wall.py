@@ -12,6 +12,7 @@ from checkmaite.jobs_ray_simple._demand import RemoteWork, cluster_resources, sh
 from checkmaite.jobs_ray_simple._meaning import LOST_WORKER, explained, finished_from, lost_worker
 from checkmaite.jobs_ray_simple._options import ConnectionOptions
 from checkmaite.jobs_ray_simple._payloads import payloads
+from checkmaite.jobs_ray_simple._program import missing_program
 from checkmaite.jobs_ray_simple._remains import REMAINS_S, remains_of
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "finished_from",
     "is_connected",
     "lost_worker",
+    "missing_program",
     "payloads",
     "remains_of",
     "shortage",

@@ -22,7 +22,7 @@ from checkmaite.jobs_ray._config import RegistrySettings
 from checkmaite.jobs_ray._messages import Change, Context, Cursor, Draft, JobFacts
 from checkmaite.jobs_ray._place import JournalPlace
 from checkmaite.jobs_ray._ray._actors import end_this_actor
-from checkmaite.jobs_ray._ray._resources import shortage_of
+from checkmaite.jobs_ray._ray._resources import missing_program_of, shortage_of
 
 _log = logging.getLogger("checkmaite.jobs")
 _FORGET_S = 10.0
@@ -186,11 +186,12 @@ class JobRegistry:
         """
         shell = await self._shell()
         said, waiting = shell.machine.explain(scope, job_id)
-        short = ""
+        short = program = ""
         if waiting is not None:
             short = shell.controllers_trouble() or shortage_of(waiting.resources)
+            program = await missing_program_of(shell.machine.environment_of(waiting))
         trouble = f"The journal in {self._chronicle.trouble}." if self._chronicle and self._chronicle.trouble else ""
-        return " ".join(part for part in (short, said, shell.unanswered(job_id), trouble) if part)
+        return " ".join(part for part in (short, program, said, shell.unanswered(job_id), trouble) if part)
 
     async def logs(self, scope: str, job_id: str) -> str | None:
         """What a job has printed; None when it is kept no more.

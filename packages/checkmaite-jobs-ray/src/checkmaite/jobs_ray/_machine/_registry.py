@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from checkmaite.jobs.spi import Cancelled, Completed, JobQuery
 from checkmaite.jobs_ray._machine._admission import Admission, Door
@@ -143,6 +143,10 @@ class RegistryMachine:
         record = self.book.of_scope(scope, job_id)
         said, waits = explanation(record, self.book, self._environments)
         return said, record.draft if waits else None
+
+    def environment_of(self, draft: Draft) -> Mapping[str, Any] | None:
+        """How the workers of a job are prepared; None also while that is not known."""
+        return self._environments[draft.context].runtime_env if draft.context in self._environments else None
 
     def controller_of(self, scope: str, job_id: str) -> str | None:
         """The controller that has, or last had, a job's output; None when none ever had it.
