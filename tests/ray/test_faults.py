@@ -308,14 +308,20 @@ def test_a_node_that_runs_jobs_is_lost(
 ) -> None:
     first = nodes_cluster.add_node(2, {"work": 2})
     backend = on_nodes(controller_resources={"head": 0.01}, max_retries=1)
-    custom = {"num_cpus": 1, "custom": {"work": 1}}
-    jobs = submit_waiting(tmp_path, count=2, resources=custom)
-    queued = submit(capabilities.nothing, tmp_path, run_uid="queued", resources=custom, max_retries=0)
+    small, large = ({"num_cpus": size, "custom": {"work": size}} for size in (0.5, 1))
+    jobs = submit_waiting(tmp_path, count=2, resources=small)
+    once = submit(partial(capabilities.waits, str(tmp_path)), tmp_path, resources=small, max_retries=0)
+    wait_until(lambda: once.status is JobStatus.RUNNING, "the job is not seen to run")
+    queued = submit(capabilities.nothing, tmp_path, run_uid="queued", resources=large, max_retries=0)
     first.kill()
+    error = once.exception(SOON_S)
+    assert isinstance(error, JobLostError), "that it is lost is told before there is room to start it again"
+    assert error.exit_cause == "its node died; starts: 1"
     second = nodes_cluster.add_node(2, {"work": 2})
     wait_until(lambda: starts(tmp_path, "run-0") + starts(tmp_path, "run-1") == 4, "the jobs were not started again")
     (tmp_path / "go").touch()
-    assert_each_ended_well(backend, [*jobs, queued])
+    assert wait_all([*jobs, queued], SOON_S) == [JobStatus.COMPLETED] * 3
+    assert_each_ended_well(backend, [*jobs, queued, once], may_be_lost=True)
     second.end()
 
 

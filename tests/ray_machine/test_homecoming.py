@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import time
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from checkmaite.jobs.spi import Failed, Finished
 from checkmaite.jobs_ray._ray._tasks import Landed, Tasks
 from checkmaite.jobs_ray_simple import _deaths
-from checkmaite.jobs_ray_simple._deaths import Death, Deaths
+from checkmaite.jobs_ray_simple._deaths import Death, Deaths, dead_for_a_while
 from checkmaite.jobs_ray_simple._meaning import explained, lost_worker
 
 from tests.ray_machine.making import completed
@@ -87,33 +88,63 @@ def test_of_those_killed_for_memory_who_had_most_is_known(
 
 
 def test_a_death_with_its_node_is_one_of_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
-    died(monkeypatch, {"another": "host"}, GONE)
+    died(monkeypatch, {"n1": "host"}, GONE, node_lives=False)
+    assert dead_for_a_while([("host", 4711, 0.0)]) == {("host", 4711, 0.0)}
     failed = explained(lost_worker(), Deaths().of_task(4711), last_words=None, reserved=None)
     assert (failed.error_type, failed.exit_cause, failed.lost) == ("NodeDiedError", "its node died", True)
 
 
-def died(patch: pytest.MonkeyPatch, nodes: dict[str, str], detail: str, exit_type: int = 0, memory: int = 0) -> None:
+def test_a_process_is_dead_when_its_result_would_have_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    begun = ("host", 4711, now - 60)
+    for ended_at, is_dead in ((now - 30, True), (now - 0.5, False), (now - 90, False)):
+        died(monkeypatch, {"n1": "host"}, GONE, ended_at=ended_at)
+        assert dead_for_a_while([begun, ("another", 4711, now - 60), ("host", 4712, now - 60)]) == (
+            {begun} if is_dead else set()
+        )
+
+
+def died(
+    patch: pytest.MonkeyPatch,
+    nodes: dict[str, str],
+    detail: str,
+    exit_type: int = 0,
+    memory: int = 0,
+    *,
+    ended_at: float = 0.0,
+    node_lives: bool = True,
+) -> None:
     """A worker of the node ``n1`` has died."""
-    node_id = SimpleNamespace(hex=lambda: "n1")
     row = SimpleNamespace(
-        worker_address=SimpleNamespace(worker_id=b"worker", node_id=node_id, ip_address="10.0.0.1"),
+        worker_address=SimpleNamespace(
+            worker_id=b"worker", node_id=SimpleNamespace(hex=lambda: "n1"), ip_address="10.0.0.1"
+        ),
+        is_alive=False,
         pid=4711,
-        end_time_ms=0,
+        start_time_ms=0,
+        end_time_ms=ended_at * 1_000,
         exit_type=exit_type,
         exit_detail=detail,
         memory_used_bytes_at_death=memory,
     )
-    living = [{"NodeID": name, "NodeManagerHostname": host, "Alive": True} for name, host in nodes.items()]
-    patch.setattr(_deaths, "_dead_workers", lambda: [row])
-    patch.setattr(_deaths, "_untyped", SimpleNamespace(nodes=lambda: living))
+    known = [{"NodeID": name, "NodeManagerHostname": host, "Alive": node_lives} for name, host in nodes.items()]
+    patch.setattr(_deaths, "_rows", lambda: [row])
+    patch.setattr(_deaths, "_untyped", SimpleNamespace(nodes=lambda: known))
 
 
 def test_a_death_is_told_when_the_table_of_nodes_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     def nodes() -> Any:
         raise ConnectionError("the control plane is away")
 
-    address = SimpleNamespace(worker_id=b"worker", node_id=b"node", ip_address="10.0.0.1")
-    row = SimpleNamespace(worker_address=address, pid=4711, end_time_ms=0, exit_type=0, exit_detail="It was killed.")
-    monkeypatch.setattr(_deaths, "_dead_workers", lambda: [row])
+    died(monkeypatch, {}, "It was killed.")
     monkeypatch.setattr(_deaths, "_untyped", SimpleNamespace(nodes=nodes))
     assert Deaths().of_task(4711) == Death("10.0.0.1", 4711, "It was killed")
+
+
+def test_nothing_is_told_when_the_table_of_workers_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rows() -> Any:
+        raise AttributeError("another Ray")
+
+    monkeypatch.setattr(_deaths, "_rows", rows)
+    assert Deaths().of_task(4711) is None
+    assert dead_for_a_while([("host", 4711, 0.0)]) == set()

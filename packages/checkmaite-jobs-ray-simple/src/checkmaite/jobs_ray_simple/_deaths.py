@@ -1,9 +1,9 @@
 """Which worker process died under a task, and how.
 
-Ray's own exception says neither, and there is none when Ray starts the task again. The table of workers that Ray keeps
-says both, but not which task a worker had. A death is matched to a task by the process that the job had named, else by
-time. This is the only module that reads that table, an interface that Ray gives no promise for; where it is missing, as
-through ``ray://``, less is said.
+Ray's own exception says neither, and there is none when Ray starts the task again, for which it first waits until there
+is room. The table of workers that Ray keeps says both, but not which task a worker had. A death is matched to a task by
+the process that the job had named, else by time. This is the only module that reads that table, an interface that Ray
+gives no promise for; where it is missing, as through ``ray://``, less is said.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import ray
@@ -20,12 +20,17 @@ import ray
 _untyped: Any = ray  # the parts of its API that carry no types
 _log = logging.getLogger("checkmaite.jobs")
 _RECENT_S = 5.0
+_SETTLED_S = 3.0
 _REMEMBERED = 1_000
 _GONE = ("Worker unexpectedly exits with a connection error", "RPC error")
 _LEASED = "The leased worker has unrecoverable failure. Worker is requested to be destroyed when it is returned. "
 _OUT_OF_MEMORY = 4  # WorkerExitType.NODE_OUT_OF_MEMORY
 _MEMORY_USER = re.compile(r"^(\d+)\t([0-9.]+)\tray::", re.MULTILINE)
 _TOLERANCE = 0.02 * 2**30  # that list is rounded to hundredths
+
+
+Process = tuple[str, int, float]
+"""A process that said that it began a task: its host name, its id, and when, in seconds since the epoch."""
 
 
 class Death(NamedTuple):
@@ -48,6 +53,35 @@ class Death(NamedTuple):
     had_most: bool = True
 
 
+class _Worker(NamedTuple):
+    """A row of the table, and its node: the host name, or an address when that is not known, and whether it lives."""
+
+    row: Any
+    host: str
+    node_lives: bool
+
+    @property
+    def is_dead(self) -> bool:
+        return not (self.row.is_alive and self.node_lives)
+
+
+def dead_for_a_while(processes: Collection[Process]) -> set[Process]:
+    """Those that are dead, and have been for long enough for the result of their task to have come, if there is one.
+
+    Nothing when the table cannot be read.
+    """
+    last: dict[tuple[str, int], _Worker] = {}
+    for each in sorted(_workers(), key=lambda each: each.row.start_time_ms):
+        last[each.host, each.row.pid] = each  # process ids come again
+    until = time.time() - _SETTLED_S
+    found = ((process, last.get(process[:2])) for process in processes)
+    return {process for process, worker in found if worker is not None and _died_between(worker, process[2], until)}
+
+
+def _died_between(worker: _Worker, since: float, until: float) -> bool:
+    return not worker.node_lives or (worker.is_dead and since < worker.row.end_time_ms / 1_000 < until)
+
+
 class Deaths:
     """Deaths of workers, each told once."""
 
@@ -61,55 +95,63 @@ class Deaths:
             pid: The process that the task had named; None when it died before it could.
             node: The host name that it had named; process ids are unique on one node only.
         """
-        try:
-            rows = [row for row in _dead_workers() if bytes(row.worker_address.worker_id) not in self._told]
-        except Exception:  # noqa: BLE001 - the interface may be gone in another Ray: then the failure is told without it
-            _log.debug("Ray's table of workers cannot be read", exc_info=True)
-            return None
         since = (time.time() - _RECENT_S) * 1_000
-        found = [row for row in rows if (row.pid == pid if pid is not None else row.end_time_ms >= since)]
+        found = [
+            each
+            for each in _workers()
+            if each.is_dead
+            and bytes(each.row.worker_address.worker_id) not in self._told
+            and (each.row.pid == pid if pid is not None else each.row.end_time_ms >= since)
+        ]
         if not found:
             return None
-        names = _living_nodes()
-        there = [row for row in found if node is None or names.get(row.worker_address.node_id.hex(), node) == node]
-        row = max(there or found, key=lambda each: each.end_time_ms)
-        self._told[bytes(row.worker_address.worker_id)] = None
+        there = [each for each in found if each.host == node]
+        worker = max(there or found, key=lambda each: each.row.end_time_ms)
+        self._told[bytes(worker.row.worker_address.worker_id)] = None
         while len(self._told) > _REMEMBERED:
             self._told.popitem(last=False)
-        return _death(row, names)
+        return _death(worker)
 
 
-def _death(row: Any, living: Mapping[str, str]) -> Death:
-    address = row.worker_address
-    host = living.get(address.node_id.hex())
-    memory = had_most = None
-    if row.exit_type == _OUT_OF_MEMORY:
-        memory = int(row.memory_used_bytes_at_death)
-        others = (float(gib) * 2**30 for pid, gib in _MEMORY_USER.findall(row.exit_detail) if int(pid) != row.pid)
-        had_most = memory + _TOLERANCE >= max(others, default=0)
-    return Death(
-        host or address.ip_address,
-        row.pid,
-        _first_sentences(row.exit_detail),
-        node_died=bool(living) and host is None,
-        memory=memory,
-        had_most=had_most is not False,
-    )
+def _death(worker: _Worker) -> Death:
+    row = worker.row
+    told = Death(worker.host, row.pid, _first_sentences(row.exit_detail), node_died=not worker.node_lives)
+    if row.exit_type != _OUT_OF_MEMORY:
+        return told
+    memory = int(row.memory_used_bytes_at_death)
+    others = (float(gib) * 2**30 for pid, gib in _MEMORY_USER.findall(row.exit_detail) if int(pid) != row.pid)
+    return told._replace(memory=memory, had_most=memory + _TOLERANCE >= max(others, default=0))
 
 
-def _dead_workers() -> list[Any]:
+def _workers() -> list[_Worker]:
+    """All that Ray remembers; none when the table cannot be read."""
+    try:
+        rows = _rows()
+    except Exception:  # noqa: BLE001 - the interface may be gone in another Ray: then the failure is told without it
+        _log.debug("Ray's table of workers cannot be read", exc_info=True)
+        return []
+    nodes = _nodes()
+    found = ((row, nodes.get(row.worker_address.node_id.hex())) for row in rows)
+    return [
+        _Worker(row, node["NodeManagerHostname"], node["Alive"])
+        if node is not None
+        else _Worker(row, row.worker_address.ip_address, node_lives=True)
+        for row, node in found
+    ]
+
+
+def _rows() -> list[Any]:
     from ray._private.state import state
     from ray.core.generated import gcs_pb2
 
     kind = vars(gcs_pb2)["WorkerTableData"]  # made at run time, which type checkers do not see
-    rows = [kind.FromString(row) for row in state._connect_and_get_accessor().get_worker_table()]
-    return [row for row in rows if not row.is_alive]
+    return [kind.FromString(row) for row in state._connect_and_get_accessor().get_worker_table()]
 
 
-def _living_nodes() -> dict[str, str]:
-    """Host names by node id."""
+def _nodes() -> Mapping[str, Mapping[str, Any]]:
+    """Ray's nodes by id, dead ones too."""
     try:
-        return {node["NodeID"]: node["NodeManagerHostname"] for node in _untyped.nodes() if node["Alive"]}
+        return {node["NodeID"]: node for node in _untyped.nodes()}
     except Exception:  # noqa: BLE001 - the control plane may be away for a moment: then the address has to do
         _log.debug("Ray's table of nodes cannot be read", exc_info=True)
         return {}

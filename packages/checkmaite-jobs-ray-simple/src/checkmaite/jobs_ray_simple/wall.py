@@ -7,7 +7,7 @@ moves in lockstep with it.
 
 from checkmaite.jobs_ray_simple._apart import enter_namespace, stand_in
 from checkmaite.jobs_ray_simple._connection import Connection, cancel, connect, is_connected
-from checkmaite.jobs_ray_simple._deaths import Deaths
+from checkmaite.jobs_ray_simple._deaths import Deaths, dead_for_a_while
 from checkmaite.jobs_ray_simple._demand import RemoteWork, cluster_resources, shortage
 from checkmaite.jobs_ray_simple._meaning import LOST_WORKER, explained, finished_from, lost_worker
 from checkmaite.jobs_ray_simple._options import ConnectionOptions
@@ -25,6 +25,7 @@ __all__ = [
     "cancel",
     "cluster_resources",
     "connect",
+    "dead_for_a_while",
     "enter_namespace",
     "explained",
     "finished_from",

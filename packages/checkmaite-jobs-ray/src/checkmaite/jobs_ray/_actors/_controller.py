@@ -27,6 +27,9 @@ from checkmaite.jobs_ray._ray._tasks import Landed, Tasks
 _log = logging.getLogger("checkmaite.jobs")
 _LOG_CHARACTERS = 64 * 2**20
 _SWEEP_S = 1.0
+_WATCH_S = 2.0
+_WATCH_SHARE = 0.02
+"""Of its time the controller spends at most so much on looking for workers that have died."""
 _PROGRESS_DELAY_S = 0.1
 _AT_ONCE = 50
 """Tasks that are launched before others get a turn on the event loop."""
@@ -56,6 +59,7 @@ class JobController:
         self._launching: asyncio.Task[None] | None = None
         self._news = Bell(lambda: self._machine.live)
         self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
+        self._watching = asyncio.get_running_loop().create_task(self._watch())
 
     async def incarnation(self) -> str:
         """Which start of this process this is."""
@@ -158,8 +162,8 @@ class JobController:
             if finished.printed is not None:
                 self._machine.printed(start, finished.printed)
             outcome, counts = finished.outcome, True
-            if worker_lost:
-                outcome, counts = self._tasks.explained(outcome, self._machine.known_of(start))
+            if worker_lost and (known := self._machine.known_of(start)) is not None:
+                outcome, counts = self._tasks.explained(outcome, known)
             where = Where(*finished.where) if finished.where else None
             last = self._machine.ended(start, outcome, worker_lost=worker_lost, now=now, where=where, counts=counts)
             if last is not None and worker_lost:
@@ -183,6 +187,13 @@ class JobController:
                 loop.call_later(force_at - now, self._tasks.force, start)
             else:
                 self._tasks.force(start)
+
+    async def _watch(self) -> None:
+        while True:
+            began = time.monotonic()
+            if (begun := self._machine.begun()) and (lost := await self._tasks.lost(begun)):
+                self._take(lost)
+            await asyncio.sleep(max(_WATCH_S, (time.monotonic() - began) / _WATCH_SHARE))
 
     async def _sweep(self) -> None:
         while True:

@@ -221,11 +221,16 @@ class ControllerMachine:
 
     # -- what workers say ---------------------------------------------------------------------------------------------
 
-    def known_of(self, start: Start) -> Known:
-        """What there is to say of a start that was lost with its worker."""
+    def begun(self) -> dict[Start, Where]:
+        """The live jobs whose workers have spoken, and those workers."""
+        live = (each for each in self._tasks.values() if each.end is None)
+        return {start_of(each.launch): each.where for each in live if each.where is not None}
+
+    def known_of(self, start: Start) -> Known | None:
+        """What there is to say of a start that was lost with its worker; None when its end is known."""
         task = self._live(start)
         if task is None:
-            return Known(None, None, None)
+            return None
         return Known(task.where, task.last_words, task.launch.draft.resources.memory)
 
     def started(self, start: Start, where: Where) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 import ray
 from attrs import evolve
 from checkmaite.jobs.spi import Failed, Finished, News, Outcome, execute, failure
-from checkmaite.jobs_ray._messages import Known, Launch, Start, start_of
+from checkmaite.jobs_ray._messages import Known, Launch, Start, Where, start_of
 from checkmaite.jobs_ray_simple.wall import (
     LOST_WORKER,
     Deaths,
     RemoteWork,
     cancel,
+    dead_for_a_while,
     explained,
     finished_from,
     lost_worker,
@@ -102,6 +103,15 @@ class Tasks:
         if start in self._refs:
             cancel(self._refs[start], force=True)
 
+    async def lost(self, begun: Mapping[Start, Where]) -> list[Landed]:
+        """Of tasks that have begun, those whose worker has died: Ray tells it when it has room to start them again."""
+        dead = await asyncio.to_thread(dead_for_a_while, set(begun.values()))
+        return [self._give_up(start) for start, where in begun.items() if where in dead and start in self._refs]
+
+    def _give_up(self, start: Start) -> Landed:
+        cancel(self._refs.pop(start), force=False)
+        return Landed(start, Finished(outcome=lost_worker()), worker_lost=True)
+
     def explained(self, outcome: Outcome, known: Known) -> tuple[Outcome, bool]:
         """The outcome of a lost worker with what can be learnt of the process that died, and whether it is to blame.
 
@@ -114,7 +124,7 @@ class Tasks:
             outcome = evolve(outcome, node=where.node, pid=where.pid)
         death = self._deaths.of_task(where.pid, where.node) if where else self._deaths.of_task(None)
         told = explained(outcome, death, last_words=known.last_words, reserved=known.reserved)
-        return told, death is None or death.had_most
+        return told, death is None or where is None or death.had_most
 
     def _come_home(self, start: Start, future: Future[Any]) -> None:
         """Called on a thread of Ray's; the loop is woken once for all that come before it looks."""
