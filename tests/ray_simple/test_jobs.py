@@ -91,6 +91,23 @@ def test_sigterm_loses_the_worker_and_not_the_job(backend: JobBackend, tmp_path:
     assert error.pid == pid
 
 
+def test_that_a_worker_died_is_told_before_there_is_room_to_start_it_again(backend: JobBackend, tmp_path: Path) -> None:
+    folders = {name: tmp_path / name for name in ("dies", "stays", "waits")}
+    for folder in folders.values():
+        folder.mkdir()
+    dies, stays = (
+        submit(SampleCapability(act="wait", folder=str(folders[name])), max_retries=0) for name in ("dies", "stays")
+    )
+    for job in (dies, stays):
+        wait_until(lambda job=job: "pid " in job.explain(), "the job is not seen to run")
+    waits = submit(SampleCapability(act="wait", folder=str(folders["waits"])))  # it gets the place that becomes free
+    os.kill(int(dies.explain().partition("(pid ")[2].partition(")")[0]), signal.SIGKILL)
+    assert dies.wait(SOON_S) is JobStatus.FAILED
+    for name in ("stays", "waits"):
+        mark(str(folders[name]), "go")
+    assert [job.wait(SOON_S) for job in (stays, waits)] == [JobStatus.COMPLETED] * 2
+
+
 def test_a_job_that_never_yields_is_ended_by_force_and_not_retried(backend: JobBackend, tmp_path: Path) -> None:
     attempts = tmp_path / "attempts"
     alone = {"custom": {"bench": 1}}  # there is one of it: a second attempt has to pass through the same queue

@@ -25,7 +25,7 @@ from attrs import define, evolve, field, frozen
 from checkmaite.jobs import JobStatus, Resources
 from checkmaite.jobs.spi import Failed, Finished, JobHandle, Leaving, News, Outcome, Post, Started, execute_message
 from checkmaite.jobs_ray_simple._connection import Connection, cancel
-from checkmaite.jobs_ray_simple._deaths import Deaths
+from checkmaite.jobs_ray_simple._deaths import Deaths, dead_for_a_while
 from checkmaite.jobs_ray_simple._demand import RemoteWork
 from checkmaite.jobs_ray_simple._mailbox import Mailbox
 from checkmaite.jobs_ray_simple._meaning import LOST_WORKER, explained, finished_from, lost_worker, refused
@@ -33,6 +33,7 @@ from checkmaite.jobs_ray_simple._remains import REMAINS_S, remains_of
 
 _log = logging.getLogger("checkmaite.jobs")
 _LISTEN_AGAIN_AFTER_S = 1.0
+_WATCH_S = 2.0
 _LOOK_AFTER_S = 1.0  # how soon a connection is missed that the user ended; a look asks nobody
 _JOIN_TIMEOUT_S = 5.0
 _ENDED = "this process's connection to Ray was ended"
@@ -74,12 +75,14 @@ class _Flight:
         ref: Its reference.
         started: What its worker said last when it began.
         last_words: Why that worker said that it ends.
+        given_up: Whether the worker was found dead, so that what Ray says of the task tells nothing more.
     """
 
     departure: Departure
     ref: Any
     started: Started | None = None
     last_words: str | None = None
+    given_up: bool = False
 
     def hear(self, news: News) -> None:
         """Take in what its worker says of itself."""
@@ -136,6 +139,7 @@ class Flights:
         self._mailbox: Mailbox | None = None
         self._poll = 0
         self._listening = False
+        self._watching = False
         # References of a connection that the user ends stay here: letting go of one while Ray shuts down, on another
         # thread than the user's, ends the process.
         self._wreckage: list[object] = []
@@ -169,6 +173,11 @@ class Flights:
             # After all of them have left: through ray:// this waits for the server to have taken the task.
             ref.future().add_done_callback(partial(self._hand_to_courier, partial(self._land, each.job)))
         self._queue.put(self._listen)
+        with self._lock:
+            begin = not self._watching
+            self._watching = True
+        if begin:
+            self._queue.put(self._watch)
 
     def cancel(self, job: JobHandle, grace: float) -> None:
         """Stop a job: cooperatively now, by force after `grace` seconds."""
@@ -253,6 +262,8 @@ class Flights:
         # The bytes were made by core's `execute_message`, of this project's classes alone.
         finished: Finished | None = pickle.loads(result) if result else None  # noqa: S301
         flight = self._under_way.get(job.job_id)
+        if flight is not None and flight.given_up:
+            return
         if finished is None:
             finished = finished_from(error) if error is not None else Finished(outcome=lost_worker())
         if finished.printed is not None:
@@ -304,6 +315,22 @@ class Flights:
         death = self._deaths.of_task(started.pid, started.node) if started is not None else self._deaths.of_task(None)
         failed = explained(failed, death, last_words=flight.last_words, reserved=wanted.resources.memory)
         return evolve(failed, exit_cause=f"{failed.exit_cause}; starts: {wanted.max_retries + 1}")
+
+    def _watch(self) -> None:
+        """End jobs that may not be started again and whose worker has died: Ray tells it when it has room to do so."""
+        with self._lock:
+            flights = self._under_way.values()
+            once = [each for each in flights if each.departure.max_retries == 0 and not each.given_up]
+            self._watching = bool(once) and self.connection.is_alive()
+        if not self._watching:
+            return
+        self._at(time.monotonic() + _WATCH_S, self._watch)
+        begun = {(was.node, was.pid, was.at.timestamp()): each for each in once if (was := each.started) is not None}
+        for process in dead_for_a_while(begun.keys()) if begun else ():
+            flight = begun[process]
+            flight.given_up = True
+            cancel(flight.ref, force=False)
+            self._recover(flight.departure.job, self._explained(lost_worker(), flight))
 
     def _force(self, job_id: str) -> None:
         flight = self._under_way.get(job_id)
