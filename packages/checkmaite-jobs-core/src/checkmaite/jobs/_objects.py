@@ -1,13 +1,11 @@
 """Objects in a folder or bucket, created exclusively: the one storage primitive that everything durable is built on.
 
-This is the only module that knows fsspec. Its errors are translated here, in one table, and never show a secret.
+This is the only module that knows fsspec. What its filesystems raise never leaves it: see `_object_errors`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import errno
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -21,11 +19,9 @@ from checkmaite.jobs._errors import (
     MissingDependencyError,
     StoreCorruptError,
     StoreError,
-    StoreNotFoundError,
-    StorePermissionError,
-    StoreUnavailableError,
 )
 from checkmaite.jobs._files import create_file, probe_folder
+from checkmaite.jobs._object_errors import means_exists, translation
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import known_implementations
 
@@ -36,44 +32,9 @@ _PACKAGES = {"s3": "checkmaite-jobs[s3]", "s3a": "checkmaite-jobs[s3]"}
 _KEEP_LISTINGS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl"})
 """Filesystems that answer from their last listing, without end: an object that came after it would be 'not there'."""
 
-_PERMISSION_CODES = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "403"})
-_MISSING_CODES = frozenset({"NoSuchBucket", "NoSuchKey", "404"})
-_PASSING_CODES = frozenset(
-    {
-        "InternalError",
-        "OperationAborted",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "PriorRequestNotComplete",
-        "ServiceUnavailable",
-        "SlowDown",
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "TooManyRequests",
-        "TooManyRequestsException",
-        "RequestLimitExceeded",
-        "BandwidthLimitExceeded",
-        "LimitExceededException",
-        "ProvisionedThroughputExceededException",
-        "TransactionInProgressException",
-        "EC2ThrottledException",
-        "408",
-        "429",
-        "500",
-        "502",
-        "503",
-        "504",
-    }
-)
-"""What S3 and its like say when the same request may succeed later: botocore retries these too, but not for long."""
-
 _SECRET_LENGTH = 4
 _PROBE = "_probe"
 _PROBED = b"Made by checkmaite-jobs, to see that objects can be created and read here. It may be deleted."
-_EXISTS_CODES = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 
 
 def check_scheme(uri: str) -> None:
@@ -160,7 +121,7 @@ class ObjectStore:
             except FileExistsError:
                 return False
             except OSError as error:
-                if _code_of(error) in _EXISTS_CODES:
+                if means_exists(error):
                     return False
                 raise
             return True
@@ -305,7 +266,7 @@ class ObjectStore:
         except (JobsError, Warning):
             raise
         except Exception as error:
-            raise _translation(error, uri, self._masked(error)) from error
+            raise translation(error, uri, self._masked(error)) from error
 
     def _masked(self, error: Exception) -> str:
         """The first line of a foreign error, without any value of the options."""
@@ -324,36 +285,3 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(each)
     elif isinstance(value, str) and len(value) >= _SECRET_LENGTH:
         yield value
-
-
-def _translation(error: Exception, uri: str, said: str) -> StoreError:
-    code, name = _code_of(error), type(error).__name__
-    is_read_only = isinstance(error, OSError) and error.errno == errno.EROFS
-    if isinstance(error, PermissionError) or is_read_only or code in _PERMISSION_CODES or name == "NoCredentialsError":
-        return StorePermissionError(
-            f"{uri}: access was refused ({code or name}). Check the credentials and what they may do there.", uri=uri
-        )
-    if isinstance(error, FileNotFoundError) or code in _MISSING_CODES:
-        remedy = "Check the path, or create the bucket." if "://" in uri else "Check the path."
-        return StoreNotFoundError(f"{uri}: it does not exist. {remedy}", uri=uri)
-    if isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError)):
-        return StoreError(
-            f"{uri}: a file is where a folder must be, or the reverse. Move it, or choose another.", uri=uri
-        )
-    unreachable = (ConnectionError, TimeoutError, asyncio.TimeoutError)
-    if isinstance(error, unreachable) or "Connect" in name or "Timeout" in name or code in _PASSING_CODES:
-        return StoreUnavailableError(f"{uri}: the store did not answer ({code or name}). Try again later.", uri=uri)
-    if isinstance(error, (AttributeError, TypeError, ValueError)):
-        return StoreError(f"{uri}: the store cannot be used ({said}). Check its storage_options.", uri=uri)
-    reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else code or name
-    return StoreError(f"{uri}: the store cannot be used ({reason}).", uri=uri)
-
-
-def _code_of(error: BaseException | None) -> str:
-    """The code that an S3 reply carried, found along the chain of causes; empty when there is none."""
-    while error is not None:
-        response = getattr(error, "response", None)
-        if isinstance(response, Mapping):
-            return str(response.get("Error", {}).get("Code", ""))
-        error = error.__cause__ or error.__context__
-    return ""
