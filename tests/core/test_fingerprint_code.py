@@ -173,6 +173,13 @@ def test_code_that_is_no_python_counts_by_its_bytes(write: Write, load: Load) ->
     assert differences(before, of(load("mycaps"))) == ("code: broken.py",)
 
 
+def test_a_module_without_a_file_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("made_up")
+    exec(CAPABILITY, module.__dict__)
+    monkeypatch.setitem(sys.modules, "made_up", module)
+    assert of(module).unknown == ("code: the module made_up has no file that could be read",)
+
+
 def test_a_package_in_a_namespace_and_this_product_are_bounds(write: Write, load: Load) -> None:
     write(
         space__mine__INIT="",

@@ -108,6 +108,13 @@ def test_cycles_end_and_count() -> None:
     crossed = linked()
     crossed[1].links.reverse()
     assert digest(crossed) != digest(linked())
+    left, right = linked(), linked()
+    for nodes, place in ((left, 1), (right, 2)):  # leads to one or the other of two that are done, but for the circle
+        nodes.append(Node("d"))
+        nodes[0].links = [nodes[1], nodes[2], nodes[3]]
+        nodes[1].links = nodes[2].links = []
+        nodes[3].links = [nodes[place]]
+    assert digest(left[0]) != digest(right[0])
     itself: list[object] = []
     itself.append(itself)
     assert digest(itself) != digest([[]])

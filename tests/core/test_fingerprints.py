@@ -208,6 +208,11 @@ class Dask(Says):
         return ("token", [self.said])
 
 
+class SaysNothing:
+    def fingerprint(self) -> str:
+        raise LookupError("not now")
+
+
 class WithArgument(Says):
     def fingerprint(self, salt: str) -> object:  # type: ignore[override]
         raise AssertionError("was called")
@@ -236,6 +241,9 @@ def test_the_objects_own_fingerprint_comes_first() -> None:
 
 
 def test_a_wrong_fingerprint_is_said() -> None:
+    assert content(SaysNothing()).reason == (
+        "cannot be fingerprinted: it is a SaysNothing, which cannot be read (LookupError: not now)"
+    )
     assert content(Says([1])).reason == "cannot be fingerprinted: it is a Says, whose fingerprint() returned a list"
 
 

@@ -2,10 +2,8 @@
 
 from checkmaite.jobs._fingerprint._fingerprinting import Fingerprinter, fingerprints_of, identity_of
 from checkmaite.jobs._fingerprint._given import each_given, id_of
-from checkmaite.jobs._fingerprint._hashing import announce
 from checkmaite.jobs._fingerprint._prints import (
     SCHEME,
-    UNKNOWN,
     Content,
     Fingerprints,
     ObjectPrint,
@@ -17,13 +15,11 @@ from checkmaite.jobs._fingerprint._walk import Opaque
 
 __all__ = [
     "SCHEME",
-    "UNKNOWN",
     "Content",
     "Fingerprinter",
     "Fingerprints",
     "ObjectPrint",
     "Opaque",
-    "announce",
     "differences",
     "each_given",
     "field_names",

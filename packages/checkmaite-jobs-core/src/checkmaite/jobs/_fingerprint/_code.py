@@ -123,7 +123,7 @@ def _located(name: str) -> tuple[_Root, Path] | None:
     """A module's root and file; None when it has no file, or is part of this product."""
     module = sys.modules.get(name)
     file = getattr(module, "__file__", None)
-    if not isinstance(file, str) or name == "__main__" or _is_own(name):
+    if not isinstance(file, str) or name == "__main__" or is_own(name):
         return None
     return _root_of(name, Path(file)), Path(file)
 
@@ -141,13 +141,14 @@ def _root_of(name: str, path: Path) -> _Root:
     return _Root(folder, ".".join(parts[: next(regular, len(parts))]))
 
 
-def _is_own(name: str) -> bool:
+def is_own(name: str) -> bool:
+    """Whether a module is part of this product."""
     return name == _OWN[0] or name.startswith((f"{_OWN[0]}.", *_OWN[1:]))
 
 
 def _resolved(root: _Root, name: str) -> Iterator[tuple[str, Path]]:
     """The files below a root that importing a name runs."""
-    if _is_own(name):
+    if is_own(name):
         return
     parts = name.split(".")
     for count in range(1, len(parts) + 1):

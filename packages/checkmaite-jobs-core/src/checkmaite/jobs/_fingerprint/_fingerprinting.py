@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 from checkmaite.jobs._fingerprint._cases import case_of
-from checkmaite.jobs._fingerprint._code import code_files
+from checkmaite.jobs._fingerprint._code import code_files, is_own
 from checkmaite.jobs._fingerprint._distributions import distributions_of
 from checkmaite.jobs._fingerprint._functions import is_imported_by_name
 from checkmaite.jobs._fingerprint._given import each_given, id_of
@@ -174,6 +174,9 @@ def _code_of(kind: type, modules: frozenset[str], pace: Pace) -> tuple[Content, 
         parts[f"{kind.__module__}.{kind.__qualname__}"] = (content.digest or "")[:_SHORT]
         reasons += [content.reason] if content.reason else []
         modules |= walk.modules
-    parts |= code_files(modules, pace=pace, installed=own)
+    files = code_files(modules, pace=pace, installed=own)
+    if own and not files and not is_own(kind.__module__):
+        reasons.append(f"the module {kind.__module__} has no file that could be read")
+    parts |= files
     whole = hashlib.sha256(ascii(sorted(parts.items())).encode()).hexdigest()[:_DIGEST]
     return Content(digest=whole, reason="; ".join(reasons), parts=parts), distributions_of(kind.__module__)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,13 +18,6 @@ _PARALLEL_BYTES = 4 * _CHUNK_BYTES
 _LONG_BYTES = 2**16
 """Text and bytes of a scalar stand for themselves up to this length, and as their digest above it."""
 _MOST_THREADS = 8
-
-
-def announce(message: str) -> None:
-    """Say on the standard error stream what takes its time; in a process without one, say nothing."""
-    if sys.stderr is not None:
-        sys.stderr.write(f"{message}\n")
-        sys.stderr.flush()
 
 
 class Pace:

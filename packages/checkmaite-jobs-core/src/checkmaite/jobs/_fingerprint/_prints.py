@@ -43,9 +43,6 @@ class Content:
         return cls(digest=plain.get("digest"), reason=plain.get("reason", ""), parts=dict(plain.get("parts", {})))
 
 
-UNKNOWN = Content(digest=None, reason="no fingerprint was recorded")
-
-
 @frozen(kw_only=True)
 class ObjectPrint:
     """The fingerprint of one model, dataset or metric.
