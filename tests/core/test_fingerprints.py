@@ -97,6 +97,21 @@ class Raises:
         raise RuntimeError("no state")
 
 
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class RaisesAtLength(Raises):
+    def __reduce_ex__(self, protocol: object) -> Any:
+        raise ValueError("x" * 100_000)
+
+
+class RaisesUnprintably(Raises):
+    def __getstate__(self) -> object:
+        raise UnprintableError
+
+
 class Liar:
     __class__ = property(lambda self: 1 / 0)  # type: ignore[assignment]
 
@@ -132,6 +147,8 @@ OPAQUE: dict[str, Callable[[], object]] = {
     "a lock": threading.Lock,
     "a connection": lambda: sqlite3.connect(":memory:"),
     "an object whose state raises": Raises,
+    "an object that raises at length": RaisesAtLength,
+    "an object that raises what cannot be shown": RaisesUnprintably,
     "a bare object": object,
 }
 
@@ -147,10 +164,20 @@ def test_nothing_makes_it_fail(name: str) -> None:
     assert found.reason.startswith("cannot be fingerprinted: it is a")
     assert inside.digest is not None
     assert inside.reason.startswith(".held['it'][0] cannot be fingerprinted: it is a")
+    assert max(len(found.reason), len(inside.reason)) < 500
 
 
 def test_an_object_that_lies_about_its_class_is_said() -> None:
     assert content(Liar()).reason.startswith("cannot be fingerprinted: it is a")
+
+
+def test_code_that_cannot_be_read_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*given: object, **named: object) -> None:
+        raise PermissionError("no")
+
+    monkeypatch.setattr(_fingerprinting, "code_files", refused)
+    found = fingerprints_of(SampleCapability())
+    assert found.code == Content(digest=None, reason="cannot be fingerprinted: PermissionError: no")
 
 
 def test_a_walk_ends(monkeypatch: pytest.MonkeyPatch) -> None:

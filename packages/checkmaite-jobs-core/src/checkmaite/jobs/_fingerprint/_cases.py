@@ -16,7 +16,7 @@ from checkmaite.jobs._fingerprint._arrays import array_case
 from checkmaite.jobs._fingerprint._functions import code_steps, function_steps, global_name, type_steps
 from checkmaite.jobs._fingerprint._hashing import SLICE, content, node
 from checkmaite.jobs._fingerprint._records import field_names, is_record
-from checkmaite.jobs._fingerprint._walk import Opaque, Steps, Walk, loaded, named
+from checkmaite.jobs._fingerprint._walk import Opaque, Steps, Walk, loaded, named, told
 from checkmaite.jobs._values import with_article
 
 _GIVEN_KEYS = ("fingerprint", "digest", "sha256")
@@ -127,7 +127,7 @@ def _pairs(items: Any, walk: Walk | None = None) -> Any:
     keyed.sort(key=lambda entry: entry[0])
     parts: list[bytes] = []
     for done, key, each in keyed:
-        parts += done, (yield f"[{key!r}]" if isinstance(key, (str, int)) else "[...]", each)
+        parts += done, (yield f"[{key!r}]" if type(key) in (str, int) else "[...]", each)
     return parts
 
 
@@ -227,7 +227,7 @@ def _taken(value: Any) -> Any:
     try:
         taken = reduce(value) if reduce is not None else value.__reduce_ex__(_PICKLE_PROTOCOL)
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything, and it is told
-        raise Opaque(f"{named(value)}, which pickle cannot take apart ({type(error).__name__}: {error})") from None
+        raise Opaque(f"{named(value)}, which pickle cannot take apart ({told(error)})") from None
     if isinstance(taken, str) or (isinstance(taken, tuple) and 2 <= len(taken) <= 6):
         return taken
     raise Opaque(f"{named(value)}, whose __reduce_ex__() returned {with_article(type(taken).__name__)}")

@@ -15,7 +15,7 @@ from checkmaite.jobs._fingerprint._functions import is_imported_by_name
 from checkmaite.jobs._fingerprint._given import each_given, id_of
 from checkmaite.jobs._fingerprint._hashing import Pace
 from checkmaite.jobs._fingerprint._prints import Content, Fingerprints, ObjectPrint
-from checkmaite.jobs._fingerprint._walk import MOST_OBJECTS, Opaque, TooLarge, Walk
+from checkmaite.jobs._fingerprint._walk import MOST_OBJECTS, Opaque, TooLarge, Walk, told
 from checkmaite.jobs._texts import shortened
 
 _DIGEST = 32
@@ -93,7 +93,11 @@ class Fingerprinter:
         known = self._code.get((kind, modules))
         if known is None:
             self._pace.doing = "code"
-            known = self._code[kind, modules] = _code_of(kind, modules, self._pace)
+            try:
+                known = _code_of(kind, modules, self._pace)
+            except Exception as error:  # noqa: BLE001 - folders that may not be read, or damaged metadata of a distribution
+                known = Content(digest=None, reason=f"cannot be fingerprinted: {_shown(told(error))}"), {}
+            self._code[kind, modules] = known
         return known
 
 

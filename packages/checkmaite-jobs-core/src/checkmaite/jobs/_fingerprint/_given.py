@@ -25,6 +25,6 @@ def id_of(value: object) -> str | None:
     try:
         metadata = getattr(value, "metadata", None)
         found = metadata.get("id") if isinstance(metadata, Mapping) else None
+        return None if found is None else str(found)
     except Exception:  # noqa: BLE001 - a property of the user's may raise anything; then it says nothing
         return None
-    return None if found is None else str(found)

@@ -17,6 +17,7 @@ from typing import Any
 
 from attrs import define, field
 from checkmaite.jobs._fingerprint._hashing import Pace, node, plain_container, scalar
+from checkmaite.jobs._texts import class_name, message_text
 from checkmaite.jobs._values import with_article
 
 Label = str | int
@@ -119,7 +120,7 @@ class Walk:
             except Opaque as reason:
                 sent = self._give_up(str(reason))
             except Exception as error:  # noqa: BLE001 - the user's code may raise anything, and it is told
-                sent = self._give_up(f"{named(frame.value)}, which cannot be read ({type(error).__name__}: {error})")
+                sent = self._give_up(f"{named(frame.value)}, which cannot be read ({told(error)})")
             else:
                 sent = self._enter(part)
         assert sent is not None
@@ -189,6 +190,11 @@ class Walk:
 def named(value: Any) -> str:
     """An object as a message names it: ``a Lock``."""
     return with_article(type(value).__name__)
+
+
+def told(error: Exception) -> str:
+    """An exception of the user's code as a message tells it."""
+    return f"{class_name(error)}: {message_text(error)}"
 
 
 def loaded(module: str, name: str) -> Any:
