@@ -54,6 +54,28 @@ def test_resources_come_from_the_call_then_the_config_then_the_capability(
     assert (problems, (found.num_cpus, found.num_gpus)) == ([], cpus_and_gpus)
 
 
+@pytest.mark.parametrize("requested", [{"num_gpus": 0, "share_gpus": True}, Resources(share_gpus=True)])
+def test_gpus_can_be_shared_by_a_job_that_reserves_none(requested: Any) -> None:
+    found, problems = resolve_resources(requested)
+    assert (problems, found) == ([], Resources(share_gpus=True))
+    assert resolve_resources({"share_gpus": None}) == (Resources(), [])
+
+
+@pytest.mark.parametrize(
+    ("requested", "cause"),
+    [
+        ({"share_gpus": 1}, "expected True or False, got 1."),
+        ({"share_gpus": "yes"}, "expected True or False, got 'yes'."),
+        ({"share_gpus": True}, "the job reserves 0.5 GPUs and sees those."),
+        ({"share_gpu": True}, "unknown resource 'share_gpu'."),
+    ],
+)
+def test_a_wrong_wish_to_share_gpus_is_refused(requested: Any, cause: str) -> None:
+    _, (problem,) = resolve_resources(requested, capability=CAPABILITY)
+    assert problem.cause == cause
+    assert "share_gpus" in problem.path + problem.remedy
+
+
 class Name(StrEnum):
     """Texts that a process without this module cannot read."""
 

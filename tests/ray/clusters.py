@@ -106,10 +106,16 @@ class Node:
 
 
 class Cluster:
-    """A head node and the nodes that were added."""
+    """A head node and the nodes that were added. GPUs are pretended."""
 
     def __init__(
-        self, num_cpus: int, resources: Mapping[str, float] | None = None, *, python: str = sys.executable, **env: str
+        self,
+        num_cpus: int,
+        resources: Mapping[str, float] | None = None,
+        *,
+        num_gpus: int = 0,
+        python: str = sys.executable,
+        **env: str,
     ) -> None:
         self.env = env
         gcs, client = free_port(), free_port()
@@ -117,6 +123,7 @@ class Cluster:
         self.head = Node(
             *("--head", f"--port={gcs}", f"--ray-client-server-port={client}", "--include-dashboard=false"),
             *_capacity(num_cpus, {"head": 100, **(resources or {})}),
+            f"--num-gpus={num_gpus}",
             python=python,
             **env,
         )

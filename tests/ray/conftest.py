@@ -30,7 +30,7 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    with Cluster(num_cpus=4) as running:
+    with Cluster(num_cpus=4, num_gpus=2) as running:
         yield running
 
 

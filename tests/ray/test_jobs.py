@@ -144,7 +144,7 @@ def test_a_lost_worker_is_replaced_as_often_as_asked(backend: JobBackend, tmp_pa
 
 
 def test_a_queued_job_is_cancelled_at_once(backend: JobBackend, tmp_path: Path) -> None:
-    job = submit(capabilities.nothing, tmp_path, resources={"num_gpus": 1})
+    job = submit(capabilities.nothing, tmp_path, resources={"num_gpus": 5})
     began = time.monotonic()
     assert job.cancel(grace=3600)
     assert job.wait(SOON_S) is JobStatus.CANCELLED

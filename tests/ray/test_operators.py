@@ -44,7 +44,7 @@ def test_the_number_of_actors_does_not_depend_on_the_number_of_jobs(
     configure: Configure, own_options: dict[str, Any], control: Control, size: int | None
 ) -> None:
     configure(**own_options, controller_pool_size=size)
-    jobs = [submit(capabilities.nothing, resources={"num_gpus": 1}) for _ in range(50)]
+    jobs = [submit(capabilities.nothing, resources={"num_gpus": 5}) for _ in range(50)]
     wait_until(lambda: all(job.status is JobStatus.SCHEDULING for job in jobs), "Ray does not have all jobs")
     registries, controllers = control.count()
     assert registries == 1

@@ -34,10 +34,10 @@ from checkmaite.jobs_ray._machine._events import (
 )
 from checkmaite.jobs_ray._machine._record import Owner
 from checkmaite.jobs_ray._replay import book_of
-from checkmaite.jobs_ray._row_parts import ending_from, ending_row
+from checkmaite.jobs_ray._row_parts import draft_from, draft_row, ending_from, ending_row
 from checkmaite.jobs_ray._rows import row_of, snapshot_rows
 
-from tests.ray_machine.making import CONTEXT, CRASH, ERROR, WHERE, check_book, completed, draft
+from tests.ray_machine.making import CONTEXT, CRASH, ERROR, POLICY, WHERE, check_book, completed, draft
 
 OWNER = Owner("controller", 7)
 
@@ -238,3 +238,16 @@ def test_what_an_application_has_frozen_stays_so(objects: ObjectStore) -> None:
         assert gc.get_freeze_count() > 0
     finally:
         gc.unfreeze()
+
+
+def test_what_process_a_job_needs_is_kept() -> None:
+    needy = draft("a", resources=Resources(share_gpus=True), policy=POLICY._replace(isolation="process"))
+    assert draft_from(json.loads(json.dumps(draft_row(needy)))) == needy
+
+
+def test_up_to_format_3_nobody_needed_one() -> None:
+    plain = draft("a", resources=Resources(num_gpus=1))
+    row = json.loads(json.dumps(draft_row(plain)))
+    resources, policy = 5, 9
+    assert (row[resources].pop(), row[policy].pop()) == (False, "reuse")
+    assert draft_from(row) == plain

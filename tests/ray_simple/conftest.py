@@ -34,6 +34,7 @@ def local_ray() -> Iterator[Any]:
     ray.init(
         address="local",
         num_cpus=2,
+        num_gpus=2,  # pretended
         resources={"bench": 1},
         include_dashboard=False,
         log_to_driver=False,

@@ -61,8 +61,8 @@ class Remote:
 
 def test_each_task_gets_its_own_options_which_ray_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[dict[str, Any]] = []
-    monkeypatch.setattr(_demand.ray, "remote", lambda _: Remote(told))
-    work = RemoteWork(lambda: b"")
+    monkeypatch.setattr(_demand.ray, "remote", lambda **_: lambda _: Remote(told))
+    work = RemoteWork(lambda _: lambda: b"")
     wanted = [
         ("a", 1, None),
         ("a", 1, None),
@@ -73,6 +73,8 @@ def test_each_task_gets_its_own_options_which_ray_is_told_once(monkeypatch: pyte
     ]
     for number, (name, cpus, env) in enumerate(wanted):
         others = {} if env is None else {"runtime_env": env}
-        found = work.start(number, job_name=name, resources=Resources(num_cpus=cpus), max_retries=0, **others)
+        found = work.start(
+            number, job_name=name, resources=Resources(num_cpus=cpus), isolation="reuse", max_retries=0, **others
+        )
         assert found == (number, name, cpus, env)
     assert len(told) == 5

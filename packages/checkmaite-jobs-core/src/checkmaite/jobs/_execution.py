@@ -9,12 +9,14 @@ import os
 import pickle
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from datetime import UTC, datetime
 from typing import Any
 
 from attrs import frozen
 from checkmaite.jobs._errors import IncompatibleVersionError
 from checkmaite.jobs._failing import failure, this_node
+from checkmaite.jobs._hygiene import WorkerProcess, for_one_job, from_fresh_entropy, suspect
 from checkmaite.jobs._interrupt import Interrupt
 from checkmaite.jobs._naming import plain_text
 from checkmaite.jobs._news import Post, Printed, Reporter
@@ -50,13 +52,16 @@ class Finished:
     where: tuple[str, int, float] | None = None
 
 
-def execute(order: Wire, payload: bytes | memoryview, post: Post | None = None) -> Finished:
+def execute(
+    order: Wire, payload: bytes | memoryview, post: Post | None = None, process: WorkerProcess | None = None
+) -> Finished:
     """Carry out one order in a worker process, one at a time. The only function that a worker needs.
 
     Args:
         order: `WorkOrder.to_wire`'s value.
         payload: The pickled `Arguments`.
         post: Where news of the job goes; None sends none.
+        process: What becomes of this process, if it is a worker's own: after the job it is clean, or leaves.
 
     Returns:
         How the job ended; no exception of the user's code leaves this function.
@@ -67,14 +72,29 @@ def execute(order: Wire, payload: bytes | memoryview, post: Post | None = None) 
         return Finished(outcome=failure(error, phase="start"))
     began_at = time.time()
     reporter, interrupt = Reporter(read.job_id, post), Interrupt()
-    with captured(reporter), ended_by_sigterm(reporter.last_words), interrupt.from_signals():
-        outcome = carry_out(
+
+    def load() -> Arguments:
+        arguments: Arguments = pickle.loads(payload)  # noqa: S301 - the submitter sent it, and running its code is the point
+        if process is not None:
+            from_fresh_entropy()  # after the modules were imported that have generators
+        return arguments
+
+    def work() -> Outcome:
+        return carry_out(
             read,
-            load=lambda: pickle.loads(payload),  # noqa: S301 - the submitter sent it, and running its code is the point
+            load=load,
             open_store=lambda: ready_store(read.terms.store),
             reporter=reporter,
             interrupt=interrupt,
         )
+
+    with (
+        captured(reporter),
+        ended_by_sigterm(reporter.last_words),
+        interrupt.from_signals(),
+        for_one_job(process),
+    ):
+        outcome = copy_context().run(work)
     return Finished(outcome=outcome, printed=reporter.close(), where=(this_node(), os.getpid(), began_at))
 
 
@@ -84,19 +104,20 @@ def message_of(order: WorkOrder, payload: bytes) -> bytes:
     return b"".join((len(wire).to_bytes(_LENGTH_BYTES, "big"), wire, payload))
 
 
-def execute_message(message: bytes, post: Post | None = None) -> bytes:
+def execute_message(message: bytes, post: Post | None = None, process: WorkerProcess | None = None) -> bytes:
     """`execute` with bytes at both ends, which frameworks move faster than any other object.
 
     Args:
         message: `message_of`'s value.
         post: Where news of the job goes; None sends none.
+        process: What becomes of this process, if it is a worker's own.
 
     Returns:
         The pickled `Finished`.
     """
     inside = memoryview(message)
     end = _LENGTH_BYTES + int.from_bytes(inside[:_LENGTH_BYTES], "big")
-    finished = execute(pickle.loads(inside[_LENGTH_BYTES:end]), inside[end:], post)  # noqa: S301 - builtins
+    finished = execute(pickle.loads(inside[_LENGTH_BYTES:end]), inside[end:], post, process)  # noqa: S301 - builtins
     return pickle.dumps(finished)
 
 
@@ -128,6 +149,7 @@ def carry_out(
             else failure(error, phase=phase.name, kept=phase.kept, keep=reporter.printed)
         )
     except BaseException as error:  # noqa: BLE001 - the user's code may raise anything, and all of it must reach the submitter
+        suspect(error)
         # sys.exit() and the like end the job, not the worker
         return failure(error, phase=phase.name, kept=phase.kept, keep=reporter.printed)
 

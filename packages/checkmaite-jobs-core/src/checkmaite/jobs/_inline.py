@@ -8,7 +8,7 @@ cancelled job is published however late it stops.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ClassVar
 
@@ -29,6 +29,11 @@ from checkmaite.jobs._protocols import AnalyticsStore, Job
 from checkmaite.jobs._running import teed
 from checkmaite.jobs._status import JobStatus
 
+_NO_PROCESSES = {
+    "isolation": '"inline" runs jobs in threads of this process, so none can have a process of its own. Leave it out, '
+    'or use configure_job_backend("ray-simple", address="local", ...), which starts processes and takes this option.'
+}
+
 
 @frozen
 class InlineOptions:
@@ -41,12 +46,27 @@ class InlineOptions:
         validator=validators.ge(1),
     )
 
+    @classmethod
+    def refused_options(cls) -> Mapping[str, str]:
+        """Options of other backends that mean nothing in threads, each with the reason."""
+        return _NO_PROCESSES
+
+
+@frozen(kw_only=True)
+class InlineRunOptions(RunOptions):
+    """Options of one job."""
+
+    @classmethod
+    def refused_options(cls) -> Mapping[str, str]:
+        """Options of other backends' jobs that mean nothing in threads, each with the reason."""
+        return _NO_PROCESSES
+
 
 class InlineBackend:
     """Runs jobs in a thread pool of this process; resources are checked but not reserved."""
 
     config_type: ClassVar[type[InlineOptions]] = InlineOptions
-    run_options_type: ClassVar[type[RunOptions]] = RunOptions
+    run_options_type: ClassVar[type[InlineRunOptions]] = InlineRunOptions
     name = "inline"
 
     def __init__(self, options: InlineOptions, context: BackendContext) -> None:

@@ -10,6 +10,7 @@ from checkmaite.jobs._problems import Problem, unknown_name
 from checkmaite.jobs._values import as_float, as_whole, is_finite, shown, with_article
 
 _AMOUNTS = ("num_cpus", "num_gpus", "memory")
+_KEYS = (*_AMOUNTS, "custom", "share_gpus")
 _LEAST = 0.0001
 """Ray counts in ten-thousandths: less would be nothing, and the job would run at once wherever it likes."""
 _MOST = 10**14
@@ -31,12 +32,15 @@ class Resources:
         num_gpus: GPUs; fractions allowed below 1.
         memory: Bytes of memory to reserve; None reserves none.
         custom: Amounts of the cluster's own resources, by name.
+        share_gpus: Whether a job that reserves no GPU sees those of its machine all the same. It then shares them with
+            the jobs that reserved them.
     """
 
     num_cpus: float = 1
     num_gpus: float = 0
     memory: int | None = None
     custom: Mapping[str, float] = field(factory=dict, hash=False)
+    share_gpus: bool = False
 
 
 def resolve_resources(
@@ -54,6 +58,7 @@ def resolve_resources(
             "num_gpus": requested.num_gpus,
             "memory": requested.memory,
             "custom": requested.custom,
+            "share_gpus": requested.share_gpus,
         }
     elif requested is None:
         given = {}
@@ -63,7 +68,7 @@ def resolve_resources(
         wrong = f"expected a mapping or a Resources, got {type(requested).__name__}."
         return Resources(), [Problem("resources", wrong, 'Pass, for example, resources={"num_cpus": 2}.')]
 
-    problems = [_unknown_key(str(key)) for key in given if key not in _AMOUNTS and key != "custom"]
+    problems = [_unknown_key(str(key)) for key in given if key not in _KEYS]
     amounts: dict[str, Any] = {}
     for key in _AMOUNTS:
         try:
@@ -93,13 +98,28 @@ def resolve_resources(
         )
         custom = {}
     problems += [each.below("resources.custom") for each in custom_problems(custom)]
+    shares = False if given.get("share_gpus") is None else given["share_gpus"]
+    problems += _bad_sharing(shares, amounts.get("num_gpus", 0))
     if problems:
         return Resources(), problems
-    return Resources(**amounts, custom={name: _plain(value) for name, value in custom.items()}), []
+    plain = {name: _plain(value) for name, value in custom.items()}
+    return Resources(**amounts, custom=plain, share_gpus=shares), []
+
+
+def _bad_sharing(value: object, num_gpus: float) -> list[Problem]:
+    if not isinstance(value, bool):
+        cause = f"expected True or False, got {value!r}."
+    elif value and num_gpus > 0:
+        cause = f"the job reserves {num_gpus:g} GPUs and sees those."
+    else:
+        return []
+    return [
+        Problem("resources.share_gpus", cause, 'Pass resources={"num_gpus": 0, "share_gpus": True}, or leave it out.')
+    ]
 
 
 def _unknown_key(key: str) -> Problem:
-    problem = unknown_name(f"resources.{key}", key, [*_AMOUNTS, "custom"], what="resource")
+    problem = unknown_name(f"resources.{key}", key, _KEYS, what="resource")
     hint = f' The cluster\'s own resources go below custom: resources={{"custom": {{{key!r}: 1}}}}.'
     return Problem(problem.path, problem.cause, problem.remedy + hint)
 

@@ -42,6 +42,7 @@ from checkmaite.jobs._handle import (
     JobHandle,
     new_job_id,
 )
+from checkmaite.jobs._hygiene import WorkerProcess, accelerators_of, hidden_accelerators
 from checkmaite.jobs._ledger import JobLedger
 from checkmaite.jobs._listing import JobQuery
 from checkmaite.jobs._logs import LOG_LIMIT_CHARACTERS, LogBudget, LogTail
@@ -109,6 +110,8 @@ __all__ = [
     "Terms",
     "Versions",
     "WorkOrder",
+    "WorkerProcess",
+    "accelerators_of",
     "accept",
     "amount_problem",
     "check_versions",
@@ -119,6 +122,7 @@ __all__ = [
     "failure",
     "fitted",
     "forget_plugins",
+    "hidden_accelerators",
     "is_finite",
     "message_of",
     "nearest_name",

@@ -123,11 +123,13 @@ class RaySimpleBackend:
     def _departure(self, prepared: PreparedSubmission, payload: bytes) -> Departure:
         job, order = accept(prepared, controls=self, backend_name=self.name, store=self._store_spec)
         retries = getattr(prepared.options, "max_retries", None)
+        isolation = getattr(prepared.options, "isolation", None)
         return Departure(
             job=job,
             message=message_of(order, payload),
             resources=prepared.resources,
             max_retries=self._options.max_retries if retries is None else retries,
+            isolation=isolation or self._options.isolation,
         )
 
     def get_job(self, job_id: str) -> Job:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attrs import frozen, validators
 from checkmaite.jobs.spi import RunOptions, option
-from checkmaite.jobs_ray_simple._options import ConnectionOptions
+from checkmaite.jobs_ray_simple._options import ConnectionOptions, isolation_level
 
 _ONLY_REGISTRY = (
     '"ray-simple" keeps no registry: its jobs are known to this process alone. Leave it out, or use '
@@ -71,4 +71,9 @@ class RaySimpleRunOptions(RunOptions):
         "how often Ray starts this job again when its worker died; the backend's max_retries when left out.",
         default=None,
         validator=validators.optional(validators.ge(-1)),
+    )
+    isolation: str | None = option(
+        '"process" or "reuse", as the backend\'s isolation, which counts when left out.',
+        default=None,
+        validator=isolation_level,
     )

@@ -7,6 +7,13 @@ from typing import Any
 
 import ray
 from checkmaite.jobs import Resources
+from checkmaite.jobs_ray_simple._worker_processes import (
+    ENDLESS,
+    Leave,
+    make_leave,
+    needs_own_process,
+    own_environment,
+)
 
 _untyped: Any = ray  # the parts of Ray's API that carry no types
 _UNTIL = "it will wait until such a node joins."
@@ -17,26 +24,48 @@ class RemoteWork:
 
     Ray checks and copies a task's options each time it is given any, which takes a tenth of a submission, and more when
     there is a runtime environment: so it is given them only when they differ from the last job's.
+
+    Args:
+        make: Makes the function, from what core's `WorkerProcess` has to know: how its process leaves, or None where
+            it ends with its first job. That travels by value, so nothing is imported for it.
     """
 
-    def __init__(self, function: Callable[..., bytes]) -> None:
-        self._function: Any = ray.remote(function)
-        self._last: tuple[Mapping[str, Any], Any] = {}, self._function
+    def __init__(self, make: Callable[[Leave | None], Callable[..., bytes]]) -> None:
+        # How often a process may be used belongs to a function, not to a task's options.
+        self._reused = _untyped.remote(max_calls=ENDLESS)(make(make_leave()))
+        self._used_once = _untyped.remote(max_calls=1)(make(None))
+        self._last: tuple[object, Any] = None, None
 
-    def start(self, *args: object, job_name: str, resources: Resources, **others: Any) -> Any:
+    def start(
+        self,
+        *args: object,
+        job_name: str,
+        resources: Resources,
+        isolation: str,
+        runtime_env: Mapping[str, Any] | None = None,
+        **others: Any,
+    ) -> Any:
         """Hand a job to Ray; the reference of its task.
 
         Args:
             args: What the function takes.
             job_name: The task's name.
             resources: What Ray reserves for it.
+            isolation: "reuse" or "process".
+            runtime_env: How its worker is prepared; None for what the connection has.
             others: Further options of the task, by Ray's names.
         """
+        function = self._reused
+        if needs_own_process(resources, isolation):
+            function = self._used_once
+            runtime_env = own_environment(resources, isolation, runtime_env)
         options = {**_task_options(job_name, resources), **others}
+        if runtime_env:
+            options["runtime_env"] = runtime_env
         last, ready = self._last
-        if options != last:
-            ready = self._function.options(**options)
-            self._last = options, ready
+        if (function, options) != last:
+            ready = function.options(**options)
+            self._last = (function, options), ready
         return ready.remote(*args)
 
 

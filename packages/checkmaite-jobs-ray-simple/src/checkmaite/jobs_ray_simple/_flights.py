@@ -23,13 +23,25 @@ from weakref import WeakValueDictionary
 import ray
 from attrs import define, evolve, field, frozen
 from checkmaite.jobs import JobStatus, Resources
-from checkmaite.jobs.spi import Failed, Finished, JobHandle, Leaving, News, Outcome, Post, Started, execute_message
+from checkmaite.jobs.spi import (
+    Failed,
+    Finished,
+    JobHandle,
+    Leaving,
+    News,
+    Outcome,
+    Post,
+    Started,
+    WorkerProcess,
+    execute_message,
+)
 from checkmaite.jobs_ray_simple._connection import Connection, cancel
 from checkmaite.jobs_ray_simple._deaths import Deaths, dead_for_a_while
 from checkmaite.jobs_ray_simple._demand import RemoteWork
 from checkmaite.jobs_ray_simple._mailbox import Mailbox
 from checkmaite.jobs_ray_simple._meaning import LOST_WORKER, explained, finished_from, lost_worker, refused
 from checkmaite.jobs_ray_simple._remains import REMAINS_S, remains_of
+from checkmaite.jobs_ray_simple._worker_processes import Leave
 
 _log = logging.getLogger("checkmaite.jobs")
 _LISTEN_AGAIN_AFTER_S = 1.0
@@ -48,12 +60,14 @@ class Departure:
         message: Order and pickled arguments, as `execute_message` takes them.
         resources: What it needs.
         max_retries: How often Ray starts it again when its worker died.
+        isolation: "reuse" or "process".
     """
 
     job: JobHandle
     message: bytes = field(repr=False)
     resources: Resources
     max_retries: int
+    isolation: str
 
     def leave(self, work: RemoteWork) -> Any:
         """Hand the job to Ray; the reference of its task.
@@ -62,7 +76,11 @@ class Departure:
         """
         retries = self.max_retries or 1
         return work.start(
-            *(self.message, self.max_retries), job_name=self.job.job_name, resources=self.resources, max_retries=retries
+            *(self.message, self.max_retries),
+            job_name=self.job.job_name,
+            resources=self.resources,
+            isolation=self.isolation,
+            max_retries=retries,
         )
 
 
@@ -92,8 +110,8 @@ class _Flight:
             self.last_words = news.cause
 
 
-def _work_that_posts_to(post: Post) -> Callable[[bytes, int], bytes]:
-    """The worker's function with the mailbox inside.
+def _work_that_posts_to(post: Post, leave: Leave | None) -> Callable[[bytes, int], bytes]:
+    """The worker's function with the mailbox inside, for one kind of process.
 
     Ray sends a function once to each worker, but an argument, and an actor's handle is a dear one, with every task.
     Bytes go in and come out, because Ray pickles any other object in a way that costs several times as much.
@@ -103,7 +121,7 @@ def _work_that_posts_to(post: Post) -> Callable[[bytes, int], bytes]:
         worker: Any = ray  # its parts that carry no types
         if 0 <= max_retries < worker._private.worker.global_worker.core_worker.get_current_task_attempt_number():
             return b""  # Ray starts again without end what it has killed since memory ran out
-        return execute_message(message, post)
+        return execute_message(message, post, WorkerProcess(leave))
 
     return checkmaite_job
 
@@ -222,7 +240,7 @@ class Flights:
         if self._work is None:
             # The start of what needs a process waits for the first job, so that configuring stays quick.
             self._mailbox = Mailbox()
-            self._work = RemoteWork(_work_that_posts_to(self._mailbox.post))
+            self._work = RemoteWork(partial(_work_that_posts_to, self._mailbox.post))
             self._courier = threading.Thread(target=self._carry, name="checkmaite-ray-simple-courier", daemon=True)
             self._courier.start()
         return self._work

@@ -11,6 +11,11 @@ from checkmaite.jobs.spi import option
 from checkmaite.jobs_ray_simple._here import is_elsewhere
 from checkmaite.jobs_ray_simple._runtime_env import environment_problems
 
+ISOLATION_DOC = (
+    'what jobs share a worker process: "reuse" lets one process take one job after the other, and restores it between '
+    'them; "process" gives each job a process that no job had before it or gets after it, which takes a second or more.'
+)
+
 
 def _address(_: object, attribute: Any, value: str | None) -> None:
     if value is None or value in {"local", "auto"}:
@@ -20,6 +25,16 @@ def _address(_: object, attribute: Any, value: str | None) -> None:
     host, separator, port = value.removeprefix("ray://").rpartition(":")
     if not (host and separator and port.isdigit()) or "://" in host:
         raise ValueError(f"{value!r} is not an address")
+
+
+def isolation_level(_: object, attribute: Any, value: str | None) -> None:
+    """The validator of ``isolation``.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if value not in {None, "reuse", "process"}:
+        raise ValueError(f"{value!r} is neither 'reuse' nor 'process'")
 
 
 @frozen
@@ -60,6 +75,7 @@ class ConnectionOptions:
         "True ends the Ray that this process is connected to, when its options differ, and connects anew.",
         default=False,
     )
+    isolation: str = option(ISOLATION_DOC, default="reuse", validator=isolation_level)
 
     def __attrs_post_init__(self) -> None:
         if faults := environment_problems(self.runtime_env or {}, here=not self.is_remote):

@@ -10,10 +10,11 @@ from checkmaite.jobs_ray_simple._connection import Connection, cancel, connect, 
 from checkmaite.jobs_ray_simple._deaths import Deaths, dead_for_a_while
 from checkmaite.jobs_ray_simple._demand import RemoteWork, cluster_resources, shortage
 from checkmaite.jobs_ray_simple._meaning import LOST_WORKER, explained, finished_from, lost_worker
-from checkmaite.jobs_ray_simple._options import ConnectionOptions
+from checkmaite.jobs_ray_simple._options import ConnectionOptions, isolation_level
 from checkmaite.jobs_ray_simple._payloads import payloads
 from checkmaite.jobs_ray_simple._program import missing_program
 from checkmaite.jobs_ray_simple._remains import REMAINS_S, remains_of
+from checkmaite.jobs_ray_simple._worker_processes import Leave
 
 __all__ = [
     "LOST_WORKER",
@@ -21,6 +22,7 @@ __all__ = [
     "Connection",
     "ConnectionOptions",
     "Deaths",
+    "Leave",
     "RemoteWork",
     "cancel",
     "cluster_resources",
@@ -30,6 +32,7 @@ __all__ = [
     "explained",
     "finished_from",
     "is_connected",
+    "isolation_level",
     "lost_worker",
     "missing_program",
     "payloads",

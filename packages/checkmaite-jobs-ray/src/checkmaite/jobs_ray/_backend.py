@@ -258,6 +258,7 @@ class RayBackend:
             max_attempts=chosen("max_attempts"),
             scheduling_timeout_s=chosen("scheduling_timeout_s"),
             resubmit=given.recovery == "resubmit",
+            isolation=chosen("isolation"),
         )
 
     def _followed(self, method: str, *arguments: Any) -> list[Job]:

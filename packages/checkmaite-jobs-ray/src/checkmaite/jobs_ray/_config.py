@@ -24,7 +24,7 @@ from checkmaite.jobs.spi import (
     usable_uri,
 )
 from checkmaite.jobs_ray._names import registry_name
-from checkmaite.jobs_ray_simple.wall import ConnectionOptions
+from checkmaite.jobs_ray_simple.wall import ConnectionOptions, isolation_level
 
 _at_least_one = validators.optional(validators.ge(1))
 _not_negative = validators.optional(validators.ge(0))
@@ -284,4 +284,9 @@ class RayRunOptions(RunOptions):
         "seconds in which this job must find a worker; the backend's scheduling_timeout_s when left out.",
         default=None,
         validator=validators.optional(validators.gt(0)),
+    )
+    isolation: str | None = option(
+        '"process" or "reuse", as the backend\'s isolation, which counts when left out.',
+        default=None,
+        validator=isolation_level,
     )

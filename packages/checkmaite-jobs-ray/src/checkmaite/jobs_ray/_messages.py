@@ -16,19 +16,21 @@ PROTOCOL = 5
 
 
 class Policy(NamedTuple):
-    """What to do when the machinery around a job fails it.
+    """How a job is run, and what to do when the machinery around it fails it.
 
     Attributes:
         max_retries: Starts that may be lost with their worker before the job fails; -1 for without limit.
         max_attempts: Starts in all, for whatever reason.
         scheduling_timeout_s: Seconds that a job may wait for a worker; None waits for ever.
         resubmit: Whether a job is started again when the controller that owned it is lost.
+        isolation: "reuse" or "process": whether other jobs share its worker process.
     """
 
     max_retries: int
     max_attempts: int
     scheduling_timeout_s: float | None
     resubmit: bool
+    isolation: str = "reuse"
 
     def allows_retry(self, attempt: int, losses: int, *, counts: bool = True) -> bool:
         """Whether start number `attempt`, lost with its worker as `losses` before it were, is followed by another.

@@ -38,7 +38,7 @@ def draft_row(draft: Draft) -> Row:
         run_key,
         job_name,
         capability_id,
-        astuple(resources),
+        _resources_row(resources),
         order,
         _payload_row(payload),
         context,
@@ -50,14 +50,13 @@ def draft_row(draft: Draft) -> Row:
 def draft_from(row: Row) -> Draft:
     """What `draft_row` wrote. Texts that many jobs have in common are kept once, as in the other parts."""
     job_id, scope, run_key, job_name, capability_id, resources, order, payload, context, policy, force = row
-    num_cpus, num_gpus, memory, custom = resources
     return Draft(
         job_id,
         intern(scope),
         run_key,
         job_name,
         intern(capability_id),
-        _resources(num_cpus, num_gpus, memory, tuple(custom.items())),
+        _resources_from(resources),
         tuple(order),
         _payload_from(payload),
         intern(context),
@@ -68,21 +67,34 @@ def draft_from(row: Row) -> Draft:
 
 def common_row(scope: str, resources: Resources, context: str, policy: Policy, force: bool) -> Row:
     """What drafts have in common, as the journal keeps it."""
-    return [scope, astuple(resources), context, policy, force]
+    return [scope, _resources_row(resources), context, policy, force]
 
 
 def common_from(row: Row) -> tuple[str, Resources, str, Policy, bool]:
     """What `common_row` wrote."""
-    scope, (num_cpus, num_gpus, memory, custom), context, policy, force = row
-    resources = _resources(num_cpus, num_gpus, memory, tuple(custom.items()))
-    return intern(scope), resources, intern(context), _policy(*policy), force
+    scope, resources, context, policy, force = row
+    return intern(scope), _resources_from(resources), intern(context), _policy(*policy), force
+
+
+def _resources_row(resources: Resources) -> Row:
+    return list(astuple(resources))
+
+
+def _resources_from(row: Row) -> Resources:
+    """What `_resources_row` wrote; up to protocol 4 it had no `share_gpus`."""
+    num_cpus, num_gpus, memory, custom, *shares = row
+    return _resources(num_cpus, num_gpus, memory, tuple(custom.items()), *shares)
 
 
 @lru_cache(maxsize=256)
 def _resources(
-    num_cpus: float, num_gpus: float, memory: int | None, custom: tuple[tuple[str, float], ...]
+    num_cpus: float,
+    num_gpus: float,
+    memory: int | None,
+    custom: tuple[tuple[str, float], ...],
+    share_gpus: bool = False,
 ) -> Resources:
-    return Resources(num_cpus=num_cpus, num_gpus=num_gpus, memory=memory, custom=dict(custom))
+    return Resources(num_cpus=num_cpus, num_gpus=num_gpus, memory=memory, custom=dict(custom), share_gpus=share_gpus)
 
 
 _policy = lru_cache(maxsize=256)(Policy)

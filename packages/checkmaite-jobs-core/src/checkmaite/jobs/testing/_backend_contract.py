@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 import time
 import uuid
@@ -19,6 +20,7 @@ from checkmaite.jobs import (
     JobFailedError,
     JobNotFoundError,
     JobStatus,
+    JobSubmissionError,
     JobTimeoutError,
     as_completed,
     configure_job_backend,
@@ -241,6 +243,22 @@ class JobBackendContract:
         shown: Any = job
         assert "shown" in shown._repr_html_()
         assert "COMPLETED" in shown._repr_html_()
+
+    def test_a_process_of_its_own_is_given_or_refused(self, backend: JobBackend, tmp_path: Path) -> None:
+        own = tmp_path / "own"
+        own.mkdir()
+        try:
+            jobs = [self.submit(own, "say-process", isolation="process") for _ in range(2)]
+        except JobSubmissionError as error:
+            paths = [problem.path for problem in error.problems]
+            assert paths == ["isolation"]
+            return
+        assert wait_all(jobs, _SOON_S) == [JobStatus.COMPLETED] * 2
+        self.submit(tmp_path, "say-process").result(_SOON_S)
+        (shared,) = (path.name for path in tmp_path.glob("process-*"))
+        processes = {path.name for path in own.glob("process-*")}
+        assert len(processes) == 2, "they had one process together"
+        assert not processes & {shared, f"process-{os.getpid()}"}
 
     def test_handing_over_loses_no_job(self, backend: JobBackend, tmp_path: Path) -> None:
         job = self.submit(tmp_path, "wait")

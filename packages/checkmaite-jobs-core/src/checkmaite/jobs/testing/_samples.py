@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 import time
@@ -94,7 +95,7 @@ class SampleCapability:
             of text that UTF-8 cannot carry, or ``fail-cancelled`` and ``fail-interrupted``, whose errors are no
             `Exception`; ``wait`` marks ``started`` in `folder`, waits there for ``go``, and says so on
             both streams; ``swallow`` likewise, but ignores KeyboardInterrupt while it waits; ``slow-write`` waits in
-            `SampleRun.extract`.
+            `SampleRun.extract`; ``say-process`` marks ``process-`` and the number of its process.
         folder: A folder that the test and the workers share.
     """
 
@@ -127,6 +128,8 @@ class SampleCapability:
                         break
                     except KeyboardInterrupt:
                         continue
+            case "say-process":
+                mark(self.folder, f"process-{os.getpid()}")
             case "slow-write":
                 run = evolve(run, gate=self.folder)
         mark(self.folder, f"ran-{run.run_uid}")

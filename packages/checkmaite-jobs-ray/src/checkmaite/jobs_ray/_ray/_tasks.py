@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import ray
 from attrs import evolve
-from checkmaite.jobs.spi import Failed, Finished, News, Outcome, execute, failure
+from checkmaite.jobs.spi import Failed, Finished, News, Outcome, WorkerProcess, execute, failure
 from checkmaite.jobs_ray._messages import Known, Launch, Start, Where, start_of
 from checkmaite.jobs_ray_simple.wall import (
     LOST_WORKER,
     Deaths,
+    Leave,
     RemoteWork,
     cancel,
     dead_for_a_while,
@@ -34,8 +35,8 @@ class Landed(NamedTuple):
     worker_lost: bool
 
 
-def _work_that_posts_to(controller: Any) -> Callable[[bytes, bytes], bytes]:
-    """The worker's function, with its controller inside: Ray sends a function once to each worker.
+def _work_that_posts_to(controller: Any, leave: Leave | None) -> Callable[[bytes, bytes], bytes]:
+    """The worker's function for one kind of process, with its controller inside: Ray sends a function once to each.
 
     It is nested so that it travels by value, and what it needs is in core: workers have no copy of this package. Bytes
     go in and come out, because Ray pickles any other object in a way that costs several times as much.
@@ -51,7 +52,7 @@ def _work_that_posts_to(controller: Any) -> Callable[[bytes, bytes], bytes]:
             arrived: Future[Any] = controller.post.remote(start, list(news)).future()
             return arrived
 
-        return pickle.dumps(execute(order, payload, post))
+        return pickle.dumps(execute(order, payload, post, WorkerProcess(leave)))
 
     return checkmaite_job
 
@@ -70,7 +71,7 @@ class Tasks:
         self._refs: dict[Start, Any] = {}
         self._home: deque[tuple[Start, Future[Any]]] = deque()
         self._deaths = Deaths()
-        self._work = RemoteWork(_work_that_posts_to(controller))
+        self._work = RemoteWork(partial(_work_that_posts_to, controller))
 
     def launch(self, launch: Launch) -> None:
         """Hand a job to Ray.
@@ -80,15 +81,15 @@ class Tasks:
         memory.
         """
         draft, context = launch.draft, launch.context
-        environment = {"runtime_env": dict(context.runtime_env)} if context.runtime_env else {}
         start = start_of(launch)
         letter = pickle.dumps(((context.terms.written, *draft.order), start))
         ref = self._work.start(
             *(letter, draft.payload),
             job_name=draft.job_name,
             resources=draft.resources,
+            isolation=draft.policy.isolation,
+            runtime_env=context.runtime_env,
             max_retries=1,
-            **environment,
         )
         self._refs[start] = ref
         ref.future().add_done_callback(partial(self._come_home, start))

@@ -1,0 +1,120 @@
+"""What Python itself keeps for a process."""
+
+from __future__ import annotations
+
+import gc
+import locale
+import logging
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from checkmaite.jobs._hygiene._setting import Setting
+
+_STREAMS = ("stdin", "stdout", "stderr")
+_SYS_HOOKS = ("excepthook", "unraisablehook", "displayhook", "breakpointhook")
+
+
+def settings() -> Iterator[Setting]:
+    """All of them."""
+    yield Setting("tracing", _tracing, _set_tracing)
+    yield Setting("recursion limit", sys.getrecursionlimit, sys.setrecursionlimit)
+    yield Setting("limit of digits", sys.get_int_max_str_digits, sys.set_int_max_str_digits)
+    yield Setting("thread switch interval", sys.getswitchinterval, sys.setswitchinterval)
+    yield Setting("thread stack size", threading.stack_size, threading.stack_size)
+    yield Setting("standard streams", _streams, _set_streams)
+    yield Setting("sys.path", lambda: list(sys.path), _set_path)
+    yield Setting("sys.argv", lambda: list(sys.argv), lambda before: sys.argv.__setitem__(slice(None), before))
+    yield Setting("hooks", _hooks, _set_hooks)
+    yield Setting("garbage collection", _collection, _set_collection)
+    yield Setting("warnings filters", lambda: (list(warnings.filters), warnings.showwarning), _set_warnings)
+    yield Setting("logging", _logging, _set_logging)
+    yield Setting(
+        "locale", lambda: locale.setlocale(locale.LC_ALL), lambda before: locale.setlocale(locale.LC_ALL, before)
+    )
+
+
+def _set_path(before: list[str]) -> None:
+    sys.path[:] = before
+
+
+def _tracing() -> tuple[Any, ...]:
+    return sys.gettrace(), sys.getprofile(), threading.gettrace(), threading.getprofile()
+
+
+def _set_tracing(before: tuple[Any, ...]) -> None:
+    trace, profile, thread_trace, thread_profile = before
+    sys.settrace(trace)
+    sys.setprofile(profile)
+    threading.settrace(thread_trace)
+    threading.setprofile(thread_profile)
+
+
+def _streams() -> list[tuple[Any, ...]]:
+    """Each with what can be changed of it: a stream that was closed cannot be opened again."""
+    found = [getattr(sys, name) for name in _STREAMS]
+    return [(each, *(getattr(each, part, None) for part in ("closed", "encoding", "errors"))) for each in found]
+
+
+def _set_streams(before: list[tuple[Any, ...]]) -> None:
+    for name, (stream, _, encoding, errors) in zip(_STREAMS, before, strict=True):
+        with suppress(Exception):  # what the job put there is its own affair; what it holds back is the job's output
+            getattr(sys, name).flush()
+        setattr(sys, name, stream)
+        if (getattr(stream, "encoding", None), getattr(stream, "errors", None)) != (encoding, errors):
+            stream.reconfigure(encoding=encoding, errors=errors)
+
+
+def _hooks() -> list[Any]:
+    return [*(getattr(sys, name) for name in _SYS_HOOKS), threading.excepthook]
+
+
+def _set_hooks(before: list[Any]) -> None:
+    *own, threading.excepthook = before
+    for name, hook in zip(_SYS_HOOKS, own, strict=True):
+        setattr(sys, name, hook)
+
+
+def _collection() -> tuple[Any, ...]:
+    return gc.isenabled(), gc.get_threshold(), gc.get_debug(), list(gc.callbacks)
+
+
+def _set_collection(before: tuple[Any, ...]) -> None:
+    enabled, threshold, debug, gc.callbacks[:] = before
+    (gc.enable if enabled else gc.disable)()
+    gc.set_threshold(*threshold)
+    gc.set_debug(debug)
+
+
+def _set_warnings(before: tuple[list[Any], Any]) -> None:
+    filters, show = before
+    if warnings.showwarning is not show:
+        logging.captureWarnings(capture=False)
+        warnings.showwarning = show
+    warnings.resetwarnings()  # which also makes modules forget what they have warned of
+    warnings.filters[:] = filters  # type: ignore[index]  # a list, which its type does not say
+
+
+def _logging() -> tuple[Any, ...]:
+    root = logging.root
+    return (
+        root.level,
+        root.disabled,
+        list(root.handlers),
+        list(root.filters),
+        root.manager.disable,
+        logging.getLoggerClass(),
+        logging.getLogRecordFactory(),
+    )
+
+
+def _set_logging(before: tuple[Any, ...]) -> None:
+    root = logging.root
+    level, root.disabled, root.handlers[:], root.filters[:], disabled, logger_class, factory = before
+    root.setLevel(level)
+    logging.disable(disabled)
+    logging.setLoggerClass(logger_class)
+    logging.setLogRecordFactory(factory)

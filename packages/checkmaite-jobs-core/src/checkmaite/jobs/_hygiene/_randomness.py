@@ -1,0 +1,27 @@
+"""Global random generators, which begin each job from fresh entropy."""
+
+from __future__ import annotations
+
+import random
+import sys
+from typing import Any
+
+
+def from_fresh_entropy() -> None:
+    """Seed Python's global random generator, and those of NumPy and PyTorch where they are loaded.
+
+    Otherwise a job would go on where the one before it on its process stopped, and PyTorch begins every process at the
+    same place.
+    """
+    random.seed()
+    if (numpy_random := sys.modules.get("numpy.random")) is not None:
+        numpy_random.seed()
+    if (torch := _torch()) is not None:
+        seed = torch.default_generator.seed()
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed_all(seed)
+
+
+def _torch() -> Any:
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and hasattr(torch, "default_generator") else None

@@ -1,0 +1,75 @@
+"""What jobs find in worker processes that others had before, and which jobs get a process of their own."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkmaite.jobs import JobBackend, JobStatus, submit_capabilities, wait_all
+
+from tests import soiling
+from tests.ray.capabilities import Acts
+from tests.ray.clusters import wait_until
+from tests.ray.conftest import submit
+
+SOON_S = 120.0
+
+
+@pytest.fixture(autouse=True)
+def _by_value(attached: Any) -> Iterator[None]:
+    attached.cloudpickle.register_pickle_by_value(soiling)
+    yield
+    attached.cloudpickle.unregister_pickle_by_value(soiling)
+
+
+def told(folder: Path, **arguments: Any) -> dict[str, Any]:
+    """What a job tells of its process: see `soiling.tell`."""
+    path = folder / uuid.uuid4().hex
+    job = submit(partial(soiling.tell, str(path)), **arguments)
+    assert job.wait(SOON_S) is JobStatus.COMPLETED, job.explain()
+    return soiling.read(path)
+
+
+def test_no_job_finds_what_another_left(backend: JobBackend, tmp_path: Path) -> None:
+    order = soiling.order(200, random.Random(21))
+    jobs = submit_capabilities(
+        [
+            {
+                "capability": Acts(partial(soiling.sentinel, act, str(tmp_path), str(number))),
+                "config": {"run_uid": uuid.uuid4().hex},
+                "options": {"max_retries": 0},
+            }
+            for number, act in enumerate(order)
+        ]
+    )
+    statuses = wait_all(jobs, SOON_S)
+    soiling.check(order, [status is JobStatus.COMPLETED for status in statuses], tmp_path)
+
+
+def test_gpus_are_seen_by_those_who_asked_for_them(backend: JobBackend, tmp_path: Path) -> None:
+    without = told(tmp_path)
+    assert without["accelerators"]["CUDA_VISIBLE_DEVICES"] == ""
+    shares = told(tmp_path, resources={"num_gpus": 0, "share_gpus": True})
+    assert shares["accelerators"].get("CUDA_VISIBLE_DEVICES") != ""
+    reserves = [told(tmp_path, resources={"num_gpus": 1}) for _ in range(2)]
+    assert all(each["accelerators"]["CUDA_VISIBLE_DEVICES"] in {"0", "1"} for each in reserves)
+    used_once = [shares, *reserves]
+    assert [each["jobs_before"] for each in used_once] == [0, 0, 0]
+    for each in used_once:
+        wait_until(lambda pid=each["pid"]: not soiling.is_alive(pid), "the process of a GPU job stays")
+
+
+def test_a_process_of_its_own_on_request(configure: Callable[..., JobBackend], tmp_path: Path) -> None:
+    configure(isolation="process")
+    own = [told(tmp_path) for _ in range(2)]
+    reused = [told(tmp_path, isolation="reuse") for _ in range(6)]
+    assert [each["jobs_before"] for each in own] == [0, 0]
+    assert not {each["pid"] for each in own} & {each["pid"] for each in reused}
+    assert len({each["pid"] for each in reused}) < 6
+    for each in own:
+        wait_until(lambda pid=each["pid"]: not soiling.is_alive(pid), "an isolated job's process stays")
