@@ -79,6 +79,7 @@ def test_single_characters_take_no_more_memory_than_their_number() -> None:
     before, _ = tracemalloc.get_traced_memory()
     for _ in range(300_000):
         tail.append("é")
+    assert tail.text() == "é" * 300_000
     for number in range(100_000):
         tail.extend(400_000 + 2 * number, "x")  # no two of them belong together
     after, _ = tracemalloc.get_traced_memory()

@@ -38,6 +38,7 @@ def run(text: str, folder: Path) -> tuple[list[str], bytes]:
             stderr=log,
             pass_fds=[writing],
             cwd=folder,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},  # which would take libc's buffers away too
         )
     os.close(writing)
     with os.fdopen(reading) as lines:
@@ -52,10 +53,10 @@ def test_every_way_to_print_is_seen_in_order_and_passed_on(tmp_path: Path) -> No
 logging.basicConfig(format="%(message)s")
 
 def in_pool(number):
-    print("pool", number)
+    print("pool", number, flush=True)
 
 def act():
-    print("print")
+    print("print", flush=True)
     print("stderr", file=sys.stderr)
     logging.warning("logging")
     os.write(1, b"one\\n")
