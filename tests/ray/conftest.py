@@ -134,8 +134,8 @@ def client(tmp_path: Path, options: dict[str, Any]) -> Iterator[Callable[..., Cl
     """Starts a client: `client(text, **changes_of_options)`. It ends with the test at the latest."""
     started: list[Client] = []
 
-    def start(text: str, env: dict[str, str] | None = None, **changes: Any) -> Client:
-        folder = tmp_path / f"client-{len(started)}"
+    def start(text: str, env: dict[str, str] | None = None, folder: Path | None = None, **changes: Any) -> Client:
+        folder = folder or tmp_path / f"client-{len(started)}"
         started.append(Client(text, folder, {**options, **changes}, **(env or {})))
         return started[-1]
 

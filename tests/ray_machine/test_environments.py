@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from checkmaite.jobs.spi import StoreSpec, Terms
+import json
+
+import pytest
+from checkmaite.jobs.spi import Code, StoreSpec, Terms
 from checkmaite.jobs_ray._machine._book import JobBook
+from checkmaite.jobs_ray._machine._contexts import context_of, shape_of
 from checkmaite.jobs_ray._machine._registry import RegistryMachine
 from checkmaite.jobs_ray._messages import Context
+from checkmaite.jobs_ray._row_parts import shape_from
 
 from tests.ray_machine.making import draft, limits
 
@@ -49,3 +54,14 @@ def test_the_last_offer_counts() -> None:
     for token in ("expired", "fresh"):
         machine.offer("s", context(token))
     assert placed(machine) == {"job of s": "fresh"}
+
+
+@pytest.mark.parametrize("code", [None, Code("digest", ("folder", "script"), (("file", "content"),))])
+def test_a_job_that_waited_when_its_cluster_was_lost_runs_the_code_that_it_was_submitted_with(
+    code: Code | None,
+) -> None:
+    before = Context(Terms(store=StoreSpec("null", {}), facts={}, code=code), None)
+    row = json.loads(json.dumps(shape_of(before)))
+    assert context_of(shape_from(row)) == before
+    if code is None:
+        assert context_of(shape_from(row[:-1])) == before, "journals that were written before codes were"

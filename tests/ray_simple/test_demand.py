@@ -74,7 +74,32 @@ def test_each_task_gets_its_own_options_which_ray_is_told_once(monkeypatch: pyte
     for number, (name, cpus, env) in enumerate(wanted):
         others = {} if env is None else {"runtime_env": env}
         found = work.start(
-            number, job_name=name, resources=Resources(num_cpus=cpus), isolation="reuse", max_retries=0, **others
+            number,
+            job_name=name,
+            resources=Resources(num_cpus=cpus),
+            isolation="reuse",
+            code="mine",
+            max_retries=0,
+            **others,
         )
-        assert found == (number, name, cpus, env)
+        assert found == (number, name, cpus, env and {"env_vars": {"CHECKMAITE_JOBS_CODE": "mine"}})
     assert len(told) == 5
+
+
+def test_jobs_of_another_code_are_kept_apart_and_those_of_the_first_take_any_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_demand.ray, "remote", lambda **_: lambda _: Remote([]))
+    job: dict[str, Any] = {"job_name": "a", "resources": Resources(num_cpus=1), "isolation": "reuse"}
+
+    def marks(work: RemoteWork, *codes: str) -> list[Any]:
+        started = [work.start(0, **job, code=code) for code in codes]
+        return [env and env["env_vars"]["CHECKMAITE_JOBS_CODE"] for *_, env in started]
+
+    assert marks(RemoteWork(lambda _: lambda: b""), "one", "two", "one") == [None, "two", None]
+    assert marks(RemoteWork(lambda _: lambda: b"", is_first=False), "one", "", "one") == ["one", "", "one"]
+    sent = {"env_vars": {"COLOUR": "green"}, "working_dir": "gcs://package.zip"}
+    work = RemoteWork(lambda _: lambda: b"")
+    *_, env = work.start(0, **job, code="one", runtime_env=sent)
+    assert env == {**sent, "env_vars": {"COLOUR": "green", "CHECKMAITE_JOBS_CODE": "one"}}
+    assert marks(work, "one") == [None]

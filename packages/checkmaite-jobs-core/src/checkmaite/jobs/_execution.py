@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from attrs import frozen
+from checkmaite.jobs._code import EditedCodeError, WrongProcessError, enter
 from checkmaite.jobs._errors import IncompatibleVersionError
 from checkmaite.jobs._failing import failure, this_node
 from checkmaite.jobs._hygiene import WorkerProcess, for_one_job, from_fresh_entropy, suspect
@@ -68,7 +69,9 @@ def execute(
     """
     try:
         read = WorkOrder.from_wire(order)
-    except IncompatibleVersionError as error:
+        if read.terms.code is not None:
+            enter(read.terms.code)
+    except (IncompatibleVersionError, WrongProcessError, EditedCodeError) as error:
         return Finished(outcome=failure(error, phase="start"))
     began_at = time.time()
     reporter, interrupt = Reporter(read.job_id, post), Interrupt()

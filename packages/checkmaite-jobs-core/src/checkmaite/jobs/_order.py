@@ -7,6 +7,7 @@ runs, so that they can be compared before anything is unpickled.
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from attrs import asdict, field, frozen
+from checkmaite.jobs._code import Code
 from checkmaite.jobs._codec import structure
 from checkmaite.jobs._config import StoreSpec
 from checkmaite.jobs._handle import JobControls, JobHandle, new_job_id
@@ -34,16 +36,20 @@ class Terms:
         store: The store to write to.
         facts: Provenance that is not about one job, by field name.
         versions: What the submitter runs.
+        code: What a worker imports; None leaves that to whoever started it.
     """
 
     store: StoreSpec
     facts: Mapping[str, str | None]
     versions: Versions = field(factory=versions_here)
+    code: Code | None = None
 
     @cached_property
     def written(self) -> bytes:
-        """A line of JSON with the versions, then a pickle of the rest."""
-        return json.dumps(asdict(self.versions)).encode() + b"\n" + pickle.dumps((self.store, self.facts))
+        """A line of JSON with the versions, then a pickle of the rest, then one of the code."""
+        header = json.dumps(asdict(self.versions)).encode()
+        # Older readers stop behind the first pickle.
+        return header + b"\n" + pickle.dumps((self.store, self.facts)) + pickle.dumps(self.code)
 
     @classmethod
     def read(cls, written: bytes) -> Terms:
@@ -52,11 +58,13 @@ class Terms:
         Raises:
             IncompatibleVersionError: This process cannot work for that submitter; nothing was unpickled.
         """
-        header, _, rest = written.partition(b"\n")
+        header, _, parts = written.partition(b"\n")
         versions = structure(json.loads(header), Versions)
         check_versions(versions, this_side="worker", other_side="submitter")
-        store, facts = pickle.loads(rest)  # noqa: S301 - the submitter sent it, and running its code is the point
-        return cls(store=store, facts=facts, versions=versions)
+        rest = io.BytesIO(parts)
+        store, facts = pickle.load(rest)  # noqa: S301 - the submitter sent it, and running its code is the point
+        code = pickle.load(rest) if rest.tell() < len(parts) else None  # noqa: S301 - likewise
+        return cls(store=store, facts=facts, versions=versions, code=code)
 
 
 @frozen(kw_only=True)
@@ -80,7 +88,9 @@ class WorkOrder:
     terms: Terms
 
     @classmethod
-    def of(cls, prepared: PreparedSubmission, *, store: StoreSpec, provenance: Provenance) -> WorkOrder:
+    def of(
+        cls, prepared: PreparedSubmission, *, store: StoreSpec, provenance: Provenance, code: Code | None = None
+    ) -> WorkOrder:
         """The order for a submission whose job has been accepted; `provenance` names the job."""
         job_id, submitted_at = provenance.job_id, provenance.submitted_at
         assert job_id, "Provenance.for_job says which job it is"
@@ -92,7 +102,7 @@ class WorkOrder:
             run_uid=prepared.run_key.run_uid,
             force=options.force,
             report_threshold=options.report_threshold,
-            terms=_terms(store, provenance.shared),
+            terms=_terms(store, provenance.shared, code),
         )
 
     def provenance(self, *, completed_at: datetime | None = None) -> Provenance:
@@ -130,15 +140,20 @@ class WorkOrder:
 
 
 @lru_cache(maxsize=8)
-def _terms(store: StoreSpec, shared: tuple[str | None, ...]) -> Terms:
-    return Terms(store=store, facts=dict(zip(SHARED_FIELDS, shared, strict=True)))
+def _terms(store: StoreSpec, shared: tuple[str | None, ...], code: Code | None) -> Terms:
+    return Terms(store=store, facts=dict(zip(SHARED_FIELDS, shared, strict=True)), code=code)
 
 
 _read = lru_cache(maxsize=8)(Terms.read)
 
 
 def accept(
-    prepared: PreparedSubmission, *, controls: JobControls, backend_name: str, store: StoreSpec
+    prepared: PreparedSubmission,
+    *,
+    controls: JobControls,
+    backend_name: str,
+    store: StoreSpec,
+    code: Code | None = None,
 ) -> tuple[JobHandle, WorkOrder]:
     """Make a job of a submission: its handle for the user, and its order for a worker.
 
@@ -147,6 +162,7 @@ def accept(
         controls: What the handle asks of its backend.
         backend_name: The backend's kind, for the provenance.
         store: The store that the worker writes to.
+        code: What the worker imports, for a backend that says so.
     """
     job = JobHandle(
         job_id=new_job_id(),
@@ -156,4 +172,4 @@ def accept(
         controls=controls,
     )
     provenance = prepared.provenance.for_job(job_id=job.job_id, backend=backend_name, submitted_at=job.created_at)
-    return job, WorkOrder.of(prepared, store=store, provenance=provenance)
+    return job, WorkOrder.of(prepared, store=store, provenance=provenance, code=code)

@@ -20,6 +20,7 @@ Check either with `checkmaite.jobs.testing`.
 """
 
 from checkmaite.jobs._arguments import usable_grace_s
+from checkmaite.jobs._code import Code, content_of
 from checkmaite.jobs._columns import ColumnType
 from checkmaite.jobs._config import (
     ArtifactFolder,
@@ -76,6 +77,7 @@ __all__ = [
     "ArtifactFolder",
     "BackendContext",
     "Cancelled",
+    "Code",
     "ColumnType",
     "Completed",
     "Deadline",
@@ -115,6 +117,7 @@ __all__ = [
     "accept",
     "amount_problem",
     "check_versions",
+    "content_of",
     "custom_problems",
     "earlier_ref",
     "execute",

@@ -22,6 +22,11 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
+import ray.cloudpickle
+
+_cloudpickle: Any = ray.cloudpickle  # carries no types
+_cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
 
 @cache
 def stand_in(actor_class: type) -> type:
@@ -30,8 +35,6 @@ def stand_in(actor_class: type) -> type:
     Args:
         actor_class: Importable where the actor is placed. Its public coroutine methods can be called.
     """
-    cloudpickle: Any = importlib.import_module("ray.cloudpickle")  # carries no types
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
     module, name = actor_class.__module__, actor_class.__name__
     names = [each for each, _ in inspect.getmembers(actor_class, inspect.iscoroutinefunction) if each[0] != "_"]
     methods = {each: _forwarded(each) for each in names}

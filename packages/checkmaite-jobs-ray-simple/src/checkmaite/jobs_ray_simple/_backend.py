@@ -15,6 +15,7 @@ from checkmaite.jobs import (
 )
 from checkmaite.jobs.spi import (
     BackendContext,
+    Code,
     Deadline,
     JobHandle,
     JobLedger,
@@ -24,6 +25,7 @@ from checkmaite.jobs.spi import (
     message_of,
     open_store,
 )
+from checkmaite.jobs_ray_simple._code import code_here
 from checkmaite.jobs_ray_simple._config import RaySimpleOptions, RaySimpleRunOptions
 from checkmaite.jobs_ray_simple._connection import connect
 from checkmaite.jobs_ray_simple._demand import cluster_resources, shortage
@@ -111,8 +113,9 @@ class RaySimpleBackend:
         if self._closed or not self._flights.connection.is_alive():
             why = "was shut down" if self._closed else "has lost its Ray, which was shut down"
             raise JobSubmissionError(f"This ray-simple backend {why}; configure one again.", phase="connect")
+        code = code_here()
         departures = [
-            self._departure(prepared, payload)
+            self._departure(prepared, payload, code)
             for prepared, payload in zip(submissions, payloads(submissions), strict=True)
         ]
         self._flights.launch(departures)
@@ -120,8 +123,8 @@ class RaySimpleBackend:
             self._ledger.add(each.job)
         return [each.job for each in departures]
 
-    def _departure(self, prepared: PreparedSubmission, payload: bytes) -> Departure:
-        job, order = accept(prepared, controls=self, backend_name=self.name, store=self._store_spec)
+    def _departure(self, prepared: PreparedSubmission, payload: bytes, code: Code) -> Departure:
+        job, order = accept(prepared, controls=self, backend_name=self.name, store=self._store_spec, code=code)
         retries = getattr(prepared.options, "max_retries", None)
         isolation = getattr(prepared.options, "isolation", None)
         return Departure(
@@ -130,6 +133,7 @@ class RaySimpleBackend:
             resources=prepared.resources,
             max_retries=self._options.max_retries if retries is None else retries,
             isolation=isolation or self._options.isolation,
+            code=code.digest,
         )
 
     def get_job(self, job_id: str) -> Job:

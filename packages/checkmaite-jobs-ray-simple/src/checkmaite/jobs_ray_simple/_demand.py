@@ -16,11 +16,17 @@ from checkmaite.jobs_ray_simple._worker_processes import (
 )
 
 _untyped: Any = ray  # the parts of Ray's API that carry no types
+_CODE = "CHECKMAITE_JOBS_CODE"
+_NO_CODE = "no digest"
 _UNTIL = "it will wait until such a node joins."
 
 
 class RemoteWork:
     """The function that workers run, as Ray takes it. Safe to share between threads.
+
+    A worker process is for jobs of one code, because it keeps what it has imported. Ray keeps processes apart whose
+    runtime environments differ, so a variable in the environment says which code it is. Jobs of the first code need
+    none: they take the workers that Ray has started beforehand.
 
     Ray checks and copies a task's options each time it is given any, which takes a tenth of a submission, and more when
     there is a runtime environment: so it is given them only when they differ from the last job's.
@@ -28,13 +34,15 @@ class RemoteWork:
     Args:
         make: Makes the function, from what core's `WorkerProcess` has to know: how its process leaves, or None where
             it ends with its first job. That travels by value, so nothing is imported for it.
+        is_first: Whether no worker of this process's tasks can have imported anything.
     """
 
-    def __init__(self, make: Callable[[Leave | None], Callable[..., bytes]]) -> None:
+    def __init__(self, make: Callable[[Leave | None], Callable[..., bytes]], *, is_first: bool = True) -> None:
         # How often a process may be used belongs to a function, not to a task's options.
         self._reused = _untyped.remote(max_calls=ENDLESS)(make(make_leave()))
         self._used_once = _untyped.remote(max_calls=1)(make(None))
         self._last: tuple[object, Any] = None, None
+        self._first_code = None if is_first else _NO_CODE
 
     def start(
         self,
@@ -42,6 +50,7 @@ class RemoteWork:
         job_name: str,
         resources: Resources,
         isolation: str,
+        code: str,
         runtime_env: Mapping[str, Any] | None = None,
         **others: Any,
     ) -> Any:
@@ -52,7 +61,8 @@ class RemoteWork:
             job_name: The task's name.
             resources: What Ray reserves for it.
             isolation: "reuse" or "process".
-            runtime_env: How its worker is prepared; None for what the connection has.
+            code: Digest of the code that it runs.
+            runtime_env: How its worker is prepared; None for as this process is.
             others: Further options of the task, by Ray's names.
         """
         function = self._reused
@@ -60,8 +70,11 @@ class RemoteWork:
             function = self._used_once
             runtime_env = own_environment(resources, isolation, runtime_env)
         options = {**_task_options(job_name, resources), **others}
-        if runtime_env:
-            options["runtime_env"] = runtime_env
+        if self._first_code is None and not runtime_env:
+            self._first_code = code
+        if runtime_env or code != self._first_code:
+            variables = (runtime_env or {}).get("env_vars") or {}
+            options["runtime_env"] = {**(runtime_env or {}), "env_vars": {**variables, _CODE: code}}
         last, ready = self._last
         if (function, options) != last:
             ready = function.options(**options)

@@ -61,6 +61,7 @@ class Departure:
         resources: What it needs.
         max_retries: How often Ray starts it again when its worker died.
         isolation: "reuse" or "process".
+        code: Digest of the code that it runs.
     """
 
     job: JobHandle
@@ -68,6 +69,7 @@ class Departure:
     resources: Resources
     max_retries: int
     isolation: str
+    code: str
 
     def leave(self, work: RemoteWork) -> Any:
         """Hand the job to Ray; the reference of its task.
@@ -81,6 +83,7 @@ class Departure:
             resources=self.resources,
             isolation=self.isolation,
             max_retries=retries,
+            code=self.code,
         )
 
 

@@ -5,7 +5,8 @@ cluster, what travels to a worker, and what Ray's exceptions mean. This door fol
 moves in lockstep with it.
 """
 
-from checkmaite.jobs_ray_simple._apart import enter_namespace, stand_in
+from checkmaite.jobs_ray_simple._apart import drop_driver_paths, enter_namespace, stand_in
+from checkmaite.jobs_ray_simple._code import code_here
 from checkmaite.jobs_ray_simple._connection import Connection, cancel, connect, is_connected
 from checkmaite.jobs_ray_simple._deaths import Deaths, dead_for_a_while
 from checkmaite.jobs_ray_simple._demand import RemoteWork, cluster_resources, shortage
@@ -26,8 +27,10 @@ __all__ = [
     "RemoteWork",
     "cancel",
     "cluster_resources",
+    "code_here",
     "connect",
     "dead_for_a_while",
+    "drop_driver_paths",
     "enter_namespace",
     "explained",
     "finished_from",

@@ -18,6 +18,7 @@ from checkmaite.jobs import (
 )
 from checkmaite.jobs.spi import (
     BackendContext,
+    Code,
     Deadline,
     JobHandle,
     JobQuery,
@@ -41,7 +42,7 @@ from checkmaite.jobs_ray._ray._calls import Calls
 from checkmaite.jobs_ray._ray._creation import create_cleanly
 from checkmaite.jobs_ray._ray._environment import environment_here
 from checkmaite.jobs_ray._sizes import refuse_large
-from checkmaite.jobs_ray_simple.wall import Connection, connect, payloads
+from checkmaite.jobs_ray_simple.wall import Connection, code_here, connect, payloads
 
 _IN_MEMORY = (
     "The jobs of scope {scope!r} are kept in memory only: they are forgotten when the registry or its cluster ends. "
@@ -113,7 +114,10 @@ class RayBackend:
         pickled = payloads(submissions)
         refuse_large(pickled, self._options.max_payload_bytes)
         contexts: dict[str, Context] = {}
-        drafts = [self._draft(each, payload, contexts) for each, payload in zip(submissions, pickled, strict=True)]
+        code = code_here()
+        drafts = [
+            self._draft(each, payload, code, contexts) for each, payload in zip(submissions, pickled, strict=True)
+        ]
         return self._followed("submit", drafts, contexts)
 
     def get_job(self, job_id: str) -> Job:
@@ -214,12 +218,12 @@ class RayBackend:
                 ) from error
             raise ConfigurationError(f"{error} registry_startup_timeout_s bounds this first call.") from error
 
-    def _draft(self, prepared: PreparedSubmission, payload: bytes, contexts: dict[str, Context]) -> Draft:
+    def _draft(self, prepared: PreparedSubmission, payload: bytes, code: Code, contexts: dict[str, Context]) -> Draft:
         job_id = new_job_id()
         provenance = prepared.provenance.for_job(
             job_id=job_id, backend=self.name, submitted_at=datetime.now(UTC), scope=self._scope
         )
-        order = WorkOrder.of(prepared, store=self._store_spec, provenance=provenance)
+        order = WorkOrder.of(prepared, store=self._store_spec, provenance=provenance, code=code)
         written, *rest = order.to_wire()
         name, context = self._context(written, order.terms)
         contexts[name] = context

@@ -116,9 +116,13 @@ def _payload_from(row: str | Row | None) -> bytes | Kept | None:
 
 def shape_from(row: Iterable[Any]) -> Shape:
     """A context's shape, from a row of its fields."""
-    (backend, plain, hidden, *artifacts), facts, (protocol, python, core), environment = row
+    (backend, plain, hidden, *artifacts), facts, (protocol, python, core), environment, *rest = row
     store = StoreShape(backend, plain, tuple(hidden), *artifacts)
-    return Shape(store, facts, (protocol, python, core), environment)
+    code = None
+    if rest and rest[0]:  # protocols before 4 have none
+        digest, paths, files = rest[0]
+        code = digest, tuple(paths), tuple((file, content) for file, content in files)
+    return Shape(store, facts, (protocol, python, core), environment, code)
 
 
 def state_row(state: State) -> Row:

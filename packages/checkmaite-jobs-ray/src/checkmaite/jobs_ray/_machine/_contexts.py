@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from checkmaite.jobs.spi import ArtifactFolder, StoreSpec, Terms, Versions
+from checkmaite.jobs.spi import ArtifactFolder, Code, StoreSpec, Terms, Versions
 from checkmaite.jobs_ray._messages import Context
 
 _UPLOADED = ("working_dir", "py_modules")
@@ -46,12 +46,14 @@ class Shape(NamedTuple):
         versions: What the submitter ran: protocol, Python, core.
         environment: The parts of the runtime environment: names of variables, digests of what is not secret; None when
             there is none.
+        code: Which code its jobs run: digest, folders and files; None where that was not said.
     """
 
     store: StoreShape
     facts: Mapping[str, str | None]
     versions: tuple[int, str, str]
     environment: Mapping[str, Any] | None
+    code: tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]] | None = None
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -74,6 +76,7 @@ def shape_of(context: Context) -> Shape:
         dict(terms.facts),
         (versions.protocol, versions.python, versions.core),
         _environment_shape(environment),
+        (terms.code.digest, terms.code.paths, terms.code.files) if terms.code else None,
     )
 
 
@@ -91,7 +94,8 @@ def context_of(shape: Shape, offer: Context | None = None) -> Context | None:
         spec, environment = offer.terms.store, offer.runtime_env
     protocol, python, core = shape.versions
     versions = Versions(protocol=protocol, python=python, core=core)
-    return Context(Terms(store=spec, facts=shape.facts, versions=versions), environment)
+    code = Code(*shape.code) if shape.code else None
+    return Context(Terms(store=spec, facts=shape.facts, versions=versions, code=code), environment)
 
 
 def _store_shape(spec: StoreSpec) -> StoreShape:

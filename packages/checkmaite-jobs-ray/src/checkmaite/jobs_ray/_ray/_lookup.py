@@ -8,8 +8,9 @@ from typing import Any
 import ray
 import ray.exceptions as rx
 from checkmaite.jobs import JobsError, StorePermissionError
-from checkmaite.jobs.spi import Completed, stored_runs
+from checkmaite.jobs.spi import Completed
 from checkmaite.jobs_ray._messages import Context, Draft
+from checkmaite.jobs_ray_simple.wall import drop_driver_paths
 
 _CPUS = 0.01
 """Keeps the question off nodes that run no jobs, without taking much of one that does."""
@@ -19,6 +20,9 @@ def _work() -> Callable[[bytes, Any], dict[str, Completed]]:
     """The worker's function, nested so that it travels by value: workers have no copy of this package."""
 
     def checkmaite_lookup(written_terms: bytes, jobs: Any) -> dict[str, Completed]:
+        drop_driver_paths()
+        from checkmaite.jobs.spi import stored_runs
+
         return stored_runs(written_terms, jobs)
 
     return checkmaite_lookup

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import ray
 from attrs import evolve
-from checkmaite.jobs.spi import Failed, Finished, News, Outcome, WorkerProcess, execute, failure
+from checkmaite.jobs.spi import Failed, Finished, News, Outcome, failure
 from checkmaite.jobs_ray._messages import Known, Launch, Start, Where, start_of
 from checkmaite.jobs_ray_simple.wall import (
     LOST_WORKER,
@@ -21,6 +21,7 @@ from checkmaite.jobs_ray_simple.wall import (
     RemoteWork,
     cancel,
     dead_for_a_while,
+    drop_driver_paths,
     explained,
     finished_from,
     lost_worker,
@@ -38,14 +39,22 @@ class Landed(NamedTuple):
 def _work_that_posts_to(controller: Any, leave: Leave | None) -> Callable[[bytes, bytes], bytes]:
     """The worker's function for one kind of process, with its controller inside: Ray sends a function once to each.
 
-    It is nested so that it travels by value, and what it needs is in core: workers have no copy of this package. Bytes
-    go in and come out, because Ray pickles any other object in a way that costs several times as much.
+    It is nested so that it travels by value, and what it needs is in core: workers have no copy of this package. It
+    imports that itself, once the folders are gone that Ray gives the worker of whoever made the registry. Bytes go in
+    and come out, because Ray pickles any other object in a way that costs several times as much.
     """
+    is_new = True
 
     def checkmaite_job(letter: bytes, payload: bytes) -> bytes:
         worker: Any = ray  # its parts that carry no types
         if worker._private.worker.global_worker.core_worker.get_current_task_attempt_number():
             return b""  # what follows a start whose worker was lost is the registry's to decide
+        nonlocal is_new
+        if is_new:
+            drop_driver_paths()
+            is_new = False
+        from checkmaite.jobs.spi import WorkerProcess, execute
+
         order, start = pickle.loads(letter)  # noqa: S301 - builtins, from the controller
 
         def post(_: str, news: Sequence[News]) -> Future[Any]:
@@ -63,15 +72,16 @@ class Tasks:
     Args:
         controller: Handle of the controller's actor, for news.
         landed: Called with tasks that have ended, several at a time when they end in quick succession.
+        is_first: Whether no process of this actor has had tasks before, whose workers Ray may have kept.
     """
 
-    def __init__(self, controller: Any, landed: Callable[[Sequence[Landed]], None]) -> None:
+    def __init__(self, controller: Any, landed: Callable[[Sequence[Landed]], None], *, is_first: bool = True) -> None:
         self._landed = landed
         self._loop = asyncio.get_running_loop()
         self._refs: dict[Start, Any] = {}
         self._home: deque[tuple[Start, Future[Any]]] = deque()
         self._deaths = Deaths()
-        self._work = RemoteWork(partial(_work_that_posts_to, controller))
+        self._work = RemoteWork(partial(_work_that_posts_to, controller), is_first=is_first)
 
     def launch(self, launch: Launch) -> None:
         """Hand a job to Ray.
@@ -90,6 +100,7 @@ class Tasks:
             isolation=draft.policy.isolation,
             runtime_env=context.runtime_env,
             max_retries=1,
+            code=context.terms.code.digest if context.terms.code else "",
         )
         self._refs[start] = ref
         ref.future().add_done_callback(partial(self._come_home, start))

@@ -1,0 +1,131 @@
+"""Which code this process's jobs run: where Ray looks for it, and a digest of what is there now.
+
+The digest is of contents: a client that starts again with the same code meets the workers that have imported it, and an
+edited file means other workers. It covers what this process has imported from elsewhere than where packages are
+installed, the rest of those packages, and the modules beside the script: a job may import what its client has not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from stat import S_ISDIR
+from typing import Any
+
+import ray
+from checkmaite.jobs.spi import Code, content_of
+from checkmaite.jobs_ray_simple._here import connected, through_client
+
+_untyped: Any = ray  # the parts of Ray's API that carry no types
+_SETTLED_NS = 100_000_000
+"""What was written so lately may be written once more without another time of modification."""
+_LARGEST = 2_000
+"""Entries of a folder beyond which it holds other things than code; what was imported from it counts all the same."""
+_MOST_CHECKED = 64
+"""Imported files beside the script beyond which workers are not told of them: that would cost every job too much."""
+_INSTALLED = tuple({os.path.join(path, "") for path in sysconfig.get_paths().values()})  # noqa: PTH118 - texts, for speed
+_OURS = ("checkmaite.jobs", "checkmaite.store_")
+_installed: dict[str, object] = {}
+_contents: dict[str, tuple[tuple[int, int, int], str]] = {}
+_listings: dict[str, tuple[int, tuple[str, ...], tuple[str, ...]]] = {}
+
+
+def code_here() -> Code:
+    """What the jobs run that this process submits now."""
+    paths = tuple(_driver_paths())
+    imported, packages = _imported()
+    # What __main__ defines travels with the job.
+    script = getattr(sys.modules["__main__"], "__file__", None) or ""
+    beside = {file for folder in {*paths, *packages} for file in _modules_in(folder)}
+    files = sorted({*imported, *beside} - {os.path.abspath(script), os.path.realpath(script)})
+    contents = {file: _content_of(file) for file in files}
+    digest = hashlib.sha256(repr((paths, contents)).encode(errors="surrogateescape")).hexdigest()[:32]
+    folders = tuple(f"{path}/" for path in paths)
+    own = [(file, contents[file]) for file in files if file in imported and file.startswith(folders)]
+    return Code(digest, paths, tuple(own) if len(own) <= _MOST_CHECKED else ())
+
+
+def _driver_paths() -> Iterator[str]:
+    """The folders that Ray puts first on the `sys.path` of this driver's own tasks, in that order.
+
+    Through ``ray://`` there are none, because the client's folders are another machine's. Where a working_dir is sent,
+    that is on the path instead.
+    """
+    if connected() is None or through_client():
+        return
+    config = _untyped._private.worker.global_worker.core_worker.get_job_config()
+    yield from dict.fromkeys(reversed(config.py_driver_sys_path))
+    for path in reversed(config.code_search_path):
+        yield os.path.dirname(path) if os.path.isfile(path) else path  # noqa: PTH113, PTH120 - as Ray does
+
+
+def _imported() -> tuple[set[str], set[str]]:
+    """The files of the modules here that are not installed, and the folders of the packages among them."""
+    files: set[str] = set()
+    folders: set[str] = set()
+    for name, module in list(sys.modules.items()):
+        if _installed.get(name) is module or name == "__main__":
+            continue
+        file, path = getattr(module, "__file__", None), getattr(module, "__path__", None) or ()
+        local = [each for each in (file, *path) if isinstance(each, str) and not each.startswith(_INSTALLED)]
+        if not local or name.startswith(_OURS):
+            _installed[name] = module
+            continue
+        files.update(each for each in local if each == file)
+        folders.update(each for each in local if each != file)
+    return files, folders
+
+
+def _modules_in(folder: str) -> Iterator[str]:
+    """The modules in a folder, and in the packages that are in it."""
+    waiting, left = [folder], _LARGEST
+    while waiting and left > 0:
+        modules, folders = _listed(waiting.pop())
+        left -= len(modules) + len(folders)
+        yield from modules
+        waiting += [each for each in folders if os.path.lexists(f"{each}/__init__.py")]
+
+
+def _listed(folder: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The Python files and the subfolders that may be packages, as long as the folder is not too large."""
+    try:
+        changed_at = os.stat(folder).st_mtime_ns
+        known = _listings.get(folder)
+        if known is not None and known[0] == changed_at:
+            return known[1:]
+        with os.scandir(folder) as entries:
+            modules: list[str] = []
+            folders: list[str] = []
+            for number, entry in enumerate(entries):
+                if number == _LARGEST:
+                    return (), ()
+                if entry.name.endswith(".py"):
+                    modules.append(entry.path)
+                elif entry.name.isidentifier() and S_ISDIR(entry.stat().st_mode):
+                    folders.append(entry.path)
+    except OSError:  # it is not there, or not to be read: then nothing is imported from it
+        return (), ()
+    found = changed_at, tuple(modules), tuple(folders)
+    if changed_at < time.time_ns() - _SETTLED_NS:
+        _listings[folder] = found
+    return found[1:]
+
+
+def _content_of(file: str) -> str:
+    """Core's `content_of`, read anew when the file has changed."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return ""
+    version = found.st_mtime_ns, found.st_size, found.st_ino
+    known = _contents.get(file)
+    if known is not None and known[0] == version:
+        return known[1]
+    content = content_of(file)
+    if found.st_mtime_ns < time.time_ns() - _SETTLED_NS:
+        _contents[file] = version, content
+    return content

@@ -1,0 +1,156 @@
+"""Every job runs the code of who submitted it, however its client is attached and whoever was there before.
+
+Clients stand in folders of their own, each with its own version of two modules: one that the client imports, and one
+that only the job does.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.ray.clusters import SOON_S, Client, Cluster
+from tests.ray.conftest import end_actors
+
+Start = Callable[..., Client]
+
+MODULE = """
+import os, uuid
+VERSION = {version}
+class Versioned:
+    id = "versioned"
+    def run_key(self, **_):
+        return uuid.uuid4().hex
+    def run(self, **_):
+        import lazily
+        from checkmaite.jobs.testing import SampleRun
+        print("ran", VERSION, lazily.VERSION, os.environ.get("CHECKMAITE_JOBS_CODE"), os.getpid())
+        return SampleRun(run_uid=uuid.uuid4().hex, capability_id=self.id)
+"""
+ASKS = """
+import re
+sys.path[:0] = [each for each in ("sent",) if Path(each).exists()]
+import mycaps
+
+def edit(version):
+    for name in ("mycaps.py", "lazily.py"):
+        path = Path(name)
+        # Of another length: Python takes an old copy for a file of the same size and second.
+        path.write_text(re.sub(r"VERSION = \\d+", f"VERSION = {version}", path.read_text()) + "#")
+
+def ran():
+    job = submit_capability(mycaps.Versioned(), config={})
+    error = job.exception(60)
+    return error.error_type if error else next(line for line in job.logs().splitlines() if line.startswith("ran"))[4:]
+
+"""
+RUNS = "configure(**json.loads(os.environ['CHANGES']))\nsay(ran())"
+SIMPLE = """
+options = json.loads(os.environ["OPTIONS"]) | json.loads(os.environ["CHANGES"])
+kept = {name: options[name] for name in ("address", "runtime_env", "analytics_store") if name in options}
+configure_job_backend("ray-simple", **kept)
+say(ran())
+"""
+WHOLE = {"working_dir": "."}
+MODULES = {"py_modules": ["sent/mycaps", "sent/lazily"]}
+
+
+def write(folder: Path, version: int, *, packages: bool = False) -> None:
+    """The two modules in this version."""
+    for name, text in (("mycaps", MODULE), ("lazily", "VERSION = {version}\n")):
+        path = folder / name / "__init__.py" if packages else folder / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.format(version=version))
+
+
+def test_each_client_runs_its_own_version(
+    client: Start, own_options: dict[str, Any], cluster: Cluster, tmp_path: Path
+) -> None:
+    started: dict[int, Client] = {}
+
+    def start(version: int, text: str = RUNS, *, sent: bool = False, **changes: Any) -> Client:
+        folder = tmp_path / f"client-{len(started)}"
+        write(folder / "sent" if sent else folder, version, packages=sent)
+        started[version] = client(ASKS + text, env={"CHANGES": json.dumps(changes)}, **own_options)
+        return started[version]
+
+    (first,) = start(1).rest()  # it makes the registry
+    assert first.split()[:2] == ["1", "1"]
+    # A distribution in two versions, each in a folder like site-packages, chosen by the environment that is sent.
+    for version in (8, 9):
+        write(tmp_path / f"site-{version}", version)
+    sites = {version: {"env_vars": {"PYTHONPATH": str(tmp_path / f"site-{version}")}} for version in (8, 9)}
+    clients: dict[int, tuple[str, dict[str, Any]]] = {
+        2: (RUNS, {}),
+        3: (RUNS, {"runtime_env": WHOLE}),
+        4: (RUNS, {"runtime_env": WHOLE}),
+        5: (RUNS, {"sent": True, "runtime_env": MODULES}),
+        6: (RUNS, {"address": cluster.client, "runtime_env": WHOLE}),
+        7: (RUNS, {"address": cluster.client}),
+        8: (RUNS, {"sent": True, "runtime_env": sites[8]}),
+        9: (RUNS, {"sent": True, "runtime_env": sites[9]}),
+        10: (SIMPLE, {}),
+        11: (SIMPLE, {"runtime_env": WHOLE}),
+        12: (SIMPLE, {"address": cluster.client, "runtime_env": WHOLE}),
+    }
+    said: dict[int, list[str]] = {}
+    waiting = iter(clients)
+    while some := list(itertools.islice(waiting, 3)):
+        running = {version: start(version, clients[version][0], **clients[version][1]) for version in some}
+        said |= {version: each.rest(2 * SOON_S) for version, each in running.items()}
+    # Nothing was sent through ray://, and the client's folder is not the cluster's: an error, before anything runs.
+    assert said.pop(7) == ["ModuleNotFoundError"]
+    assert {version: line.split()[:2] for version, (line,) in said.items()} == {
+        version: [str(version)] * 2 for version in said
+    }
+
+
+def test_edited_code_is_run_and_unchanged_code_finds_its_workers(
+    client: Start, configure: Callable[..., Any], own_options: dict[str, Any], attached: Any, tmp_path: Path
+) -> None:
+    configure(**own_options)  # when whoever made the registry ends, Ray ends the workers that are idle
+    write(tmp_path / "client-0", 1)
+    edits = "configure()\nsay(ran())\nsay(ran())\nedit(2)\nsay(ran())\nsay(ran())\n"
+    one, again, two, still = (line.split() for line in client(ASKS + edits, **own_options).rest())
+    assert one[:3] == again[:3] == ["1", "1", "None"]
+    assert two[:2] == ["2", "2"]
+    assert still[:3] == two[:3], "unchanged code may meet the workers that have imported it"
+    assert two[3] not in {one[3], again[3]}
+
+    # Another process in the same folder; then one that stands elsewhere makes the registry anew.
+    (third,) = client(ASKS + "configure()\nsay(ran())", folder=tmp_path / "client-0", **own_options).rest()
+    assert third.split()[:3] == two[:3]
+    end_actors(attached, own_options["registry_namespace"])
+    write(tmp_path / "client-2", 3)
+    (other,) = client(ASKS + "configure()\nsay(ran())", **own_options).rest()
+    assert other.split()[:2] == ["3", "3"]
+    (back,) = client(ASKS + "configure()\nsay(ran())", folder=tmp_path / "client-0", **own_options).rest()
+    assert back.split()[:2] == ["2", "2"]
+
+
+def test_a_local_ray_runs_edited_code(client: Start, options: dict[str, Any], tmp_path: Path) -> None:
+    write(tmp_path / "client-0", 1)
+    text = """
+configure(address="local", num_cpus=1, object_store_memory=100_000_000)
+say(ran())
+edit(2)
+say(ran())
+holder = submit_capability(SampleCapability(act="wait", folder=str(Path.cwd())), config={"run_uid": "holds"})
+edit(4)
+waits = submit_capability(mycaps.Versioned(), config={})
+edit(2)
+Path("go").touch()
+error = waits.exception(60)
+say(error.error_type.rpartition(".")[2], error.phase)
+configure_job_backend("ray-simple", analytics_store={"backend": "null"})
+say(ran())
+edit(3)
+say(ran())
+"""
+    said = client(ASKS + text).rest()
+    assert [line.split()[:2] for line in said] == [
+        *(["1", "1"], ["2", "2"], ["EditedCodeError", "start"], ["2", "2"], ["3", "3"])
+    ]

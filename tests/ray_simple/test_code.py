@@ -1,0 +1,96 @@
+"""Which code a client's jobs run: a digest of what is on disk now."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from checkmaite.jobs_ray_simple import _code
+from checkmaite.jobs_ray_simple._code import code_here
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that this process imports from."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def write(path: Path, text: str, *, at: float | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    if at is not None:
+        os.utime(path, (at, at))
+
+
+@pytest.mark.parametrize("module", ["local_module", "local_package", "local_namespace.inside"])
+def test_what_was_imported_counts_by_its_content(folder: Path, module: str) -> None:
+    path = folder / f"{module.replace('.', '/')}{'/__init__' * module.endswith('package')}.py"
+    write(path, "VERSION = 1", at=1_000)
+    before = code_here()
+    importlib.import_module(module)
+    one = code_here()
+    assert one != before
+    write(path, "VERSION = 2", at=2_000)
+    assert code_here() != one
+    write(path, "VERSION = 1", at=3_000)
+    assert code_here() == one, "a client that starts again with the same code has the same"
+
+
+@pytest.mark.parametrize("file", ["other.py", "deeper/__init__.py", "deeper/other.py"])
+def test_what_a_job_may_import_from_the_same_package_counts(folder: Path, file: str) -> None:
+    write(folder / "local_package" / "__init__.py", "")
+    write(folder / "local_package" / "deeper" / "__init__.py", "")
+    importlib.import_module("local_package")
+    before = code_here()
+    write(folder / "local_package" / file, "NEW = 1")
+    assert code_here() != before
+
+
+def test_what_is_beside_the_script_counts_and_the_script_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_code, "_driver_paths", lambda: iter([str(tmp_path)]))
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "script.py"), raising=False)
+    before = code_here()
+    assert before.paths == (str(tmp_path),)
+    write(tmp_path / "script.py", "1")
+    write(tmp_path / "data" / "ignored.py", "1")  # it is no package
+    assert code_here() == before
+    write(tmp_path / "lazily.py", "1")
+    assert code_here() != before
+
+
+def test_a_file_of_the_same_size_and_time_is_read_again_while_it_is_young(folder: Path) -> None:
+    path = folder / "local_module.py"
+    write(path, "VERSION = 1")
+    importlib.import_module("local_module")
+    one, found = code_here(), path.stat()
+    path.write_text("VERSION = 2")
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert code_here() != one
+
+
+def test_a_large_folder_of_other_things_costs_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_code, "_LARGEST", 10)
+    monkeypatch.setattr(_code, "_driver_paths", lambda: iter([str(tmp_path)]))
+    for number in range(20):
+        write(tmp_path / f"file_{number}.py", "")
+    before = code_here()
+    write(tmp_path / "file_3.py", "changed")
+    assert code_here() == before
+
+
+def test_an_installed_package_does_not_count(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setattr(_code, "_INSTALLED", (f"{folder}/",))
+    write(folder / "installed_module.py", "")
+    before = code_here()
+    importlib.import_module("installed_module")
+    assert code_here() == before
