@@ -188,6 +188,14 @@ def test_a_package_in_a_namespace_and_this_product_are_bounds(write: Write, load
     assert set(of(load("space.mine.caps")).code.parts) == {"space/mine/__init__.py", "space/mine/caps.py"}
 
 
+def test_this_product_beside_a_capability_is_not_its_code(write: Write, load: Load) -> None:
+    write(
+        mycaps=f"import checkmaite.jobs.extra\n{CAPABILITY}".replace("import", "if 0: import"),
+        checkmaite__jobs__extra="",
+    )
+    assert set(of(load("mycaps")).code.parts) == {"mycaps.py"}
+
+
 def test_an_installed_capability_counts_with_its_version(
     write: Write, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

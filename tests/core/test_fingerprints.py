@@ -22,6 +22,7 @@ from checkmaite.jobs._fingerprint import (
     fingerprints_of,
     incomparable,
 )
+from checkmaite.jobs._run_key import run_key
 from checkmaite.jobs.testing import SampleCapability
 
 
@@ -78,6 +79,34 @@ def test_digests_of_another_scheme_are_not_compared() -> None:
     assert incomparable(then, now) == ("all content: fingerprinted by scheme 0 then and 1 now, which are not compared",)
 
 
+class Named:
+    """Of which a set holds several, in an order that is another one in each process."""
+
+    def __init__(self, name: str, place: int) -> None:
+        self.metadata = {"id": name}
+        self._place = place
+
+    def __hash__(self) -> int:
+        return self._place
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __getstate__(self) -> object:
+        return self.metadata
+
+
+def test_objects_in_a_set_are_taken_by_their_ids() -> None:
+    one, other = (
+        {Named(name, place) for name, place in zip("abc", places, strict=True)} for places in ((1, 2, 3), (3, 2, 1))
+    )
+    assert [each.metadata["id"] for each in one] != [each.metadata["id"] for each in other]
+    before, after = (fingerprints_of(SampleCapability(), models=given) for given in (one, other))
+    assert [each.id for each in before.objects] == ["a", "b", "c"]
+    assert differences(before, after) == ()
+    assert run_key(SampleCapability(), models=one) == run_key(SampleCapability(), models=other)
+
+
 # --- What cannot be fingerprinted -------------------------------------------------------------------------------
 
 
@@ -90,6 +119,13 @@ def test_what_cannot_be_fingerprinted_counts_as_equal_and_is_said() -> None:
     (said,) = incomparable(before, after)
     assert said.startswith("models[0] 'm': .lines cannot be fingerprinted: it is a generator, which pickle cannot")
     assert differences(before, changed) == ("models[0] 'm': content",)
+    nothing, something = (fingerprints_of(SampleCapability(), models=[each]) for each in (iter_of("ab"), "ab"))
+    assert differences(nothing, something) == differences(something, nothing) == ()
+    assert len(incomparable(something, nothing)) == 1
+
+
+def iter_of(text: str) -> Iterator[str]:
+    yield from text
 
 
 class Raises:
