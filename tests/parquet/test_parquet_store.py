@@ -365,39 +365,27 @@ def test_the_numbers_of_an_older_table_count(open_store: OpenStore) -> None:
     assert sorted(store.read_table("small").column("x").to_pylist()) == [0.5, 1.0]
 
 
-def write_all(store: ParquetStore, runs: list[SampleRun], ready: Any, report: Any) -> None:
-    ready.wait()
-    stored = []
-    for run in runs:
-        try:
-            store.write(run)
-        except RecordError:
-            continue
-        stored.append(run.run_uid)
-    report.put(stored)
+@pytest.mark.parametrize(("mine", "theirs"), [(0.5, 2**53 + 1), (2**53 + 1, 0.5)], ids=["floats", "large"])
+def test_a_writer_that_is_beaten_to_what_a_column_becomes_is_refused(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch, mine: float, theirs: float
+) -> None:
+    """Else both would be stored, and nobody could read the table."""
+    store, other, create = open_store(), open_store(), ObjectStore.create
+    store.write(row_run("one", x=1))
+    beaten: list[str] = []
 
+    def late(self: ObjectStore, key: str, content: bytes) -> bool:
+        if self is store._objects and "/," in key and not beaten:
+            beaten.append(key)
+            other.write(row_run("theirs", x=theirs))
+        return create(self, key, content)
 
-def test_a_race_of_floats_and_large_numbers_leaves_the_table_readable(open_store: OpenStore) -> None:
-    store, tables = open_store(), [f"t{number}" for number in range(4)]
-    store.write([row_run(f"first-{table}", table=table, x=1) for table in tables])
-    kinds = {"float": 0.5, "large": 2**53 + 1}
-    ready, report = spawning.Barrier(2), spawning.Queue()
-    writers = [
-        spawning.Process(
-            target=write_all,
-            args=(store, [row_run(f"{kind}-{table}", table=table, x=x) for table in tables], ready, report),
-        )
-        for kind, x in kinds.items()
-    ]
-    for writer in writers:
-        writer.start()
-    stored = [uid for _ in writers for uid in report.get(timeout=120)]
-    for writer in writers:
-        writer.join(60)
-    assert sorted(uid.partition("-")[2] for uid in stored) == tables, "of each table's two one was stored"
-    for table in tables:
-        (uid,) = (uid for uid in stored if uid.endswith(table))
-        assert sorted(store.read_table(table).column("x").to_pylist()) == sorted([1, kinds[uid.partition("-")[0]]])
+    monkeypatch.setattr(ObjectStore, "create", late)
+    with pytest.raises(RecordError, match="beyond what a float keeps" if mine == 0.5 else "is not exact as a float"):
+        store.write(row_run("mine", x=mine))
+    assert beaten == ["_schema/t/,x.json"]
+    assert sorted(store.read_table("t").column("x").to_pylist()) == sorted([1, theirs])
+    assert store.get_run_uri("mine") is None
 
 
 def test_the_retry_of_a_run_whose_column_was_widened_adds_no_file(open_store: OpenStore) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -22,12 +23,13 @@ from checkmaite.jobs import (
     JobStatus,
     JobSubmissionError,
     configure_job_backend,
+    read_salvaged_run,
     shutdown_job_backend,
     submit_capabilities,
     submit_capability,
 )
 from checkmaite.jobs.spi import WorkOrder
-from checkmaite.jobs.testing import SampleCapability
+from checkmaite.jobs.testing import SampleCapability, SampleRun
 from checkmaite.jobs.testing._samples import mark, wait_for_mark, wait_until
 
 from tests.ray_simple import capabilities
@@ -67,6 +69,28 @@ def test_a_worker_asks_the_store_before_it_runs_anything(local_ray: Any, tmp_pat
         submit(SampleCapability(folder=str(tmp_path))).result(SOON_S)
     assert caught.value.phase == "store"
     assert list(tmp_path.iterdir()) == [tmp_path / "store"], "it left no mark that it ran"
+    shutdown_job_backend()
+
+
+def test_rows_that_a_worker_could_not_store_are_kept_and_fill_the_store(local_ray: Any, tmp_path: Path) -> None:
+    class Nests:
+        id = "nests"
+
+        def run(self, **_: Any) -> SampleRun:
+            return SampleRun(run_uid="one", records=[{"table_name": "t", "x": 1}, {"table_name": "t", "x": [0.5]}])
+
+    backend = configure_job_backend(
+        "ray-simple", analytics_store={"backend": "parquet", "uri": str(tmp_path / "store")}
+    )
+    job = submit_capability(Nests())
+    with pytest.raises(JobFailedError, match=r"records\[1\]\.x: a list") as caught:
+        job.result(SOON_S)
+    (kept,) = re.findall(r"rows are kept in '(.+?)'", str(caught.value))
+    run = read_salvaged_run(kept)
+    run.records[1]["x"] = 0.5
+    backend.analytics_store.write(run, provenance=run.provenance)
+    assert backend.analytics_store.read_table("t").column("x").to_pylist() == [1.0, 0.5]
+    assert set(backend.analytics_store.read_table("runs").column("job_id").to_pylist()) == {job.job_id}
     shutdown_job_backend()
 
 
