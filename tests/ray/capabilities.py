@@ -7,6 +7,7 @@ import hashlib
 import logging
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import frozen
-from checkmaite.jobs.testing import SampleRun
+from checkmaite.jobs.testing import SampleRecord, SampleRun
 
 
 @frozen
@@ -34,6 +35,25 @@ class Acts:
             (Path(self.folder) / f"start-{config['run_uid']}-{uuid.uuid4().hex}").touch()
         self.act()
         return SampleRun(run_uid=config["run_uid"], capability_id=self.id)
+
+
+@frozen
+class Draws(Acts):
+    """Calls `act` and gives a run with a number that it has drawn, in its row and in its report."""
+
+    id: str = "draws"
+
+    def run(self, *, config: Any, **_: Any) -> Any:
+        drawn = random.random()
+        (Path(self.folder) / f"start-{config['run_uid']}-{uuid.uuid4().hex}").write_text(repr(drawn))
+        self.act()
+        records = [SampleRecord("model-1", drawn)]
+        return DrawnRun(run_uid=config["run_uid"], capability_id=self.id, records=records)
+
+
+class DrawnRun(SampleRun):
+    def collect_md_report(self, threshold: float) -> str:
+        return repr(self.records[0].score)
 
 
 @frozen
@@ -112,6 +132,18 @@ def stuck_at_commit() -> None:
         link(source, target)
 
     os.link = stuck  # type: ignore[assignment]
+
+
+def dies_after_commit() -> None:
+    """This worker is killed when it has made a run visible, and nobody has heard of it."""
+    link = os.link
+
+    def fatal(source: str, target: str) -> None:
+        link(source, target)
+        if "/runs/" in target:
+            killed()
+
+    os.link = fatal  # type: ignore[assignment]
 
 
 def killed_later() -> None:

@@ -23,6 +23,7 @@ from checkmaite.jobs import (
     configure_job_backend,
     get_job,
     list_jobs,
+    submit_capability,
     wait_all,
 )
 from checkmaite.jobs_ray._ray._calls import Line
@@ -136,6 +137,28 @@ def test_sigterm_loses_the_worker_and_not_the_job(backend: JobBackend, tmp_path:
     assert [starts(tmp_path, uid) for uid in acts] == [2] * len(acts)
     for job in jobs[:-1]:
         assert "Start 1 was lost: its worker process died: it got SIGTERM." in job.explain()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_worker_is_killed_right_after_its_commit(backend: JobBackend, tmp_path: Path, force: bool) -> None:
+    """The next attempt draws another number; rows and report stay those of the one that was stored."""
+    config = {"run_uid": f"drawn-{force}"}
+    before = (
+        submit_capability(capabilities.Draws(capabilities.nothing, str(tmp_path)), config=config) if force else None
+    )
+    if before is not None:
+        assert before.result(SOON_S).revision == 1
+    act = partial(capabilities.first_time, str(tmp_path), capabilities.dies_after_commit)
+    draws = capabilities.Draws(act, str(tmp_path))
+    ref = submit_capability(draws, config=config, max_retries=1, force=force).result(SOON_S)
+    assert starts(tmp_path) == 2 + force
+    found = backend.analytics_store.read_table("sample_scores", run_uids=[ref.run_uid]).column("score").to_pylist()
+    assert found == [float(str(ref.report))]
+    assert ref.revision == 1 + force
+    assert repr(found[0]) in {path.read_text() for path in tmp_path.glob("start-*")}
+    if before is not None:
+        assert str(before.result(0).report) != str(ref.report)
+        assert len(backend.analytics_store.read_table("sample_scores", revision="all")) == 2  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("recovery", ["resubmit", "fail"])

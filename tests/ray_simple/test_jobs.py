@@ -247,3 +247,21 @@ class _Large:
 
     def __reduce__(self) -> Any:
         return bytes, (self.content,)
+
+
+@pytest.mark.usefixtures("backend")
+def test_a_forced_run_is_the_next_revision_with_its_own_report(tmp_path: Path) -> None:
+    store = {"backend": "parquet", "uri": str(tmp_path / "store")}
+    backend = configure_job_backend("ray-simple", analytics_store=store)
+    first, second = (
+        submit_capability(SampleCapability(), config={"run_uid": "forced"}, force=True, report_threshold=share).result(
+            60
+        )
+        for share in (0.25, 0.75)
+    )
+    assert [(ref.revision, str(ref.report)) for ref in (first, second)] == [
+        (1, "# sample at 0.25"),
+        (2, "# sample at 0.75"),
+    ]
+    runs = backend.analytics_store.read_table("runs", revision="all", columns=["revision"])  # type: ignore[call-arg]
+    assert sorted(set(runs.column("revision").to_pylist())) == [1, 2]

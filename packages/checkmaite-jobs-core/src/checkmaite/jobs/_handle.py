@@ -198,7 +198,8 @@ class JobHandle:
                 stored = (
                     " The run was in the store already, so nothing was computed again." if done.already_stored else ""
                 )
-                return f"{first}.{stored}" + "".join(f"\nNote: {note}" for note in done.notes)
+                number = f" Its result is revision {done.ref.revision} of the run." if done.ref.revision > 1 else ""
+                return f"{first}.{stored}{number}" + "".join(f"\nNote: {note}" for note in done.notes)
             case Failed() | Cancelled() as ended:
                 return f"{first}. {error_of(ended, job_id=self._job_id, job_name=self._job_name)}"
             case None:
@@ -214,7 +215,12 @@ class JobHandle:
     def __repr__(self) -> str:
         progress = self._progress
         far = f", {progress.fraction:.0%}" if progress and progress.fraction is not None and not self._outcome else ""
-        return f"<Job {self._job_name!r} {self._job_id} {self._status}{far}>"
+        noted = f", see explain(): {self._notes[0][:60]}" if self._notes else ""
+        return f"<Job {self._job_name!r} {self._job_id} {self._status}{far}{noted}>"
+
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        return self._outcome.notes if isinstance(self._outcome, Completed) else ()
 
     def _repr_html_(self) -> str:
         error = error_of(self._outcome, job_id=self._job_id, job_name=self._job_name) if self._outcome else None
@@ -228,6 +234,8 @@ class JobHandle:
             rows["took"] = f"{(self._finished_at - self._created_at).total_seconds():.1f} s"
         if error:
             rows["error"] = str(error.args[0])
+        if self._notes:
+            rows["note"] = "\n".join(self._notes)
         cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows.items())
         return f"<table>{cells}</table>"
 

@@ -378,7 +378,11 @@ class KeepsArtifacts(Protocol):
     """A store that can also keep documents, such as a report too large for a run ref."""
 
     def put_artifact(self, name: str, content: bytes) -> str:
-        """Keep `content` under `name` (``<run_uid>/report.md``) and return its URI. The first write of a name wins."""
+        """Keep `content` under `name` and return its URI. The first write of a name wins.
+
+        A report's name is ``<run_uid>/<attempt>/<file name>``. Where the attempt turns out not to be the one that
+        counts, the worker calls ``delete_artifact(name)``, which a store may have too.
+        """
         ...
 
 

@@ -14,9 +14,10 @@ from checkmaite.jobs._naming import object_name, plain_text
 from checkmaite.jobs._objects import ObjectStore
 from checkmaite.jobs._protocols import AnalyticsStore, KeepsArtifacts
 from checkmaite.jobs._refs import ARTIFACT, INLINE_TEXT, MARKDOWN, REPORT_INLINE_LIMIT_BYTES, Report
+from checkmaite.jobs._texts import shortened
 from checkmaite.jobs._values import with_article
 
-_NOTE_CHARACTERS = 2_000
+_NOTE_BYTES = 2_000
 
 
 @frozen(kw_only=True)
@@ -144,7 +145,7 @@ def _said(error: BaseException) -> str:
     """An exception of the user's code as a line, whatever its own ``__str__`` does."""
     name = type(error).__name__
     try:
-        return f"{name}: {error}"[:_NOTE_CHARACTERS]
+        return shortened(f"{name}: {error}", _NOTE_BYTES)
     except BaseException as broken:  # noqa: BLE001 - likewise
         return f"{name} (its message cannot be shown: {type(broken).__name__})"
 

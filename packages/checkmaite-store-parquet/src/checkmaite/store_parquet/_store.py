@@ -146,6 +146,10 @@ class ParquetStore:
         self._objects.create(key, content)
         return self._objects.uri_of(key)
 
+    def delete_artifact(self, name: str) -> None:
+        """Delete a document; one that is not there is fine."""
+        self._objects.delete(artifact_key(name))
+
     def list_tables(self) -> list[str]:
         """Names of the tables that hold rows of committed runs, ``runs`` included, sorted."""
         return _reading.CommittedRuns(self._objects).tables()
