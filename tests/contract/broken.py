@@ -87,8 +87,8 @@ class NeverRunning(BrokenJob):
 class WritesTwice(ParquetStore):
     """Each write leaves another copy."""
 
-    def write_with_receipt(self, run: Any, *, provenance: Any = None) -> WriteReceipt:
-        receipt = super().write_with_receipt(run, provenance=provenance)
+    def write_with_receipt(self, run: Any, *, provenance: Any = None, **more: Any) -> WriteReceipt:
+        receipt = super().write_with_receipt(run, provenance=provenance, **more)
         if not receipt.created and receipt.store_uri is not None:
             folder = Path(self.uri)
             for table in [*receipt.rows, "runs"]:
@@ -100,11 +100,11 @@ class WritesTwice(ParquetStore):
 class ShowsTornRuns(ParquetStore):
     """A bad record leaves the good ones visible."""
 
-    def write_with_receipt(self, run: Any, *, provenance: Any = None) -> WriteReceipt:
+    def write_with_receipt(self, run: Any, *, provenance: Any = None, **more: Any) -> WriteReceipt:
         try:
-            return super().write_with_receipt(run, provenance=provenance)
+            return super().write_with_receipt(run, provenance=provenance, **more)
         except RecordError:
-            super().write_with_receipt(evolve(run, records=run.records[:1]), provenance=provenance)
+            super().write_with_receipt(evolve(run, records=run.records[:1]), provenance=provenance, **more)
             raise
 
 
@@ -121,17 +121,39 @@ class TakesErrorsForEmpty(ParquetStore):
 class LastWriteWins(ParquetStore):
     """A later write of a run replaces the first."""
 
-    def write_with_receipt(self, run: Any, *, provenance: Any = None) -> WriteReceipt:
+    def write_with_receipt(self, run: Any, *, provenance: Any = None, **more: Any) -> WriteReceipt:
         for file in Path(self.uri).glob(f"*/{run.run_uid}.parquet"):
             file.unlink()
-        return super().write_with_receipt(run, provenance=provenance)
+        return super().write_with_receipt(run, provenance=provenance, **more)
 
 
 class SwallowsBadRecords(ParquetStore):
     """A run that cannot be stored is dropped without a word."""
 
-    def write_with_receipt(self, run: Any, *, provenance: Any = None) -> WriteReceipt:
+    def write_with_receipt(self, run: Any, *, provenance: Any = None, **more: Any) -> WriteReceipt:
         try:
-            return super().write_with_receipt(run, provenance=provenance)
+            return super().write_with_receipt(run, provenance=provenance, **more)
         except RecordError:
             return WriteReceipt(run_uid=run.run_uid, store_uri=None, created=False)
+
+
+class DropsSecondResults(ParquetStore):
+    """A result that was to supersede another is not kept."""
+
+    def write_with_receipt(self, run: Any, *, supersede: bool = False, **more: Any) -> WriteReceipt:
+        return super().write_with_receipt(run, **more)
+
+
+class KeepsNoReports(ParquetStore):
+    """Rows are kept without their report."""
+
+    def write_with_receipt(self, run: Any, *, report: Any = None, **more: Any) -> WriteReceipt:
+        return super().write_with_receipt(run, **more)
+
+
+class ForgetsWhoWrote(ParquetStore):
+    """A second attempt of a job stores a second result."""
+
+    def write_with_receipt(self, run: Any, *, provenance: Any = None, **more: Any) -> WriteReceipt:
+        anybody = evolve(provenance, run_event_id=None) if provenance is not None else None
+        return super().write_with_receipt(run, provenance=anybody, **more)

@@ -18,7 +18,16 @@ JOB_DEFECTS = (
     "ForgetsCallbacks",
     "NeverRunning",
 )
-STORE_DEFECTS = ("WritesTwice", "ShowsTornRuns", "TakesErrorsForEmpty", "LastWriteWins", "SwallowsBadRecords")
+STORE_DEFECTS = (
+    "WritesTwice",
+    "ShowsTornRuns",
+    "TakesErrorsForEmpty",
+    "LastWriteWins",
+    "SwallowsBadRecords",
+    "DropsSecondResults",
+    "KeepsNoReports",
+    "ForgetsWhoWrote",
+)
 
 BACKEND_MODULE = """
 import broken, pytest
