@@ -84,7 +84,7 @@ def test_the_page_on_the_store_names_every_column_of_runs(tmp_path: Path) -> Non
     store = ParquetStore(str(tmp_path))
     store.write(SampleCapability().run(config={"run_uid": "u"}))
     page = (ROOT / "docs/how-to/analytics-store.md").read_text()
-    named = re.findall(r"^\| `(\w+)` \| (?:text|UTC) \|", page, flags=re.MULTILINE)
+    named = re.findall(r"^\| `(\w+)` \| (?:text|UTC|integer) \|", page, flags=re.MULTILINE)
     assert {column.name for column in store.describe_table("runs").columns} <= set(named)
 
 
