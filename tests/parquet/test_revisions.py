@@ -143,6 +143,27 @@ def test_a_second_attempt_of_a_job_stores_no_further_result(open_store: OpenStor
     assert len(objects_of(store)) == 4
 
 
+@pytest.mark.parametrize("number", [0.3, 0.2], ids=["other rows", "equal rows"])
+def test_a_writer_that_loses_a_number_takes_the_next_and_cleans_up(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch, number: float
+) -> None:
+    """Its rows are there when another writer commits: they are deleted, unless that one's commit names them."""
+    store, create, others = open_store(), ObjectStore.create, open_store()
+    store.write(scored(0.1), provenance=by("one"))
+
+    def overtaken(self: ObjectStore, key: str, content: bytes) -> bool:
+        if key == "runs/run!2.parquet":
+            monkeypatch.setattr(ObjectStore, "create", create)
+            others.write(scored(number), provenance=by("other"), supersede=True)
+        return create(self, key, content)
+
+    monkeypatch.setattr(ObjectStore, "create", overtaken)
+    receipt = store.write_with_receipt(scored(0.2), provenance=by("two"), supersede=True)
+    assert (receipt.created, receipt.revision) == (True, 3)
+    assert [scores(store, revision=revision) for revision in (1, 2, 3)] == [[0.1], [number], [0.2]]
+    assert len(objects_of(store)) == 6
+
+
 def write_when_told(store: ParquetStore, number: int, job_id: str, ready: Any, receipts: Any) -> None:
     report = Report(kind="inline_text", text=f"{number} " * 10_000)
     store.get_run_uri("run")  # everything is imported and connected
