@@ -18,6 +18,8 @@ import beside
 configure()
 job = submit_capability(beside.Mine(), config={})
 job.result(60)
+while not job.logs():  # it may arrive after the job's end
+    time.sleep(0.01)
 say(job.logs().strip())
 """
 BESIDE = """
@@ -89,6 +91,8 @@ def pid_of(_):
 configure(address="local", num_cpus=1, object_store_memory=100_000_000)
 job = submit_capability(Mine(), config={})
 job.result(60)
+while not job.logs():  # it may arrive after the job's end
+    time.sleep(0.01)
 say(os.getpid(), "client")
 say(job.logs().split()[1], "worker", job.logs().split()[0])
 for name in ray.util.list_named_actors(all_namespaces=True):

@@ -44,7 +44,10 @@ def edit(version):
 def ran():
     job = submit_capability(mycaps.Versioned(), config={})
     error = job.exception(60)
-    return error.error_type if error else next(line for line in job.logs().splitlines() if line.startswith("ran"))[4:]
+    # What a job has printed may arrive after its end.
+    while not error and not (said := [line for line in job.logs().splitlines() if line.startswith("ran")]):
+        time.sleep(0.01)
+    return error.error_type if error else said[0][4:]
 
 """
 RUNS = "configure(**json.loads(os.environ['CHANGES']))\nsay(ran())"
