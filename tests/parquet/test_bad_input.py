@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from checkmaite.jobs import JobBackend, _objects, configure_job_backend, shutdown_job_backend
+from checkmaite.jobs import (
+    ArgumentError,
+    ConfigurationError,
+    JobBackend,
+    QueryError,
+    _objects,
+    configure_job_backend,
+    shutdown_job_backend,
+)
+from checkmaite.jobs.testing import SampleCapability, SampleRun
+from checkmaite.store_parquet import ParquetStore
 
-from tests.refusals import Said, assert_refused
+from tests.refusals import Said, assert_refused, assert_said
 
 
 @pytest.fixture
@@ -53,3 +64,77 @@ def test_s3_without_its_extra(active: JobBackend, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(_objects, "find_spec", lambda name: None)
     said = Said("analytics_store.uri", 's3fs, which is not installed: pip install "checkmaite-jobs[s3]"', "a folder")
     assert_refused(active, "inline", {"analytics_store": {"backend": "parquet", "uri": "s3://bucket/x"}}, said)
+
+
+@pytest.mark.parametrize(
+    ("uri", "options", "said"),
+    [
+        (3, None, Said("uri", "expected text, got 3", "Pass a folder")),
+        (None, None, Said("uri", "expected text, got None", "Pass a folder")),
+        (b"store", None, Said("uri", "expected text, got bytes", "Pass a folder")),
+        ("s3://", None, Said("uri", "names no bucket", "s3://bucket/folder")),
+        ("x", "hunter2", Said("storage_options", "expected a mapping, got str", "endpoint_url")),
+        ("x", {1: "hunter2"}, Said("storage_options", "expected text keys, got 1", "endpoint_url")),
+    ],
+)
+def test_a_store_that_cannot_be_opened(uri: Any, options: Any, said: Said) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        ParquetStore(uri, options)
+    assert_said(caught.value.problems, said)
+    assert "hunter2" not in str(caught.value)
+
+
+RUN, TABLE = SampleRun(run_uid="u"), "sample_scores"
+BAD_ARGUMENTS: list[tuple[str, Callable[[ParquetStore], Any], Said]] = [
+    ("nothing", lambda store: store.write(None), Said("runs", "one run or several, got None", "run() returned")),
+    ("a text", lambda store: store.write("u"), Said("runs", "one run or several, got the text 'u'", "run() returned")),
+    ("a mapping", lambda store: store.write({"u": RUN}), Said("runs", "or several, got dict", "run() returned")),
+    ("a capability", lambda store: store.write(SampleCapability()), Said("runs", "got SampleCap", "run() returned")),
+    (
+        "a provenance of no class",
+        lambda store: store.write(RUN, provenance={"user_id": "ada"}),
+        Said("provenance", "expected a Provenance, got dict", 'Provenance(user_id="ada")'),
+    ),
+    (
+        "no switch",
+        lambda store: store.write(RUN, supersede=1),
+        Said("supersede", "True or False, got 1", "of them"),
+    ),
+    ("a uid", lambda store: store.get_run_uri(None), Said("run_uid", "expected text, got None", "Pass a text")),
+    ("a uid to find", lambda store: store.find_run(b"u"), Said("run_uid", "expected text, got bytes", "Pass a text")),
+    ("a table", lambda store: store.describe_table(3), Said("name", "expected text, got 3", "Pass a text")),
+    ("a document", lambda store: store.put_artifact(3, b""), Said("name", "expected text, got 3", "Pass a text")),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "said"), [case[1:] for case in BAD_ARGUMENTS], ids=[case[0] for case in BAD_ARGUMENTS]
+)
+def test_a_bad_argument(tmp_path: Path, call: Callable[[ParquetStore], Any], said: Said) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        call(ParquetStore(tmp_path))
+    assert_said(caught.value.problems, said)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda store: store.read_table(3), "name is 3, not a text"),
+        (lambda store: store.query_sql(None), "sql is None, not a text"),
+        (lambda store: store.read_table(TABLE, columns=3), r"columns is 3, not a list of texts. Pass columns=\[...\]"),
+        (lambda store: store.read_table(TABLE, columns=iter(["score"])), "columns is list_iterator, not a list"),
+        (lambda store: store.read_table(TABLE, columns=["score", 3]), r"columns\[1\] is 3, not a text"),
+        (lambda store: store.read_table(TABLE, run_uids=[None]), r"run_uids\[0\] is None, not a text"),
+        (lambda store: store.read_table(TABLE, limit="5"), "limit is the text '5'"),
+        (lambda store: store.read_table(TABLE, limit=1.5), "limit is 1.5"),
+        (lambda store: store.read_table(TABLE, limit=True), "limit is True"),
+        (lambda store: store.find_run("u", revision=-1), "revision is -1. Pass a whole number from 1 on"),
+        (lambda store: store.find_run("u", revision="all"), "revision is the text 'all'"),
+    ],
+)
+def test_a_bad_question(tmp_path: Path, call: Callable[[ParquetStore], Any], said: str) -> None:
+    store = ParquetStore(tmp_path)
+    store.write(RUN)
+    with pytest.raises(QueryError, match=said):
+        call(store)

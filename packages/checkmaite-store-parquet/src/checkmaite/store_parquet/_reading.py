@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from checkmaite.jobs import ColumnDescription, QueryError, StoreCorruptError, StoreNotFoundError, TableDescription
 from checkmaite.jobs.spi import ColumnType, ObjectStore, nearest_name, object_name
+from checkmaite.store_parquet._arguments import check_choice, check_query
 from checkmaite.store_parquet._layout import RUNS, SCHEMA, is_widening, revision_of, schema_key
 from checkmaite.store_parquet._schema import RUNS_COLUMNS, arrow_schema, columns_from_json
 
@@ -113,7 +114,8 @@ def read_table(
     revision: Revision,
 ) -> pa.Table:
     """Rows of one table; see `ParquetStore.read_table`."""
-    _check_reading(columns=columns, run_uids=run_uids, limit=limit)
+    check_query("name", name)
+    check_choice(columns=columns, run_uids=run_uids, limit=limit)
     runs = CommittedRuns(objects, run_uids, revision=revision)
     chooses = run_uids is not None or revision is not None
     if chooses and name not in runs.tables():  # which is an error only when no other result has it either
@@ -165,14 +167,6 @@ def reading(objects: ObjectStore, name: str) -> Iterator[None]:
                 f"{uri}: a file there is not readable Parquet ({reason}). Restore it from a backup.",
                 uri=uri,
             ) from error
-
-
-def _check_reading(*, columns: object, run_uids: object, limit: int | None) -> None:
-    for name, given in (("columns", columns), ("run_uids", run_uids)):
-        if isinstance(given, (str, bytes)):
-            raise QueryError.of(f"{name} is the text {given!r}, not a list of texts.", f"Pass {name}=[{given!r}].")
-    if limit is not None and limit < 0:
-        raise QueryError.of(f"limit is {limit}.", "Pass a whole number from 0 on, or leave it out.")
 
 
 def _dataset(objects: ObjectStore, name: str, columns: Mapping[str, ColumnType], files: Iterable[str]) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 from checkmaite.jobs import MissingDependencyError, QueryError
 from checkmaite.jobs.spi import ObjectStore, nearest_name
+from checkmaite.store_parquet._arguments import check_query
 from checkmaite.store_parquet._reading import CommittedRuns, Revision, reading
 
 _LOCKS = (
@@ -25,6 +26,7 @@ _LOCKS = (
 
 def query(objects: ObjectStore, sql: str, revision: Revision) -> pa.Table:
     """The result of one SELECT; see `ParquetStore.query_sql`."""
+    check_query("sql", sql)
     duckdb = _duckdb()
     with duckdb.connect(":memory:") as connection:
         try:

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 from attrs import frozen
 from checkmaite.jobs import (
     CapabilityRun,
-    ConfigurationError,
     Provenance,
     Report,
     TableDescription,
@@ -22,10 +21,10 @@ from checkmaite.jobs.spi import (
     option,
     run_tables,
     runs_of,
-    uri_problem,
     usable_uri,
 )
 from checkmaite.store_parquet import _reading, _sql
+from checkmaite.store_parquet._arguments import check_place, check_revision, check_runs, check_text, check_writing
 from checkmaite.store_parquet._commits import Commits
 from checkmaite.store_parquet._layout import artifact_key
 from checkmaite.store_parquet._rows import runs_rows
@@ -62,11 +61,9 @@ class ParquetStore:
     config_type: ClassVar[type[ParquetOptions]] = ParquetOptions
 
     def __init__(self, uri: str | PathLike[str], storage_options: Mapping[str, Any] | None = None) -> None:
-        uri = fspath(uri)
-        if problem := uri_problem("uri", uri):
-            raise ConfigurationError("The store cannot be opened.", [problem])
+        check_place(uri, storage_options)
         self._storage_options = storage_options
-        self._objects = ObjectStore(uri, storage_options)
+        self._objects = ObjectStore(fspath(uri), storage_options)
         self._types = TableTypes(self._objects)
 
     def __repr__(self) -> str:
@@ -100,7 +97,9 @@ class ParquetStore:
         Raises:
             RecordError: A run's records cannot be stored; runs before it are stored.
             StoreError: The store refused or could not be reached.
+            ArgumentError: There are no runs in `runs`, or another argument is of the wrong kind.
         """
+        check_runs(runs)
         return [self.write_with_receipt(run, provenance=provenance, supersede=supersede) for run in runs_of(runs)]
 
     def write_with_receipt(
@@ -112,6 +111,7 @@ class ParquetStore:
         supersede: bool = False,
     ) -> WriteReceipt:
         """Store one run; see `KeepsRevisions.write_with_receipt`. Returns after the run is durable and visible."""
+        check_writing(provenance, supersede)
         tables = run_tables(run)
         if not tables:
             return WriteReceipt(run_uid=run.run_uid, store_uri=None, created=False)
@@ -124,6 +124,8 @@ class ParquetStore:
         self, run_uid: str, *, revision: int | None = None, run_event_id: str | None = None
     ) -> StoredRun | None:
         """One result of a run, whole; see `KeepsRevisions.find_run`. Asks for one revision after the other."""
+        check_text("run_uid", run_uid)
+        check_revision(revision)
         commits = Commits(self._objects)
         if revision is not None:
             found = commits.at(run_uid, revision)
@@ -133,6 +135,7 @@ class ParquetStore:
 
     def get_run_uri(self, run_uid: str) -> str | None:
         """The file with the newest rows of the run in its first table; None when the store does not hold the run."""
+        check_text("run_uid", run_uid)
         found = Commits(self._objects).newest(run_uid)
         return found.stored.ref.store_uri if found is not None else None
 
@@ -142,6 +145,7 @@ class ParquetStore:
 
     def put_artifact(self, name: str, content: bytes) -> str:
         """Keep a document under ``_artifacts/`` and return its URI; the first write of a name wins."""
+        check_text("name", name)
         key = artifact_key(name)
         self._objects.create(key, content)
         return self._objects.uri_of(key)
@@ -156,6 +160,7 @@ class ParquetStore:
 
     def describe_table(self, name: str) -> TableDescription:
         """Columns and size of a table; see `AnalyticsStore.describe_table`."""
+        check_text("name", name)
         return _reading.describe_table(self._objects, name)
 
     def read_table(

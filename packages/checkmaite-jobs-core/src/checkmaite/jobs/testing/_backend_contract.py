@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import pytest
 from checkmaite.jobs import (
+    ArgumentError,
     Job,
     JobBackend,
     JobCancelledError,
@@ -160,6 +161,16 @@ class JobBackendContract:
         assert time.monotonic() - began < _BOUND_S
         mark(str(tmp_path), "go")
         job.result(_SOON_S)
+
+    def test_a_time_that_is_no_number_is_refused_and_stops_nothing(self, backend: JobBackend, tmp_path: Path) -> None:
+        job: Any = self.submit(tmp_path, "wait")
+        wait_for_mark(str(tmp_path), "started")
+        for ask in (job.wait, job.result, job.exception, job.cancel):
+            for number in ("5", float("nan")):
+                with pytest.raises(ArgumentError):
+                    ask(number)
+        mark(str(tmp_path), "go")
+        assert job.wait(_SOON_S) is JobStatus.COMPLETED
 
     @pytest.mark.parametrize("act", ["wait", "swallow"])
     def test_cancel_of_a_running_job(self, backend: JobBackend, tmp_path: Path, act: str) -> None:
