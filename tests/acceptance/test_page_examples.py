@@ -176,7 +176,7 @@ def test_local_development(tmp_path: Path, name: str) -> None:
     (tmp_path / "squares.py").write_text(CAPABILITY)
     local = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
     ran, queried, *_ = run(tmp_path, example(name, replacing={}) + SUBMITS + QUERIES, **local)
-    assert ran == f"squares-5 COMPLETED {tmp_path}/analytics_store/runs/squares-5.parquet"
+    assert ran == f"squares-5 COMPLETED {tmp_path}/analytics_store/squares/squares-5.parquet"
     assert queried == "[{'total': 30, 'dataset': 'numbers'}]"
 
 
@@ -200,7 +200,7 @@ def test_a_shared_cluster_with_object_storage(
     replacing = {"ray://cluster-head:10001": team_cluster.client, "team-checkmaite": bucket, scope: uuid.uuid4().hex}
     text = example(name, replacing=replacing) + SUBMITS + QUERIES
     ran, queried, printed = run(tmp_path, text, **s3_environment, RAY_AUTH_MODE="disabled")
-    assert ran == f"squares-5 COMPLETED s3://{bucket}/analytics-store/runs/squares-5.parquet"
+    assert ran == f"squares-5 COMPLETED s3://{bucket}/analytics-store/squares/squares-5.parquet"
     assert queried == "[{'total': 30, 'dataset': 'numbers'}]"
     assert printed == f"on the worker: {on_worker}"
 
@@ -219,5 +219,5 @@ def test_shared_status_and_reattach(
     environment = {**s3_environment, "RAY_AUTH_MODE": "disabled"}
     assert run(tmp_path / "one", block + submits, **environment) == ["squares"]
     ran, queried, *_ = run(tmp_path / "other", block + FINDS + QUERIES, **environment)
-    assert ran == f"squares-5 COMPLETED s3://{bucket}/analytics-store/runs/squares-5.parquet"
+    assert ran == f"squares-5 COMPLETED s3://{bucket}/analytics-store/squares/squares-5.parquet"
     assert queried == "[{'total': 30, 'dataset': 'numbers'}]"

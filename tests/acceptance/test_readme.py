@@ -99,5 +99,5 @@ def test_the_example_runs(tmp_path: Path, options: str) -> None:
     assert AS_WRITTEN in block
     stdout = run_script(block.replace(AS_WRITTEN, options), tmp_path)
     assert re.search("PENDING|SCHEDULING|RUNNING|COMPLETED", stdout)
-    assert f"{tmp_path}/analytics_store/runs/count-5.parquet" in stdout
+    assert f"{tmp_path}/analytics_store/squares/count-5.parquet" in stdout
     assert "total: [[30]]" in stdout
