@@ -100,7 +100,8 @@ def test_the_folder_travels_to_a_worker_with_the_order(tmp_path: Path) -> None:
         job_id="job-1",
         submitted_at=datetime(2026, 1, 2, tzinfo=UTC),
         run_uid=None,
-        force=False,
+        reuse="auto",
+        prints=None,
         report_threshold=0.5,
         terms=Terms(store=spec, facts=facts),
     )

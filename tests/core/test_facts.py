@@ -42,6 +42,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "JobLostError": {"job_id": "job-1", "error_type": "ValueError", "error_message": "no"},
     "BackpressureError": {"retry_after_s": 2.0},
     "JobSubmissionError": {"phase": "validate", "problems": [Problem("a", "b", "c")]},
+    "StaleResultError": {"phase": "reuse", "problems": [Problem("a", "b", "c")]},
     "ConfigurationError": {"problems": [Problem("a", "b", "c")]},
     "IncompatibleVersionError": {"here": "1", "there": "2"},
     "MissingDependencyError": {"requirement": "x[y]"},

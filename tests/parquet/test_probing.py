@@ -73,7 +73,8 @@ def in_worker(options: dict[str, Any], folder: Path) -> Completed | Failed:
         job_id="job-1",
         submitted_at=datetime(2026, 1, 2, tzinfo=UTC),
         run_uid=None,
-        force=False,
+        reuse="auto",
+        prints=None,
         report_threshold=0.5,
         terms=Terms(store=StoreSpec("parquet", options), facts=dict.fromkeys(SHARED_FIELDS)),
     )

@@ -53,9 +53,12 @@ def _seen(record: Record) -> dict[str, Any]:
     """One job, as far as anybody relies on it."""
     draft, state = record.draft, record.state
     seen = _named(record, "attempt", "losses", "supersedes", "created_at")
-    seen |= _named(draft, "scope", "run_key", "job_name", "capability_id", "payload", "context", "force")
+    seen |= _named(draft, "scope", "run_key", "job_name", "capability_id", "payload", "context")
+    seen["force"] = draft.basis.policy == "never"
     seen |= {"status": record.status.value, "state": type(state).__name__, "notes": list(record.notes)}
-    seen |= {"order": list(draft.order), "owner": record.owner and list(record.owner)}
+    # These versions had no policy, only whether the job was forced.
+    order = [*draft.order[:3], draft.order[3] == "never", *draft.order[4:]] if draft.order else []
+    seen |= {"order": order, "owner": record.owner and list(record.owner)}
     # The first version's snapshots did not keep where a job in doubt had run; its events did.
     is_told = record.where is not None and not isinstance(state, Doubtful)
     seen["where"] = _named(record.where, "node", "pid", "at") if is_told else None
@@ -67,6 +70,7 @@ def _seen(record: Record) -> dict[str, Any]:
             ref = state.outcome.ref
             said["ref"] = _named(ref, "run_uid", "capability_id", "store_uri", "outputs_uri")
             said["ref"]["report"] = None if ref.report is None else str(ref.report)
+        said.pop("reuse", None)
         seen["outcome"] = {"kind": type(state.outcome).__name__, **json.loads(json.dumps(said))}
         seen["finished_at"] = state.at
     return seen

@@ -7,18 +7,22 @@ from collections.abc import Iterable
 from typing import Any
 
 from checkmaite.jobs import CapabilityRunRef, JobStatus, Resources
+from checkmaite.jobs._comparing import prints_of
+from checkmaite.jobs._fingerprint import fingerprints_of
 from checkmaite.jobs.spi import Completed, Failed, LogTail, StoreSpec, Terms
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._controller import ControllerMachine
 from checkmaite.jobs_ray._machine._events import Adopted, Event, Introduced, Submitted
 from checkmaite.jobs_ray._machine._limits import Limits
 from checkmaite.jobs_ray._machine._record import Doubtful, Finished, Placed, Waiting
-from checkmaite.jobs_ray._messages import Context, Draft, Policy, Where
+from checkmaite.jobs_ray._messages import Basis, Context, Draft, Policy, Where
 
 POLICY = Policy(max_retries=1, max_attempts=3, scheduling_timeout_s=None, resubmit=True)
 WHERE = Where("node-1", 4711, 100.5)
 CONTEXT = Context(Terms(store=StoreSpec("parquet", {"uri": "/store", "storage_options": {}}), facts={}), None)
 CONTEXTS = {"context": CONTEXT}
+PRINTS = prints_of(fingerprints_of(Completed, config={}))
+OTHER_PRINTS = prints_of(fingerprints_of(Completed, config={"alpha": 2}))
 CRASH = Failed(error_type="WorkerDied", error_message="gone", phase="lost", exit_cause="signal 9", lost=True)
 ERROR = Failed(error_type="ValueError", error_message="no")
 
@@ -34,7 +38,8 @@ def limits(**changed: Any) -> Limits:
     return Limits(**{**wide, **changed})
 
 
-def draft(job_id: str, run_key: str | None = None, **changed: Any) -> Draft:
+def draft(job_id: str, run_key: str | None = None, *, force: bool = False, **changed: Any) -> Draft:
+    reuse = "never" if force else "auto"
     made = Draft(
         job_id=job_id,
         scope="scope",
@@ -42,11 +47,11 @@ def draft(job_id: str, run_key: str | None = None, **changed: Any) -> Draft:
         job_name=f"name of {job_id}",
         capability_id="capability",
         resources=Resources(),
-        order=(job_id, 1000.5, None, False, 0.5),
+        order=(job_id, 1000.5, None, reuse, 0.5),
         payload=b"payload",
         context="context",
         policy=POLICY,
-        force=False,
+        basis=Basis(prints=PRINTS, policy=reuse),
     )
     return made._replace(**changed)
 
@@ -99,9 +104,11 @@ def _check_scope(book: JobBook, scope: str) -> None:
     assert len(index) == len(records)
     assert set(index.finished) == {job_id for job_id, record in records.items() if not record.is_live}
     assert len(index.finished) == len(set(index.finished))
-    live = [(record.draft.run_key, job_id) for job_id, record in records.items() if record.is_live]
+    live = [(record.draft.identity, job_id) for job_id, record in records.items() if record.is_live]
     assert len(live) == len(dict(live)), f"two live jobs for one run: {live}"
     assert index.live == dict(live)
+    for run_key in {key for (key, _), _ in live}:
+        assert {*index.live_of(run_key)} == {job_id for (key, _), job_id in live if key == run_key}
     last = {}
     for job_id in index.finished:
         if records[job_id].status is JobStatus.COMPLETED:

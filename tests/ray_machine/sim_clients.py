@@ -8,9 +8,9 @@ from typing import Any
 from attrs import define, field
 from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import StoreSpec, Terms
-from checkmaite.jobs_ray._messages import Context, Draft, JobFacts, Policy
+from checkmaite.jobs_ray._messages import Basis, Context, Draft, JobFacts, Policy
 
-from tests.ray_machine.making import draft
+from tests.ray_machine.making import OTHER_PRINTS, PRINTS, draft
 from tests.ray_machine.sim_cluster import content_of, run_of
 from tests.ray_machine.sim_disk import SECRET
 from tests.ray_machine.sim_truth import Truth, ViolationError
@@ -129,13 +129,13 @@ class Clients:
             job_id,
             run_key,
             scope=scope,
-            force=force,
+            basis=Basis(prints=dice.choice((PRINTS, PRINTS, OTHER_PRINTS)), policy="never" if force else "auto"),
             policy=dice.choice(POLICIES),
             context=context,
             payload=content_of(job_id, large=dice.random() < 0.4),
         )
         uid = run_of(made) if dice.random() < 0.7 else None
-        return made._replace(order=(job_id, 1000.5, uid, force, 0.5))
+        return made._replace(order=(job_id, 1000.5, uid, made.basis.policy, 0.5))
 
 
 def _rank(facts: JobFacts) -> int:

@@ -62,7 +62,11 @@ class Analytics:
     def holds(self, draft: Draft) -> Completed | None:
         """What it answers when it is asked for a job's run, as `stored_runs` asks."""
         uid = draft.order[2]
-        written = self.runs.get(draft.job_id, []) if draft.force or uid is None else [uid] * (uid in self.first)
+        written = (
+            self.runs.get(draft.job_id, [])
+            if draft.basis.policy == "never" or uid is None
+            else [uid] * (uid in self.first)
+        )
         return _completed(written[0], already_stored=True) if written else None
 
     def ask(self, draft: Draft, attempt: int) -> Completed | None:
@@ -74,8 +78,8 @@ class Analytics:
 
 
 def run_of(draft: Draft) -> str:
-    """The uid of a job's run, where it is known before."""
-    return f"run of {draft.scope}/{draft.run_key}"
+    """A job's run, where it is known before; what stands on something else is another result."""
+    return f"run of {draft.scope}/{draft.run_key}, {draft.basis.prints}"
 
 
 def _completed(run: str, *, already_stored: bool) -> Completed:

@@ -56,8 +56,8 @@ class Desk:
         registry = self._registry
         large = [
             draft
-            for draft, holder in zip(ask.drafts, registry.machine.standing(ask.drafts), strict=True)
-            if holder is None and draft.job_id not in kept and draft.payload.startswith(LARGE)
+            for draft, decision in zip(ask.drafts, registry.machine.decide(ask.drafts), strict=True)
+            if decision.holder is None and draft.job_id not in kept and draft.payload.startswith(LARGE)
         ]
         if large:
             registry.run(

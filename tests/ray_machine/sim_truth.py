@@ -99,6 +99,11 @@ class Truth:
             raise ViolationError(
                 f"{facts.job_id} was told to stand for {proposed.job_id}", [facts.job_id, proposed.job_id]
             )
+        if record is not None and record.draft.basis.prints != proposed.basis.prints:
+            raise ViolationError(
+                f"{facts.job_id} stands for {proposed.job_id}, which is made of something else",
+                [facts.job_id, proposed.job_id],
+            )
 
     def check_told(self, facts: JobFacts) -> None:
         """What somebody is told is durable, and nothing durable contradicts it."""
@@ -146,7 +151,7 @@ class Truth:
     def _check_kind(self, event: Event, job_id: str, record: Record) -> None:
         match event:
             case Submitted():
-                live = self.book.scopes[record.draft.scope].live.get(record.draft.run_key)
+                live = self.book.scopes[record.draft.scope].live.get(record.draft.identity)
                 if live != job_id:
                     raise ViolationError(f"{job_id} and {live} are live for one run", [job_id, str(live)])
             case Doubted():

@@ -323,7 +323,7 @@ class Interleavings(RuleBasedStateMachine):
             for each, admission in zip(batch, admissions, strict=True):
                 record = self.book.records[admission.job_id]
                 assert (record.draft.scope, record.draft.run_key) == (each.scope, each.run_key)
-            if len(batch) == 1 and not batch[0].force and before[batch[0].run_key] is not None:
+            if len(batch) == 1 and batch[0].basis.policy != "never" and before[batch[0].run_key] is not None:
                 assert admissions[0].job_id in (before[batch[0].run_key], batch[0].job_id)
                 assert not admissions[0].is_new
 

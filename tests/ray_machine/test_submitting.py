@@ -5,15 +5,16 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from checkmaite.jobs import BackpressureError, JobNotFoundError, JobStatus, JobSubmissionError
-from checkmaite.jobs.spi import Cancelled
+from checkmaite.jobs import BackpressureError, JobNotFoundError, JobStatus, JobSubmissionError, ReuseKind
+from checkmaite.jobs.spi import Cancelled, Prints
+from checkmaite.jobs_ray._messages import Basis, Draft
 
-from tests.ray_machine.making import CONTEXTS, ERROR, draft, limits
+from tests.ray_machine.making import CONTEXTS, ERROR, OTHER_PRINTS, check_book, draft, limits
 from tests.ray_machine.rig import Rig
 
 
 def ids(admissions: object) -> list[tuple[str, bool]]:
-    return [tuple(each) for each in admissions]  # type: ignore[attr-defined]
+    return [(each.job_id, each.is_new) for each in admissions]  # type: ignore[attr-defined]
 
 
 def test_a_job_goes_through_its_statuses_and_keeps_no_payload() -> None:
@@ -177,3 +178,71 @@ def test_a_backlog_refuses_all_or_nothing() -> None:
         rig.submit(draft("more"))
     rig.registry.confirm(assignment, [launch.draft.job_id for launch in assignment.launches], rig.now)
     rig.submit(draft("more"))
+
+
+def other(job_id: str, run_key: str = "run", policy: str = "auto", prints: Prints | None = OTHER_PRINTS) -> Draft:
+    """A draft that stands on something else than `draft` makes."""
+    return draft(job_id, run_key, basis=Basis(prints=prints, policy=policy, by="ann"))
+
+
+def test_a_completed_job_does_not_stand_for_a_run_of_something_else() -> None:
+    rig = Rig()
+    rig.run(draft("one", "run"))
+    assert ids(rig.submit(other("two"))) == [("two", True)]
+    facts = rig.registry.facts("scope", "two")
+    assert (facts.reuse.kind, facts.reuse.job_id, facts.reuse.differences) == (
+        ReuseKind.STALE,
+        "one",
+        ("config: alpha",),
+    )
+    assert rig.record("two").supersedes == "one"
+    rig.go()
+    rig.end("two")
+    assert ids(rig.submit(other("three"))) == [("two", False)]
+    assert ids(rig.submit(draft("four", "run"))) == [("four", True)], "the newest result is of something else"
+
+
+def test_live_jobs_of_one_run_that_differ_run_beside_each_other() -> None:
+    rig = Rig()
+    rig.submit(draft("one", "run"), other("two"))
+    assert ids(rig.submit(draft("three", "run"), other("four"))) == [("one", False), ("two", False)]
+    check_book(rig.registry.book)
+    rig.go()
+    rig.end("two")
+    assert ids(rig.submit(draft("five", "run"), other("six", policy="never"))) == [("one", False), ("six", True)]
+    rig.take_over(epoch=200)
+    check_book(rig.registry.book)
+    assert rig.registry.facts("scope", "two").reuse.kind is ReuseKind.STALE
+
+
+def test_what_is_unknown_counts_as_equal_and_is_said() -> None:
+    rig = Rig()
+    rig.run(other("one", prints=None))
+    (admission,) = rig.submit(other("two"))
+    assert (admission.job_id, admission.reuse.unknown) == ("one", ("all content: no fingerprint was recorded",))
+
+
+def test_always_looks_at_the_key_alone() -> None:
+    rig = Rig()
+    rig.run(draft("one", "run"))
+    assert ids(rig.submit(other("two", policy="always"))) == [("one", False)]
+
+
+def test_a_job_of_an_earlier_versions_key_stands_for_its_run() -> None:
+    rig = Rig()
+    rig.run(other("one", "former", prints=None))
+    new = draft("two", "new", basis=Basis(prints=OTHER_PRINTS, former_key="former"))
+    assert ids(rig.submit(new)) == [("one", False)]
+
+
+def test_a_plan_is_what_submitting_would_decide_and_changes_nothing() -> None:
+    rig = Rig()
+    rig.run(other("one", "known"))
+    wanted = [other("a", "known"), draft("b", "known"), draft("c", "new"), other("d", "known", "never")]
+    before = dict(rig.registry.book.records)
+    plan = rig.registry.plan(wanted)
+    assert rig.registry.book.records == before
+    assert plan[2] is None
+    assert [each.kind for each in plan if each] == [ReuseKind.REUSED, ReuseKind.STALE, ReuseKind.RUN]
+    assert [(each.job_id, each.by) for each in plan if each] == [("one", "ann")] * 3
+    assert ids(rig.submit(*wanted)) == [("one", False), ("b", True), ("c", True), ("d", True)]

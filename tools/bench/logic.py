@@ -19,7 +19,7 @@ from checkmaite.jobs_ray._journal._process import leader_here, new_nonce
 from checkmaite.jobs_ray._machine._events import Event
 from checkmaite.jobs_ray._machine._limits import Limits
 from checkmaite.jobs_ray._machine._registry import Assignment, RegistryMachine
-from checkmaite.jobs_ray._messages import Context, Draft, EndReport, Policy, StartReport, Where
+from checkmaite.jobs_ray._messages import Basis, Context, Draft, EndReport, Policy, StartReport, Where
 from checkmaite.jobs_ray._rows import row_of, snapshot_rows
 
 CONTEXTS = {"bench": Context(Terms(store=StoreSpec("null"), facts={}), None)}
@@ -156,7 +156,7 @@ def draft(payload_bytes: int = 0) -> Draft:
         payload=secrets.token_bytes(payload_bytes) if payload_bytes else _PAYLOAD,
         context="bench",
         policy=Policy(max_retries=3, max_attempts=10, scheduling_timeout_s=None, resubmit=True),
-        force=False,
+        basis=Basis(),
     )
 
 

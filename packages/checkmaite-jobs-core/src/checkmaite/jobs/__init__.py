@@ -9,6 +9,7 @@ from checkmaite.jobs._api import (
     get_job,
     get_job_backend,
     list_jobs,
+    plan_capabilities,
     read_job_history,
     read_job_logs,
     read_salvaged_run,
@@ -33,6 +34,7 @@ from checkmaite.jobs._errors import (
     NotConfiguredError,
     QueryError,
     RecordError,
+    StaleResultError,
     StoreConflictError,
     StoreCorruptError,
     StoreError,
@@ -61,6 +63,7 @@ from checkmaite.jobs._receipt import WriteReceipt
 from checkmaite.jobs._record import Record
 from checkmaite.jobs._refs import CapabilityRunRef, Report
 from checkmaite.jobs._resources import Resources
+from checkmaite.jobs._reuse import Reuse, ReuseKind
 from checkmaite.jobs._running import report_progress
 from checkmaite.jobs._salvaged import SalvagedRun, Unreadable
 from checkmaite.jobs._status import JobStatus
@@ -98,7 +101,10 @@ __all__ = [
     "RecordError",
     "Report",
     "Resources",
+    "Reuse",
+    "ReuseKind",
     "SalvagedRun",
+    "StaleResultError",
     "StoreConflictError",
     "StoreCorruptError",
     "StoreError",
@@ -116,6 +122,7 @@ __all__ = [
     "get_job_backend",
     "get_provenance_defaults",
     "list_jobs",
+    "plan_capabilities",
     "read_job_history",
     "read_job_logs",
     "read_salvaged_run",

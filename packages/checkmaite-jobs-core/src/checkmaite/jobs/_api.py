@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import NOTHING
 from checkmaite.jobs._errors import ConfigurationError, NotConfiguredError
@@ -17,6 +17,10 @@ from checkmaite.jobs._provenance import get_provenance_defaults
 from checkmaite.jobs._resources import Resources
 from checkmaite.jobs._salvaged import SalvagedRun
 from checkmaite.jobs._submission import Submission, submissions_of
+
+if TYPE_CHECKING:
+    from checkmaite.jobs._preparing import PreparedSubmission
+    from checkmaite.jobs._reuse import Reuse
 
 _MISSING: Any = NOTHING
 
@@ -111,11 +115,16 @@ def submit_capability(
         job_name: A name for people, at most 255 bytes; the capability's id when None.
         resources: For example ``{"num_cpus": 2, "num_gpus": 1}``. What is not given is taken from ``config.num_cpus``
             and ``num_gpus``, then from ``capability.default_num_cpus`` and ``default_num_gpus``, then 1 CPU and no GPU.
-        **options: Options of this job; ``force=True`` and ``report_threshold`` everywhere, more by backend.
+        **options: Options of this job; ``reuse``, ``force`` and ``report_threshold`` everywhere, more by backend.
+            ``reuse="auto"``, the default, uses a result again when run key and fingerprints agree, and makes the run
+            again where something differs; ``"always"`` looks at the run key alone; ``"never"``, or ``force=True``,
+            makes the run again; ``"require"`` is an error where the run would have to be made. ``job.reuse`` says what
+            was decided.
 
     Raises:
         NotConfiguredError: No backend is active.
         JobSubmissionError: The submission is faulty; every fault is listed, and nothing was submitted.
+        StaleResultError: ``reuse="require"``, and there is no result that agrees; nothing was submitted.
         BackpressureError: The backend is full; nothing was submitted.
     """
     submission = Submission(
@@ -150,13 +159,51 @@ def submit_capabilities(submissions: Iterable[Mapping[str, Any] | Submission]) -
     return _submit(submissions_of(submissions), several=True)
 
 
-def _submit(submissions: list[Submission], *, several: bool) -> list[Job]:
-    from checkmaite.jobs._preparing import RunOptions, prepare
+def plan_capabilities(submissions: Iterable[Mapping[str, Any] | Submission]) -> list[Reuse]:
+    """What `submit_capabilities` would decide about each submission now, without submitting anything.
+
+    Jobs of the scope are compared, and stored runs where their uid is known before. What a run's uid is drawn for only
+    while it runs cannot be known: such a run counts as one that would be made.
+
+    Args:
+        submissions: As for `submit_capabilities`.
+
+    Returns:
+        For each, in order, whether the run would be made (RUN), which result would be used again (REUSED), or what
+        differs from the one that is there (STALE).
+
+    Raises:
+        NotConfiguredError: No backend is active.
+        JobSubmissionError: Some are faulty; every fault is listed.
+        BackendUnavailableError: The backend did not answer.
+        StoreError: The analytics store cannot say.
+    """
+    from checkmaite.jobs._planning import plan
 
     backend = get_job_backend()
-    options_type: type[RunOptions] = getattr(backend, "run_options_type", RunOptions)
-    prepared = prepare(submissions, options_type=options_type, provenance=get_provenance_defaults(), several=several)
+    return plan(backend, _prepared(backend, submissions_of(submissions), several=True))
+
+
+def _submit(submissions: list[Submission], *, several: bool) -> list[Job]:
+    from checkmaite.jobs._planning import refuse_unless_reused
+
+    backend = get_job_backend()
+    prepared = _prepared(backend, submissions, several=several)
+    refuse_unless_reused(backend, prepared)
     return backend.submit(prepared) if prepared else []
+
+
+def _prepared(backend: JobBackend, submissions: list[Submission], *, several: bool) -> list[PreparedSubmission]:
+    from checkmaite.jobs._preparing import RunOptions, prepare
+
+    options_type: type[RunOptions] = getattr(backend, "run_options_type", RunOptions)
+    return prepare(
+        submissions,
+        options_type=options_type,
+        provenance=get_provenance_defaults(),
+        several=several,
+        default_reuse=getattr(backend, "default_reuse", "auto"),
+    )
 
 
 def get_job(job_id: str) -> Job:

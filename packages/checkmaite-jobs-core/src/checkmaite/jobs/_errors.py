@@ -92,6 +92,10 @@ class JobSubmissionError(_WithProblems):
         super().__init__(f"{message} (phase: {phase})", problems)
 
 
+class StaleResultError(JobSubmissionError):
+    """``reuse="require"`` was asked for, and a run would have to be made; the message says what differs."""
+
+
 class BackpressureError(JobsError):
     """The backend is full; nothing was accepted. Try the same call again later.
 

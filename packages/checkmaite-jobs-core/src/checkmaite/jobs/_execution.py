@@ -22,7 +22,7 @@ from checkmaite.jobs._interrupt import Interrupt
 from checkmaite.jobs._naming import plain_text
 from checkmaite.jobs._news import Post, Printed, Reporter
 from checkmaite.jobs._order import Wire, WorkOrder
-from checkmaite.jobs._outcome import Cancelled, Completed, Outcome
+from checkmaite.jobs._outcome import Cancelled, Outcome
 from checkmaite.jobs._output import captured
 from checkmaite.jobs._probing import ready_store
 from checkmaite.jobs._protocols import AnalyticsStore
@@ -178,7 +178,7 @@ def _run(
     phase.name = "write"
     found = found_result(store, order, plain_text(capability.id))
     if found is not None:
-        return Completed(ref=found, already_stored=True)
+        return found
     phase.name = "run"
     run = capability.run(models=models, datasets=datasets, metrics=metrics, config=config, use_cache=False)
     del models, datasets, metrics

@@ -26,6 +26,7 @@ from checkmaite.jobs._news import Leaving, News, Printed, Progressed, Started
 from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, error_of, status_of
 from checkmaite.jobs._protocols import Job, JobProgress
 from checkmaite.jobs._refs import CapabilityRunRef
+from checkmaite.jobs._reuse import RUN, Reuse, ReuseKind
 from checkmaite.jobs._status import JobStatus
 from checkmaite.jobs._texts import shortened
 
@@ -82,6 +83,7 @@ class JobHandle:
         self._progress: JobProgress | None = None
         self._where = ""
         self._finished_at: datetime | None = None
+        self._reuse = RUN
         self._printed: LogTail | None = None
         self._callbacks: tuple[Callable[[Job], object], ...] = ()
         self._future: Future[CapabilityRunRef] | None = None
@@ -117,6 +119,15 @@ class JobHandle:
     def progress(self) -> JobProgress | None:
         """What the job said last through `report_progress`; None when it has said nothing."""
         return self._progress
+
+    @property
+    def reuse(self) -> Reuse:
+        """Whether the run is made, was there already, or replaces a stale result; as far as is known by now."""
+        told = self._reuse
+        outcome = self._outcome
+        if isinstance(outcome, Completed) and told.kind is ReuseKind.RUN and outcome.reuse.kind is not ReuseKind.RUN:
+            return outcome.reuse
+        return told
 
     def wait(self, timeout: float | None = None) -> JobStatus:
         """Block until the job is final or `timeout` seconds have passed; return the status then."""
@@ -193,19 +204,20 @@ class JobHandle:
 
     def _explanation(self) -> str:
         first = f"{self._job_name} ({self._job_id}) is {self._status}"
+        told = _explained(self.reuse)
         match self._outcome:
             case Completed() as done:
                 stored = (
                     " The run was in the store already, so nothing was computed again." if done.already_stored else ""
                 )
                 number = f" Its result is revision {done.ref.revision} of the run." if done.ref.revision > 1 else ""
-                return f"{first}.{stored}{number}" + "".join(f"\nNote: {note}" for note in done.notes)
+                return f"{first}.{stored}{number}{told}" + "".join(f"\nNote: {note}" for note in done.notes)
             case Failed() | Cancelled() as ended:
                 return f"{first}. {error_of(ended, job_id=self._job_id, job_name=self._job_name)}"
             case None:
                 cancelling = " It is being cancelled." if self._cancelling else ""
                 more = self._controls.explain(self)
-                return f"{first}{self._where}.{cancelling} {more}".rstrip()
+                return f"{first}{self._where}.{cancelling}{told} {more}".rstrip()
 
     def logs(self) -> str:
         """What the job has printed so far, stdout and stderr together; of very long output the end."""
@@ -215,8 +227,9 @@ class JobHandle:
     def __repr__(self) -> str:
         progress = self._progress
         far = f", {progress.fraction:.0%}" if progress and progress.fraction is not None and not self._outcome else ""
+        reuse = "" if self.reuse.kind is ReuseKind.RUN else f", {self.reuse}"
         noted = f", see explain(): {self._notes[0][:60]}" if self._notes else ""
-        return f"<Job {self._job_name!r} {self._job_id} {self._status}{far}{noted}>"
+        return f"<Job {self._job_name!r} {self._job_id} {self._status}{far}{reuse}{noted}>"
 
     @property
     def _notes(self) -> tuple[str, ...]:
@@ -232,6 +245,8 @@ class JobHandle:
         rows["created"] = f"{self._created_at:%Y-%m-%d %H:%M:%S} UTC"
         if self._finished_at:
             rows["took"] = f"{(self._finished_at - self._created_at).total_seconds():.1f} s"
+        if self.reuse.kind is not ReuseKind.RUN:
+            rows["result"] = str(self.reuse)
         if error:
             rows["error"] = str(error.args[0])
         if self._notes:
@@ -250,6 +265,10 @@ class JobHandle:
     def cancelling(self) -> bool:
         """Whether `cancel` was accepted."""
         return self._cancelling
+
+    def decided(self, reuse: Reuse) -> None:
+        """Take in what was decided about the submission that this handle is the answer to."""
+        self._reuse = reuse
 
     def advance(self, status: JobStatus) -> bool:
         """Move the status forward; a step back, or one to a final status, is dropped. Returns whether it moved."""
@@ -336,3 +355,9 @@ class JobHandle:
             callback(self)
         except Exception:  # noqa: BLE001 - as concurrent.futures does: one callback's fault must not keep others from the news
             _log.exception("a done callback of %r raised", self)
+
+
+def _explained(reuse: Reuse) -> str:
+    """What `JobHandle.explain` says of a decision; with what counted as equal because nothing is known of it."""
+    said = f" {reuse}." if reuse != RUN else ""
+    return said + "".join(f" Not compared: {each}." for each in reuse.unknown)

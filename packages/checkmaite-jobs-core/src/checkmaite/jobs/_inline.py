@@ -26,6 +26,7 @@ from checkmaite.jobs._order import WorkOrder, accept
 from checkmaite.jobs._outcome import Cancelled
 from checkmaite.jobs._preparing import PreparedSubmission, RunOptions
 from checkmaite.jobs._protocols import AnalyticsStore, Job
+from checkmaite.jobs._reuse import check_policy
 from checkmaite.jobs._running import teed
 from checkmaite.jobs._status import JobStatus
 
@@ -44,6 +45,12 @@ class InlineOptions:
         "finished jobs that list_jobs() and get_job() remember; 1 or more.",
         default=10_000,
         validator=validators.ge(1),
+    )
+    reuse: str = option(
+        'when a result that is there is used again, for jobs that do not say so themselves: "auto", where run key and '
+        'fingerprints agree; "always", where the run key agrees; "never"; or "require".',
+        default="auto",
+        validator=check_policy,
     )
 
     @classmethod
@@ -70,6 +77,7 @@ class InlineBackend:
     name = "inline"
 
     def __init__(self, options: InlineOptions, context: BackendContext) -> None:
+        self.default_reuse = options.reuse
         self._store_spec = context.store
         self._store = open_store(context.store)
         self._ledger = JobLedger(retained=options.max_retained_terminal_jobs, where="this process's inline backend")

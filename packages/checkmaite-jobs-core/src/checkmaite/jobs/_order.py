@@ -18,14 +18,17 @@ from typing import Any
 from attrs import asdict, field, frozen
 from checkmaite.jobs._code import Code
 from checkmaite.jobs._codec import structure
+from checkmaite.jobs._comparing import prints_text
 from checkmaite.jobs._config import StoreSpec
 from checkmaite.jobs._handle import JobControls, JobHandle, new_job_id
 from checkmaite.jobs._preparing import PreparedSubmission
 from checkmaite.jobs._provenance import SHARED_FIELDS, Provenance
+from checkmaite.jobs._reuse import Prints, ReusePolicy
 from checkmaite.jobs._versions import Versions, check_versions, versions_here
 
-Wire = tuple[bytes, str, float, str | None, bool, float]
-"""An order as builtins: the terms, job id, submission in seconds since the epoch, run uid, force, report threshold."""
+Wire = tuple[bytes, str, float, str | None, ReusePolicy, float, Prints | None]
+"""An order as builtins: the terms, job id, submission in seconds since the epoch, run uid, reuse, report threshold and
+fingerprints."""
 
 
 @frozen(kw_only=True, slots=False)
@@ -75,16 +78,18 @@ class WorkOrder:
         job_id: The job.
         submitted_at: When it was accepted (UTC).
         run_uid: The uid that the run will have, when it is known before; lets the worker skip a run that is stored.
-        force: Run even when the store holds the run.
+        reuse: When a result that the store holds stands for the run.
         report_threshold: Given to ``collect_md_report``.
+        prints: Fingerprints of what the run stands on; None where an earlier version submitted it.
         terms: What it has in common with others.
     """
 
     job_id: str
     submitted_at: datetime
     run_uid: str | None
-    force: bool
+    reuse: ReusePolicy
     report_threshold: float
+    prints: Prints | None
     terms: Terms
 
     @classmethod
@@ -95,13 +100,13 @@ class WorkOrder:
         job_id, submitted_at = provenance.job_id, provenance.submitted_at
         assert job_id, "Provenance.for_job says which job it is"
         assert submitted_at, "and when it was submitted"
-        options = prepared.options
         return cls(
             job_id=job_id,
             submitted_at=submitted_at,
             run_uid=prepared.run_key.run_uid,
-            force=options.force,
-            report_threshold=options.report_threshold,
+            reuse=prepared.reuse,
+            report_threshold=prepared.options.report_threshold,
+            prints=prepared.prints,
             terms=_terms(store, provenance.shared, code),
         )
 
@@ -114,12 +119,13 @@ class WorkOrder:
             submitted_at=self.submitted_at,
             completed_at=completed_at,
             run_event_id=self.job_id,
+            fingerprints=prints_text(self.prints),
         )
 
     def to_wire(self) -> Wire:
         """The order as builtins, for `execute`."""
         at = self.submitted_at.timestamp()
-        return self.terms.written, self.job_id, at, self.run_uid, self.force, self.report_threshold
+        return self.terms.written, self.job_id, at, self.run_uid, self.reuse, self.report_threshold, self.prints
 
     @classmethod
     def from_wire(cls, wire: Wire) -> WorkOrder:
@@ -128,13 +134,14 @@ class WorkOrder:
         Raises:
             IncompatibleVersionError: This process cannot work for that submitter; nothing was unpickled.
         """
-        written, job_id, submitted_at, run_uid, force, report_threshold = wire
+        written, job_id, submitted_at, run_uid, reuse, report_threshold, prints = wire
         return cls(
             job_id=job_id,
             submitted_at=datetime.fromtimestamp(submitted_at, UTC),
             run_uid=run_uid,
-            force=force,
+            reuse=reuse,
             report_threshold=report_threshold,
+            prints=prints,
             terms=_read(written),
         )
 

@@ -9,6 +9,7 @@ from typing import assert_never
 from attrs import field, frozen
 from checkmaite.jobs._errors import JobCancelledError, JobFailedError, JobLostError
 from checkmaite.jobs._refs import CapabilityRunRef
+from checkmaite.jobs._reuse import RUN, Reuse
 from checkmaite.jobs._status import JobStatus
 from checkmaite.jobs._texts import shortened
 
@@ -50,11 +51,14 @@ class Completed:
     Attributes:
         ref: Where its results are.
         already_stored: True when the run was in the store before this job, so that nothing was computed again.
+        reuse: What the worker and the store decided: whether the result was made, was another job's, or replaces one
+            that was stale.
         notes: What the user should know although the job succeeded, for example a report that failed.
     """
 
     ref: CapabilityRunRef
     already_stored: bool = False
+    reuse: Reuse = RUN
     notes: tuple[str, ...] = field(default=(), converter=_first_notes)
 
 

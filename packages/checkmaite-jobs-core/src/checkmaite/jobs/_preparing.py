@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
 import attrs
-from attrs import frozen
+from attrs import evolve, frozen
 from checkmaite.jobs._capability import capability_problems, class_problem
+from checkmaite.jobs._comparing import prints_of
 from checkmaite.jobs._config import option, parse_options
-from checkmaite.jobs._errors import JobSubmissionError
+from checkmaite.jobs._errors import ConfigurationError, JobSubmissionError
+from checkmaite.jobs._fingerprint import Fingerprinter
 from checkmaite.jobs._naming import plain_text
 from checkmaite.jobs._problems import Problem, unknown_name
 from checkmaite.jobs._provenance import Provenance, unwritable_fields
 from checkmaite.jobs._resources import Resources, resolve_resources
+from checkmaite.jobs._reuse import Prints, ReusePolicy, check_policy
 from checkmaite.jobs._run_key import NoRunKeyError, RunKey, run_key
 from checkmaite.jobs._submission import Submission
 
@@ -35,10 +39,25 @@ def _share(_: object, attribute: Any, value: float) -> None:
 class RunOptions:
     """Options of one job that every backend understands; a backend may subclass it to add its own."""
 
-    force: bool = option("True runs again even when the analytics store holds the run already.", default=False)
+    reuse: str | None = option(
+        'when a result that is there is used again: "auto", where run key and fingerprints agree; "always", where the '
+        'run key agrees; "never"; or "require", an error where the run would have to be made. Left out: as the backend '
+        "was configured.",
+        default=None,
+        validator=check_policy,
+    )
+    force: bool = option(
+        'True runs again even when there is a result already; another way to write reuse="never".', default=False
+    )
     report_threshold: float = option(
         "the threshold given to collect_md_report, between 0 and 1.", default=0.5, validator=_share
     )
+
+    def __attrs_post_init__(self) -> None:
+        if self.force and self.reuse not in {None, "never"}:
+            cause = f'means reuse="never", and reuse={self.reuse!r} was given too.'
+            problem = Problem("force", cause, "Leave out one of them.")
+            raise ConfigurationError("These options contradict each other.", [problem])
 
 
 @frozen(kw_only=True)
@@ -50,6 +69,8 @@ class PreparedSubmission:
         capability_id: The capability's id.
         job_name: The name, default filled in.
         run_key: Identity of the run.
+        prints: Fingerprints of what the run stands on.
+        reuse: When a result that is there stands for the run, defaults filled in.
         resources: What the run needs, defaults filled in.
         provenance: As resolved on this side; the backend adds its own facts.
         options: An instance of the backend's ``run_options_type``.
@@ -60,6 +81,8 @@ class PreparedSubmission:
     capability_id: str
     job_name: str
     run_key: RunKey
+    prints: Prints
+    reuse: ReusePolicy
     resources: Resources
     provenance: Provenance
     options: RunOptions
@@ -78,6 +101,7 @@ def prepare(
     options_type: type[RunOptions],
     provenance: Provenance,
     several: bool = True,
+    default_reuse: ReusePolicy = "auto",
 ) -> list[PreparedSubmission]:
     """Check submissions and fill in their defaults, before anything is submitted.
 
@@ -86,6 +110,7 @@ def prepare(
         options_type: The backend's class of per-job options.
         provenance: The submitter's provenance.
         several: Whether the user gave a list, so that paths say which element.
+        default_reuse: The policy of submissions that ask for none.
 
     Raises:
         JobSubmissionError: With every fault of every submission, or of the provenance that all of them share.
@@ -97,7 +122,7 @@ def prepare(
         raise JobSubmissionError("Nothing was submitted.", phase=phase, problems=unwritable)
     for index, submission in enumerate(submissions):
         path = f"submissions[{index}]" if several else ""
-        found, faults, failed_phase = _prepare_one(submission, path, options_type, provenance)
+        found, faults, failed_phase = _prepare_one(submission, path, options_type, provenance, default_reuse)
         problems += [fault.below(path) for fault in faults]
         if found is not None:
             prepared.append(found)
@@ -107,11 +132,28 @@ def prepare(
             phase = "validate"
     if problems:
         raise JobSubmissionError("Nothing was submitted.", phase=phase, problems=problems)
-    return prepared
+    fingerprinter = Fingerprinter(_say)
+    return [evolve(each, prints=_prints(each.submission, fingerprinter)) for each in prepared]
+
+
+def _prints(given: Submission, fingerprinter: Fingerprinter) -> Prints:
+    found = fingerprinter.of(
+        given.capability, models=given.models, datasets=given.datasets, metrics=given.metrics, config=given.config
+    )
+    return prints_of(found)
+
+
+def _say(message: str) -> None:
+    """Tell the user what takes long, as a progress bar would."""
+    print(message, file=sys.stderr, flush=True)  # noqa: T201 - a submission that reads gigabytes must not look stuck
 
 
 def _prepare_one(
-    submission: Submission, path: str, options_type: type[RunOptions], provenance: Provenance
+    submission: Submission,
+    path: str,
+    options_type: type[RunOptions],
+    provenance: Provenance,
+    default_reuse: ReusePolicy,
 ) -> tuple[PreparedSubmission | None, list[Problem], str]:
     capability, config = submission.capability, submission.config
     problems = capability_problems(capability)
@@ -149,6 +191,8 @@ def _prepare_one(
             capability_id=plain_text(capability.id),
             job_name=_name_of(submission),
             run_key=key,
+            prints=(),
+            reuse="never" if options.force else options.reuse or default_reuse,
             resources=resources,
             provenance=provenance,
             options=options,

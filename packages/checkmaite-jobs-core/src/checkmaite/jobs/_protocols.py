@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from checkmaite.jobs._provenance import Provenance
     from checkmaite.jobs._receipt import WriteReceipt
     from checkmaite.jobs._refs import CapabilityRunRef, Report
+    from checkmaite.jobs._reuse import Reuse
     from checkmaite.jobs._stored import StoredRun
 
 
@@ -127,6 +128,10 @@ class Job(Protocol):
     def status(self) -> JobStatus: ...
     @property
     def progress(self) -> JobProgress | None: ...
+    @property
+    def reuse(self) -> Reuse:
+        """Whether the run is made (RUN), a result that is there stands for it (REUSED), or it replaces one (STALE)."""
+        ...
 
     def wait(self, timeout: float | None = None) -> JobStatus:
         """Block until the job is final or `timeout` seconds have passed; return the status then."""
@@ -318,6 +323,18 @@ class AnalyticsStore(Protocol):
         Raises:
             QueryError: The text is not one SELECT, or the engine refused it.
         """
+        ...
+
+
+@runtime_checkable
+class PlansReuse(Protocol):
+    """A job backend that knows earlier jobs, so that it can say beforehand which of them stands for a submission.
+
+    Of a backend that cannot, only what the analytics store holds is known beforehand.
+    """
+
+    def plan(self, submissions: Sequence[PreparedSubmission]) -> Sequence[Reuse | None]:
+        """What `submit` would decide about each; None where no job of its run is known. Nothing is changed."""
         ...
 
 

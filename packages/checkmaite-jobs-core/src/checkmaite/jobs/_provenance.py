@@ -40,6 +40,8 @@ class Provenance:
         submitted_at: When the job was accepted (UTC); set by the backend.
         completed_at: When the run ended (UTC); set by the worker just before the write.
         run_event_id: Identity of this execution of the run; the job id.
+        fingerprints: What the run stands on, as JSON: digests of the capability's state and code, of the config and of
+            every model, dataset and metric; set by the worker.
     """
 
     user_id: str | None = None
@@ -53,6 +55,7 @@ class Provenance:
     submitted_at: datetime | None = None
     completed_at: datetime | None = None
     run_event_id: str | None = None
+    fingerprints: str | None = None
 
     def for_job(self, *, job_id: str, backend: str, submitted_at: datetime, scope: str | None = None) -> Provenance:
         """These facts with the backend's own added."""

@@ -35,12 +35,12 @@ def stored_runs(written_terms: bytes, jobs: Iterable[tuple[str, Sequence[Any]]])
     named: dict[str, tuple[str, bool]] = {}
     unnamed = set()
     capabilities = {}
-    for capability_id, (job_id, _, run_uid, force, _) in jobs:
+    for capability_id, (job_id, _, run_uid, reuse, *_) in jobs:
         capabilities[job_id] = capability_id
         if run_uid is None:
             unnamed.add(job_id)
         else:
-            named[job_id] = run_uid, force
+            named[job_id] = run_uid, reuse == "never"
     if unnamed:
         named |= {job_id: (run_uid, True) for job_id, run_uid in _committed(store) if job_id in unnamed}
     # Each costs some requests, so several are under way at once.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from checkmaite.jobs._errors import StoreConflictError, StoreNotFoundError
+from checkmaite.jobs._comparing import Comparison, compared, prints_from_text
+from checkmaite.jobs._errors import StaleResultError, StoreConflictError, StoreNotFoundError
 from checkmaite.jobs._naming import plain_text
 from checkmaite.jobs._order import WorkOrder
 from checkmaite.jobs._outcome import Completed
@@ -13,21 +14,70 @@ from checkmaite.jobs._provenance import Provenance
 from checkmaite.jobs._receipt import WriteReceipt
 from checkmaite.jobs._refs import CapabilityRunRef
 from checkmaite.jobs._report import Draft, Publication
+from checkmaite.jobs._reuse import Prints, Reuse, ReuseKind, ReusePolicy
+from checkmaite.jobs._stored import StoredRun
+
+UNCOMPARED = ("all content: this analytics store keeps no fingerprints",)
 
 
-def found_result(store: AnalyticsStore, order: WorkOrder, capability_id: str) -> CapabilityRunRef | None:
-    """The result that makes it needless to run: one of this very job, or, unless it is forced, any.
+def found_result(store: AnalyticsStore, order: WorkOrder, capability_id: str) -> Completed | None:
+    """The result that makes it needless to run: one of this very job, or one that the reuse policy lets stand for it.
 
     Raises:
-        StoreConflictError: The job is forced, and the store keeps only one result of a run, which is there.
+        StaleResultError: The policy requires such a result, and there is none.
+        StoreConflictError: The run is to be made again, and the store keeps only one result of a run, which is there.
         StoreError: The store cannot say.
     """
     if order.run_uid is None:
         return None
-    found = result_of(store, order.job_id, order.run_uid, own=order.force, capability_id=capability_id)
-    if found is None and order.force and _keeper(store) is None and store.get_run_uri(order.run_uid) is not None:
-        raise _one_result_only(store, order.run_uid)
-    return found
+    own = order.reuse == "never"
+    if (keeper := _keeper(store)) is None:
+        ref = result_of(store, order.job_id, order.run_uid, own=own, capability_id=capability_id)
+        if ref is not None:
+            return Completed(ref=ref, already_stored=True, reuse=Reuse(kind=ReuseKind.REUSED, unknown=UNCOMPARED))
+        if own and store.get_run_uri(order.run_uid) is not None:
+            raise _one_result_only(store, order.run_uid)
+        reuse = None
+    else:
+        found = keeper.find_run(order.run_uid, run_event_id=order.job_id)
+        if found is not None and found.provenance.run_event_id == order.job_id:
+            return Completed(ref=found.ref, already_stored=True)
+        reuse = planned(found, order.reuse, order.prints)
+        if found is not None and reuse.kind is ReuseKind.REUSED:
+            return Completed(ref=found.ref, already_stored=True, reuse=reuse)
+    if order.reuse == "require":
+        raise stale_result(order.run_uid, reuse)
+    return None
+
+
+def planned(found: StoredRun | None, policy: ReusePolicy, prints: Prints | None) -> Reuse:
+    """What a stored result means for a run that is submitted."""
+    if found is None:
+        return Reuse()
+    kind, comparison = ReuseKind.RUN, Comparison()
+    if policy != "never":
+        if policy != "always":
+            comparison = compared(prints_from_text(found.provenance.fingerprints), prints)
+        kind = ReuseKind.STALE if comparison.differences else ReuseKind.REUSED
+    whose = found.provenance
+    return Reuse(
+        kind=kind,
+        job_id=whose.job_id,
+        at=whose.submitted_at or found.created_at,
+        by=whose.user_id,
+        differences=comparison.differences,
+        unknown=comparison.unknown,
+    )
+
+
+def stale_result(what: str, reuse: Reuse | None) -> StaleResultError:
+    """That a run would have to be made although a result was required."""
+    stale = reuse is not None and reuse.kind is ReuseKind.STALE
+    why = f"is {reuse}" if stale else "has no result"
+    return StaleResultError(
+        f'{what} {why}, and reuse="require" was asked for: nothing was run. Leave it out to have the run made.',
+        phase="reuse",
+    )
 
 
 def result_of(
@@ -64,11 +114,9 @@ def keep_result(
     published = Publication(draft, run_uid, store, order.terms.store.artifacts)
     try:
         if (keeper := _keeper(store)) is not None:
-            receipt = keeper.write_with_receipt(
-                run, provenance=provenance, report=published.report, supersede=order.force
-            )
+            receipt, reuse = _written(keeper, run, published, order, provenance)
         else:
-            receipt = store.write_with_receipt(run, provenance=provenance)
+            receipt, reuse = store.write_with_receipt(run, provenance=provenance), Reuse()
     except BaseException:
         published.withdraw()
         raise
@@ -82,9 +130,30 @@ def keep_result(
             outputs_uri=outputs_uri_of(run),
             report=published.report,
         )
-        return Completed(ref=ref, notes=published.notes)
+        return Completed(ref=ref, reuse=reuse, notes=published.notes)
     published.withdraw()
     return _of_the_winner(store, order, run, receipt)
+
+
+def _written(
+    keeper: KeepsRevisions, run: Any, published: Publication, order: WorkOrder, provenance: Provenance
+) -> tuple[WriteReceipt, Reuse]:
+    """Write the result; as a new revision, where the one that is there may not stand for the run."""
+
+    def write(*, supersede: bool) -> WriteReceipt:
+        return keeper.write_with_receipt(run, provenance=provenance, report=published.report, supersede=supersede)
+
+    if order.reuse == "never":
+        before = keeper.find_run(plain_text(run.run_uid))
+        return write(supersede=True), planned(before, order.reuse, order.prints)
+    receipt = write(supersede=False)
+    if receipt.created or receipt.store_uri is None:
+        return receipt, Reuse()
+    found = keeper.find_run(receipt.run_uid, revision=receipt.revision)
+    if found is None or found.provenance.run_event_id == order.job_id:
+        return receipt, Reuse()
+    reuse = planned(found, order.reuse, order.prints)
+    return (write(supersede=True) if reuse.kind is ReuseKind.STALE else receipt), reuse
 
 
 def _keeper(store: AnalyticsStore) -> KeepsRevisions | None:
@@ -97,9 +166,10 @@ def _of_the_winner(store: AnalyticsStore, order: WorkOrder, run: Any, receipt: W
     if (keeper := _keeper(store)) is not None:
         found = keeper.find_run(run_uid, revision=receipt.revision)
         assert found is not None, "the receipt says that it is there"
-        return Completed(ref=found.ref, notes=(_whose(found.provenance.job_id, order),))
+        reuse = Reuse() if found.provenance.run_event_id == order.job_id else planned(found, "always", None)
+        return Completed(ref=found.ref, reuse=reuse, notes=(_whose(found.provenance.job_id, order),))
     is_own = is_by(store, run_uid, order.job_id)
-    if order.force and not is_own:
+    if order.reuse == "never" and not is_own:
         raise _one_result_only(store, run_uid)
     ref = CapabilityRunRef(
         run_uid=run_uid,
@@ -108,7 +178,8 @@ def _of_the_winner(store: AnalyticsStore, order: WorkOrder, run: Any, receipt: W
         commit_uri=receipt.commit_uri,
     )
     whose = _whose(order.job_id if is_own else None, order)
-    return Completed(ref=ref, notes=(f"{whose} This analytics store keeps no reports.",))
+    reuse = Reuse() if is_own else Reuse(kind=ReuseKind.REUSED, unknown=UNCOMPARED)
+    return Completed(ref=ref, reuse=reuse, notes=(f"{whose} This analytics store keeps no reports.",))
 
 
 def _whose(job_id: str | None, order: WorkOrder) -> str:

@@ -7,6 +7,8 @@ A job backend is a class named by an entry point of the group ``checkmaite.jobs.
 - ``run_options_type``: `RunOptions` or a subclass, the options of one job.
 - ``__init__(options, context)`` with an instance of ``config_type`` and a `BackendContext`; it raises
   `ConfigurationError` and leaves nothing behind when it cannot work.
+- optionally a property ``default_reuse``: the reuse policy of submissions that ask for none, ``auto`` without it; and
+  the method of `PlansReuse`.
 - optionally classmethods ``read_history(options, context)`` for `checkmaite.jobs.read_job_history`, and
   ``read_logs(options, context, job_id)`` for `checkmaite.jobs.read_job_logs`.
 - the methods of `JobBackend`. `JobHandle` and `JobLedger` do most of the work; `execute` is the worker's side.
@@ -22,6 +24,7 @@ Check either with `checkmaite.jobs.testing`.
 from checkmaite.jobs._arguments import usable_grace_s
 from checkmaite.jobs._code import Code, content_of
 from checkmaite.jobs._columns import ColumnType
+from checkmaite.jobs._comparing import Comparison, compared, prints_text
 from checkmaite.jobs._config import (
     ArtifactFolder,
     BackendContext,
@@ -56,12 +59,13 @@ from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, stat
 from checkmaite.jobs._output import take_left_output
 from checkmaite.jobs._preparing import PreparedSubmission, RunOptions
 from checkmaite.jobs._problems import nearest_name, unknown_name
-from checkmaite.jobs._protocols import HasProbe, KeepsArtifacts, KeepsRevisions
+from checkmaite.jobs._protocols import HasProbe, KeepsArtifacts, KeepsRevisions, PlansReuse
 from checkmaite.jobs._provenance import provenance_columns
 from checkmaite.jobs._reconcile import stored_runs
 from checkmaite.jobs._records import TableRows, run_entities, run_tables, runs_of, table_rows
 from checkmaite.jobs._refs import earlier_ref
 from checkmaite.jobs._resources import amount_problem, custom_problems
+from checkmaite.jobs._reuse import RUN, Prints, ReusePolicy, check_policy
 from checkmaite.jobs._run_key import RunKey
 from checkmaite.jobs._scalars import text_cause
 from checkmaite.jobs._stored import StoredRun
@@ -74,11 +78,13 @@ __all__ = [
     "DEFAULT_GRACE_S",
     "EXPLANATION_BYTES",
     "LOG_LIMIT_CHARACTERS",
+    "RUN",
     "ArtifactFolder",
     "BackendContext",
     "Cancelled",
     "Code",
     "ColumnType",
+    "Comparison",
     "Completed",
     "Deadline",
     "Failed",
@@ -98,11 +104,14 @@ __all__ = [
     "NewsMailbox",
     "ObjectStore",
     "Outcome",
+    "PlansReuse",
     "Post",
     "PreparedSubmission",
     "Printed",
+    "Prints",
     "Progressed",
     "RemotePost",
+    "ReusePolicy",
     "RunKey",
     "RunOptions",
     "Started",
@@ -116,7 +125,9 @@ __all__ = [
     "accelerators_of",
     "accept",
     "amount_problem",
+    "check_policy",
     "check_versions",
+    "compared",
     "content_of",
     "custom_problems",
     "earlier_ref",
@@ -135,6 +146,7 @@ __all__ = [
     "option",
     "outputs_uri_of",
     "parse_options",
+    "prints_text",
     "provenance_columns",
     "run_entities",
     "run_tables",

@@ -95,6 +95,7 @@ class RaySimpleBackend:
 
     def __init__(self, options: RaySimpleOptions, context: BackendContext) -> None:
         self._options = options
+        self.default_reuse = options.reuse
         self._store_spec = context.store
         self._store = open_store(context.store)
         self._ledger = JobLedger(

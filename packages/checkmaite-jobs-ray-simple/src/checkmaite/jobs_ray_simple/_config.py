@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from attrs import frozen, validators
-from checkmaite.jobs.spi import RunOptions, option
+from checkmaite.jobs.spi import RunOptions, check_policy, option
 from checkmaite.jobs_ray_simple._options import ConnectionOptions, isolation_level
 
 _ONLY_REGISTRY = (
@@ -55,6 +55,13 @@ class RaySimpleOptions(ConnectionOptions):
         "finished jobs that list_jobs() and get_job() remember; 1 or more.",
         default=10_000,
         validator=validators.ge(1),
+    )
+
+    reuse: str = option(
+        'when a result that is there is used again, for jobs that do not say so themselves: "auto", where run key and '
+        'fingerprints agree; "always", where the run key agrees; "never"; or "require".',
+        default="auto",
+        validator=check_policy,
     )
 
     @classmethod

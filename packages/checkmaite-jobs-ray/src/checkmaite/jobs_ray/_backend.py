@@ -15,6 +15,7 @@ from checkmaite.jobs import (
     Job,
     JobsError,
     JobSubmissionError,
+    Reuse,
 )
 from checkmaite.jobs.spi import (
     BackendContext,
@@ -35,7 +36,7 @@ from checkmaite.jobs_ray._feed import Feed
 from checkmaite.jobs_ray._history import journal_objects, read_history
 from checkmaite.jobs_ray._job import RayJob
 from checkmaite.jobs_ray._kept_logs import find_log
-from checkmaite.jobs_ray._messages import Context, Draft, JobFacts, Policy
+from checkmaite.jobs_ray._messages import Basis, Context, Draft, JobFacts, Policy
 from checkmaite.jobs_ray._place import JournalPlace
 from checkmaite.jobs_ray._ray._actors import find, get_or_create, withdraw_unplaced
 from checkmaite.jobs_ray._ray._calls import Calls
@@ -63,6 +64,7 @@ class RayBackend:
 
     def __init__(self, options: RayOptions, context: BackendContext) -> None:
         self._options = options
+        self.default_reuse = options.reuse
         self._scope = options.idempotency_scope
         self._store_spec = context.store
         self._store = open_store(context.store)
@@ -119,6 +121,17 @@ class RayBackend:
             self._draft(each, payload, code, contexts) for each, payload in zip(submissions, pickled, strict=True)
         ]
         return self._followed("submit", drafts, contexts)
+
+    def plan(self, submissions: Sequence[PreparedSubmission]) -> list[Reuse | None]:
+        """What the registry would decide about each; see `PlansReuse`.
+
+        Raises:
+            BackendUnavailableError: The registry did not answer.
+        """
+        code = code_here()
+        drafts = [self._draft(each, b"", code, {})._replace(order=()) for each in submissions]
+        found: list[Reuse | None] = self._ask("plan", drafts)
+        return found
 
     def get_job(self, job_id: str) -> Job:
         """A job of the scope, whoever submitted it; see `JobBackend.get_job`."""
@@ -224,7 +237,8 @@ class RayBackend:
             job_id=job_id, backend=self.name, submitted_at=datetime.now(UTC), scope=self._scope
         )
         order = WorkOrder.of(prepared, store=self._store_spec, provenance=provenance, code=code)
-        written, *rest = order.to_wire()
+        written, *rest, _ = order.to_wire()  # the fingerprints are in the basis
+        former = prepared.run_key.former
         name, context = self._context(written, order.terms)
         contexts[name] = context
         return Draft(
@@ -238,7 +252,12 @@ class RayBackend:
             payload=payload,
             context=name,
             policy=self._policy(prepared.options),
-            force=prepared.options.force,
+            basis=Basis(
+                prints=prepared.prints,
+                policy=prepared.reuse,
+                by=prepared.provenance.user_id,
+                former_key=former.value if former is not None and not former.doubt else None,
+            ),
         )
 
     def _context(self, written: bytes, terms: Terms) -> tuple[str, Context]:

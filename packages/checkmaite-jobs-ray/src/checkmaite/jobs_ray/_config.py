@@ -16,6 +16,7 @@ from checkmaite.jobs.spi import (
     ObjectStore,
     RunOptions,
     amount_problem,
+    check_policy,
     custom_problems,
     is_finite,
     option,
@@ -224,6 +225,12 @@ class RayOptions(ConnectionOptions):
         'what becomes of a job whose controller is lost: "resubmit" starts it again, "fail" ends it with JobLostError.',
         default="resubmit",
         validator=_recovery,
+    )
+    reuse: str = option(
+        'when a result that is there is used again, for jobs that do not say so themselves: "auto", where run key and '
+        'fingerprints agree; "always", where the run key agrees; "never"; or "require".',
+        default="auto",
+        validator=check_policy,
     )
     journal_uri: str | None = option(
         "folder or fsspec URL of the journal, which keeps jobs beyond the life of the cluster; `_jobs` below the "

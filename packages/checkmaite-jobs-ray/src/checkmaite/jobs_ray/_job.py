@@ -44,6 +44,7 @@ class RayJob(JobHandle):
             controls=desk,
         )
         self._desk = desk
+        self.decided(facts.reuse)
         self._seen_attempt = 0
         self.learn(facts)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from checkmaite.jobs import JobProgress, JobStatus, Resources
-from checkmaite.jobs.spi import Cancelled, Failed, Outcome, Terms
+from checkmaite.jobs import JobProgress, JobStatus, Resources, Reuse
+from checkmaite.jobs.spi import RUN, Cancelled, Failed, Outcome, Prints, ReusePolicy, Terms
 
 PROTOCOL = 5
 """Number of the language that clients, registry and controllers speak; raised when an older side could misread it."""
@@ -55,6 +55,29 @@ class Context(NamedTuple):
     runtime_env: Mapping[str, Any] | None
 
 
+class Basis(NamedTuple):
+    """What decides, beside the run key, which result stands for a job's run.
+
+    Attributes:
+        prints: Fingerprints of what it stands on; None where an earlier version submitted it.
+        policy: When a result that is there stands for it.
+        by: Who submitted it, by provenance.
+        former_key: The run key that earlier versions gave to this run, when it was another one and stands for no other
+            run; a completed job of that key stands for it too.
+        decided: What was decided when it was accepted: that it replaces a stale result, or a good one on purpose.
+    """
+
+    prints: Prints | None = None
+    policy: ReusePolicy = "auto"
+    by: str | None = None
+    former_key: str | None = None
+    decided: Reuse = RUN
+
+
+Identity = tuple[str, Prints | None]
+"""A run key, and fingerprints."""
+
+
 class Draft(NamedTuple):
     """One job as a client proposes it.
 
@@ -65,11 +88,12 @@ class Draft(NamedTuple):
         job_name: For people.
         capability_id: The capability.
         resources: What it needs.
-        order: What core's `execute` takes, less the terms, which are in the context. Builtins, opaque here.
+        order: What core's `execute` takes, less the terms, which are in the context, and the fingerprints, which are in
+            the basis. Builtins, opaque here.
         payload: The pickled arguments, an object reference to them, or the `Kept` that says where they are.
         context: Which `Context` it has.
         policy: What to do when the machinery fails it.
-        force: Run again although the run has completed before.
+        basis: What decides which result stands for its run.
     """
 
     job_id: str
@@ -82,7 +106,17 @@ class Draft(NamedTuple):
     payload: Any
     context: str
     policy: Policy
-    force: bool
+    basis: Basis
+
+    @property
+    def identity(self) -> Identity:
+        """The run and what it stands on: of two live jobs that agree in both, one would be superfluous."""
+        return self.run_key, self.basis.prints
+
+    @property
+    def wire(self) -> tuple[Any, ...]:
+        """What core's `execute` takes after the terms."""
+        return *self.order, self.basis.prints
 
     def slim(self) -> Draft:
         """What is worth keeping of it when the job will not be started again."""
@@ -132,6 +166,7 @@ class JobFacts(NamedTuple):
         created_at: When it was accepted, in seconds since the epoch; unique within a registry.
         attempt: Number of the present or last start; 0 before the first.
         finished_at: When it became final; None before.
+        reuse: What was decided about the submission that is answered with it, else about the job's own.
     """
 
     job_id: str
@@ -145,6 +180,7 @@ class JobFacts(NamedTuple):
     progress: JobProgress | None
     outcome: Outcome | None
     finished_at: float | None
+    reuse: Reuse = RUN
 
 
 class Change(NamedTuple):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from sys import intern
 from typing import Any
 
 from attrs import asdict, astuple
-from checkmaite.jobs import CapabilityRunRef, Resources
-from checkmaite.jobs.spi import Cancelled, Completed, Failed, earlier_ref
+from checkmaite.jobs import CapabilityRunRef, Resources, Reuse, ReuseKind
+from checkmaite.jobs.spi import RUN, Cancelled, Completed, Failed, earlier_ref
 from checkmaite.jobs_ray._machine._contexts import Shape, StoreShape
 from checkmaite.jobs_ray._machine._ending import Ending, Success, ending_of, ref_of
 from checkmaite.jobs_ray._machine._record import (
@@ -24,14 +25,14 @@ from checkmaite.jobs_ray._machine._record import (
     Stopping,
     Waiting,
 )
-from checkmaite.jobs_ray._messages import Draft, Kept, Policy, Where
+from checkmaite.jobs_ray._messages import Basis, Draft, Kept, Policy, Where
 
 Row = list[Any]
 
 
 def draft_row(draft: Draft) -> Row:
     """A draft as the journal keeps it."""
-    (job_id, scope, run_key, job_name, capability_id, resources, order, payload, context, policy, force) = draft
+    (job_id, scope, run_key, job_name, capability_id, resources, order, payload, context, policy, basis) = draft
     return [
         job_id,
         scope,
@@ -43,13 +44,13 @@ def draft_row(draft: Draft) -> Row:
         _payload_row(payload),
         context,
         policy,
-        force,
+        basis_row(basis),
     ]
 
 
 def draft_from(row: Row) -> Draft:
     """What `draft_row` wrote. Texts that many jobs have in common are kept once, as in the other parts."""
-    job_id, scope, run_key, job_name, capability_id, resources, order, payload, context, policy, force = row
+    job_id, scope, run_key, job_name, capability_id, resources, order, payload, context, policy, basis = row
     return Draft(
         job_id,
         intern(scope),
@@ -57,23 +58,56 @@ def draft_from(row: Row) -> Draft:
         job_name,
         intern(capability_id),
         _resources_from(resources),
-        tuple(order),
+        _order_from(*order),
         _payload_from(payload),
         intern(context),
         _policy(*policy),
-        force,
+        basis_from(basis),
     )
 
 
-def common_row(scope: str, resources: Resources, context: str, policy: Policy, force: bool) -> Row:
+def _order_from(*order: Any) -> tuple[Any, ...]:
+    """An order; up to protocol 3 its fourth value said whether the job was forced."""
+    if not order:
+        return ()
+    job_id, at, run_uid, reuse, *rest = order
+    return job_id, at, run_uid, _policy_of_force(reuse) if isinstance(reuse, bool) else intern(reuse), *rest
+
+
+def basis_row(basis: Basis) -> Row:
+    """A basis as the journal keeps it."""
+    *others, decided = basis
+    return [*others, _reuse_row(decided)]
+
+
+def basis_from(row: Row | bool) -> Basis:
+    """A basis, from a row of its fields; up to protocol 3 there was only whether the job was forced."""
+    if isinstance(row, bool):
+        return Basis(policy=_policy_of_force(row))
+    prints, policy, by, former_key, decided = row
+    return Basis(
+        None if prints is None else tuple(map(intern, prints)),
+        intern(policy),
+        by and intern(by),
+        former_key,
+        _reuse_from(decided),
+    )
+
+
+def _policy_of_force(force: bool) -> str:
+    return "never" if force else "auto"
+
+
+def common_row(scope: str, resources: Resources, context: str, policy: Policy) -> Row:
     """What drafts have in common, as the journal keeps it."""
-    return [scope, _resources_row(resources), context, policy, force]
+    return [scope, _resources_row(resources), context, policy]
 
 
-def common_from(row: Row) -> tuple[str, Resources, str, Policy, bool]:
-    """What `common_row` wrote."""
-    scope, resources, context, policy, force = row
-    return intern(scope), _resources_from(resources), intern(context), _policy(*policy), force
+def common_from(row: Row) -> tuple[str, Resources, str, Policy, Basis | None]:
+    """What `common_row` wrote; up to protocol 3 the same basis was said for all of them."""
+    scope, resources, context, policy, *force = row
+    basis = basis_from(*force) if force else None
+    return intern(scope), _resources_from(resources), intern(context), _policy(*policy), basis
 
 
 def _resources_row(resources: Resources) -> Row:
@@ -174,7 +208,13 @@ def ending_row(ending: Ending) -> Row:
     """How a job ended as the journal keeps it."""
     match ending:
         case Success():
-            return ["completed", _ref_row(ref_of(ending)), ending.already_stored, ending.notes]
+            return [
+                "completed",
+                _ref_row(ref_of(ending)),
+                ending.already_stored,
+                ending.notes,
+                _reuse_row(ending.reuse),
+            ]
         case Failed():
             return ["failed", *astuple(ending)]
         case Cancelled():
@@ -185,8 +225,37 @@ def ending_from(row: Row) -> Ending:
     """What `ending_row` wrote."""
     if row[0] != "completed":
         return stopping_from(row)
-    _, ref, already_stored, notes = row
-    return ending_of(Completed(ref=_ref_from(ref), already_stored=already_stored, notes=tuple(notes)))
+    _, ref, already_stored, notes, *reuse = row
+    return ending_of(
+        Completed(
+            ref=_ref_from(ref),
+            already_stored=already_stored,
+            notes=tuple(notes),
+            reuse=_reuse_from(*reuse) if reuse else RUN,
+        )
+    )
+
+
+def _reuse_row(reuse: Reuse) -> Row | None:
+    """What was decided; nothing of a run that was made because there was no result."""
+    if reuse == RUN:
+        return None
+    at = None if reuse.at is None else reuse.at.timestamp()
+    return [reuse.kind, reuse.job_id, at, reuse.by, reuse.differences, reuse.unknown]
+
+
+def _reuse_from(row: Row | None) -> Reuse:
+    if row is None:
+        return RUN
+    kind, job_id, at, by, differences, unknown = row
+    return Reuse(
+        kind=ReuseKind(kind),
+        job_id=job_id,
+        at=None if at is None else datetime.fromtimestamp(at, UTC),
+        by=by,
+        differences=tuple(differences),
+        unknown=tuple(unknown),
+    )
 
 
 def _ref_row(ref: CapabilityRunRef) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ older rows. Nothing is ever unpickled here; payloads are bytes to everybody but 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from sys import intern
 
@@ -31,9 +31,11 @@ from checkmaite.jobs_ray._machine._events import (
 )
 from checkmaite.jobs_ray._machine._past import Past
 from checkmaite.jobs_ray._machine._record import Finished, Owner, Record
-from checkmaite.jobs_ray._messages import Draft, Policy, Where
+from checkmaite.jobs_ray._messages import Basis, Draft, Policy, Where
 from checkmaite.jobs_ray._row_parts import (
     Row,
+    basis_from,
+    basis_row,
     common_from,
     common_row,
     draft_from,
@@ -123,8 +125,8 @@ def snapshot_rows(book: JobBook) -> Iterator[Row]:
         for name, shape in shapes:
             yield ["context", name, *shape]
         for alike, records in groupby(finished, key=_common):
-            while columns := list(zip(*map(_own, islice(records, _JOBS_PER_ROW)), strict=True)):
-                yield ["finished", common_row(*alike), columns]
+            while several := list(islice(records, _JOBS_PER_ROW)):
+                yield _finished_row(alike, several)
         for record in live:
             yield _record_row(record)
 
@@ -148,14 +150,21 @@ def restore(past: Past, rows: Iterable[Row]) -> None:
             raise ValueError(f"{row[0]!r} is no kind of row")
 
 
-def _common(record: Record) -> tuple[str, Resources, str, Policy, bool]:
+def _common(record: Record) -> tuple[str, Resources, str, Policy]:
     """What a finished job has in common with its neighbours, as a rule; the journal says it once for all of them."""
     draft = record.draft
-    return draft.scope, draft.resources, draft.context, draft.policy, draft.force
+    return draft.scope, draft.resources, draft.context, draft.policy
 
 
-def _own(record: Record) -> Row:
-    """What a finished job has of its own."""
+def _finished_row(alike: tuple[str, Resources, str, Policy], records: Sequence[Record]) -> Row:
+    """Finished jobs with something in common; each text of their fingerprints is written once."""
+    texts: dict[str, int] = {}
+    columns = list(zip(*(_own(record, texts) for record in records), strict=True))
+    return ["finished", common_row(*alike), columns, list(texts)]
+
+
+def _own(record: Record, texts: dict[str, int]) -> Row:
+    """What a finished job has of its own; instead of texts of fingerprints, their numbers."""
     draft, state = record.draft, record.state
     assert isinstance(state, Finished), f"{draft.job_id} is live"
     return [
@@ -172,13 +181,25 @@ def _own(record: Record) -> Row:
         record.losses,
         record.supersedes,
         record.notes,
+        _numbered(draft.basis, texts),
     ]
+
+
+def _numbered(basis: Basis, texts: dict[str, int]) -> Row:
+    prints, *others = basis_row(basis)
+    return [prints and [texts.setdefault(text, len(texts)) for text in prints], *others]
+
+
+def _basis_of(row: Row, texts: Sequence[str]) -> Basis:
+    """What `_numbered` wrote."""
+    numbers, *others = row
+    return basis_from([numbers and [texts[number] for number in numbers], *others])
 
 
 def _finished_from(row: Row) -> Iterator[Record]:
     """The jobs of one row, in their order: a column for each value of `_own`."""
-    _, common, columns = row
-    scope, resources, context, policy, force = common_from(common)
+    _, common, columns, *texts = row
+    scope, resources, context, policy, common_basis = common_from(common)
     for own in zip(*columns, strict=True):
         (
             job_id,
@@ -194,9 +215,11 @@ def _finished_from(row: Row) -> Iterator[Record]:
             losses,
             supersedes,
             notes,
+            *basis,
         ) = own
         capability_id = intern(capability_id)
-        draft = Draft(job_id, scope, run_key, job_name, capability_id, resources, (), None, context, policy, force)
+        standing = common_basis if common_basis is not None else _basis_of(*basis, *texts)
+        draft = Draft(job_id, scope, run_key, job_name, capability_id, resources, (), None, context, policy, standing)
         state = Finished(ending_from(ending), at, where_from(where))
         status = FINAL[type(state.ending)]
         controller = controller and intern(controller)

@@ -12,7 +12,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from checkmaite.jobs import BackendUnavailableError, BackpressureError, JobSubmissionError, StoreError
+from checkmaite.jobs import (
+    BackendUnavailableError,
+    BackpressureError,
+    JobSubmissionError,
+    Reuse,
+    StoreError,
+)
 from checkmaite.jobs.spi import JobQuery
 from checkmaite.jobs_ray._actors._chronicle import Chronicle
 from checkmaite.jobs_ray._actors._handshake import check_client
@@ -101,6 +107,10 @@ class JobRegistry:
             return await self._submit(client, drafts, contexts)
         finally:
             self._submissions -= 1
+
+    async def plan(self, drafts: Sequence[Draft]) -> list[Reuse | None]:
+        """What `submit` would decide about each draft now; None where no job of its run is known."""
+        return (await self._shell()).machine.plan(drafts)
 
     async def follow(self, client: str, jobs: Sequence[str], scope: str, context: Context) -> tuple[str, list[str]]:
         """Tell this client of these jobs from now on, beginning with what they are now.
@@ -263,7 +273,7 @@ class JobRegistry:
         shell.packages.keep(context.runtime_env for context in contexts.values())
         found = [book.records[each.job_id] for each in admissions]
         self._listeners.follow(client, [record.draft.job_id for record in found if record.is_live])
-        facts = [book.facts(record) for record in found]
+        facts = [book.facts(record)._replace(reuse=each.reuse) for record, each in zip(found, admissions, strict=True)]
         shell.after()
         await self._durable(shell)
         await shell.taken([each.job_id for each in admissions if each.is_new])

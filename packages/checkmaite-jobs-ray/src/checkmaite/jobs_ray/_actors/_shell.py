@@ -190,8 +190,8 @@ class Shell:
         """Those that would be new jobs now, and whose large payloads are not kept yet."""
         return [
             draft
-            for draft, holder in zip(drafts, self.machine.standing(drafts), strict=True)
-            if holder is None and draft.job_id not in kept and is_large(draft.payload)
+            for draft, decision in zip(drafts, self.machine.decide(drafts), strict=True)
+            if decision.holder is None and draft.job_id not in kept and is_large(draft.payload)
         ]
 
     def _release(

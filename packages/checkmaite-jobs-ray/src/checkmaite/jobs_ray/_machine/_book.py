@@ -136,12 +136,13 @@ class JobBook:
             progress=self.progress.get(draft.job_id),
             outcome=ended.outcome if ended else None,
             finished_at=ended.at if ended else None,
+            reuse=draft.basis.decided,
         )
 
     def change(self, job_id: str) -> Change | None:
         """What to tell a follower of a job; None when it is forgotten."""
         record = self.records.get(job_id)
-        return None if record is None else Change(job_id, *self.facts(record)[4:])
+        return None if record is None else Change(job_id, *self.facts(record)[4:-1])
 
     def live(self) -> Iterator[Record]:
         """The jobs that are not final."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from checkmaite.jobs import CapabilityRunRef, JobStatus, Report
+from checkmaite.jobs import CapabilityRunRef, JobStatus, Report, Reuse
 from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome
 
 
@@ -21,6 +21,7 @@ class Success(NamedTuple):
     report: Report | None
     already_stored: bool
     notes: tuple[str, ...]
+    reuse: Reuse
 
 
 Ending = Success | Failed | Cancelled
@@ -38,14 +39,14 @@ def ending_of(outcome: Outcome) -> Ending:
         return outcome
     ref = outcome.ref
     where = ref.run_uid, ref.revision, ref.capability_id, ref.store_uri, ref.commit_uri, ref.outputs_uri, ref.report
-    return Success(*where, outcome.already_stored, outcome.notes)
+    return Success(*where, outcome.already_stored, outcome.notes, outcome.reuse)
 
 
 def outcome_of(ending: Ending) -> Outcome:
     """The outcome that `ending_of` was given."""
     if not isinstance(ending, Success):
         return ending
-    return Completed(ref=ref_of(ending), already_stored=ending.already_stored, notes=ending.notes)
+    return Completed(ref=ref_of(ending), already_stored=ending.already_stored, notes=ending.notes, reuse=ending.reuse)
 
 
 def ref_of(ending: Success) -> CapabilityRunRef:

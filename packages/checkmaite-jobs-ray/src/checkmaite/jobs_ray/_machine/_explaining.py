@@ -16,7 +16,7 @@ def explanation(record: Record, book: JobBook, environments: Environments) -> tu
     said = list(record.notes)
     if record.is_cancelling:
         said.append("It is being cancelled.")
-    if record.supersedes is not None:
+    if record.supersedes is not None and not record.draft.basis.decided.differences:
         said.append(f"It supersedes {record.supersedes}, which had completed: force=True ran it again on purpose.")
     if record.attempt > 1 and record.is_live:
         said.append(f"This is start number {record.attempt}.")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import JobQuery
 from checkmaite.jobs_ray._machine._record import Record
+from checkmaite.jobs_ray._messages import Identity
 
 
 class Timeline:
@@ -93,14 +94,15 @@ class ScopeIndex:
     """Finds the jobs of one scope by run key, status, name, capability and time."""
 
     def __init__(self) -> None:
-        self.live: dict[str, str] = {}
-        """Run key to its live job."""
+        self.live: dict[Identity, str] = {}
+        """Live jobs by run key and what they stand on."""
         self.completed: dict[str, str] = {}
         """Run key to the job that completed last."""
         self.finished: deque[str] = deque()
         """Final jobs in the order in which they became so."""
         self._timeline = Timeline()
         self._statuses: dict[JobStatus, dict[str, None]] = {status: {} for status in JobStatus}
+        self._live_of = Groups()
         self._names = Groups()
         self._capabilities = Groups()
 
@@ -111,6 +113,7 @@ class ScopeIndex:
         ids: defaultdict[JobStatus, list[str]] = defaultdict(list)
         names: defaultdict[str, list[str]] = defaultdict(list)
         capabilities: defaultdict[str, list[str]] = defaultdict(list)
+        live_of: defaultdict[str, list[str]] = defaultdict(list)
         for record in records:
             draft, status = record.draft, record.status
             job_id = draft.job_id
@@ -118,12 +121,14 @@ class ScopeIndex:
             names[draft.job_name].append(job_id)
             capabilities[draft.capability_id].append(job_id)
             if record.is_live:
-                index.live[draft.run_key] = job_id
+                index.live[draft.identity] = job_id
+                live_of[draft.run_key].append(job_id)
             else:
                 index.finished.append(job_id)
                 if status is JobStatus.COMPLETED:
                     index.completed[draft.run_key] = job_id
         index._statuses.update((status, dict.fromkeys(jobs)) for status, jobs in ids.items())
+        index._live_of.fill(live_of)
         index._names.fill(names)
         index._capabilities.fill(capabilities)
         index._timeline.fill(sorted((record.created_at, record.draft.job_id) for record in records))
@@ -132,7 +137,8 @@ class ScopeIndex:
     def add(self, record: Record) -> None:
         """Take in an accepted job."""
         draft = record.draft
-        self.live.setdefault(draft.run_key, draft.job_id)
+        if self.live.setdefault(draft.identity, draft.job_id) == draft.job_id:
+            self._live_of.add(draft.run_key, draft.job_id)
         self._timeline.add(draft.job_id, record.created_at)
         self._statuses[record.status][draft.job_id] = None
         self._names.add(draft.job_name, draft.job_id)
@@ -144,8 +150,9 @@ class ScopeIndex:
         del self._statuses[before][job_id]
         self._statuses[now.status][job_id] = None
         if now.status.is_final:
-            if self.live.get(run_key) == job_id:
-                del self.live[run_key]
+            if self.live.get(now.draft.identity) == job_id:
+                del self.live[now.draft.identity]
+                self._live_of.discard(run_key, job_id)
             self._finish(now)
 
     def _finish(self, record: Record) -> None:
@@ -168,9 +175,9 @@ class ScopeIndex:
     def __len__(self) -> int:
         return len(self._timeline)
 
-    def holder(self, run_key: str) -> str | None:
-        """The job that stands for a run: the live one, or the one that completed last."""
-        return self.live.get(run_key) or self.completed.get(run_key)
+    def live_of(self, run_key: str) -> list[str]:
+        """The live jobs of a run, which differ in what they stand on, as a rule the newest first."""
+        return [*self._live_of[run_key]][::-1]
 
     def with_status(self, *statuses: JobStatus) -> Iterator[str]:
         """Ids of the jobs in one of these statuses."""

@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from checkmaite.jobs.spi import Cancelled, Completed, JobQuery
-from checkmaite.jobs_ray._machine._admission import Admission, Door
+from checkmaite.jobs import Reuse
+from checkmaite.jobs.spi import RUN, Cancelled, Completed, JobQuery
+from checkmaite.jobs_ray._machine._admission import Admission, Decision, Door
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._course import Course
 from checkmaite.jobs_ray._machine._effects import Effect
@@ -93,9 +94,13 @@ class RegistryMachine:
         """
         return self._door.submit(drafts, contexts, now)
 
-    def standing(self, drafts: Sequence[Draft]) -> list[str | None]:
-        """For each draft the job that stands for its run; None for those that would be new jobs."""
-        return self._door.standing(drafts)
+    def decide(self, drafts: Sequence[Draft]) -> list[Decision]:
+        """For each draft which job stands for its run, or why a new one would have to."""
+        return self._door.decide(drafts)
+
+    def plan(self, drafts: Sequence[Draft]) -> list[Reuse | None]:
+        """What `submit` would decide about each draft; None where the registry knows no job of its run."""
+        return [None if each.reuse == RUN else each.reuse for each in self.decide(drafts)]
 
     def offer(self, scope: str, context: Context) -> None:
         """A client supplies what the journal does not keep, for the scope's jobs of such a context."""

@@ -114,7 +114,7 @@ class Takeover:
             book.apply(StopAsked(job_id, then))
         if end is not None:
             course.end(book.records[job_id], end, now)
-        other = book.scopes[draft.scope].live.get(draft.run_key)
+        other = book.scopes[draft.scope].live.get(draft.identity)
         if book.records[job_id].is_live and other != job_id:
             course.finish(book.records[job_id], superseded(str(other)), now)
             return False

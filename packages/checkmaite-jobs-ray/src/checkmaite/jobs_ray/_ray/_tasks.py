@@ -92,7 +92,7 @@ class Tasks:
         """
         draft, context = launch.draft, launch.context
         start = start_of(launch)
-        letter = pickle.dumps(((context.terms.written, *draft.order), start))
+        letter = pickle.dumps(((context.terms.written, *draft.wire), start))
         ref = self._work.start(
             *(letter, draft.payload),
             job_name=draft.job_name,

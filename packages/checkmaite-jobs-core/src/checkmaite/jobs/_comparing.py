@@ -1,0 +1,61 @@
+"""Fingerprints as they travel and are kept, and how those of two submissions compare."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from checkmaite.jobs._fingerprint import Fingerprints, differences, incomparable
+from checkmaite.jobs._reuse import Prints
+
+_PARTS = (("scheme", "code", "distributions"), ("capability",), ("config",), ("objects",))
+_NOT_RECORDED = "all content: no fingerprint was recorded"
+
+
+def prints_of(fingerprints: Fingerprints) -> Prints:
+    """Fingerprints as they travel."""
+    plain = fingerprints.to_plain()
+    return tuple(json.dumps({name: plain[name] for name in names}, sort_keys=True) for names in _PARTS)
+
+
+def fingerprints_from(prints: Sequence[str]) -> Fingerprints:
+    """What `prints_of` was given."""
+    return Fingerprints.from_plain({name: value for text in prints for name, value in json.loads(text).items()})
+
+
+def prints_text(prints: Prints | None) -> str | None:
+    """Fingerprints as one JSON text, for a column of a table."""
+    return None if prints is None else json.dumps(fingerprints_from(prints).to_plain(), sort_keys=True)
+
+
+def prints_from_text(text: str | None) -> Prints | None:
+    """What `prints_text` was given; None for a text that is none of it."""
+    if text is None:
+        return None
+    try:
+        return prints_of(Fingerprints.from_plain(json.loads(text)))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+class Comparison(NamedTuple):
+    """How what a result stands on compares with what is submitted.
+
+    Attributes:
+        differences: What differs, such as ``models[0] 'lenet': content``; empty when the result may be used again.
+        unknown: What counts as equal because nothing is known of it.
+    """
+
+    differences: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=1024)
+def compared(old: Prints | None, new: Prints | None) -> Comparison:
+    """Compare fingerprints; what is unknown on either side counts as equal, and is named."""
+    if old is None or new is None:
+        return Comparison(unknown=(_NOT_RECORDED,))
+    before, after = fingerprints_from(old), fingerprints_from(new)
+    return Comparison(differences(before, after), incomparable(before, after))
