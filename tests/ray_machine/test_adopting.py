@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import Cancelled
 from checkmaite.jobs_ray._machine._events import Event
@@ -52,7 +53,7 @@ def test_what_was_superseded_and_lost_before_is_known_to_the_next() -> None:
     rig.begin_registry(epoch=100)
     assert (rig.record("two").supersedes, rig.record("two").losses, rig.record("two").attempt) == ("one", 1, 2)
     rig.lose_worker("two")
-    assert rig.outcome("two") == CRASH
+    assert rig.outcome("two") == evolve(CRASH, exit_cause=f"{CRASH.exit_cause}; starts: 2")
     rig.begin_registry(epoch=200)
     assert rig.outcome("two") == CRASH
     assert rig.submit(draft("three", "run"))[0].job_id == "one"
