@@ -124,7 +124,7 @@ def test_a_store_that_refuses_is_named(configure: Callable[..., JobBackend], tmp
     shutil.rmtree(store, ignore_errors=True)
     store.write_text("not a folder")
     error = failure_of(submit(capabilities.nothing))
-    assert error.phase == "write"
+    assert error.phase == "store", "before anything is computed"
     assert str(store) in str(error)
 
 
