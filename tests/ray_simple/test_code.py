@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from checkmaite.jobs_ray_simple import _code
@@ -93,4 +94,26 @@ def test_an_installed_package_does_not_count(monkeypatch: pytest.MonkeyPatch, fo
     write(folder / "installed_module.py", "")
     before = code_here()
     importlib.import_module("installed_module")
+    assert code_here() == before
+
+
+class _HasEverything:
+    """Stands in `sys.modules` as `torch.classes` does: every attribute is there, and is no path."""
+
+    def __getattr__(self, name: str) -> object:
+        if name == "__file__":
+            raise RuntimeError("no such class")
+        return object()
+
+
+@pytest.mark.parametrize("module", [_HasEverything(), None, object()])
+def test_whatever_stands_in_for_a_module_does_not_count(monkeypatch: pytest.MonkeyPatch, module: object) -> None:
+    before = code_here()
+    monkeypatch.setitem(sys.modules, "odd_module", module)  # type: ignore[arg-type]
+    assert code_here() == before
+
+
+def test_a_path_that_cannot_be_read_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = code_here()
+    monkeypatch.setitem(sys.modules, "odd_module", SimpleNamespace(__file__=None, __path__=object()))  # type: ignore[arg-type]
     assert code_here() == before

@@ -70,14 +70,23 @@ def _imported() -> tuple[set[str], set[str]]:
     for name, module in list(sys.modules.items()):
         if _installed.get(name) is module or name == "__main__":
             continue
-        file, path = getattr(module, "__file__", None), getattr(module, "__path__", None) or ()
-        local = [each for each in (file, *path) if isinstance(each, str) and not each.startswith(_INSTALLED)]
-        if not local or name.startswith(_OURS):
+        file, path = _places_of(module)
+        local = [each for each in (file, *path) if not each.startswith(_INSTALLED)]
+        if not any(local) or name.startswith(_OURS):
             _installed[name] = module
             continue
-        files.update(each for each in local if each == file)
+        files.update(each for each in local if each == file and each)
         folders.update(each for each in local if each != file)
     return files, folders
+
+
+def _places_of(module: object) -> tuple[str, list[str]]:
+    """A module's file and, of a package, its folders."""
+    try:
+        file, path = getattr(module, "__file__", None), getattr(module, "__path__", None) or ()
+        return file if isinstance(file, str) else "", [each for each in path if isinstance(each, str)]
+    except Exception:  # noqa: BLE001 - any object may stand in sys.modules: torch.classes has all attributes, and none works
+        return "", []
 
 
 def _modules_in(folder: str) -> Iterator[str]:
