@@ -1,4 +1,4 @@
-"""Fingerprints of PyTorch's own objects, where it is installed; `Stateful` and NumPy stand in for them elsewhere."""
+"""Fingerprints of PyTorch's own objects; `Stateful` and NumPy stand in for them in tests/core."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from checkmaite.jobs._fingerprint import fingerprints_of
-
-torch = pytest.importorskip("torch")
 
 MODULE = """
 import torch
@@ -78,6 +77,7 @@ def test_a_view_counts_as_its_elements() -> None:
     assert len({digest(each) for each in kinds}) == len(kinds)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 def test_a_scripted_module_counts_by_its_state() -> None:
     scripted = torch.jit.script(torch.nn.Linear(2, 2))
     before = fingerprints_of(object(), models=[scripted]).objects[0].content
