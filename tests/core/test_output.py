@@ -123,6 +123,27 @@ say(len(text), text[-3:] == "yy\\n")
     assert len(log) == 60_000_000
 
 
+def test_a_system_that_frees_nothing_still_tells_all(tmp_path: Path) -> None:
+    said, log = run(
+        """
+from types import SimpleNamespace
+from checkmaite.jobs import _output
+
+_output._libc = lambda: SimpleNamespace(fflush=ctypes.CDLL(None).fflush)  # as on macOS
+
+def act():
+    for _ in range(20_000):
+        os.write(1, b"y" * 999 + b"\\n")
+
+text = output_of("job-1", act)
+say(len(text), text[-3:] == "yy\\n")
+""",
+        tmp_path,
+    )
+    assert said == ["1000000 True"]
+    assert len(log) == 20_000_000
+
+
 def test_what_a_child_prints_after_the_job_is_not_the_next_ones(tmp_path: Path) -> None:
     said, log = run(
         """

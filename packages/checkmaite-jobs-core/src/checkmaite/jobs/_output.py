@@ -109,8 +109,8 @@ class _Capture:
         return len(content) == _CHUNK
 
     def _free(self, until: int) -> None:
-        """Give the disk back what was read, where its file system can."""
-        if until - self._freed >= _CHUNK:
+        """Give the disk back what was read, where the system (macOS does not) and the file system can."""
+        if until - self._freed >= _CHUNK and hasattr(_libc(), "fallocate"):
             start, length = ctypes.c_int64(self._freed), ctypes.c_int64(until - self._freed)
             _libc().fallocate(self._file, _PUNCH_HOLE, start, length)
             self._freed = until
