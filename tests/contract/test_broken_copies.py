@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -68,7 +69,7 @@ class Test{defect}(AnalyticsStoreContract):
 
 def defects_found(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, text: str) -> set[str]:
     """The classes of which some tests failed and some, because one promise is broken and not all, passed."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
     pytester.makepyfile(text)
     result = pytester.runpytest_subprocess("-rfp", "-p", "no:cacheprovider")
     assert "errors" not in result.parseoutcomes()
