@@ -203,6 +203,7 @@ def _prepared(backend: JobBackend, submissions: list[Submission], *, several: bo
         provenance=get_provenance_defaults(),
         several=several,
         default_reuse=getattr(backend, "default_reuse", "auto"),
+        in_process=getattr(backend, "runs_in_process", False),
     )
 
 

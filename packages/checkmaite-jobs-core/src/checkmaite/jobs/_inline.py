@@ -17,6 +17,7 @@ from checkmaite.jobs._config import BackendContext, option
 from checkmaite.jobs._discovery import open_store
 from checkmaite.jobs._errors import JobSubmissionError
 from checkmaite.jobs._execution import carry_out
+from checkmaite.jobs._fingerprint import note_imported_code
 from checkmaite.jobs._handle import JobHandle
 from checkmaite.jobs._interrupt import Interrupt
 from checkmaite.jobs._ledger import JobLedger
@@ -75,8 +76,10 @@ class InlineBackend:
     config_type: ClassVar[type[InlineOptions]] = InlineOptions
     run_options_type: ClassVar[type[InlineRunOptions]] = InlineRunOptions
     name = "inline"
+    runs_in_process: ClassVar[bool] = True
 
     def __init__(self, options: InlineOptions, context: BackendContext) -> None:
+        note_imported_code()
         self.default_reuse = options.reuse
         self._store_spec = context.store
         self._store = open_store(context.store)

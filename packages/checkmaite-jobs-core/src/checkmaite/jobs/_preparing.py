@@ -102,6 +102,7 @@ def prepare(
     provenance: Provenance,
     several: bool = True,
     default_reuse: ReusePolicy = "auto",
+    in_process: bool = False,
 ) -> list[PreparedSubmission]:
     """Check submissions and fill in their defaults, before anything is submitted.
 
@@ -111,6 +112,7 @@ def prepare(
         provenance: The submitter's provenance.
         several: Whether the user gave a list, so that paths say which element.
         default_reuse: The policy of submissions that ask for none.
+        in_process: Whether the backend runs jobs in this process.
 
     Raises:
         JobSubmissionError: With every fault of every submission, or of the provenance that all of them share.
@@ -132,7 +134,7 @@ def prepare(
             phase = "validate"
     if problems:
         raise JobSubmissionError("Nothing was submitted.", phase=phase, problems=problems)
-    fingerprinter = Fingerprinter(_say)
+    fingerprinter = Fingerprinter(_say, in_process=in_process)
     return [evolve(each, prints=_prints(each.submission, fingerprinter)) for each in prepared]
 
 

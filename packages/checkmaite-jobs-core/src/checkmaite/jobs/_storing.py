@@ -132,7 +132,7 @@ def keep_result(
         )
         return Completed(ref=ref, reuse=reuse, notes=published.notes)
     published.withdraw()
-    return _of_the_winner(store, order, run, receipt)
+    return _of_the_winner(store, order, run, receipt, reuse)
 
 
 def _written(
@@ -160,13 +160,16 @@ def _keeper(store: AnalyticsStore) -> KeepsRevisions | None:
     return store if isinstance(store, KeepsRevisions) else None
 
 
-def _of_the_winner(store: AnalyticsStore, order: WorkOrder, run: Any, receipt: WriteReceipt) -> Completed:
+def _of_the_winner(store: AnalyticsStore, order: WorkOrder, run: Any, receipt: WriteReceipt, reuse: Reuse) -> Completed:
     """The result that was there first, instead of the one that this attempt has made."""
     run_uid = plain_text(run.run_uid)
     if (keeper := _keeper(store)) is not None:
         found = keeper.find_run(run_uid, revision=receipt.revision)
         assert found is not None, "the receipt says that it is there"
-        reuse = Reuse() if found.provenance.run_event_id == order.job_id else planned(found, "always", None)
+        if found.provenance.run_event_id == order.job_id:
+            reuse = Reuse()
+        elif reuse.kind is not ReuseKind.REUSED:  # beaten to the next revision
+            reuse = planned(found, "always", None)
         return Completed(ref=found.ref, reuse=reuse, notes=(_whose(found.provenance.job_id, order),))
     is_own = is_by(store, run_uid, order.job_id)
     if order.reuse == "never" and not is_own:

@@ -7,8 +7,9 @@ A job backend is a class named by an entry point of the group ``checkmaite.jobs.
 - ``run_options_type``: `RunOptions` or a subclass, the options of one job.
 - ``__init__(options, context)`` with an instance of ``config_type`` and a `BackendContext`; it raises
   `ConfigurationError` and leaves nothing behind when it cannot work.
-- optionally a property ``default_reuse``: the reuse policy of submissions that ask for none, ``auto`` without it; and
-  the method of `PlansReuse`.
+- optionally a property ``default_reuse``: the reuse policy of submissions that ask for none, ``auto`` without it;
+  ``runs_in_process = True`` where jobs run in the submitting process, with the modules that it has imported; and the
+  method of `PlansReuse`.
 - optionally classmethods ``read_history(options, context)`` for `checkmaite.jobs.read_job_history`, and
   ``read_logs(options, context, job_id)`` for `checkmaite.jobs.read_job_logs`.
 - the methods of `JobBackend`. `JobHandle` and `JobLedger` do most of the work; `execute` is the worker's side.

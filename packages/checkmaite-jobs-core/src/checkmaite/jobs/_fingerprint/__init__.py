@@ -1,5 +1,6 @@
 """Fingerprints: short digests of what a submission stands on."""
 
+from checkmaite.jobs._fingerprint._code import note_imported_code
 from checkmaite.jobs._fingerprint._fingerprinting import Fingerprinter, fingerprints_of, identity_of
 from checkmaite.jobs._fingerprint._given import each_given, id_of
 from checkmaite.jobs._fingerprint._prints import (
@@ -27,4 +28,5 @@ __all__ = [
     "id_of",
     "identity_of",
     "incomparable",
+    "note_imported_code",
 ]

@@ -12,10 +12,12 @@ import sys
 import sysconfig
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache, lru_cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 from checkmaite.jobs._fingerprint._hashing import Pace
 
 _OWN = ("checkmaite.jobs", "checkmaite.jobs_", "checkmaite.store_")
@@ -51,16 +53,37 @@ class _Root:
     prefix: str
 
 
-_read: dict[Path, tuple[tuple[int, int], _Source]] = {}
+_Version = tuple[int, int]
+
+_read: dict[Path, tuple[_Version, _Source]] = {}
+_versions: dict[str, tuple[ModuleSpec, _Version]] = {}
+"""By name of a module: how its file was when `note_imported_code` was called."""
+_imported: dict[str, tuple[ModuleSpec, _Source]] = {}
+"""By name of a module: what its file said when it was first looked at. Reloading a module gives it another spec."""
 
 
-def code_files(modules: Iterable[str], *, pace: Pace, installed: Iterable[str] = ()) -> dict[str, str]:
+def note_imported_code() -> None:
+    """Note how the files of all modules are that this process has imported, so that a later edit is noticed."""
+    for name, module in list(sys.modules.items()):
+        spec, file = getattr(module, "__spec__", None), getattr(module, "__file__", None)
+        if spec is None or not isinstance(file, str) or is_own(name) or is_installed(Path(file)):
+            continue
+        known = _versions.get(name)
+        if known is None or known[0] is not spec:
+            with suppress(OSError):  # deleted since it was imported
+                _versions[name] = spec, _version(Path(file))
+
+
+def code_files(
+    modules: Iterable[str], *, pace: Pace, installed: Iterable[str] = (), as_imported: bool = False
+) -> dict[str, str]:
     """The digest of each file that these modules are made of, by its path below the folder that imports start from.
 
     Args:
         modules: Names of imported modules. Those that are installed are left out, and so is this product.
         pace: Told of the work done.
         installed: Names of modules that count although they are installed.
+        as_imported: Take what this process has imported already as it was then, whatever its files say now.
     """
     waiting: list[tuple[_Root, str, Path]] = []
     wanted = set(installed)
@@ -75,7 +98,7 @@ def code_files(modules: Iterable[str], *, pace: Pace, installed: Iterable[str] =
             continue
         try:
             pace.tick()
-            source = _source(path, name)
+            source = _imported_source(path, name) if as_imported else _source(path, name)
         except OSError:  # deleted since it was imported
             continue
         seen[path] = root, source
@@ -164,12 +187,31 @@ def _resolved(root: _Root, name: str) -> Iterator[tuple[str, Path]]:
 
 def _source(path: Path, name: str) -> _Source:
     """What a file says, read again when it has changed."""
-    stat = path.stat()
-    version = stat.st_mtime_ns, stat.st_size
+    version = _version(path)
     known = _read.get(path)
     if known is None or known[0] != version:
         known = _read[path] = version, _parsed(path.read_bytes(), path, name)
     return known[1]
+
+
+def _imported_source(path: Path, name: str) -> _Source:
+    """What a file said when this process imported it; what it says now, when it is not imported."""
+    module = sys.modules.get(name)
+    spec = getattr(module, "__spec__", None)
+    if spec is None or getattr(module, "__file__", None) != str(path):
+        return _source(path, name)
+    known = _imported.get(name)
+    if known is None or known[0] is not spec:
+        source, noted = _source(path, name), _versions.get(name)
+        if noted is not None and noted[0] is spec and noted[1] != _version(path):  # nobody knows what it said
+            source = evolve(source, digest=hashlib.sha256(ascii(noted[1]).encode()).hexdigest()[:_SHORT])
+        known = _imported[name] = spec, source
+    return known[1]
+
+
+def _version(path: Path) -> _Version:
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size
 
 
 def _parsed(text: bytes, path: Path, name: str) -> _Source:

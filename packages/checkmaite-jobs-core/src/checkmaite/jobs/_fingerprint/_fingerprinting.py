@@ -42,10 +42,12 @@ class Fingerprinter:
 
     Args:
         progress: Gets a message a second, from the first second on.
+        in_process: Whether the jobs run in this process: with modules as it has imported them, not as their files are.
     """
 
-    def __init__(self, progress: Callable[[str], None] | None = None) -> None:
+    def __init__(self, progress: Callable[[str], None] | None = None, *, in_process: bool = False) -> None:
         self._pace = Pace(progress)
+        self._in_process = in_process
         self._seen: dict[tuple[int, bool], _Seen] = {}
         self._code: dict[tuple[type, frozenset[str]], tuple[Content, Mapping[str, str]]] = {}
 
@@ -94,7 +96,7 @@ class Fingerprinter:
         if known is None:
             self._pace.doing = "code"
             try:
-                known = _code_of(kind, modules, self._pace)
+                known = _code_of(kind, modules, self._pace, as_imported=self._in_process)
             except Exception as error:  # noqa: BLE001 - folders that may not be read, or damaged metadata of a distribution
                 known = Content(digest=None, reason=f"cannot be fingerprinted: {_shown(told(error))}"), {}
             self._code[kind, modules] = known
@@ -167,7 +169,9 @@ def _short(digest: bytes, length: int) -> str:
     return hashlib.sha256(digest).hexdigest()[:length]
 
 
-def _code_of(kind: type, modules: frozenset[str], pace: Pace) -> tuple[Content, Mapping[str, str]]:
+def _code_of(
+    kind: type, modules: frozenset[str], pace: Pace, *, as_imported: bool
+) -> tuple[Content, Mapping[str, str]]:
     """The code of a capability's class, and of the modules that its arguments' classes come from."""
     parts: dict[str, str] = {}
     reasons = []
@@ -178,7 +182,7 @@ def _code_of(kind: type, modules: frozenset[str], pace: Pace) -> tuple[Content, 
         parts[f"{kind.__module__}.{kind.__qualname__}"] = (content.digest or "")[:_SHORT]
         reasons += [content.reason] if content.reason else []
         modules |= walk.modules
-    files = code_files(modules, pace=pace, installed=own)
+    files = code_files(modules, pace=pace, installed=own, as_imported=as_imported)
     if own and not files and not is_own(kind.__module__):
         reasons.append(f"the module {kind.__module__} has no file that could be read")
     parts |= files
