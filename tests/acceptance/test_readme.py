@@ -49,6 +49,12 @@ def test_the_page_on_the_journal_runs(tmp_path: Path) -> None:
     assert "count-5" in run_script(history, tmp_path)
 
 
+def test_the_page_on_reuse_prints_what_it_says(tmp_path: Path) -> None:
+    page = "docs/explanation/identity-and-reuse.md"
+    (script,) = blocks_of(page)
+    assert f"```text\n{run_script(script, tmp_path)}```" in (ROOT / page).read_text()
+
+
 def test_the_page_on_submitting_runs_as_one_script(tmp_path: Path) -> None:
     said = run_script("\n".join(blocks_of("docs/how-to/submitting.md")), tmp_path).splitlines()
     *said, refused, capability, resources, remedy = said

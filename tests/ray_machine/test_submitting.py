@@ -232,7 +232,9 @@ def test_a_job_of_an_earlier_versions_key_stands_for_its_run() -> None:
     rig = Rig()
     rig.run(other("one", "former", prints=None))
     new = draft("two", "new", basis=Basis(prints=OTHER_PRINTS, former_key="former"))
-    assert ids(rig.submit(new)) == [("one", False)]
+    (admission,) = rig.submit(new)
+    assert (admission.job_id, admission.is_new) == ("one", False)
+    assert "the run key: that job has the one that earlier versions gave to this run" in admission.reuse.unknown
 
 
 def test_a_plan_is_what_submitting_would_decide_and_changes_nothing() -> None:

@@ -26,7 +26,7 @@ from checkmaite.jobs._news import Leaving, News, Printed, Progressed, Started
 from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, error_of, status_of
 from checkmaite.jobs._protocols import Job, JobProgress
 from checkmaite.jobs._refs import CapabilityRunRef
-from checkmaite.jobs._reuse import RUN, Reuse, ReuseKind
+from checkmaite.jobs._reuse import RUN, Reuse, settled
 from checkmaite.jobs._status import JobStatus
 from checkmaite.jobs._texts import shortened
 
@@ -123,11 +123,8 @@ class JobHandle:
     @property
     def reuse(self) -> Reuse:
         """Whether the run is made, was there already, or replaces a stale result; as far as is known by now."""
-        told = self._reuse
         outcome = self._outcome
-        if isinstance(outcome, Completed) and told.kind is ReuseKind.RUN and outcome.reuse.kind is not ReuseKind.RUN:
-            return outcome.reuse
-        return told
+        return settled(self._reuse, outcome.reuse) if isinstance(outcome, Completed) else self._reuse
 
     def wait(self, timeout: float | None = None) -> JobStatus:
         """Block until the job is final or `timeout` seconds have passed; return the status then."""
@@ -213,7 +210,7 @@ class JobHandle:
                 number = f" Its result is revision {done.ref.revision} of the run." if done.ref.revision > 1 else ""
                 return f"{first}.{stored}{number}{told}" + "".join(f"\nNote: {note}" for note in done.notes)
             case Failed() | Cancelled() as ended:
-                return f"{first}. {error_of(ended, job_id=self._job_id, job_name=self._job_name)}"
+                return f"{first}.{told} {error_of(ended, job_id=self._job_id, job_name=self._job_name)}"
             case None:
                 cancelling = " It is being cancelled." if self._cancelling else ""
                 more = self._controls.explain(self)
@@ -227,7 +224,7 @@ class JobHandle:
     def __repr__(self) -> str:
         progress = self._progress
         far = f", {progress.fraction:.0%}" if progress and progress.fraction is not None and not self._outcome else ""
-        reuse = "" if self.reuse.kind is ReuseKind.RUN else f", {self.reuse}"
+        reuse = "" if self.reuse == RUN else f", {self.reuse}"
         noted = f", see explain(): {self._notes[0][:60]}" if self._notes else ""
         return f"<Job {self._job_name!r} {self._job_id} {self._status}{far}{reuse}{noted}>"
 
@@ -245,7 +242,7 @@ class JobHandle:
         rows["created"] = f"{self._created_at:%Y-%m-%d %H:%M:%S} UTC"
         if self._finished_at:
             rows["took"] = f"{(self._finished_at - self._created_at).total_seconds():.1f} s"
-        if self.reuse.kind is not ReuseKind.RUN:
+        if self.reuse != RUN:
             rows["result"] = str(self.reuse)
         if error:
             rows["error"] = str(error.args[0])

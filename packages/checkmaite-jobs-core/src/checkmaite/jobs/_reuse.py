@@ -74,3 +74,14 @@ class Reuse:
 
 RUN = Reuse()
 """There was no result to use again."""
+
+
+def settled(decided: Reuse, found: Reuse) -> Reuse:
+    """What is told of a job that has completed.
+
+    Args:
+        decided: When it was accepted, from the jobs that there were.
+        found: By its worker, from what the store held.
+    """
+    was_needless = found.kind is ReuseKind.REUSED and decided.kind is not ReuseKind.REUSED
+    return found if was_needless or decided == RUN else decided

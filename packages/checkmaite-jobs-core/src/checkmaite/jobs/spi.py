@@ -66,7 +66,7 @@ from checkmaite.jobs._reconcile import stored_runs
 from checkmaite.jobs._records import TableRows, run_entities, run_tables, runs_of, table_rows
 from checkmaite.jobs._refs import earlier_ref
 from checkmaite.jobs._resources import amount_problem, custom_problems
-from checkmaite.jobs._reuse import RUN, Prints, ReusePolicy, check_policy
+from checkmaite.jobs._reuse import RUN, Prints, ReusePolicy, check_policy, settled
 from checkmaite.jobs._run_key import RunKey
 from checkmaite.jobs._scalars import text_cause
 from checkmaite.jobs._stored import StoredRun
@@ -152,6 +152,7 @@ __all__ = [
     "run_entities",
     "run_tables",
     "runs_of",
+    "settled",
     "shortened",
     "shown",
     "status_of",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from checkmaite.jobs import ConfigurationError, MissingDependencyError, ReuseKind, StoreNotFoundError
-from checkmaite.jobs.spi import Completed, Failed, ObjectStore, StoreSpec, prints_text
+from checkmaite.jobs import ConfigurationError, MissingDependencyError, StoreNotFoundError
+from checkmaite.jobs.spi import Completed, Failed, ObjectStore, StoreSpec, prints_text, settled
 from checkmaite.jobs_ray._config import RayOptions
 from checkmaite.jobs_ray._journal._perform import perform
 from checkmaite.jobs_ray._journal._reading import read_journal
@@ -74,9 +74,7 @@ def journal_objects(options: RayOptions, store: StoreSpec) -> ObjectStore:
 def _row(record: Record) -> dict[str, Any]:
     draft, state = record.draft, record.state
     outcome = state.outcome if isinstance(state, Finished) else None
-    reuse = draft.basis.decided
-    if isinstance(outcome, Completed) and reuse.kind is ReuseKind.RUN and outcome.reuse.kind is not ReuseKind.RUN:
-        reuse = outcome.reuse
+    decided = draft.basis.decided
     ref = outcome.ref if isinstance(outcome, Completed) else None
     return {
         "job_id": draft.job_id,
@@ -93,7 +91,7 @@ def _row(record: Record) -> dict[str, Any]:
         "revision": ref.revision if ref else None,
         "store_uri": ref.store_uri if ref else None,
         "commit_uri": ref.commit_uri if ref else None,
-        "reuse": str(reuse),
+        "reuse": str(settled(decided, outcome.reuse) if isinstance(outcome, Completed) else decided),
         "fingerprints": prints_text(draft.basis.prints),
     }
 

@@ -18,6 +18,7 @@ from checkmaite.jobs_ray._machine._record import Record
 from checkmaite.jobs_ray._messages import Context, Draft
 
 _RETRY_AFTER_S = 0.5
+_FORMER_KEY = "the run key: that job has the one that earlier versions gave to this run"
 _FORCED = "It was submitted again with force=True while it was live."
 
 
@@ -100,6 +101,8 @@ class Door:
         is_forced = draft.basis.policy == "never"
         for record in live if live or is_forced else filter(None, (completed,)):
             if (comparison := _agreeing(record.draft, draft)) is not None:
+                if record.draft.run_key != draft.run_key:
+                    comparison = comparison._replace(unknown=(*comparison.unknown, _FORMER_KEY))
                 return Decision(record.draft.job_id, _reuse(ReuseKind.REUSED, record.draft, comparison, record))
         newest = live[0] if live and not is_forced else completed
         if newest is None:

@@ -1,0 +1,7 @@
+from __future__ import annotations
+
+from tests.reusing import ReuseStory
+
+
+class TestReuseInline(ReuseStory):
+    kind = "inline"
