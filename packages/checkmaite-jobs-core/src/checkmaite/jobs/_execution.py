@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from attrs import frozen
-from checkmaite.jobs._code import EditedCodeError, WrongProcessError, enter
+from checkmaite.jobs._code import WrongProcessError, check_imports, enter
 from checkmaite.jobs._errors import IncompatibleVersionError
 from checkmaite.jobs._failing import failure, this_node
 from checkmaite.jobs._hygiene import WorkerProcess, for_one_job, from_fresh_entropy, suspect
@@ -71,7 +71,7 @@ def execute(
         read = WorkOrder.from_wire(order)
         if read.terms.code is not None:
             enter(read.terms.code)
-    except (IncompatibleVersionError, WrongProcessError, EditedCodeError) as error:
+    except (IncompatibleVersionError, WrongProcessError) as error:
         return Finished(outcome=failure(error, phase="start"))
     began_at = time.time()
     reporter, interrupt = Reporter(read.job_id, post), Interrupt()
@@ -179,10 +179,13 @@ def _run(
     found = found_result(store, order, plain_text(capability.id))
     if found is not None:
         return found
+    phase.name = "load"
+    check_imports()
     phase.name = "run"
     run = capability.run(models=models, datasets=datasets, metrics=metrics, config=config, use_cache=False)
     del models, datasets, metrics
     draft = collect_report(run, threshold=order.report_threshold, interrupt=interrupt)
+    check_imports()
     phase.name = "write"
     with interrupt.shielded():
         provenance = order.provenance(completed_at=datetime.now(UTC))
