@@ -1,4 +1,4 @@
-"""A result of "inline" stands for the code that computed it: as this process has imported it, whatever the file says now."""
+"""A result of "inline" stands for the code that computed it: as this process has imported it."""
 
 from __future__ import annotations
 
