@@ -1,10 +1,11 @@
-"""A result of "inline" stands for the code that computed it: as this process has imported it."""
+"""A result of "inline" stands for what computed it: the code as this process imported it, the config as submitted."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,7 @@ from types import ModuleType
 import pytest
 from checkmaite.jobs import ReuseKind, configure_job_backend, shutdown_job_backend, submit_capability
 from checkmaite.jobs._fingerprint import fingerprints_of
+from checkmaite.jobs.testing import SampleRecord, SampleRun
 from checkmaite.store_parquet import ParquetStore
 
 NAME = "edited_capability"
@@ -100,6 +102,28 @@ def test_what_inline_says_of_unedited_code_is_what_every_backend_says(
     assert fingerprints_of(imported.Capability()).code.parts[f"{NAME}.py"] in str(kept.provenance.fingerprints)
 
 
+def test_a_config_that_is_changed_after_submitting_is_run_as_it_was_submitted(store: ParquetStore) -> None:
+    began, changed = threading.Event(), threading.Event()
+
+    class Reads:
+        id = "reads"
+
+        def run(self, *, config: dict[str, list[int]], **_: object) -> SampleRun:
+            began.set()
+            assert changed.wait(60)
+            return SampleRun(
+                run_uid="reads", capability_id=self.id, records=[SampleRecord("model", float(config["numbers"][0]))]
+            )
+
+    config = {"numbers": [1]}
+    job = submit_capability(Reads(), config=config)
+    assert began.wait(60)
+    config["numbers"][0] = 2
+    changed.set()
+    job.result(timeout=60)
+    assert store.read_table("sample_scores").column("score").to_pylist() == [1.0]
+
+
 def test_what_counts_as_equal_is_said_also_when_the_run_is_found_at_the_write(store: ParquetStore) -> None:
     class Lines:
         metadata = {"id": "lines"}
@@ -110,9 +134,7 @@ def test_what_counts_as_equal_is_said_also_when_the_run_is_found_at_the_write(st
     class Reads:
         id = "reads"
 
-        def run(self, **_: object) -> object:
-            from checkmaite.jobs.testing import SampleRun
-
+        def run(self, **_: object) -> SampleRun:
             return SampleRun(run_uid="reads", capability_id=self.id)
 
     submit_capability(Reads(), datasets=[Lines()]).result(timeout=60)

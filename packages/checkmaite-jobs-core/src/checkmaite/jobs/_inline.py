@@ -7,12 +7,13 @@ cancelled job is published however late it stops.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ClassVar
 
-from attrs import frozen, validators
+from attrs import evolve, frozen, validators
 from checkmaite.jobs._config import BackendContext, option
 from checkmaite.jobs._discovery import open_store
 from checkmaite.jobs._errors import JobSubmissionError
@@ -70,6 +71,14 @@ class InlineRunOptions(RunOptions):
         return _NO_PROCESSES
 
 
+def _copied(config: object) -> object:
+    """A config as it is now, so that a loop may change and submit the same one again; itself when it has no copy."""
+    try:
+        return copy.deepcopy(config)
+    except Exception:  # noqa: BLE001 - a lock, a file, or whatever the user's __deepcopy__ raises: as submitted
+        return config
+
+
 class InlineBackend:
     """Runs jobs in a thread pool of this process; resources are checked but not reserved."""
 
@@ -102,6 +111,7 @@ class InlineBackend:
             return [self._accept(prepared) for prepared in submissions]
 
     def _accept(self, prepared: PreparedSubmission) -> Job:
+        prepared = evolve(prepared, submission=evolve(prepared.submission, config=_copied(prepared.submission.config)))
         job, order = accept(prepared, controls=self, backend_name=self.name, store=self._store_spec)
         interrupt = Interrupt()
         self._ledger.add(job)
