@@ -71,7 +71,7 @@ def defects_found(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, te
     """The classes of which some tests failed and some, because one promise is broken and not all, passed."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
     pytester.makepyfile(text)
-    result = pytester.runpytest_subprocess("-rfp", "-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess("-rfp", "--tb=native", "-p", "no:cacheprovider")  # its own parses code
     assert "errors" not in result.parseoutcomes()
     failed, passed = (
         set(re.findall(rf"^{word} \S+::Test(\w+)::", str(result.stdout), re.MULTILINE)) for word in ("FAILED", "PASSED")

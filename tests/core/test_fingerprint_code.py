@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import sys
+import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -251,3 +254,37 @@ def test_a_capability_of_a_notebook_counts_by_what_travels() -> None:
         (source.replace("scaled(1)", "scaled(2)"), 1),
     ]:
         assert differences(before, defined(changed, FACTOR=factor)) == ("code: __main__.Capability",)
+
+
+def test_threads_that_submit_at_once_leave_the_filters_of_warnings_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    second_is_in, first_is_out = threading.Event(), threading.Event()
+
+    def parse(text: bytes) -> ast.AST:
+        if threading.current_thread() is second:
+            second_is_in.set()
+            assert first_is_out.wait(30)
+        else:
+            second.start()
+            second_is_in.wait(0.2)  # it comes in only when nothing keeps it out
+        return ast.Module([], [])
+
+    monkeypatch.setattr(_code, "ast", SimpleNamespace(parse=parse, AST=ast.AST))
+    second = threading.Thread(target=_code._tree, args=(b"",))
+    before = list(warnings.filters)
+    _code._tree(b"")
+    first_is_out.set()
+    second.join()
+    assert warnings.filters == before
+
+
+def test_another_thread_that_parses_meanwhile_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([SystemError("AST constructor recursion depth mismatch (before=18, after=12)"), ast.Module([], [])])
+
+    def parse(text: bytes) -> ast.AST:
+        answer = next(answers)
+        if isinstance(answer, SystemError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(_code, "ast", SimpleNamespace(parse=parse, AST=ast.AST))
+    assert isinstance(_code._tree(b""), ast.Module)

@@ -10,6 +10,7 @@ import ast
 import hashlib
 import sys
 import sysconfig
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -55,6 +56,7 @@ class _Root:
 
 _Version = tuple[int, int]
 
+_one_at_a_time = threading.Lock()
 _read: dict[Path, tuple[_Version, _Source]] = {}
 _versions: dict[str, tuple[ModuleSpec, _Version]] = {}
 """By name of a module: how its file was when `note_imported_code` was called."""
@@ -216,14 +218,22 @@ def _version(path: Path) -> _Version:
 
 def _parsed(text: bytes, path: Path, name: str) -> _Source:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text)
+        tree = _tree(text)
         imports = tuple(sorted(set(_imports(tree, name if path.stem == "__init__" else name.rpartition(".")[0]))))
         written = "".join(_written(tree)).encode("utf-8", "surrogatepass")
     except (SyntaxError, ValueError, RecursionError):  # not Python, such as an extension module: by its bytes
         return _Source(hashlib.sha256(text).hexdigest()[:_SHORT], ())
     return _Source(hashlib.sha256(written).hexdigest()[:_SHORT], imports)
+
+
+def _tree(text: bytes) -> ast.AST:
+    """The syntax tree, one at a time: threads share the filters of warnings, and what `ast` counts while it parses."""
+    with _one_at_a_time, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(text)
+        except SystemError:  # a thread of the user's has parsed meanwhile: cpython#106905
+            return ast.parse(text)
 
 
 def _imports(tree: ast.AST, package: str) -> Iterator[str]:
