@@ -103,8 +103,9 @@ def order(job_id: str, uri: str, *, run_uid: str | None, force: bool = False) ->
         job_id=job_id,
         submitted_at=datetime(2026, 1, 2, tzinfo=UTC),
         run_uid=run_uid,
-        force=force,
+        reuse="never" if force else "auto",
         report_threshold=0.5,
+        prints=None,
         terms=Terms(store=StoreSpec("parquet", {"uri": uri}), facts=dict.fromkeys(SHARED_FIELDS)),
     )
 
