@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import FrameType, ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +26,7 @@ from checkmaite.jobs._hygiene import (
     suspect,
 )
 from checkmaite.jobs._hygiene._health import take_suspicion
+from checkmaite.jobs._hygiene._world import World
 from checkmaite.jobs.testing._samples import UnprintableError
 
 from tests import soiling
@@ -59,6 +60,23 @@ def test_what_a_job_changes_is_put_back(act: str, process: WorkerProcess, left: 
     after["decimals"] = before["decimals"]
     soiling._variable().set("clean")
     assert after == before
+    assert not left
+
+
+def test_what_is_raised_where_restoring_begins_disturbs_nothing(process: WorkerProcess, left: list[str]) -> None:
+    """A signal's handler can raise there; a profiler does it each time."""
+
+    def on_event(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code is World.restore.__code__:
+            raise TimeoutError("the job's own")
+
+    def act() -> None:
+        sys.argv.append("--soiled")
+        sys.setprofile(on_event)
+
+    run(act, process)
+    assert "--soiled" not in sys.argv
+    assert sys.getprofile() is None
     assert not left
 
 

@@ -55,7 +55,11 @@ def for_one_job(process: WorkerProcess | None) -> Iterator[None]:
     try:
         yield
     finally:
-        reasons = [f"{name} could not be restored" for name in world.restore()]
+        try:
+            unrestored = world.restore()
+        except BaseException:  # noqa: BLE001 - a handler that the job left behind has raised where it begins, or tries again
+            unrestored = world.restore()
+        reasons = [f"{name} could not be restored" for name in unrestored]
         threads = _started_since(threads_before)
         reasons += [f"the job left the thread {each.name!r} running" for each in threads if not _is_of_a_pool(each)]
         if suspicion := take_suspicion():
