@@ -119,15 +119,16 @@ say(job.cancel(grace=0), job.wait(60))
 """
 
 
-def test_environments_that_no_node_can_prepare_are_named(client: Callable[..., Client]) -> None:
+def test_environments_that_no_node_can_prepare_are_named(client: Callable[..., Client], tmp_path: Path) -> None:
     """On a cluster of its own: for a minute the starts that failed keep a node's other workers from starting."""
     with Cluster(num_cpus=2) as own:
+        place = {"address": own.driver, "journal_uri": str(tmp_path / "journals")}
         if find_spec("virtualenv") is None:
-            failing = client(NO_VIRTUALENV, address=own.driver)
+            failing = client(NO_VIRTUALENV, **place)
             assert float(failing.line()) < NAMED_S
             assert failing.line().startswith("launch RuntimeError: Please install virtualenv")
             assert "Install virtualenv in the Python of every node" in failing.line()
-        waiting = client(NO_PROGRAM, address=own.driver)
+        waiting = client(NO_PROGRAM, **place)
         assert float(waiting.line()) < NAMED_S
         assert f"py_executable='/no/such/python' is not on {socket.gethostname()}" in waiting.line()
         assert waiting.line() == "True CANCELLED"
