@@ -174,9 +174,12 @@ def test_the_output_of_failed_jobs_outlives_their_cluster_as_long_as_they_are_li
     with pytest.raises(ConfigurationError, match="no journal"):
         read_job_logs(jobs["fail"], "inline", analytics_store=place["analytics_store"])
     with Cluster(num_cpus=2) as cluster:
-        again = "wait_all(submit_capabilities([submission(f'again-{n}') for n in range(3)]), 60)\n"
+        again = (
+            "jobs = submit_capabilities([submission(f'again-{n}') for n in range(3)])\nwait_all(jobs, 60)\n"
+            "say(json.dumps({job.job_name: job.logs() for job in jobs}))\n"  # the others are being forgotten
+        )
         second = run(
-            f"configure(max_retained_terminal_jobs_per_scope=3, keep_logs='all')\n{logs}{again}{logs}time.sleep(600)",
+            f"configure(max_retained_terminal_jobs_per_scope=3, keep_logs='all')\n{logs}{again}time.sleep(600)",
             cluster.driver,
         )
         said = json.loads(second.line(90))
