@@ -157,3 +157,11 @@ class ForgetsWhoWrote(ParquetStore):
     def write_with_receipt(self, run: Any, *, provenance: Any = None, **more: Any) -> WriteReceipt:
         anybody = evolve(provenance, run_event_id=None) if provenance is not None else None
         return super().write_with_receipt(run, provenance=anybody, **more)
+
+
+class ForgetsWhatItStandsOn(ParquetStore):
+    """Fingerprints are not kept."""
+
+    def write_with_receipt(self, run: Any, *, provenance: Any = None, **more: Any) -> WriteReceipt:
+        unsaid = evolve(provenance, fingerprints=None) if provenance is not None else None
+        return super().write_with_receipt(run, provenance=unsaid, **more)

@@ -28,6 +28,7 @@ STORE_DEFECTS = (
     "DropsSecondResults",
     "KeepsNoReports",
     "ForgetsWhoWrote",
+    "ForgetsWhatItStandsOn",
 )
 
 BACKEND_MODULE = """

@@ -172,6 +172,17 @@ class AnalyticsStoreContract:
         assert keeper.find_run(run.run_uid, revision=3) is None
         assert keeper.find_run("never") is None
 
+    def test_what_a_result_stands_on_is_kept(self, store: AnalyticsStore, keeper: KeepsRevisions) -> None:
+        run = self.run()
+        prints = [f'{{"scheme": 1, "config": "{number}"}}' for number in range(2)]
+        for number, text in enumerate(prints):
+            keeper.write_with_receipt(run, provenance=evolve(_by(f"job-{number}"), fingerprints=text), supersede=True)
+        for number, text in enumerate(prints):
+            found = keeper.find_run(run.run_uid, revision=number + 1)
+            assert found is not None
+            assert found.provenance.fingerprints == text
+        assert set(store.read_table("runs").column("fingerprints").to_pylist()) == {prints[1]}
+
     def test_one_execution_stores_one_result(self, store: AnalyticsStore, keeper: KeepsRevisions) -> None:
         run = self.run()
         for number, provenance in enumerate((_PROVENANCE, _by("job-2"), _by("job-2"), _PROVENANCE)):
