@@ -8,6 +8,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from types import ModuleType, SimpleNamespace
@@ -288,3 +289,13 @@ def test_another_thread_that_parses_meanwhile_does_no_harm(monkeypatch: pytest.M
 
     monkeypatch.setattr(_code, "ast", SimpleNamespace(parse=parse, AST=ast.AST))
     assert isinstance(_code._tree(b""), ast.Module)
+
+
+def test_an_object_that_was_pickled_has_the_same_class_as_before() -> None:
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec("class Model:\n    weight: float = 1.0", space)
+    model = dataclass(space["Model"])
+    before = fingerprints_of(object(), config=model())
+    model().__reduce_ex__(4)  # as pickle asks, which leaves something in the class
+    assert "__slotnames__" in vars(model)
+    assert differences(before, fingerprints_of(object(), config=model())) == ()

@@ -17,7 +17,12 @@ from checkmaite.jobs._fingerprint._records import GENERATORS
 from checkmaite.jobs._fingerprint._walk import Steps, Walk
 
 _MAIN = ("__main__", "__mp_main__")
-_LEFT_OUT = frozenset({"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__"})
+_LEFT_OUT = frozenset(
+    {
+        *("__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__"),
+        "__slotnames__",  # which pickle leaves in a class when it meets the first instance
+    }
+)
 """Names in a class that say nothing about what it does."""
 _KEPT_ASIDE = ("_abc_", "__abc", "__pydantic_", "__signature__", "__private_attributes__", "__class_vars__")
 """Likewise, by their beginning: caches, and what pydantic computes from the annotations."""
