@@ -62,7 +62,7 @@ class Remote:
 def test_each_task_gets_its_own_options_which_ray_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[dict[str, Any]] = []
     monkeypatch.setattr(_demand.ray, "remote", lambda **_: lambda _: Remote(told))
-    work = RemoteWork(lambda _: lambda: b"")
+    work = RemoteWork(lambda _: lambda: b"", claim=str)
     wanted = [
         ("a", 1, None),
         ("a", 1, None),
@@ -96,10 +96,11 @@ def test_jobs_of_another_code_are_kept_apart_and_those_of_the_first_take_any_wor
         started = [work.start(0, **job, code=code) for code in codes]
         return [env and env["env_vars"]["CHECKMAITE_JOBS_CODE"] for *_, env in started]
 
-    assert marks(RemoteWork(lambda _: lambda: b""), "one", "two", "one") == [None, "two", None]
-    assert marks(RemoteWork(lambda _: lambda: b"", is_first=False), "one", "", "one") == ["one", "", "one"]
+    assert marks(RemoteWork(lambda _: lambda: b"", claim=str), "one", "two", "one") == [None, "two", None]
+    later = RemoteWork(lambda _: lambda: b"", claim=lambda code: "one")  # another owner of the Ray job was first
+    assert marks(later, "two", "", "one") == ["two", "", None]
     sent = {"env_vars": {"COLOUR": "green"}, "working_dir": "gcs://package.zip"}
-    work = RemoteWork(lambda _: lambda: b"")
+    work = RemoteWork(lambda _: lambda: b"", claim=str)
     *_, env = work.start(0, **job, code="one", runtime_env=sent)
     assert env == {**sent, "env_vars": {"COLOUR": "green", "CHECKMAITE_JOBS_CODE": "one"}}
     assert marks(work, "one") == [None]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
+import ray.experimental.internal_kv
 from checkmaite.jobs import Resources
 from checkmaite.jobs_ray_simple._worker_processes import (
     ENDLESS,
@@ -16,17 +17,30 @@ from checkmaite.jobs_ray_simple._worker_processes import (
 )
 
 _untyped: Any = ray  # the parts of Ray's API that carry no types
+_key_value_store: Any = ray.experimental.internal_kv
 _CODE = "CHECKMAITE_JOBS_CODE"
-_NO_CODE = "no digest"
+_NAMESPACE = "checkmaite_jobs"
 _UNTIL = "it will wait until such a node joins."
+
+
+def claim_unmarked_workers(code: str) -> str:
+    """The code whose jobs take the workers that no variable keeps apart: `code`, unless another was first.
+
+    All owners of a Ray job share its idle workers: the backends of a driver one after the other, a controller before and
+    after its restart, and two controllers. Ray's own key-value store makes them agree; it lives as long as the workers.
+    """
+    key = f"unmarked workers of job {_untyped.get_runtime_context().get_job_id()}"
+    _key_value_store._internal_kv_put(key, code, False, namespace=_NAMESPACE)
+    first: bytes = _key_value_store._internal_kv_get(key, namespace=_NAMESPACE)
+    return first.decode()
 
 
 class RemoteWork:
     """The function that workers run, as Ray takes it. Safe to share between threads.
 
     A worker process is for jobs of one code, because it keeps what it has imported. Ray keeps processes apart whose
-    runtime environments differ, so a variable in the environment says which code it is. Jobs of the first code need
-    none: they take the workers that Ray has started beforehand.
+    runtime environments differ, so a variable in the environment says which code it is. Jobs of the first code of a Ray
+    job need none: they take the workers that Ray has started beforehand.
 
     Ray checks and copies a task's options each time it is given any, which takes a tenth of a submission, and more when
     there is a runtime environment: so it is given them only when they differ from the last job's.
@@ -34,15 +48,21 @@ class RemoteWork:
     Args:
         make: Makes the function, from what core's `WorkerProcess` has to know: how its process leaves, or None where
             it ends with its first job. That travels by value, so nothing is imported for it.
-        is_first: Whether no worker of this process's tasks can have imported anything.
+        claim: Says which code is the first, given one that may become it.
     """
 
-    def __init__(self, make: Callable[[Leave | None], Callable[..., bytes]], *, is_first: bool = True) -> None:
+    def __init__(
+        self,
+        make: Callable[[Leave | None], Callable[..., bytes]],
+        *,
+        claim: Callable[[str], str] = claim_unmarked_workers,
+    ) -> None:
         # How often a process may be used belongs to a function, not to a task's options.
         self._reused = _untyped.remote(max_calls=ENDLESS)(make(make_leave()))
         self._used_once = _untyped.remote(max_calls=1)(make(None))
         self._last: tuple[object, Any] = None, None
-        self._first_code = None if is_first else _NO_CODE
+        self._claim = claim
+        self._first_code: str | None = None
 
     def start(
         self,
@@ -71,7 +91,7 @@ class RemoteWork:
             runtime_env = own_environment(resources, isolation, runtime_env)
         options = {**_task_options(job_name, resources), **others}
         if self._first_code is None and not runtime_env:
-            self._first_code = code
+            self._first_code = self._claim(code)
         if runtime_env or code != self._first_code:
             variables = (runtime_env or {}).get("env_vars") or {}
             options["runtime_env"] = {**(runtime_env or {}), "env_vars": {**variables, _CODE: code}}

@@ -51,8 +51,7 @@ class JobController:
             max_retained=kept.max_retained_terminal_controllers,
             max_log_characters=_LOG_CHARACTERS,
         )
-        here = ray.get_runtime_context()
-        self._tasks = Tasks(here.current_actor, self._take, is_first=not here.was_current_actor_reconstructed)
+        self._tasks = Tasks(ray.get_runtime_context().current_actor, self._take)
         self._arrivals = Arrivals()
         self._patience_s = kept.lease_ttl_s / 2  # a registry that has no answer within a lease asks again
         self._recovering: dict[str, asyncio.Task[None]] = {}

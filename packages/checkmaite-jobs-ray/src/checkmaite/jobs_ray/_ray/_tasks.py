@@ -72,16 +72,15 @@ class Tasks:
     Args:
         controller: Handle of the controller's actor, for news.
         landed: Called with tasks that have ended, several at a time when they end in quick succession.
-        is_first: Whether no process of this actor has had tasks before, whose workers Ray may have kept.
     """
 
-    def __init__(self, controller: Any, landed: Callable[[Sequence[Landed]], None], *, is_first: bool = True) -> None:
+    def __init__(self, controller: Any, landed: Callable[[Sequence[Landed]], None]) -> None:
         self._landed = landed
         self._loop = asyncio.get_running_loop()
         self._refs: dict[Start, Any] = {}
         self._home: deque[tuple[Start, Future[Any]]] = deque()
         self._deaths = Deaths()
-        self._work = RemoteWork(partial(_work_that_posts_to, controller), is_first=is_first)
+        self._work = RemoteWork(partial(_work_that_posts_to, controller))
 
     def launch(self, launch: Launch) -> None:
         """Hand a job to Ray.
