@@ -158,11 +158,15 @@ class ReuseStory:
     @pytest.fixture
     def given(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Given]:
         (tmp_path / "code").mkdir()
-        (tmp_path / "code/mycaps.py").write_text(MODULE)
+        (tmp_path / "code/mycaps.py").write_text(f"# of {tmp_path}\n{MODULE}")  # for Ray, code of this test alone
         monkeypatch.syspath_prepend(str(tmp_path / "code"))
         import mycaps  # type: ignore[import-not-found]
 
+        if "ray" in sys.modules:  # its workers look only into folders that were there when it was started
+            sys.modules["ray"].cloudpickle.register_pickle_by_value(mycaps)
         yield Given(mycaps, str(tmp_path), uuid.uuid4().hex)
+        if "ray" in sys.modules:
+            sys.modules["ray"].cloudpickle.unregister_pickle_by_value(mycaps)
         del sys.modules["mycaps"]
 
     def computed(self, given: Given) -> list[float]:

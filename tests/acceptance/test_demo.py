@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.scripts import printed
 
 DEMO = Path(__file__).parents[2] / "tools/demo/digits.py"
-BEFORE = "36 of 36 jobs were there from an earlier run: nothing is computed again."
+BEFORE = "36 of 36 results are used again: they are of an earlier run."
 PNG = b"\x89PNG"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import evolve
-from checkmaite.jobs import CapabilityRunRef, JobStatus, RecordError, StoreError, WriteReceipt
+from checkmaite.jobs import CapabilityRunRef, JobStatus, RecordError, Reuse, StoreError, WriteReceipt
 from checkmaite.store_parquet import ParquetStore
 
 
@@ -82,6 +82,14 @@ class NeverRunning(BrokenJob):
     def status(self) -> JobStatus:
         status = self.job.status
         return JobStatus.SCHEDULING if status is JobStatus.RUNNING else status
+
+
+class KeepsReuseToItself(BrokenJob):
+    """What was decided about a result is not told."""
+
+    @property
+    def reuse(self) -> Reuse:
+        return Reuse()
 
 
 class WritesTwice(ParquetStore):

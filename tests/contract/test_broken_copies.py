@@ -18,6 +18,7 @@ JOB_DEFECTS = (
     "IgnoresTimeouts",
     "ForgetsCallbacks",
     "NeverRunning",
+    "KeepsReuseToItself",
 )
 STORE_DEFECTS = (
     "WritesTwice",
@@ -51,9 +52,12 @@ def ray():
 BACKEND_CLASS = """
 class Test{defect}(JobBackendContract):
     kind = {kind!r}
+    analytics_store = {store!r}
     def wrap(self, job):
         return broken.{defect}(job)
 """
+STORES = {"KeepsReuseToItself": {"backend": "parquet", "uri": "{folder}/store"}}
+"""For the defects that show only where results are kept."""
 STORE_MODULE = """
 import broken
 from checkmaite.jobs.testing import AnalyticsStoreContract
@@ -84,7 +88,10 @@ def defects_found(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, te
 def test_backends_with_a_defect_fail(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, kind: str, soon_s: float
 ) -> None:
-    classes = [BACKEND_CLASS.format(kind=kind, defect=defect) for defect in JOB_DEFECTS]
+    classes = [
+        BACKEND_CLASS.format(kind=kind, defect=defect, store=STORES.get(defect, {"backend": "null"}))
+        for defect in JOB_DEFECTS
+    ]
     text = "".join([BACKEND_MODULE.format(kind=kind, soon_s=soon_s), *classes])
     assert defects_found(pytester, monkeypatch, text) == set(JOB_DEFECTS)
 

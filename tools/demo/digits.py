@@ -18,6 +18,7 @@ import numpy as np
 from attrs import field, frozen
 from checkmaite.jobs import (
     Record,
+    ReuseKind,
     as_completed,
     configure_job_backend,
     report_progress,
@@ -215,7 +216,7 @@ def plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 def main() -> None:
     """Submit, follow, query, plot."""
-    began, began_at = time.monotonic(), time.time()
+    began = time.monotonic()
     console = Console()
     digits = load_digits()
     half = len(digits.images) // 2
@@ -246,21 +247,16 @@ def main() -> None:
             for severity in SEVERITIES
         ]
     )
-    submitted_before = sum(job.created_at.timestamp() < began_at for job in jobs)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    stored_before = 0
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("jobs", total=len(jobs))
         for job in as_completed(jobs):
             job.result()
-            stored_before += "already" in job.explain()
             progress.update(bar, advance=1, description=job.job_name)
-    if submitted_before:
-        console.print(
-            f"{submitted_before} of {len(jobs)} jobs were there from an earlier run: nothing is computed again."
-        )
-    if stored_before:
-        console.print(f"{stored_before} of {len(jobs)} results were in the store already and were not computed again.")
+    if reused := sum(job.reuse.kind is ReuseKind.REUSED for job in jobs):
+        console.print(f"{reused} of {len(jobs)} results are used again: they are of an earlier run.")
+    for difference in sorted({each for job in jobs for each in job.reuse.differences}):
+        console.print(f"Computed again, because this differs from an earlier run: {difference}")
     rows = backend.analytics_store.query_sql(
         """
         select p.model_id, p.corruption, p.severity, p.accuracy, r.job_id, r.completed_at

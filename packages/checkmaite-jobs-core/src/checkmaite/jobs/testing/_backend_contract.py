@@ -7,9 +7,10 @@ import os
 import pickle
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -23,16 +24,21 @@ from checkmaite.jobs import (
     JobStatus,
     JobSubmissionError,
     JobTimeoutError,
+    Reuse,
+    ReuseKind,
+    StaleResultError,
     as_completed,
     configure_job_backend,
     get_job,
     list_jobs,
+    plan_capabilities,
     shutdown_job_backend,
     submit_capabilities,
     submit_capability,
     wait_all,
 )
-from checkmaite.jobs.testing._samples import SampleCapability, mark, wait_for_mark, wait_until
+from checkmaite.jobs.spi import KeepsRevisions
+from checkmaite.jobs.testing._samples import SampleCapability, SampleKnownBefore, mark, wait_for_mark, wait_until
 
 _MOST_BYTES = 64 * 2**10
 _SOON_S = 60.0
@@ -270,6 +276,52 @@ class JobBackendContract:
         processes = {path.name for path in own.glob("process-*")}
         assert len(processes) == 2, "they had one process together"
         assert not processes & {shared, f"process-{os.getpid()}"}
+
+    @pytest.fixture
+    def weighed(self, backend: JobBackend, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+        """The submission of one run with a model of some weight, where the store keeps what a result stands on."""
+        if not isinstance(backend.analytics_store, KeepsRevisions):
+            pytest.skip("the store keeps no second results: configure one that does, too")
+        capability, config = SampleKnownBefore(folder=str(tmp_path)), {"run_uid": uuid.uuid4().hex}
+
+        def submission(weight: float, **options: Any) -> dict[str, Any]:
+            model = SimpleNamespace(metadata={"id": "net"}, weight=weight)
+            return {"capability": capability, "models": [model], "config": config, **options}
+
+        return submission
+
+    def done(self, submission: Mapping[str, Any]) -> Job:
+        """The job, completed; a plan has said before what became of the submission."""
+        (plan,) = plan_capabilities([submission])
+        job = self.wrap(submit_capability(**submission))
+        job.result(_SOON_S)
+        assert (job.reuse.kind, job.reuse.differences) == (plan.kind, plan.differences)
+        return job
+
+    def test_a_result_is_used_again_for_what_it_was_made_of_alone(self, weighed: Callable[..., dict[str, Any]]) -> None:
+        first = self.done(weighed(1.0))
+        assert (first.reuse, first.result(0).revision) == (Reuse(), 1)
+        again = self.done(weighed(1.0))
+        assert (again.reuse.kind, again.reuse.job_id) == (ReuseKind.REUSED, first.job_id)
+        assert again.result(0).revision == 1
+        stale = self.done(weighed(2.0))
+        assert (stale.reuse.kind, stale.reuse.job_id) == (ReuseKind.STALE, first.job_id)
+        assert stale.reuse.differences == ("models[0] 'net': content",)
+        assert stale.result(0).revision == 2
+        assert "STALE: models[0] 'net': content" in stale.explain()
+
+    def test_reuse_is_as_it_was_asked_for(self, weighed: Callable[..., dict[str, Any]]) -> None:
+        with pytest.raises(StaleResultError):
+            submit_capability(**weighed(1.0, reuse="require"))
+        first = self.done(weighed(1.0))
+        with pytest.raises(StaleResultError, match=r"models\[0\] 'net': content"):
+            submit_capability(**weighed(2.0, reuse="require"))
+        for asked in (weighed(1.0, reuse="require"), weighed(2.0, reuse="always")):
+            assert self.done(asked).reuse.job_id == first.job_id
+        forced = self.done(weighed(1.0, reuse="never"))
+        assert (forced.reuse.kind, forced.result(0).revision) == (ReuseKind.RUN, 2)
+        with pytest.raises(JobSubmissionError):
+            submit_capability(**weighed(1.0, reuse="auto", force=True))
 
     def test_handing_over_loses_no_job(self, backend: JobBackend, tmp_path: Path) -> None:
         job = self.submit(tmp_path, "wait")

@@ -143,6 +143,21 @@ class SampleCapability:
         wait_for_mark(self.folder, "go")
 
 
+class SampleRunKnownBefore(SampleRun):
+    """A run whose uid is known before it is made."""
+
+    @staticmethod
+    def compute_uid(*, config: Any, **_: Any) -> str:
+        """The config's."""
+        return str(config["run_uid"])
+
+
+class SampleKnownBefore(SampleCapability):
+    """The sample capability, whose run's uid is known before it is made."""
+
+    _RUN_TYPE = SampleRunKnownBefore
+
+
 def mark(folder: str, name: str) -> None:
     """Leave a mark in a folder; nothing when there is no folder."""
     if folder:
