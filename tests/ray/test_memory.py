@@ -67,10 +67,16 @@ def memory_is(state):
     with open(meminfo, "r+b") as file:
         file.write(content)
 
+def lives(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
 def out_of_memory(name):
     pid = pids(name)[-1]
     memory_is("high")
-    while os.path.exists(f"/proc/{pid}"):
+    while lives(pid):
         time.sleep(0.01)
     memory_is("low")
 
@@ -120,7 +126,8 @@ def cluster(meminfo: Path) -> Iterator[Cluster]:
     python.chmod(0o755)
     limits = {
         "RAY_memory_usage_threshold": "0.5",
-        "RAY_memory_monitor_refresh_ms": "50",
+        # Memory is high until the test has seen the death and said otherwise: Ray must not look again in between.
+        "RAY_memory_monitor_refresh_ms": "1000",
         "RAY_max_kill_memory_buffer_bytes": str(50 * 2**20),  # so many more than what is needed are freed
     }
     with Cluster(num_cpus=4, python=str(python), **limits) as running:
