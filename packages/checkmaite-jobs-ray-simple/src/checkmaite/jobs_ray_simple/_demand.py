@@ -26,8 +26,8 @@ _UNTIL = "it will wait until such a node joins."
 def claim_unmarked_workers(code: str) -> str:
     """The code whose jobs take the workers that no variable keeps apart: `code`, unless another was first.
 
-    All owners of a Ray job share its idle workers: the backends of a driver one after the other, a controller before and
-    after its restart, and two controllers. Ray's own key-value store makes them agree; it lives as long as the workers.
+    All owners of a Ray job share its idle workers: the backends of a driver one after the other, a controller before
+    and after its restart, two controllers. Ray's own key-value store makes them agree; it lives as long as the workers.
     """
     key = f"unmarked workers of job {_untyped.get_runtime_context().get_job_id()}"
     _key_value_store._internal_kv_put(key, code, False, namespace=_NAMESPACE)
