@@ -84,6 +84,7 @@ def defects_found(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, te
     return failed & passed
 
 
+@pytest.mark.timeout(600)  # 161 tests, many of which wait in vain
 @pytest.mark.parametrize(("kind", "soon_s"), [("inline", 2.0), ("ray-simple", 5.0)])
 def test_backends_with_a_defect_fail(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, kind: str, soon_s: float

@@ -217,7 +217,7 @@ def test_a_store_that_cannot_be_written_fails_the_job(local_ray: Any, tmp_path: 
     error = submit(SampleCapability()).exception(SOON_S)
     shutdown_job_backend()
     assert isinstance(error, JobFailedError)
-    assert error.phase == "write"
+    assert error.phase == "store", "before anything is computed"
     assert str(store) in str(error)
 
 
