@@ -1,6 +1,6 @@
 """A journal of format version 1, written once and kept, is read as the book that it was then.
 
-That of version 3 says the same: it is the first, led once more by that version, which made a snapshot.
+Those of versions 3 and 4 say the same: each is the one before, led once more by that version, which made a snapshot.
 
 Whoever changes rows or objects keeps reading it: users have such journals. Nothing here is ever written anew; a later
 version gets a folder of its own. What is compared is what users see and what a start needs, by name, so that records
@@ -96,7 +96,7 @@ def _history(scope: str, registry_actor_name: str = "golden", version: str = "ve
     )
 
 
-@pytest.mark.parametrize("version", ["version-1", "version-3"])
+@pytest.mark.parametrize("version", ["version-1", "version-3", "version-4"])
 @pytest.mark.parametrize("scope", ["team-a", "team-b"])
 def test_the_history_of_users_is_as_it_was(scope: str, version: str) -> None:
     history = _history(scope, version=version)
@@ -114,7 +114,7 @@ def test_where_no_journal_is_there_is_no_history() -> None:
         _history("team-a", registry_actor_name="silver")
 
 
-@pytest.mark.parametrize("version", ["version-1", "version-3"])
+@pytest.mark.parametrize("version", ["version-1", "version-3", "version-4"])
 def test_its_book_is_as_it_was(version: str) -> None:
     objects = ObjectStore(str(VERSIONS / version / JOURNAL))
     _assert_as_expected(book_of(perform(read_journal(objects.root), objects)))
