@@ -88,7 +88,7 @@ def pid_of(_):
     import os
     return os.getpid()
 
-configure(address="local", num_cpus=1, object_store_memory=100_000_000)
+configure(address="local", num_cpus=1, object_store_memory=100_000_000, journal_uri=str(Path.cwd() / "journal"))
 job = submit_capability(Mine(), config={})
 job.result(60)
 while not job.logs():  # it may arrive after the job's end

@@ -138,7 +138,7 @@ def test_edited_code_is_run_and_unchanged_code_finds_its_workers(
 def test_a_local_ray_runs_edited_code(client: Start, options: dict[str, Any], tmp_path: Path) -> None:
     write(tmp_path / "client-0", 1)
     text = """
-configure(address="local", num_cpus=1, object_store_memory=100_000_000)
+configure(address="local", num_cpus=1, object_store_memory=100_000_000, journal_uri=str(Path.cwd() / "journal"))
 say(ran())
 edit(2)
 say(ran())
