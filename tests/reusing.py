@@ -24,6 +24,7 @@ from checkmaite.jobs import (
     configure_provenance,
     list_jobs,
     plan_capabilities,
+    reset_provenance,
     shutdown_job_backend,
     submit_capabilities,
     submit_capability,
@@ -153,7 +154,7 @@ class ReuseStory:
         configure_provenance(user_id="ada")
         yield configure_job_backend(**configured)
         shutdown_job_backend(wait=False)
-        configure_provenance()
+        reset_provenance()
 
     @pytest.fixture
     def given(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Given]:

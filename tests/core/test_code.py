@@ -154,9 +154,15 @@ class _Lazy(ModuleType):
         raise AssertionError("looked at, it would import more")
 
 
+class _LikeCompiledByCffi:
+    """What `cryptography` puts into `sys.modules`: no module, though it says so."""
+
+    __class__ = ModuleType  # type: ignore[assignment]
+
+
 def test_whatever_stands_in_for_a_module_is_left_alone(submitted: Enter, monkeypatch: pytest.MonkeyPatch) -> None:
     submitted()
-    for number, odd in enumerate((None, object(), _Lazy("lazy"))):
+    for number, odd in enumerate((None, object(), _Lazy("lazy"), _LikeCompiledByCffi())):
         monkeypatch.setitem(sys.modules, f"odd_{number}", odd)
     check_imports()
 

@@ -137,8 +137,11 @@ def check_imports() -> None:
 
 
 def _imported_files() -> set[str]:
-    """The files of all modules, without asking a module for them: one that is lazy would import more."""
-    modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
+    """The files of all modules, without asking a module for them: one that is lazy would import more.
+
+    Nor by what a module says that it is: a library that cffi has compiled says that it is one, and has no attributes.
+    """
+    modules = [module for module in list(sys.modules.values()) if issubclass(type(module), ModuleType)]
     return {file for module in modules if isinstance(file := _attributes(module).get("__file__"), str)}
 
 
