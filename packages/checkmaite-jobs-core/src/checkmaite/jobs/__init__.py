@@ -4,10 +4,10 @@ This is the users' door. Authors of job backends and stores use `checkmaite.jobs
 `checkmaite.jobs.testing`.
 """
 
+from checkmaite.jobs._active import get_job_backend
 from checkmaite.jobs._api import (
     configure_job_backend,
     get_job,
-    get_job_backend,
     list_jobs,
     plan_capabilities,
     read_job_history,

@@ -6,12 +6,12 @@ or `report_progress` alone, on every worker, and should not pay for submitting.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from attrs import NOTHING
-from checkmaite.jobs._errors import ConfigurationError, NotConfiguredError
+from checkmaite.jobs._active import active, get_job_backend
+from checkmaite.jobs._errors import ConfigurationError
 from checkmaite.jobs._protocols import Job, JobBackend
 from checkmaite.jobs._provenance import get_provenance_defaults
 from checkmaite.jobs._resources import Resources
@@ -23,17 +23,6 @@ if TYPE_CHECKING:
     from checkmaite.jobs._reuse import Reuse
 
 _MISSING: Any = NOTHING
-
-
-class _Active:
-    """The one backend that submissions of this process go to."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.backend: JobBackend | None = None
-
-
-_active = _Active()
 
 
 def configure_job_backend(
@@ -68,26 +57,11 @@ def configure_job_backend(
 
     backend_type, config, context = read_configuration(kind, analytics_store, artifact_store, backend_options)
     probe_from_client(context.store, remote=bool(getattr(config, "is_remote", False)))
-    with _active.lock:
+    with active.lock:
         backend = cast(JobBackend, backend_type(config, context))
-        before, _active.backend = _active.backend, backend
+        before, active.backend = active.backend, backend
         if before is not None:
             before.hand_over()
-    return backend
-
-
-def get_job_backend() -> JobBackend:
-    """The active backend.
-
-    Raises:
-        NotConfiguredError: `configure_job_backend` has not been called, or the backend was shut down.
-    """
-    backend = _active.backend
-    if backend is None:
-        raise NotConfiguredError(
-            "no job backend is configured. Call configure_job_backend(...) first, for example "
-            'configure_job_backend("inline", analytics_store={"backend": "parquet", "uri": "./analytics_store"}).'
-        )
     return backend
 
 
@@ -357,7 +331,7 @@ def shutdown_job_backend(wait: bool = True) -> None:
     from checkmaite.jobs._arguments import check_switch
 
     check_switch("wait", wait)
-    with _active.lock:
-        backend, _active.backend = _active.backend, None
+    with active.lock:
+        backend, active.backend = active.backend, None
     if backend is not None:
         backend.shutdown(wait=wait)

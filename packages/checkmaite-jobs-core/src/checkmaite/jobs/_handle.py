@@ -18,9 +18,10 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any, Protocol
 
+from checkmaite.jobs._active import get_job_backend
 from checkmaite.jobs._arguments import check_callback, usable_grace_s, usable_timeout_s
 from checkmaite.jobs._deadline import Deadline
-from checkmaite.jobs._errors import JobTimeoutError
+from checkmaite.jobs._errors import JobTimeoutError, NotConfiguredError
 from checkmaite.jobs._logs import LogBudget, LogTail
 from checkmaite.jobs._news import Leaving, News, Printed, Progressed, Started
 from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, error_of, status_of
@@ -59,7 +60,10 @@ class JobControls(Protocol):
 
 
 class JobHandle:
-    """A thread-safe `Job`. See the module's text for how a backend drives it."""
+    """A thread-safe `Job`. See the module's text for how a backend drives it.
+
+    It pickles as its job's id: whoever unpickles or copies it gets the handle that the active backend has for the job.
+    """
 
     def __init__(
         self,
@@ -221,6 +225,9 @@ class JobHandle:
         printed = self._printed
         return printed.text() if printed is not None else ""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _handle_of, (self._job_id, self._job_name)
+
     def __repr__(self) -> str:
         progress = self._progress
         far = f", {progress.fraction:.0%}" if progress and progress.fraction is not None and not self._outcome else ""
@@ -352,6 +359,23 @@ class JobHandle:
             callback(self)
         except Exception:  # noqa: BLE001 - as concurrent.futures does: one callback's fault must not keep others from the news
             _log.exception("a done callback of %r raised", self)
+
+
+def _handle_of(job_id: str, job_name: str) -> Job:
+    """What a pickled handle becomes.
+
+    Raises:
+        NotConfiguredError: No backend is active here.
+        JobNotFoundError: The active backend does not know the job.
+    """
+    try:
+        return get_job_backend().get_job(job_id)
+    except NotConfiguredError as error:
+        raise NotConfiguredError(
+            f"a handle of the job {job_name} ({job_id}) was unpickled where no job backend is configured, and only a "
+            "backend can find the job. Call configure_job_backend(...) first, with the address and scope that the job "
+            "was submitted to."
+        ) from error
 
 
 def _explained(reuse: Reuse) -> str:

@@ -116,6 +116,8 @@ class Job(Protocol):
     - `status` moves forward only, and a final status never changes again.
     - COMPLETED is reported after the results are durable, CANCELLED after the work has stopped.
     - An error of the run is never swallowed: `result` raises it, `exception` returns it.
+    - It pickles as a reference: unpickled, it is the handle that the active backend has for the job. Without a backend
+      that is a `NotConfiguredError`, with one that does not know the job a `JobNotFoundError`.
     """
 
     @property

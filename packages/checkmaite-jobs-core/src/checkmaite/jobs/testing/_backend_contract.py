@@ -24,6 +24,7 @@ from checkmaite.jobs import (
     JobStatus,
     JobSubmissionError,
     JobTimeoutError,
+    NotConfiguredError,
     Reuse,
     ReuseKind,
     StaleResultError,
@@ -241,6 +242,16 @@ class JobBackendContract:
     def test_an_unknown_job_is_an_error(self, backend: JobBackend) -> None:
         with pytest.raises(JobNotFoundError):
             get_job("job-that-never-was")
+
+    def test_a_pickled_handle_finds_its_job_again(self, backend: JobBackend, tmp_path: Path) -> None:
+        job = self.submit(tmp_path)
+        ref = job.result(_SOON_S)
+        pickled = pickle.dumps(job)
+        again = pickle.loads(pickled)  # noqa: S301 - made a line above
+        assert (again.job_id, again.result(_SOON_S)) == (job.job_id, ref)
+        shutdown_job_backend(wait=False)
+        with pytest.raises(NotConfiguredError, match=job.job_id):
+            pickle.loads(pickled)  # noqa: S301 - as above
 
     def test_logs_progress_and_explanation(self, backend: JobBackend, tmp_path: Path) -> None:
         job = self.submit(tmp_path, "wait")
