@@ -2,12 +2,67 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
+import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+# -- which worker runs what --------------------------------------------------------------------------------------------
+
+PARTS = {"ray": "ray", "distributions": "install", "acceptance": "ray", "ray_simple": "ray"}
+"""Folders whose tests have a mark. Their files take longest: short ones fill up what is left at the end."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist and `-m` read the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, and keep a file in one worker, since its tests share fixtures."""
+    ranks = {folder: rank for rank, folder in enumerate(PARTS)}
+    items.sort(key=lambda item: ranks.get(item.path.parent.name, len(PARTS)))
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(f"{folder}/{item.path.stem}"))
+        if folder in PARTS:
+            item.add_marker(PARTS[folder])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Clients of two clusters must not begin at once on one machine.
+
+    Ray's client server gives each client a server of its own, on the first port from 23000 on where nobody listens yet.
+    gRPC lets two listen on one port, and connects either client to either.
+    """
+    if item.get_closest_marker("ray_client") is None:
+        return (yield)
+    with Path(os.environ["PYTEST_DEBUG_TEMPROOT"], "checkmaite-ray-client.lock").open("w") as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)
+        return (yield)
+
+
+# -- a temporary folder ------------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist starts its workers
+def pytest_sessionstart() -> None:
+    """Have one for all processes of this session: jobs leave rows and output there, and Ray its logs and sockets."""
+    above = os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # `tmp_path` stays where it was
+    tempfile.tempdir = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix="cm-", dir=above)  # sockets need a short path
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Keep it, and the logs of Ray in it, when a test has failed."""
+    if not session.testsfailed:
+        shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
+
+
+# -- an S3 server ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""One cluster for the session, the test process attached to it, and clients in processes of their own."""
+"""One cluster for these tests, the test process attached to it, and clients in processes of their own."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHARED_REGISTRY = "shared-by-the-tests"
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster() -> Iterator[Cluster]:
     with Cluster(num_cpus=4, num_gpus=2) as running:
         yield running

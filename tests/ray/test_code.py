@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.ray.clusters import SOON_S, Client, Cluster
 from tests.ray.conftest import end_actors
 
@@ -69,6 +71,7 @@ def write(folder: Path, version: int, *, packages: bool = False) -> None:
         path.write_text(text.format(version=version))
 
 
+@pytest.mark.ray_client
 def test_each_client_runs_its_own_version(
     client: Start, own_options: dict[str, Any], cluster: Cluster, tmp_path: Path
 ) -> None:

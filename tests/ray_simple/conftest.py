@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -26,7 +27,7 @@ LOOPBACK = {
 os.environ.update(LOOPBACK)  # before Ray is imported
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def local_ray() -> Iterator[Any]:
     """A Ray that the user, here the test session, has started."""
     import ray
@@ -45,10 +46,17 @@ def local_ray() -> Iterator[Any]:
     ray.shutdown()
 
 
+_PORTS = range(24_000, 32_768)
+"""Above those that Ray chooses from, below those that the system gives to whoever asks for any."""
+
+
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A port for a server that is yet to be started; other workers of the tests look for some at the same time."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def _listens(port: int) -> bool:
@@ -91,7 +99,7 @@ def head_node(folder: Path | None = None, *, site: str = "", **env: str) -> Iter
         _end(head)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster() -> Iterator[dict[str, str]]:
     """A cluster without anything special."""
     with head_node() as addresses:

@@ -17,7 +17,7 @@ from checkmaite.jobs_ray_simple._knock import knock
 
 from tests.ray_simple.conftest import free_port, head_node, run_script
 
-KINDS = ["driver", "client"]
+KINDS = ["driver", pytest.param("client", marks=pytest.mark.ray_client)]
 NO_TOKEN = {"RAY_AUTH_MODE": "disabled"}
 
 # Says what became of one job, or how the configuration was refused.
@@ -157,7 +157,10 @@ def without_core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str,
     ("kind", "begins"),
     [
         ("driver", "FAILED\njob sample"),
-        ("client", "JobSubmissionError The cluster cannot import checkmaite.jobs"),  # its server opens what passes
+        pytest.param(
+            *("client", "JobSubmissionError The cluster cannot import checkmaite.jobs"),  # its server opens what passes
+            marks=pytest.mark.ray_client,
+        ),
     ],
 )
 def test_a_cluster_without_core_is_one_clear_error(

@@ -11,6 +11,7 @@ from checkmaite.jobs import ConfigurationError, configure_job_backend, shutdown_
 from tests.ray_simple.conftest import free_port, run_script
 
 NULL = {"backend": "null"}
+KINDS = ["driver", pytest.param("client", marks=pytest.mark.ray_client)]
 
 MAIN = """
 import os, sys, pathlib
@@ -59,7 +60,7 @@ print("elsewhere:", sorted(set(open_ports) - loopback), len(open_ports) > 3)
     assert stdout == EXPECTED + "elsewhere: [] True\nray is up: False\n"
 
 
-@pytest.mark.parametrize("kind", ["driver", "client"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_cluster_is_used_and_left_running(cluster: dict[str, str], tmp_path: Path, kind: str) -> None:
     (tmp_path / "beside.txt").touch()
     stdout = run_script(_script(f"address={cluster[kind]!r}"), tmp_path, RAY_AUTH_MODE="disabled")
@@ -111,7 +112,7 @@ shutdown_job_backend()
     assert run_script(script, tmp_path) == "True\n0 processes\nu\n"
 
 
-@pytest.mark.parametrize("kind", ["driver", "client"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_relative_store_is_refused_for_a_cluster_that_the_user_connected_to(
     cluster: dict[str, str], tmp_path: Path, kind: str
 ) -> None:
