@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +52,21 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist starts its workers
 def pytest_sessionstart() -> None:
-    """Have one for all processes of this session: jobs leave rows and output there, and Ray its logs and sockets."""
-    above = os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # `tmp_path` stays where it was
-    tempfile.tempdir = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix="cm-", dir=above)  # sockets need a short path
+    """Have one of the session's own: jobs leave rows and output there, and Ray its logs and its `auto` address."""
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        folder = f"{os.environ['TMPDIR']}/{worker}"
+        Path(folder).mkdir(exist_ok=True)
+    else:
+        above = os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # `tmp_path` stays where it was
+        folder = tempfile.mkdtemp(prefix="cm-", dir=above)  # short: Ray's sockets are below it
+    tempfile.tempdir = os.environ["TMPDIR"] = folder
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Keep it, and the logs of Ray in it, when a test has failed."""
-    if not session.testsfailed:
-        shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
+    if not session.testsfailed and "PYTEST_XDIST_WORKER" not in os.environ:
+        after_its_own = -200  # multiprocessing empties a folder in it when the process ends
+        Finalize(None, shutil.rmtree, (os.environ["TMPDIR"], True), exitpriority=after_its_own)
 
 
 # -- an S3 server ------------------------------------------------------------------------------------------------------

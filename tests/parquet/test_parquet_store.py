@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import os
 import pickle
 import signal
@@ -39,8 +38,9 @@ from checkmaite.store_parquet import ParquetStore
 from checkmaite.store_parquet._rows import holds_rows, payload_bytes
 from checkmaite.store_parquet._types import TableTypes, _Known
 
+from tests.processes import serving
+
 OpenStore = Callable[[], ParquetStore]
-spawning = multiprocessing.get_context("spawn")
 
 
 class TestParquetStoreOnS3(AnalyticsStoreContract):
@@ -64,8 +64,8 @@ def write_when_told(store: ParquetStore, run: SampleRun, ready: Any, report: Any
 
 def test_eight_processes_leave_one_copy_and_all_succeed(open_store: OpenStore) -> None:
     store, run = open_store(), SampleRun(run_uid="raced")
-    ready, report = spawning.Barrier(8), spawning.Queue()
-    writers = [spawning.Process(target=write_when_told, args=(store, run, ready, report)) for _ in range(8)]
+    ready, report = serving.Barrier(8), serving.Queue()
+    writers = [serving.Process(target=write_when_told, args=(store, run, ready, report)) for _ in range(8)]
     for writer in writers:
         writer.start()
     receipts = [report.get(timeout=60) for _ in writers]
@@ -87,9 +87,9 @@ def test_eight_processes_with_other_results_are_never_mixed(open_store: OpenStor
     tables = ("a", "b", "c")
     store = open_store()
     store.write(signed("before", -1, *tables))  # so that no writer wins by fixing the columns first
-    ready, report = spawning.Barrier(8), spawning.Queue()
+    ready, report = serving.Barrier(8), serving.Queue()
     writers = [
-        spawning.Process(target=write_when_told, args=(store, signed("raced", name, *tables), ready, report))
+        serving.Process(target=write_when_told, args=(store, signed("raced", name, *tables), ready, report))
         for name in range(8)
     ]
     for writer in writers:
@@ -124,8 +124,8 @@ def test_a_writer_that_is_killed_leaves_nothing_visible(open_store: OpenStore, c
     store = open_store()
     run = SampleRun(run_uid="torn", records=[SampleRecord("m", 0.5), {"table_name": "other", "x": 1}])
     # The schemas of both tables are agreed before any payload is written.
-    here, there = spawning.Pipe()
-    writer = spawning.Process(target=stop_at, args=(call, store, run, there))
+    here, there = serving.Pipe()
+    writer = serving.Process(target=stop_at, args=(call, store, run, there))
     writer.start()
     assert here.poll(60)
     here.recv()
@@ -144,9 +144,9 @@ def test_a_writer_that_is_killed_leaves_nothing_visible(open_store: OpenStore, c
 def test_an_attempt_that_was_killed_is_no_part_of_the_next_one(open_store: OpenStore) -> None:
     """It has left rows of one table that differ from the next one's, and rows of another that has none."""
     store = open_store()
-    here, there = spawning.Pipe()
+    here, there = serving.Pipe()
     first = signed("run", 1, "t", "gone")
-    writer = spawning.Process(target=stop_at, args=(5, store, first, there))
+    writer = serving.Process(target=stop_at, args=(5, store, first, there))
     writer.start()
     assert here.poll(60)
     assert here.recv() == "runs/run.parquet"
@@ -217,8 +217,8 @@ def kill_while_writing(folder: str, there: Connection) -> None:
 
 
 def test_a_file_that_was_being_written_is_never_seen(tmp_path: Path) -> None:
-    here, there = spawning.Pipe()
-    writer = spawning.Process(target=kill_while_writing, args=(str(tmp_path), there))
+    here, there = serving.Pipe()
+    writer = serving.Process(target=kill_while_writing, args=(str(tmp_path), there))
     writer.start()
     assert here.poll(60)
     assert writer.pid is not None

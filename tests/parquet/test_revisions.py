@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -21,8 +20,9 @@ from checkmaite.jobs.testing import SampleRecord, SampleRun
 from checkmaite.store_parquet import ParquetStore
 from checkmaite.store_parquet._layout import commit_key, revision_of
 
+from tests.processes import serving
+
 OpenStore = Callable[[], ParquetStore]
-spawning = multiprocessing.get_context("spawn")
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SMALL = Report(kind="inline_text", text="# small")
 LARGE = Report(kind="inline_text", media_type="text/html", text="é" * 30_000, filename="page.html")
@@ -174,9 +174,9 @@ def write_when_told(store: ParquetStore, number: int, job_id: str, ready: Any, r
 
 
 def race(store: ParquetStore, job_ids: list[str]) -> list[tuple[int, WriteReceipt]]:
-    ready, receipts = spawning.Barrier(len(job_ids)), spawning.Queue()
+    ready, receipts = serving.Barrier(len(job_ids)), serving.Queue()
     writers = [
-        spawning.Process(target=write_when_told, args=(store, number, job_id, ready, receipts))
+        serving.Process(target=write_when_told, args=(store, number, job_id, ready, receipts))
         for number, job_id in enumerate(job_ids, 10)
     ]
     for writer in writers:
@@ -225,8 +225,8 @@ def test_an_attempt_that_is_killed_after_its_commit_has_won(open_store: OpenStor
     store = open_store()
     for _ in range(before):
         store.write(scored(0.5), provenance=by("before"))
-    here, there = spawning.Pipe()
-    writer = spawning.Process(target=stop_after_the_commit, args=(store, 7, there))
+    here, there = serving.Pipe()
+    writer = serving.Process(target=stop_after_the_commit, args=(store, 7, there))
     writer.start()
     assert here.poll(60)
     here.recv()
