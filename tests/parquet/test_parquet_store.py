@@ -449,6 +449,29 @@ def test_sql_names_the_table_that_was_meant(tmp_path: Path) -> None:
         store.query_sql("select * from sample_score")
 
 
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("select 'Scores' as x -- scores\n from t", {"x": "Scores"}),
+        ("with u as (select y from t) select y as x from u", {"x": 1}),
+        ("select scores.y as x from T as scores", {"x": 1}),
+        ("select (select max(y) from main.t) as x", {"x": 1}),
+        ("select y as x from query_table('t')", {"x": 1}),
+        ("select count(*) as x from information_schema.tables where table_name = 't'", {"x": 1}),
+        ("from (show tables) select name as x where name = 't'", {"x": "t"}),
+        ("pivot t on y in (1) using count(*)", {"1": 1}),
+        (f"select {'(' * 400}y{')' * 400} as x from t", {"x": 1}),
+    ],
+)
+def test_sql_opens_the_tables_that_it_names(tmp_path: Path, sql: str, found: dict[str, object]) -> None:
+    store = ParquetStore(str(tmp_path))
+    twins = [{"table_name": "Scores", "x": 1}, {"table_name": "scores", "x": 2}]
+    unread = [] if "tables" in sql or "query_table" in sql else twins  # two that no query may open
+    store.write(SampleRun(run_uid="one", records=[{"table_name": "t", "y": 1}, *unread]))
+    (row,) = store.query_sql(sql).to_pylist()
+    assert found.items() <= row.items()
+
+
 def test_sql_knows_one_time_zone_on_every_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = ParquetStore(str(tmp_path))
     at = datetime(2026, 1, 1, 2, tzinfo=UTC)

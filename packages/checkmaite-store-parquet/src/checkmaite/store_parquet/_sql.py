@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -37,7 +38,7 @@ def query(objects: ObjectStore, sql: str, revision: Revision) -> pa.Table:
             raise QueryError.of("query_sql takes exactly one SELECT.", "Split the text, and write nothing with it.")
         runs = CommittedRuns(objects, revision=revision)
         names = runs.tables()
-        meant = [name for name in names if re.search(rf"\b{name}\b", sql, re.IGNORECASE)]
+        meant = _tables_in(connection, sql, names)
         _refuse_twins("tables", meant)
         for name in meant:  # only what the text may mean is opened
             dataset = runs.dataset(name)
@@ -51,6 +52,34 @@ def query(objects: ObjectStore, sql: str, revision: Revision) -> pa.Table:
                 return _with_plain_integers(relation.to_arrow_table(), [str(each) for each in relation.types])
             except duckdb.Error as error:
                 raise QueryError.of(f"the SQL was refused: {error}", _advice(error, duckdb, names)) from error
+
+
+def _tables_in(connection: Any, sql: str, names: list[str]) -> list[str]:
+    """Those of the tables that a SELECT may read, by the engine's own parse: a text, comment or alias opens none.
+
+    All of them where that names none, but asks which there are (``SHOW TABLES``, ``information_schema``) or calls a
+    function that makes a table.
+    """
+    ((parsed,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
+    named: set[str] = set()
+    opens_all = False
+
+    def note(node: dict[str, Any]) -> dict[str, Any]:
+        nonlocal opens_all
+        match node:
+            case {"type": "BASE_TABLE", "schema_name": "" | "main", "table_name": name}:
+                named.add(name.casefold())
+            case {"type": "BASE_TABLE" | "TABLE_FUNCTION"}:
+                opens_all = True
+            case {"type": "SHOW_REF", "table_name": name} if name:
+                opens_all = True
+        return node
+
+    try:
+        failed = json.loads(parsed, object_hook=note)["error"]
+    except RecursionError:  # deeper than Python reads
+        return names
+    return names if failed or opens_all else [name for name in names if name.casefold() in named]
 
 
 def _refuse_twins(what: str, names: list[str]) -> None:
