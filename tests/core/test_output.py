@@ -179,11 +179,43 @@ output_of("job-dies", act)
     said, _ = run(
         """
 left = take_left_output("job-dies")
-say(left.start, repr(left.text), take_left_output("job-dies"), take_left_output("job-other"))
+say(left.printed.start, repr(left.printed.text), left.exit_status)
+say(take_left_output("job-dies"), take_left_output("job-other"))
 """,
         tmp_path,
     )
-    assert said == [r"0 'last words\n' None None"]
+    assert said == [r"0 'last words\n' None", "None None"]
+
+
+def test_what_a_process_exited_with_is_left_too_but_not_what_its_children_did(tmp_path: Path) -> None:
+    said, _ = run(
+        """
+def act():
+    if not os.fork():
+        os._exit(4)
+    os.wait()
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pool.apply(os.getpid)
+    say("still there", [name.partition("-")[2].rpartition("-")[0] for name in os.listdir() if name != "log"])
+    threading.Thread(target=os._exit, args=(3,)).start()
+    time.sleep(60)
+
+exit_of_python = os._exit
+output_of("job-before", lambda: say(os._exit is exit_of_python))
+say(os._exit is exit_of_python)
+output_of("job-exits", act)
+""",
+        tmp_path,
+    )
+    assert said == ["False", "True", "still there ['job-exits']"]
+    said, _ = run(
+        """
+left = take_left_output("job-exits")
+say(left.exit_status, left.pid > 0, os.listdir())
+""",
+        tmp_path,
+    )
+    assert said == ["3 True ['log']"]
 
 
 def test_what_nobody_takes_of_a_dead_process_goes_to_the_log_of_the_next_one(tmp_path: Path) -> None:

@@ -96,6 +96,10 @@ def killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def crashes() -> None:
+    ctypes.string_at(0)
+
+
 def dies_at_commit() -> None:
     """This worker is killed when it has stored a run's rows, and is about to make them visible."""
     link = os.link

@@ -96,12 +96,23 @@ def test_an_exception_is_reported_whole_and_never_retried(
     assert starts(tmp_path, "once") == 1
 
 
-@pytest.mark.parametrize("act", [capabilities.exits, capabilities.killed, capabilities.killed_later])
-def test_a_worker_that_dies_is_reported_with_its_place_and_cause(backend: JobBackend, tmp_path: Path, act: Any) -> None:
+@pytest.mark.parametrize(
+    ("act", "cause"),
+    [
+        (capabilities.exits, "it called os._exit(3)"),
+        (capabilities.crashes, "it crashed with SIGSEGV"),
+        (capabilities.killed, "it got a signal that leaves no trace, such as SIGKILL"),
+        (capabilities.killed_later, "it got a signal that leaves no trace, such as SIGKILL"),
+    ],
+)
+def test_a_worker_that_dies_is_reported_with_its_place_and_cause(
+    backend: JobBackend, tmp_path: Path, act: Any, cause: str
+) -> None:
     error = failure_of(submit(act, tmp_path, run_uid="once", max_retries=0))
     assert error.error_type
     assert error.error_message
-    assert error.exit_cause, "nothing says why the process ended"
+    assert (error.exit_cause or "").startswith(f"its worker process died: {cause}")
+    assert (error.exit_cause or "").endswith("; starts: 1")
     assert error.node, "nothing says where it was"
     assert error.pid not in {None, os.getpid()}, "nothing says which process it was"
     assert not isinstance(error, JobLostError), "the job itself ended its process"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
@@ -34,6 +35,24 @@ def exits() -> None:
 def killed() -> None:
     os.write(2, b"last words\n")
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def crashes() -> None:
+    os.write(2, b"last words\n")
+    ctypes.string_at(0)
+
+
+def aborts() -> None:
+    os.write(2, b"last words\n")
+    os.abort()
+
+
+def killed_after_a_child_crashed() -> None:
+    os.write(2, b"last words\n")
+    if not os.fork():
+        ctypes.string_at(0)
+    os.wait()
+    killed()
 
 
 def exits_the_first_time(folder: str) -> None:

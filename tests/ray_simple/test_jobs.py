@@ -50,15 +50,27 @@ def submit(capability: Any, **arguments: Any) -> Job:
     return submit_capability(capability, config={"run_uid": uuid.uuid4().hex}, **arguments)
 
 
-@pytest.mark.parametrize("act", [capabilities.exits, capabilities.killed])
-def test_a_worker_that_dies_fails_its_job(backend: JobBackend, act: Any) -> None:
+@pytest.mark.parametrize(
+    ("act", "cause"),
+    [
+        (capabilities.exits, "it called os._exit(3)"),
+        (capabilities.crashes, "it crashed with SIGSEGV"),
+        (capabilities.aborts, "it crashed with SIGABRT"),
+        (capabilities.killed, "it got a signal that leaves no trace, such as SIGKILL"),
+        (capabilities.killed_after_a_child_crashed, "it got a signal that leaves no trace, such as SIGKILL"),
+    ],
+)
+def test_a_worker_that_dies_fails_its_job_and_says_what_ended_it(backend: JobBackend, act: Any, cause: str) -> None:
     job = submit(capabilities.Acts(act), max_retries=0)
     with pytest.raises(JobFailedError, match="worker process died") as caught:
         job.result(SOON_S)
     assert not isinstance(caught.value, JobLostError)
     assert caught.value.error_type == "WorkerCrashedError"
-    assert caught.value.exit_cause
-    assert job.logs() == "last words\n"
+    assert (caught.value.exit_cause or "").startswith(f"its worker process died: {cause}")
+    assert caught.value.pid not in {None, os.getpid()}
+    logs = job.logs()
+    assert logs.startswith("last words\n")
+    assert ("Fatal Python error" in logs) == ("crash" in act.__name__ or "abort" in act.__name__)
 
 
 def test_a_worker_asks_the_store_before_it_runs_anything(local_ray: Any, tmp_path: Path) -> None:

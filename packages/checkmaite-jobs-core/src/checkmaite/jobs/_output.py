@@ -25,7 +25,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
+from os import _exit
+from typing import NoReturn
 
+from attrs import frozen
 from checkmaite.jobs._logs import LOG_LIMIT_CHARACTERS
 from checkmaite.jobs._news import Printed, Reporter
 
@@ -38,6 +41,24 @@ _log = logging.getLogger("checkmaite.jobs")
 _one_at_a_time = threading.Lock()
 _originals: dict[int, int] = {}
 """Where the streams led before the present job: kept here, so that a next job restores what an interruption left."""
+_present: list[tuple[int, str]] = []
+"""The process and the file of the job that is captured."""
+_EXITED = ".exited-"
+
+
+@frozen(kw_only=True)
+class Remains:
+    """What a process that has died has left of its job.
+
+    Attributes:
+        printed: The end of the job's output. A crash in native code has written there which signal it was.
+        pid: The process.
+        exit_status: What it called `os._exit` with; None when it ended otherwise.
+    """
+
+    printed: Printed
+    pid: int
+    exit_status: int | None = None
 
 
 @contextmanager
@@ -80,12 +101,16 @@ class _Capture:
             os.dup2(self._file, stream)
         self._onward = _originals[1]
         reporter.look = self.look
+        _present[:] = [(os.getpid(), self._path)]
+        os._exit = _exit_with_word
 
     def end(self) -> None:
         """Lead the streams back, and read what is still in the file."""
         _flush()
         with self._lock:
             self._reporter.look = None
+            os._exit = _exit
+            _present.clear()
             _restore()
             self._onward = 1
             while self._take():
@@ -122,8 +147,8 @@ class _Capture:
             _log.debug("some output of job %s is not in its worker's log: %s", self._reporter.job_id, error)
 
 
-def take_left_output(job_id: str) -> Printed | None:
-    """What a job on this node printed last whose process has died; None when nothing is left of it. It is deleted."""
+def take_left_output(job_id: str) -> Remains | None:
+    """What is left of a job on this node whose process has died; None when nothing is. It is deleted."""
     left = None
     for path in _remains(job_id):  # of several starts the last counts
         with suppress(FileNotFoundError):
@@ -131,7 +156,8 @@ def take_left_output(job_id: str) -> Printed | None:
             os.unlink(path)
             text = content.decode("utf-8", "replace")
             cut = max(0, len(text) - LOG_LIMIT_CHARACTERS)
-            left = Printed(start=start + cut, text=text[cut:])
+            pid, status = _whose(path)
+            left = Remains(printed=Printed(start=start + cut, text=text[cut:]), pid=pid, exit_status=status)
     return left
 
 
@@ -151,9 +177,24 @@ def _remains(job_id: str) -> list[str]:
     found = []
     for path in glob.glob(f"{glob.escape(_folder())}/checkmaite-{job_id}-*.out"):
         with suppress(FileNotFoundError):
-            if not _lives(int(path.removesuffix(".out").rpartition("-")[2])):
+            if not _lives(_whose(path)[0]):
                 found.append((os.stat(path).st_mtime_ns, path))
     return [path for _, path in sorted(found)]
+
+
+def _exit_with_word(status: int) -> NoReturn:
+    """`os._exit` while a job runs: the status stays in the name of the job's file, since nobody else ever learns it."""
+    for pid, path in _present:
+        if os.getpid() == pid and isinstance(status, int):
+            with suppress(OSError):
+                os.rename(path, f"{path.removesuffix('.out')}{_EXITED}{status}.out")
+    _exit(status)
+
+
+def _whose(path: str) -> tuple[int, int | None]:
+    """The process that a file belongs to, and what it exited with, as far as the name says it."""
+    name, exited, status = path.removesuffix(".out").partition(_EXITED)
+    return int(name.rpartition("-")[2]), int(status) if exited else None
 
 
 def _lives(pid: int) -> bool:

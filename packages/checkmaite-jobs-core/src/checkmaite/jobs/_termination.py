@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from os import _exit
 from types import FrameType
 
 _LAST_WORDS_S = 0.5
@@ -47,7 +48,7 @@ def ended_by_sigterm(last_words: Callable[[str], object]) -> Iterator[None]:
             said.start()
             said.join(_LAST_WORDS_S)
         finally:
-            os._exit(128 + number)  # as a shell tells of a process that a signal ended
+            _exit(128 + number)  # as a shell tells of a process that a signal ended
 
     def end_for_main_thread(number: int) -> None:
         if number == signal.SIGTERM and signal.getsignal(number) is end:

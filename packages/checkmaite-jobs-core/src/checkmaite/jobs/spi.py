@@ -57,7 +57,7 @@ from checkmaite.jobs._news import Leaving, News, Post, Printed, Progressed, Remo
 from checkmaite.jobs._objects import ObjectStore
 from checkmaite.jobs._order import Terms, WorkOrder, accept
 from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, status_of
-from checkmaite.jobs._output import take_left_output
+from checkmaite.jobs._output import Remains, take_left_output
 from checkmaite.jobs._preparing import PreparedSubmission, RunOptions
 from checkmaite.jobs._problems import nearest_name, unknown_name
 from checkmaite.jobs._protocols import HasProbe, KeepsArtifacts, KeepsRevisions, PlansReuse
@@ -111,6 +111,7 @@ __all__ = [
     "Printed",
     "Prints",
     "Progressed",
+    "Remains",
     "RemotePost",
     "ReusePolicy",
     "RunKey",

@@ -31,12 +31,13 @@ from checkmaite.jobs.spi import (
     News,
     Outcome,
     Post,
+    Remains,
     Started,
     WorkerProcess,
     execute_message,
 )
 from checkmaite.jobs_ray_simple._connection import Connection, cancel
-from checkmaite.jobs_ray_simple._deaths import Deaths, dead_for_a_while
+from checkmaite.jobs_ray_simple._deaths import Death, Deaths, dead_for_a_while
 from checkmaite.jobs_ray_simple._demand import RemoteWork
 from checkmaite.jobs_ray_simple._mailbox import Mailbox
 from checkmaite.jobs_ray_simple._meaning import LOST_WORKER, explained, finished_from, lost_worker, refused
@@ -127,6 +128,16 @@ def _work_that_posts_to(post: Post, leave: Leave | None) -> Callable[[bytes, int
         return execute_message(message, post, WorkerProcess(leave))
 
     return checkmaite_job
+
+
+def _explained(failed: Failed, flight: _Flight, death: Death | None, left: Remains | None = None) -> Failed:
+    """A lost worker's outcome with what is known of it, and how often the job was started."""
+    started, wanted = flight.started, flight.departure
+    if started is not None:
+        failed = evolve(failed, node=started.node, pid=started.pid)
+    words, reserved = flight.last_words, wanted.resources.memory
+    failed = explained(failed, death, last_words=words, reserved=reserved, left=left)
+    return evolve(failed, exit_cause=f"{failed.exit_cause}; starts: {wanted.max_retries + 1}")
 
 
 def _lost(why: str) -> Failed:
@@ -295,7 +306,7 @@ class Flights:
                 # It did not fail by itself: Ray ends the workers of a driver that leaves.
                 outcome = _lost(_ENDED)
             elif flight is not None and not result and (error is None or isinstance(error, LOST_WORKER)):
-                self._recover(job, self._explained(outcome, flight))
+                self._recover(flight, outcome)
                 return
         self._settle(job, outcome)
 
@@ -304,12 +315,16 @@ class Flights:
             self._under_way.pop(job.job_id, None)
         job.finish(outcome)
 
-    def _recover(self, job: JobHandle, failed: Failed) -> None:
-        """End a job whose worker has died, after a look for what it had printed and not told."""
-        finish = partial(self._settle, job, failed)
+    def _recover(self, flight: _Flight, failed: Failed) -> None:
+        """End a job whose worker has died, after a look for what it had printed and not told, and for how it ended."""
+        job, death = flight.departure.job, self._death_of(flight)
+
+        def finish(left: Remains | None = None) -> None:
+            self._settle(job, _explained(failed, flight, death, left))
+
         self._at(time.monotonic() + REMAINS_S, finish)
         try:
-            asked = remains_of(job.job_id, failed.node)
+            asked = remains_of(job.job_id, _explained(failed, flight, death).node)
         except Exception:  # noqa: BLE001 - whatever Ray raises about its nodes, the job has ended
             _log.info("what job %s printed last could not be looked for", job.job_id, exc_info=True)
             asked = []
@@ -318,24 +333,19 @@ class Flights:
         def take(answered: Any, future: Future[Any]) -> None:
             left = future.result() if future.exception() is None else None
             if left is not None:
-                job.replace_output(left)
+                job.replace_output(left.printed)
             waiting.discard(answered)
             if left is not None or not waiting:
-                finish()
+                finish(left)
 
         for each in asked:
             each.future().add_done_callback(partial(self._hand_to_courier, partial(take, each)))
         if not asked:
             finish()
 
-    def _explained(self, failed: Failed, flight: _Flight) -> Failed:
-        """A lost worker's outcome with what is known of it, and how often the job was started."""
-        started, wanted = flight.started, flight.departure
-        if started is not None:
-            failed = evolve(failed, node=started.node, pid=started.pid)
-        death = self._deaths.of_task(started.pid, started.node) if started is not None else self._deaths.of_task(None)
-        failed = explained(failed, death, last_words=flight.last_words, reserved=wanted.resources.memory)
-        return evolve(failed, exit_cause=f"{failed.exit_cause}; starts: {wanted.max_retries + 1}")
+    def _death_of(self, flight: _Flight) -> Death | None:
+        started = flight.started
+        return self._deaths.of_task(started.pid, started.node) if started is not None else self._deaths.of_task(None)
 
     def _watch(self) -> None:
         """End jobs that may not be started again and whose worker has died: Ray tells it when it has room to do so."""
@@ -351,7 +361,7 @@ class Flights:
             flight = begun[process]
             flight.given_up = True
             cancel(flight.ref, force=False)
-            self._recover(flight.departure.job, self._explained(lost_worker(), flight))
+            self._recover(flight, lost_worker())
 
     def _force(self, job_id: str) -> None:
         flight = self._under_way.get(job_id)

@@ -8,8 +8,9 @@ from typing import Any
 import ray.exceptions as rx
 from attrs import evolve
 from checkmaite.jobs import JobSubmissionError
-from checkmaite.jobs.spi import Cancelled, Failed, Finished, Outcome
+from checkmaite.jobs.spi import Cancelled, Failed, Finished, Outcome, Remains
 from checkmaite.jobs_ray_simple._deaths import Death
+from checkmaite.jobs_ray_simple._ends import how_it_ended
 
 _errors: Any = rx  # their constructors carry no types
 _INSTALL_CORE = (
@@ -89,7 +90,19 @@ def lost_worker() -> Failed:
     return _failed_as(rx.WorkerCrashedError())
 
 
-def explained(failed: Failed, death: Death | None, *, last_words: str | None, reserved: int | None) -> Failed:
+def is_known(death: Death | None, last_words: str | None) -> bool:
+    """Whether the cause of a worker's death is known, so that `explained` has no need of what it left behind."""
+    return last_words is not None or (death is not None and bool(death.node_died or death.memory or death.cause))
+
+
+def explained(
+    failed: Failed,
+    death: Death | None,
+    *,
+    last_words: str | None,
+    reserved: int | None,
+    left: Remains | None = None,
+) -> Failed:
     """The outcome of a start whose worker died, with what is known of that.
 
     Args:
@@ -97,6 +110,7 @@ def explained(failed: Failed, death: Death | None, *, last_words: str | None, re
         death: The worker's, when it was found.
         last_words: Why the worker said that it ends, if it did.
         reserved: Bytes of memory that the job had reserved.
+        left: What was found of it on its node.
     """
     if death is not None:
         failed = evolve(failed, node=death.node, pid=death.pid)
@@ -110,9 +124,12 @@ def explained(failed: Failed, death: Death | None, *, last_words: str | None, re
             return evolve(means, node=death.node, pid=death.pid)
     if last_words is not None:
         return evolve(failed, exit_cause=f"{failed.exit_cause}: it got {last_words}", remedy=_ENDED_BY_OTHERS)
-    if death is None:
-        return failed
-    return evolve(failed, exit_cause=f"{failed.exit_cause}: {death.cause or _VANISHED}")
+    if death is not None and death.cause:
+        return evolve(failed, exit_cause=f"{failed.exit_cause}: {death.cause}")
+    if left is not None:
+        cause, remedy = how_it_ended(left)
+        return evolve(failed, exit_cause=f"{failed.exit_cause}: {cause}", remedy=remedy, pid=left.pid)
+    return failed if death is None else evolve(failed, exit_cause=f"{failed.exit_cause}: {_VANISHED}")
 
 
 def _failed_as(error: BaseException) -> Failed:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import ray
-from checkmaite.jobs.spi import Printed, take_left_output
+from checkmaite.jobs.spi import Remains
+from checkmaite.jobs_ray_simple._apart import drop_driver_paths
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 _untyped: Any = ray  # the parts of its API that carry no types
@@ -15,22 +16,30 @@ REMAINS_S = 15.0
 """Nobody waits for it any longer."""
 
 
-def _work() -> Callable[[str], Printed | None]:
+def _work(*, leaves_driver: bool) -> Callable[[str], Remains | None]:
     """The function that runs on the node, nested so that it travels by value: workers have no copy of this package."""
 
-    def checkmaite_remains(job_id: str) -> Printed | None:
+    def checkmaite_remains(job_id: str) -> Remains | None:
+        if leaves_driver:
+            drop_driver_paths()
+        from checkmaite.jobs.spi import take_left_output
+
         return take_left_output(job_id)
 
     return checkmaite_remains
 
 
-def remains_of(job_id: str, host: str | None, runtime_env: Mapping[str, Any] | None = None) -> list[Any]:
+def remains_of(
+    job_id: str, host: str | None, runtime_env: Mapping[str, Any] | None = None, *, leaves_driver: bool = False
+) -> list[Any]:
     """References to what is left of a job's output, each from one node that it may have run on.
 
     Args:
         job_id: The job, whose process has died.
         host: Of its node, where the job has named it; else a small cluster's nodes are all asked.
         runtime_env: The job's: where it ran, that is set up.
+        leaves_driver: Whether core is imported without the folders that Ray gives the workers of the driver that asks:
+            where that driver is not the job's submitter.
     """
     nodes = [
         node["NodeID"]
@@ -39,7 +48,7 @@ def remains_of(job_id: str, host: str | None, runtime_env: Mapping[str, Any] | N
     ]
     if len(nodes) > _MOST_NODES:
         return []
-    ask: Any = ray.remote(_work())
+    ask: Any = ray.remote(_work(leaves_driver=leaves_driver))
     others = {"runtime_env": dict(runtime_env)} if runtime_env else {}
     return [
         ask.options(

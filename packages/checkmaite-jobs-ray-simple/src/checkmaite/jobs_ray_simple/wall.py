@@ -8,9 +8,9 @@ moves in lockstep with it.
 from checkmaite.jobs_ray_simple._apart import drop_driver_paths, enter_namespace, stand_in
 from checkmaite.jobs_ray_simple._code import code_here
 from checkmaite.jobs_ray_simple._connection import Connection, cancel, connect, is_connected
-from checkmaite.jobs_ray_simple._deaths import Deaths, dead_for_a_while
+from checkmaite.jobs_ray_simple._deaths import Death, Deaths, dead_for_a_while
 from checkmaite.jobs_ray_simple._demand import RemoteWork, cluster_resources, shortage
-from checkmaite.jobs_ray_simple._meaning import LOST_WORKER, explained, finished_from, lost_worker
+from checkmaite.jobs_ray_simple._meaning import LOST_WORKER, explained, finished_from, is_known, lost_worker
 from checkmaite.jobs_ray_simple._options import ConnectionOptions, isolation_level
 from checkmaite.jobs_ray_simple._payloads import payloads
 from checkmaite.jobs_ray_simple._program import missing_program
@@ -22,6 +22,7 @@ __all__ = [
     "REMAINS_S",
     "Connection",
     "ConnectionOptions",
+    "Death",
     "Deaths",
     "Leave",
     "RemoteWork",
@@ -35,6 +36,7 @@ __all__ = [
     "explained",
     "finished_from",
     "is_connected",
+    "is_known",
     "isolation_level",
     "lost_worker",
     "missing_program",

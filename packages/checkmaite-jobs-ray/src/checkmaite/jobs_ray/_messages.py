@@ -145,20 +145,6 @@ class Where(NamedTuple):
     at: float
 
 
-class Known(NamedTuple):
-    """What a controller knows of a start whose worker was lost.
-
-    Attributes:
-        where: The worker, when it had spoken.
-        last_words: Why it said that it ends.
-        reserved: Bytes of memory that the job had reserved.
-    """
-
-    where: Where | None
-    last_words: str | None
-    reserved: int | None
-
-
 class JobFacts(NamedTuple):
     """What is known of one job, as a client sees it.
 
@@ -229,6 +215,22 @@ class Launch(NamedTuple):
     created_at: float
     supersedes: str | None
     losses: int
+
+
+class Known(NamedTuple):
+    """What a controller knows of a start whose worker was lost.
+
+    Attributes:
+        where: The worker, when it had spoken.
+        last_words: Why it said that it ends.
+        launch: The order that began it.
+        is_stopped: Whether it was to be stopped anyway.
+    """
+
+    where: Where | None
+    last_words: str | None
+    launch: Launch
+    is_stopped: bool
 
 
 def start_of(launch: Launch) -> Start:

@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
@@ -19,10 +19,11 @@ from checkmaite.jobs.spi import Failed, Leaving, News, Printed, Progressed, Star
 from checkmaite.jobs_ray._actors._signal import Bell
 from checkmaite.jobs_ray._config import RegistrySettings
 from checkmaite.jobs_ray._machine._controller import Cancel, ControllerMachine
-from checkmaite.jobs_ray._messages import Inventory, Launch, Report, Start, Stop, Where, start_of
+from checkmaite.jobs_ray._messages import Inventory, Known, Launch, Report, Start, Stop, Where, start_of
 from checkmaite.jobs_ray._ray._objects import Arrivals, is_elsewhere
 from checkmaite.jobs_ray._ray._remains import left_output
-from checkmaite.jobs_ray._ray._tasks import Landed, Tasks
+from checkmaite.jobs_ray._ray._tasks import Landed, Tasks, told_of
+from checkmaite.jobs_ray_simple.wall import is_known
 
 _log = logging.getLogger("checkmaite.jobs")
 _LOG_CHARACTERS = 64 * 2**20
@@ -54,7 +55,7 @@ class JobController:
         self._tasks = Tasks(ray.get_runtime_context().current_actor, self._take)
         self._arrivals = Arrivals()
         self._patience_s = kept.lease_ttl_s / 2  # a registry that has no answer within a lease asks again
-        self._recovering: dict[str, asyncio.Task[None]] = {}
+        self._looking_into: dict[Start, asyncio.Task[None]] = {}
         self._to_launch: deque[Launch] = deque()
         self._launching: asyncio.Task[None] | None = None
         self._news = Bell(lambda: self._machine.live)
@@ -104,8 +105,8 @@ class JobController:
 
     async def logs(self, job_id: str) -> str | None:
         """What a job has printed; None when it is not remembered here. Of a worker that has died it is looked for."""
-        if (recovering := self._recovering.get(job_id)) is not None:
-            await asyncio.wait({recovering})
+        if looking := [task for start, task in self._looking_into.items() if start[0] == job_id]:
+            await asyncio.wait(looking)
         return self._machine.logs(job_id)
 
     async def post(self, start: Start, news: Sequence[News]) -> None:
@@ -159,25 +160,40 @@ class JobController:
     def _take(self, landed: Sequence[Landed]) -> None:
         now = time.time()
         for start, finished, worker_lost in landed:
+            if start in self._looking_into:
+                continue
             if finished.printed is not None:
                 self._machine.printed(start, finished.printed)
-            outcome, counts = finished.outcome, True
-            if worker_lost and (known := self._machine.known_of(start)) is not None:
-                outcome, counts = self._tasks.explained(outcome, known)
+            known = self._machine.known_of(start) if worker_lost else None
+            if known is not None and isinstance(finished.outcome, Failed):
+                looking = self._look_into(start, finished.outcome, known)
+                self._looking_into[start] = asyncio.get_running_loop().create_task(looking)
+                continue
             where = Where(*finished.where) if finished.where else None
-            last = self._machine.ended(start, outcome, worker_lost=worker_lost, now=now, where=where, counts=counts)
-            if last is not None and worker_lost:
-                host = outcome.node if isinstance(outcome, Failed) else None
-                looking = left_output(start[0], host, last.context.runtime_env)
-                self._recovering[start[0]] = asyncio.get_running_loop().create_task(self._recover(start, looking))
+            self._machine.ended(start, finished.outcome, worker_lost=worker_lost, now=now, where=where)
         self._news.ring()
 
-    async def _recover(self, start: Start, looking: Awaitable[Printed | None]) -> None:
-        """Take in what a dead worker had printed, some of which it has not told."""
-        left = await looking
+    async def _look_into(self, start: Start, failed: Failed, known: Known) -> None:
+        """End a start whose worker has died, and take in what that has left: more than it had told.
+
+        Where Ray does not know how it died, that is waited for, since it may say so.
+        """
+        death = self._tasks.death_of(known)
+        told, counts = told_of(failed, known, death)
+        at_once = known.is_stopped or is_known(death, known.last_words)
+        if at_once:
+            self._end_lost(start, told, counts=counts)
+        left = await left_output(start[0], told.node, known.launch.context.runtime_env)
         if left is not None:
-            self._machine.recovered(start, left)
-        self._recovering.pop(start[0], None)
+            self._machine.recovered(start, left.printed)
+        if not at_once:
+            told, counts = told_of(failed, known, death, left)
+            self._end_lost(start, told, counts=counts)
+        del self._looking_into[start]
+
+    def _end_lost(self, start: Start, failed: Failed, *, counts: bool) -> None:
+        self._machine.ended(start, failed, worker_lost=True, now=time.time(), counts=counts)
+        self._news.ring()
 
     def _cancel(self, cancels: Sequence[Cancel]) -> None:
         loop, now = asyncio.get_running_loop(), time.time()

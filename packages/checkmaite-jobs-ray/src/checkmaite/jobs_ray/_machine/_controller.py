@@ -231,7 +231,7 @@ class ControllerMachine:
         task = self._live(start)
         if task is None:
             return None
-        return Known(task.where, task.last_words, task.launch.draft.resources.memory)
+        return Known(task.where, task.last_words, task.launch, task.then is not None)
 
     def started(self, start: Start, where: Where) -> None:
         """A worker has begun a job."""
@@ -275,16 +275,15 @@ class ControllerMachine:
         now: float,
         where: Where | None = None,
         counts: bool = True,
-    ) -> Launch | None:
-        """A job's work has stopped; see `EndReport`. Returns the order that began it, when no other start follows."""
+    ) -> None:
+        """A job's work has stopped; see `EndReport`."""
         task = self._live(start)
         if task is None:
-            return None
+            return
         job_id, attempt = start
         task.end = EndReport(job_id, attempt, outcome, worker_lost, now, where or task.where, counts)
         draft = task.launch.draft
-        is_last = not (worker_lost and draft.policy.allows_retry(attempt, task.launch.losses, counts=counts))
-        if is_last:
+        if not (worker_lost and draft.policy.allows_retry(attempt, task.launch.losses, counts=counts)):
             task.launch = task.launch._replace(draft=draft.slim())
         self._progress.pop(job_id, None)
         self._tell(task.end)
@@ -292,7 +291,6 @@ class ControllerMachine:
         self._finished[job_id] = None
         if task.printed is not None:
             task.printed.ended = True
-        return task.launch if is_last else None
 
     def sweep(self, now: float) -> None:
         """Forget finished jobs that are too many or too old; the oldest first.

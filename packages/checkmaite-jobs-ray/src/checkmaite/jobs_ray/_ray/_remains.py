@@ -7,18 +7,19 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from checkmaite.jobs.spi import Printed
+from checkmaite.jobs.spi import Remains
 from checkmaite.jobs_ray_simple.wall import REMAINS_S, remains_of
 
 _log = logging.getLogger("checkmaite.jobs")
 
 
-async def left_output(job_id: str, host: str | None, runtime_env: Mapping[str, Any] | None) -> Printed | None:
-    """The end of a job's output, as its dead worker has left it; None when nothing is left. See `remains_of`."""
-    left: Printed | None
+async def left_output(job_id: str, host: str | None, runtime_env: Mapping[str, Any] | None) -> Remains | None:
+    """What a job's dead worker has left on its node; None when that is nothing. See `remains_of`."""
+    left: Remains | None
     try:
         async with asyncio.timeout(REMAINS_S):
-            asked = [asyncio.wrap_future(each.future()) for each in remains_of(job_id, host, runtime_env)]
+            found = remains_of(job_id, host, runtime_env, leaves_driver=True)
+            asked = [asyncio.wrap_future(each.future()) for each in found]
             for answer in asyncio.as_completed(asked):
                 left = await answer
                 if left is not None:

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import ray
 from attrs import evolve
-from checkmaite.jobs.spi import Failed, Finished, News, Outcome, failure
+from checkmaite.jobs.spi import Failed, Finished, News, Remains, failure
 from checkmaite.jobs_ray._messages import Known, Launch, Start, Where, start_of
 from checkmaite.jobs_ray_simple.wall import (
     LOST_WORKER,
+    Death,
     Deaths,
     Leave,
     RemoteWork,
@@ -64,6 +65,18 @@ def _work_that_posts_to(controller: Any, leave: Leave | None) -> Callable[[bytes
         return pickle.dumps(execute(order, payload, post, WorkerProcess(leave)))
 
     return checkmaite_job
+
+
+def told_of(failed: Failed, known: Known, death: Death | None, left: Remains | None = None) -> tuple[Failed, bool]:
+    """The outcome of a lost worker with what can be learnt of the process that died, and whether it is to blame.
+
+    It is not when Ray killed it for memory of which another worker there had more.
+    """
+    where, reserved = known.where, known.launch.draft.resources.memory
+    if where is not None:
+        failed = evolve(failed, node=where.node, pid=where.pid)
+    told = explained(failed, death, last_words=known.last_words, reserved=reserved, left=left)
+    return told, death is None or where is None or death.had_most
 
 
 class Tasks:
@@ -123,19 +136,10 @@ class Tasks:
         cancel(self._refs.pop(start), force=False)
         return Landed(start, Finished(outcome=lost_worker()), worker_lost=True)
 
-    def explained(self, outcome: Outcome, known: Known) -> tuple[Outcome, bool]:
-        """The outcome of a lost worker with what can be learnt of the process that died, and whether it is to blame.
-
-        It is not when Ray killed it for memory of which another worker there had more.
-        """
-        if not isinstance(outcome, Failed):
-            return outcome, True
+    def death_of(self, known: Known) -> Death | None:
+        """What Ray can tell of the process that died under a start, each time once."""
         where = known.where
-        if where is not None:
-            outcome = evolve(outcome, node=where.node, pid=where.pid)
-        death = self._deaths.of_task(where.pid, where.node) if where else self._deaths.of_task(None)
-        told = explained(outcome, death, last_words=known.last_words, reserved=known.reserved)
-        return told, death is None or where is None or death.had_most
+        return self._deaths.of_task(where.pid, where.node) if where is not None else self._deaths.of_task(None)
 
     def _come_home(self, start: Start, future: Future[Any]) -> None:
         """Called on a thread of Ray's; the loop is woken once for all that come before it looks."""
