@@ -17,18 +17,21 @@ import pytest
 
 # -- which worker runs what --------------------------------------------------------------------------------------------
 
-PARTS = {"ray": "ray", "distributions": "install", "acceptance": "ray", "ray_simple": "ray"}
-"""Folders whose tests have a mark. Their files take longest: short ones fill up what is left at the end."""
+PARTS = {"ray": "ray", "ray_simple": "ray", "acceptance": "ray", "distributions": "install"}
+"""Folders whose tests have a mark."""
+FIRST = (*PARTS, "ray_machine", "contract", "parquet")
+"""Folders whose files take longest: short ones fill up what is left at the end."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist and `-m` read the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, and keep a file in one worker, since its tests share fixtures."""
-    ranks = {folder: rank for rank, folder in enumerate(PARTS)}
-    items.sort(key=lambda item: ranks.get(item.path.parent.name, len(PARTS)))
+    ranks = {folder: rank for rank, folder in enumerate(FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path.parent.name, len(FIRST)))
     for item in items:
         folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(f"{folder}/{item.path.stem}"))
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(f"{folder}/{item.path.stem}"))
         if folder in PARTS:
             item.add_marker(PARTS[folder])
 

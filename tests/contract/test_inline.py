@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from checkmaite.jobs.testing import JobBackendContract
 
+from tests.suites import SuiteWithoutResults
 
-class TestInlineBackend(JobBackendContract):
+
+class TestInlineBackend(SuiteWithoutResults):
     kind = "inline"
 
 

@@ -20,6 +20,7 @@ FOLDERS = {
     "checkmaite-store-parquet": "checkmaite/store_parquet/",
 }
 NAMES = list(FOLDERS)
+SAMPLES = ("sample-store", "sample-backend")
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 
 
@@ -42,7 +43,7 @@ def normalized(name: str) -> str:
 
 
 class Distributions:
-    """Wheels and sdists of this tree, in one folder that pip can install from."""
+    """Wheels and sdists of this tree, and wheels of the sample plug-ins, in one folder that pip can install from."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -50,6 +51,8 @@ class Distributions:
         self.version: str = core["project"]["version"]
         for name in NAMES:
             build(ROOT / "packages" / name, folder, "wheel", "sdist")
+        for name in SAMPLES:
+            build(ROOT / "tests/plugins" / name, folder, "wheel")
         self._constraints = folder / "constraints.txt"
         self._constraints.write_text("".join(f"{name}=={self.version}\n" for name in NAMES), "utf-8")
 
@@ -58,6 +61,9 @@ class Distributions:
 
     def sdist(self, name: str) -> Path:
         return self.folder / f"{name.replace('-', '_')}-{self.version}.tar.gz"
+
+    def sample(self, name: str) -> str:
+        return str(self.folder / f"{name.replace('-', '_')}-0-py3-none-any.whl")
 
     @property
     def pip_options(self) -> list[str]:
@@ -82,7 +88,8 @@ class FreshEnvironment:
         self.python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
     def install(self, *arguments: str) -> None:
-        run(*PIP, "--python", self.python, "install", "--quiet", *arguments)
+        # What is imported is compiled then; the rest, most of Ray, is not.
+        run(*PIP, "--python", self.python, "install", "--quiet", "--no-compile", *arguments)
 
     def installed(self) -> set[str]:
         listing = json.loads(run(*PIP, "--python", self.python, "list", "--format", "json"))

@@ -7,6 +7,8 @@ import pytest
 
 from tests.distributions.building import NAMES, Distributions, FreshEnvironment
 
+pytestmark = pytest.mark.xdist_group("distributions")  # they share wheels and an environment
+
 CORE = {"checkmaite-jobs", "checkmaite-jobs-core"}
 PARQUET = {*CORE, "checkmaite-store-parquet", "pyarrow"}
 RAY = {"ray", "grpcio"}  # grpcio: `ray[client]`, what ray:// addresses need
@@ -77,10 +79,10 @@ def test_core_alone(distributions: Distributions, fresh: FreshEnvironment, tmp_p
 
 
 def test_the_testing_extra_is_enough_for_the_suites(
-    distributions: Distributions, fresh: FreshEnvironment, tmp_path: Path
+    distributions: Distributions, growing: FreshEnvironment, tmp_path: Path
 ) -> None:
-    fresh.install(*distributions.pip_options, "checkmaite-jobs-core[testing]")
-    fresh.run("-W", "error", "-c", "import checkmaite.jobs.testing", cwd=tmp_path)
+    growing.install(*distributions.pip_options, "checkmaite-jobs-core[testing]")
+    growing.run("-W", "error", "-c", "import checkmaite.jobs.testing", cwd=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -89,14 +91,14 @@ def test_the_testing_extra_is_enough_for_the_suites(
 )
 def test_installed_wheels_run_a_job(
     distributions: Distributions,
-    fresh: FreshEnvironment,
+    growing: FreshEnvironment,
     tmp_path: Path,
     extras: str,
     kind: str,
     options: dict[str, str],
 ) -> None:
-    fresh.install(*distributions.pip_options, f"checkmaite-jobs[{extras}]")
+    growing.install(*distributions.pip_options, f"checkmaite-jobs[{extras}]")
     script = tmp_path / "one_run.py"
     script.write_text(f"BACKEND_OPTIONS = {options!r}\n{ONE_RUN_WITH_ITS_ROWS}", "utf-8")
-    said = fresh.run(script, kind, cwd=tmp_path).splitlines()
+    said = growing.run(script, kind, cwd=tmp_path).splitlines()
     assert said[-2:] == ["run-of-ten", "[{'value': 10}]"], (sys.version, said)

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.distributions.building import ROOT, Distributions, FreshEnvironment
+from tests.distributions.building import SAMPLES, Distributions, FreshEnvironment
 from tests.scripts import printed
+
+pytestmark = pytest.mark.xdist_group("distributions")  # they share wheels and an environment
 
 SUITES = """
 from checkmaite.jobs.testing import AnalyticsStoreContract, JobBackendContract
@@ -60,8 +62,7 @@ for kind, options in {"ray-simple": {}, "ray": {"idempotency_scope": "here"}}.it
 def test_plug_ins_of_a_third_party_pass_the_suites(
     distributions: Distributions, fresh: FreshEnvironment, tmp_path: Path
 ) -> None:
-    samples = [str(ROOT / "tests/plugins" / name) for name in ("sample-store", "sample-backend")]
-    fresh.install(*distributions.pip_options, "checkmaite-jobs-core[testing]", *samples)
+    fresh.install(*distributions.pip_options, "checkmaite-jobs-core[testing]", *map(distributions.sample, SAMPLES))
     (tmp_path / "test_samples.py").write_text(SUITES, "utf-8")
     said = fresh.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_samples.py", cwd=tmp_path)
     assert " passed" in said
@@ -70,11 +71,11 @@ def test_plug_ins_of_a_third_party_pass_the_suites(
 
 @pytest.mark.timeout(600)
 def test_a_third_partys_store_works_with_both_ray_backends(
-    distributions: Distributions, fresh: FreshEnvironment, tmp_path: Path
+    distributions: Distributions, growing: FreshEnvironment, tmp_path: Path
 ) -> None:
-    fresh.install(*distributions.pip_options, "checkmaite-jobs[ray]", str(ROOT / "tests/plugins/sample-store"))
+    growing.install(*distributions.pip_options, "checkmaite-jobs[ray]", distributions.sample("sample-store"))
     (tmp_path / "both.py").write_text(BOTH_RAY_BACKENDS, "utf-8")
-    said = printed(fresh.run("both.py", str(tmp_path / "store"), cwd=tmp_path))
+    said = printed(growing.run("both.py", str(tmp_path / "store"), cwd=tmp_path))
     assert said == [
         "ray-simple [('of-ten-by-ray-simple', 10)]",
         "ray [('of-ten-by-ray', 10), ('of-ten-by-ray-simple', 10)]",

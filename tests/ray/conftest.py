@@ -92,6 +92,12 @@ def options(cluster: Cluster, scope: str, tmp_path: Path, journals: Path) -> dic
 
 
 @pytest.fixture
+def suite_options(request: pytest.FixtureRequest, attached: Any, options: dict[str, Any]) -> None:
+    """Gives a suite's class the options, but for the store, which it names itself."""
+    request.cls.options = {name: value for name, value in options.items() if name != "analytics_store"}
+
+
+@pytest.fixture
 def own_options(attached: Any, options: dict[str, Any], scope: str, tmp_path: Path) -> Iterator[dict[str, Any]]:
     """Likewise, but the registry and its controllers are the test's own too, and gone after it."""
     namespace = f"namespace-of-{scope}"

@@ -1,28 +1,17 @@
 from __future__ import annotations
 
-import uuid
-from pathlib import Path
-
 import pytest
 from checkmaite.jobs.testing import JobBackendContract
 
-from tests.ray.clusters import Cluster
-from tests.ray.conftest import SHARED_REGISTRY
+from tests.suites import SuiteWithoutResults
 
 
-@pytest.mark.usefixtures("attached")
-class TestRay(JobBackendContract):
+@pytest.mark.usefixtures("suite_options")
+class TestRay(SuiteWithoutResults):
     kind = "ray"
 
-    @pytest.fixture(autouse=True)
-    def _own_scope(self, cluster: Cluster, journals: Path) -> None:
-        type(self).options = {
-            "address": cluster.driver,
-            "idempotency_scope": uuid.uuid4().hex,
-            "registry_actor_name": SHARED_REGISTRY,
-            "journal_uri": str(journals),
-        }
 
-
-class TestRayWithParquet(TestRay):
+@pytest.mark.usefixtures("suite_options")
+class TestRayWithParquet(JobBackendContract):
+    kind = "ray"
     analytics_store = {"backend": "parquet", "uri": "{folder}/store"}

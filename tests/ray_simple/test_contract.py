@@ -3,9 +3,11 @@ from __future__ import annotations
 import pytest
 from checkmaite.jobs.testing import JobBackendContract
 
+from tests.suites import SuiteWithoutResults
+
 
 @pytest.mark.usefixtures("local_ray")
-class TestRaySimple(JobBackendContract):
+class TestRaySimple(SuiteWithoutResults):
     kind = "ray-simple"
 
 
