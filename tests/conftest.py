@@ -15,25 +15,37 @@ from typing import Any
 
 import pytest
 
-# -- which worker runs what --------------------------------------------------------------------------------------------
+# -- which worker of pytest-xdist runs what ----------------------------------------------------------------------------
 
 PARTS = {"ray": "ray", "ray_simple": "ray", "acceptance": "ray", "distributions": "install"}
 """Folders whose tests have a mark."""
 FIRST = (*PARTS, "ray_machine", "contract", "parquet")
 """Folders whose files take longest: short ones fill up what is left at the end."""
+WHOLE = ("tests/distributions/",)
+"""Folders whose files share what takes long to make."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist and `-m` read the marks
+@pytest.hookimpl(tryfirst=True)  # before `-m` reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, and keep a file in one worker, since its tests share fixtures."""
+    """Mark the parts, and begin with the files that take longest."""
     ranks = {folder: rank for rank, folder in enumerate(FIRST)}
     items.sort(key=lambda item: ranks.get(item.path.parent.name, len(FIRST)))
     for item in items:
-        folder = item.path.parent.name
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(f"{folder}/{item.path.stem}"))
-        if folder in PARTS:
-            item.add_marker(PARTS[folder])
+        if mark := PARTS.get(item.path.parent.name):
+            item.add_marker(mark)
+
+
+@pytest.hookimpl(optionalhook=True)  # core's environment is without pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a worker a whole file, since its tests share fixtures. (`--dist loadgroup` does nothing in pytest 9.2.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((folder for folder in WHOLE if nodeid.startswith(folder)), nodeid.partition("::")[0])
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,8 +11,6 @@ import pytest
 
 from tests.distributions.building import FOLDERS, NAMES, Distributions, build, run
 
-pytestmark = pytest.mark.xdist_group("distributions")  # they share wheels and an environment
-
 
 def contents(wheel: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(wheel) as archive:

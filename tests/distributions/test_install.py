@@ -7,8 +7,6 @@ import pytest
 
 from tests.distributions.building import NAMES, Distributions, FreshEnvironment
 
-pytestmark = pytest.mark.xdist_group("distributions")  # they share wheels and an environment
-
 CORE = {"checkmaite-jobs", "checkmaite-jobs-core"}
 PARQUET = {*CORE, "checkmaite-store-parquet", "pyarrow"}
 RAY = {"ray", "grpcio"}  # grpcio: `ray[client]`, what ray:// addresses need

@@ -7,8 +7,6 @@ import pytest
 from tests.distributions.building import SAMPLES, Distributions, FreshEnvironment
 from tests.scripts import printed
 
-pytestmark = pytest.mark.xdist_group("distributions")  # they share wheels and an environment
-
 SUITES = """
 from checkmaite.jobs.testing import AnalyticsStoreContract, JobBackendContract
 from sample_store import SampleStore
