@@ -78,12 +78,6 @@ BAD_CONFIGURATIONS: list[tuple[str, str, dict[str, Any], Said]] = [
         ("analytics_store", "expected a mapping, got str", 'Pass, for example, {"backend":'),
     ),
     (
-        "store without backend",
-        "inline",
-        {"analytics_store": {"uri": "x"}},
-        ("analytics_store.backend", "is required", "Installed: null"),
-    ),
-    (
         "store's option no text",
         "inline",
         {"analytics_store": {**NULL, 3: "x"}},
@@ -105,7 +99,7 @@ BAD_CONFIGURATIONS: list[tuple[str, str, dict[str, Any], Said]] = [
         "store's option unknown",
         "inline",
         {"analytics_store": {**NULL, "url": "x"}},
-        ("analytics_store.url", "unknown option 'url'", "Known: none"),
+        ("analytics_store.url", "unknown option 'url'", "Known: backend"),
     ),
     (
         "option misspelt",

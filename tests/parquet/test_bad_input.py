@@ -92,8 +92,8 @@ BAD_ARGUMENTS: list[tuple[str, Callable[[ParquetStore], Any], Said]] = [
     ("a capability", lambda store: store.write(SampleCapability()), Said("runs", "got SampleCap", "run() returned")),
     (
         "a provenance of no class",
-        lambda store: store.write(RUN, provenance={"user_id": "ada"}),
-        Said("provenance", "expected a Provenance, got dict", 'Provenance(user_id="ada")'),
+        lambda store: store.write(RUN, provenance=7),
+        Said("provenance", "expected a Provenance or a mapping, got 7", 'Provenance(user_id="ada")'),
     ),
     (
         "no switch",

@@ -83,7 +83,7 @@ def test_every_filter_finds_what_a_naive_reading_finds(crowded: RegistryMachine)
     edges = (None, times[0], times[len(times) // 2], times[-1] + 1)
     names, capabilities = (None, "name 7", "nothing"), (None, "capability 1")
     found = 0
-    for limit, statuses, name, capability in product((1, 100, 10_000), STATUSES, names, capabilities):
+    for limit, statuses, name, capability in product((1, 100, None), STATUSES, names, capabilities):
         for before, after in product(edges, edges):
             query = JobQuery(
                 limit=limit,

@@ -33,6 +33,7 @@ from checkmaite.jobs.testing import SampleCapability, SampleRun
 from checkmaite.jobs.testing._samples import mark, wait_for_mark, wait_until
 
 from tests.ray_simple import capabilities
+from tests.stopping import stop_backend
 
 SOON_S = 60.0
 
@@ -41,7 +42,7 @@ SOON_S = 60.0
 def backend(local_ray: Any) -> Iterator[JobBackend]:
     local_ray.cloudpickle.register_pickle_by_value(capabilities)
     yield configure_job_backend("ray-simple", analytics_store={"backend": "null"})
-    shutdown_job_backend(wait=False)
+    stop_backend()
     local_ray.cloudpickle.unregister_pickle_by_value(capabilities)
     assert local_ray.is_initialized(), "a Ray that the user started is the user's to stop"
 
@@ -104,6 +105,18 @@ def test_rows_that_a_worker_could_not_store_are_kept_and_fill_the_store(local_ra
     assert backend.analytics_store.read_table("t").column("x").to_pylist() == [1.0, 0.5]
     assert set(backend.analytics_store.read_table("runs").column("job_id").to_pylist()) == {job.job_id}
     shutdown_job_backend()
+
+
+def test_jobs_on_a_ray_that_stays_up_go_on_after_a_shutdown_that_does_not_wait(
+    backend: JobBackend, tmp_path: Path
+) -> None:
+    job = submit(SampleCapability(act="wait", folder=str(tmp_path)))
+    wait_for_mark(str(tmp_path), "started")
+    shutdown_job_backend(wait=False)
+    with pytest.raises(JobSubmissionError, match="was shut down"):
+        backend.submit([])
+    mark(str(tmp_path), "go")
+    assert job.wait(SOON_S) is JobStatus.COMPLETED
 
 
 def test_a_worker_that_dies_is_replaced(backend: JobBackend, tmp_path: Path) -> None:

@@ -32,12 +32,14 @@ configure_job_backend("ray-simple", analytics_store=null, **options)
 print(first.identity == second.identity, first.is_alive())
 first.release()
 first.release()
-shutdown_job_backend()
+job = submit_capability(waits, config={"run_uid": "u"})
+shutdown_job_backend(wait=False)
+print(job.status)
 print(is_connected())
 second.release()
 print(is_connected(), second.is_alive())
 """
-    assert run_script(LOCAL + script, tmp_path) == "True True\nTrue\nFalse False\n"
+    assert run_script(LOCAL + script, tmp_path) == "True True\nCANCELLED\nTrue\nFalse False\n"
 
 
 def test_a_ray_that_the_user_started_stays(tmp_path: Path) -> None:

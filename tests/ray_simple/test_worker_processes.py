@@ -16,7 +16,6 @@ from checkmaite.jobs import (
     JobBackend,
     JobStatus,
     configure_job_backend,
-    shutdown_job_backend,
     submit_capabilities,
     submit_capability,
     wait_all,
@@ -26,6 +25,7 @@ from checkmaite.jobs.testing._samples import wait_until
 
 from tests import soiling
 from tests.ray_simple.capabilities import Acts
+from tests.stopping import stop_backend
 
 SOON_S = 120.0
 
@@ -34,7 +34,7 @@ SOON_S = 120.0
 def backend(local_ray: Any) -> Iterator[JobBackend]:
     local_ray.cloudpickle.register_pickle_by_value(soiling)
     yield configure_job_backend("ray-simple", analytics_store={"backend": "null"})
-    shutdown_job_backend(wait=False)
+    stop_backend()
     local_ray.cloudpickle.unregister_pickle_by_value(soiling)
 
 
@@ -126,7 +126,7 @@ def test_every_job_in_a_process_of_its_own_unless_it_wants_otherwise(local_ray: 
         reused = [told(tmp_path, isolation="reuse") for _ in range(4)]
         assert len({each["pid"] for each in reused}) < 4
     finally:
-        shutdown_job_backend(wait=False)
+        stop_backend()
         local_ray.cloudpickle.unregister_pickle_by_value(soiling)
 
 

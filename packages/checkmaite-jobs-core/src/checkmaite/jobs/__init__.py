@@ -51,6 +51,7 @@ from checkmaite.jobs._protocols import (
     Job,
     JobBackend,
     JobProgress,
+    SchedulingInfo,
     TableDescription,
 )
 from checkmaite.jobs._provenance import (
@@ -67,12 +68,15 @@ from checkmaite.jobs._reuse import Reuse, ReuseKind
 from checkmaite.jobs._running import report_progress
 from checkmaite.jobs._salvaged import SalvagedRun, Unreadable
 from checkmaite.jobs._status import JobStatus
+from checkmaite.jobs._store_config import AnalyticsStoreConfig, ArtifactStoreConfig
 from checkmaite.jobs._submission import Submission
 from checkmaite.jobs._waiting import as_completed, wait_all
 
 __all__ = [
     "AnalyticsStore",
+    "AnalyticsStoreConfig",
     "ArgumentError",
+    "ArtifactStoreConfig",
     "BackendUnavailableError",
     "BackpressureError",
     "Capability",
@@ -104,6 +108,7 @@ __all__ = [
     "Reuse",
     "ReuseKind",
     "SalvagedRun",
+    "SchedulingInfo",
     "StaleResultError",
     "StoreConflictError",
     "StoreCorruptError",

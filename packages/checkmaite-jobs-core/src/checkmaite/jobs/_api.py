@@ -21,6 +21,7 @@ from checkmaite.jobs._submission import Submission, submissions_of
 if TYPE_CHECKING:
     from checkmaite.jobs._preparing import PreparedSubmission
     from checkmaite.jobs._reuse import Reuse
+    from checkmaite.jobs._store_config import AnalyticsStoreConfig, ArtifactStoreConfig
 
 _MISSING: Any = NOTHING
 
@@ -28,8 +29,8 @@ _MISSING: Any = NOTHING
 def configure_job_backend(
     kind: str = "ray",
     *,
-    analytics_store: Mapping[str, Any] = _MISSING,
-    artifact_store: Mapping[str, Any] | None = None,
+    analytics_store: Mapping[str, Any] | AnalyticsStoreConfig = _MISSING,
+    artifact_store: Mapping[str, Any] | ArtifactStoreConfig | None = None,
     **backend_options: Any,
 ) -> JobBackend:
     """Choose where jobs run and where their results go, for every later submission of this process.
@@ -39,7 +40,7 @@ def configure_job_backend(
     Args:
         kind: The job backend: ``"ray"``, ``"ray-simple"``, ``"inline"``, or one that a plug-in brings.
         analytics_store: ``{"backend": name, ...}`` with the store's own options, for example
-            ``{"backend": "parquet", "uri": "./analytics_store"}``.
+            ``{"backend": "parquet", "uri": "./analytics_store"}``; Parquet when no backend is named.
         artifact_store: ``{"uri": ..., "storage_options": {...}}``, where documents such as reports above 256 KiB go.
             Left out: into the analytics store, if it keeps documents.
         **backend_options: The backend's own options; see its page.
@@ -67,11 +68,11 @@ def configure_job_backend(
 
 def submit_capability(
     capability: Any,
-    *,
     models: Any = None,
     datasets: Any = None,
     metrics: Any = None,
     config: Any = None,
+    *,
     use_cache: bool = False,
     job_name: str | None = None,
     resources: Resources | Mapping[str, Any] | None = None,
@@ -195,7 +196,7 @@ def get_job(job_id: str) -> Job:
 
 
 def list_jobs(
-    limit: int = 100,
+    limit: int | None = 100,
     status_filter: object = None,
     submitted_before_ts: float | None = None,
     *,
@@ -206,7 +207,7 @@ def list_jobs(
     """The jobs that the active backend knows and that pass every filter, newest first.
 
     Args:
-        limit: At most this many.
+        limit: At most this many; None for all.
         status_filter: A `JobStatus`, its name in any case, or several of them.
         submitted_before_ts: Created before this instant, in seconds since the epoch. To page, pass
             ``jobs[-1].created_at.timestamp()`` of the page before.
@@ -234,8 +235,8 @@ def list_jobs(
 def read_job_history(
     kind: str = "ray",
     *,
-    analytics_store: Mapping[str, Any] = _MISSING,
-    artifact_store: Mapping[str, Any] | None = None,
+    analytics_store: Mapping[str, Any] | AnalyticsStoreConfig = _MISSING,
+    artifact_store: Mapping[str, Any] | ArtifactStoreConfig | None = None,
     **backend_options: Any,
 ) -> Any:
     """The jobs of a scope as a ``pyarrow.Table``, straight from its journal: no cluster has to run, and none is asked.
@@ -271,8 +272,8 @@ def read_job_logs(
     job_id: str,
     kind: str = "ray",
     *,
-    analytics_store: Mapping[str, Any] = _MISSING,
-    artifact_store: Mapping[str, Any] | None = None,
+    analytics_store: Mapping[str, Any] | AnalyticsStoreConfig = _MISSING,
+    artifact_store: Mapping[str, Any] | ArtifactStoreConfig | None = None,
     **backend_options: Any,
 ) -> str:
     """What a job has printed, as it is kept beside the journal: no cluster has to run, and none is asked.

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 from attrs import NOTHING, field, frozen
 from checkmaite.jobs._codec import structure
+from checkmaite.jobs._deprecation import deprecated
 from checkmaite.jobs._errors import ConfigurationError
 from checkmaite.jobs._problems import Problem, unknown_name
 
@@ -36,7 +37,8 @@ def parse_options(
         config_type: An attrs class; its fields' ``metadata["doc"]`` become remedies, and their validators run. Rules
             between options are checked in ``__attrs_post_init__``, which raises a `ConfigurationError` with problems.
             A classmethod ``refused_options() -> Mapping[str, str]`` may name options that others take and this
-            one refuses, with the reason.
+            one refuses, with the reason; ``renamed_options() -> Mapping[str, str]`` other names that are taken for
+            one of its own, with a DeprecationWarning.
         given: Option names and values.
         path: Where `given` stands, as the prefix of every problem's path.
         beside: Names that are given elsewhere in the same call, and that a misspelt one may have meant.
@@ -46,6 +48,7 @@ def parse_options(
     refused: Mapping[str, str] = getattr(config_type, "refused_options", dict)()
     problems: list[Problem] = []
     values: dict[str, Any] = {}
+    given = _by_own_names(given, getattr(config_type, "renamed_options", dict)(), problems)
     for name in given:
         if not isinstance(name, str):
             problems.append(Problem(f"[{name!r}]", "is no name of an option: names are text.", "Take it out."))
@@ -66,6 +69,18 @@ def parse_options(
     if not problems:
         made, problems = _made(config_type, values)
     return made, [problem.below(path) for problem in problems]
+
+
+def _by_own_names(given: Mapping[str, Any], renamed: Mapping[str, str], problems: list[Problem]) -> Mapping[str, Any]:
+    own = {name: value for name, value in given.items() if name not in renamed}
+    for former in [name for name in given if name in renamed]:
+        name = renamed[former]
+        if name in own:
+            problems.append(Problem(former, f"is another name of {name}, which was given too.", "Leave it out."))
+            continue
+        deprecated(f"{former} is taken for {name}: write {name}.")
+        own[name] = given[former]
+    return own
 
 
 def _made(config_type: type[C], values: Mapping[str, Any]) -> tuple[C | None, list[Problem]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -12,6 +12,7 @@ from checkmaite.jobs._config import ArtifactFolder, StoreSpec, parse_options, ur
 from checkmaite.jobs._errors import ConfigurationError
 from checkmaite.jobs._problems import Problem, nearest_name
 from checkmaite.jobs._protocols import AnalyticsStore
+from checkmaite.jobs._store_config import DEFAULT_STORE, as_mapping
 from checkmaite.jobs._values import with_article
 
 if TYPE_CHECKING:
@@ -84,25 +85,25 @@ def store_spec(given: object, *, remote: bool, path: str = "analytics_store") ->
     """A store's spec from the mapping that a user gave, checked by the store's own ``config_type``.
 
     Args:
-        given: ``{"backend": name, ...}``.
+        given: ``{"backend": name, ...}``, the Parquet store when no backend is named; or an `AnalyticsStoreConfig`.
         remote: Whether workers may run on other machines.
         path: Where it stands in the configuration.
     """
+    given = as_mapping(given)
     if not isinstance(given, Mapping):
         cause = f"expected a mapping, got {type(given).__name__}."
         return None, [Problem(path, cause, 'Pass, for example, {"backend": "parquet", "uri": "./analytics_store"}.')]
-    if "backend" not in given:
-        return None, [Problem(f"{path}.backend", "is required.", f"Installed: {_names(_entries(STORES_GROUP))}.")]
-    store_type, problems = load_plugin(STORES_GROUP, given["backend"], path=f"{path}.backend")
+    backend = given.get("backend", DEFAULT_STORE)
+    store_type, problems = load_plugin(STORES_GROUP, backend, path=f"{path}.backend")
     if problems:
         return None, problems
     own = {name: value for name, value in given.items() if name != "backend"}
-    options, problems = _checked(store_type.config_type, own, remote=remote, path=path)
+    options, problems = _checked(store_type.config_type, own, remote=remote, path=path, beside=["backend"])
     if options is None:
         return None, problems
     plain = {item.alias: getattr(options, item.name) for item in attrs.fields(type(options))}
     normalized = getattr(store_type, "normalized_options", dict)(plain)
-    return StoreSpec(cast(str, given["backend"]), normalized), []
+    return StoreSpec(cast(str, backend), normalized), []
 
 
 def artifact_folder(
@@ -111,12 +112,13 @@ def artifact_folder(
     """Where documents go, from the mapping that a user gave; None when none was given.
 
     Args:
-        given: ``{"uri": ..., "storage_options": {...}}`` or None.
+        given: ``{"uri": ..., "storage_options": {...}}``, an `ArtifactStoreConfig`, or None.
         remote: Whether workers may run on other machines.
         path: Where it stands in the configuration.
     """
     if given is None:
         return None, []
+    given = as_mapping(given)
     if not isinstance(given, Mapping):
         cause = f"expected a mapping, got {type(given).__name__}."
         return None, [Problem(path, cause, 'Pass, for example, {"uri": "s3://bucket/artifacts"}, or leave it out.')]
@@ -129,10 +131,10 @@ def artifact_folder(
 
 
 def _checked(
-    options_type: type[C], given: Mapping[str, Any], *, remote: bool, path: str
+    options_type: type[C], given: Mapping[str, Any], *, remote: bool, path: str, beside: Iterable[str] = ()
 ) -> tuple[C | None, list[Problem]]:
     """Options of which ``uri``, if there is one, must mean the same on every machine and hold no secret."""
-    options, problems = parse_options(options_type, given, path=path)
+    options, problems = parse_options(options_type, given, path=path, beside=beside)
     uri = given.get("uri")
     if isinstance(uri, (str, os.PathLike)) and (fault := uri_problem(f"{path}.uri", os.fspath(uri), remote=remote)):
         problems.append(fault)

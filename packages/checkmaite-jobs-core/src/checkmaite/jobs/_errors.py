@@ -53,7 +53,7 @@ class ConfigurationError(_WithProblems, ValueError):
     """
 
 
-class NotConfiguredError(ConfigurationError):
+class NotConfiguredError(ConfigurationError, RuntimeError):
     """A job was submitted or asked for before `configure_job_backend` was called."""
 
 
@@ -79,7 +79,7 @@ class MissingDependencyError(ConfigurationError, ImportError):
         super().__init__(f'{message} Install it with: pip install "{requirement}"')
 
 
-class JobSubmissionError(_WithProblems):
+class JobSubmissionError(_WithProblems, RuntimeError):
     """A submission was refused; nothing of its batch was submitted.
 
     Attributes:
@@ -96,7 +96,7 @@ class StaleResultError(JobSubmissionError):
     """``reuse="require"`` was asked for, and a run would have to be made; the message says what differs."""
 
 
-class BackpressureError(JobsError):
+class BackpressureError(JobsError, RuntimeError):
     """The backend is full; nothing was accepted. Try the same call again later.
 
     Attributes:

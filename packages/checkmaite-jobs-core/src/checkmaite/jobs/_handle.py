@@ -25,7 +25,7 @@ from checkmaite.jobs._errors import JobTimeoutError, NotConfiguredError
 from checkmaite.jobs._logs import LogBudget, LogTail
 from checkmaite.jobs._news import Leaving, News, Printed, Progressed, Started
 from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, error_of, status_of
-from checkmaite.jobs._protocols import Job, JobProgress
+from checkmaite.jobs._protocols import Job, JobProgress, SchedulingInfo
 from checkmaite.jobs._refs import CapabilityRunRef
 from checkmaite.jobs._reuse import RUN, Reuse, settled
 from checkmaite.jobs._status import JobStatus
@@ -85,7 +85,7 @@ class JobHandle:
         self._outcome: Outcome | None = None
         self._cancelling = False
         self._progress: JobProgress | None = None
-        self._where = ""
+        self._started: Started | None = None
         self._finished_at: datetime | None = None
         self._reuse = RUN
         self._printed: LogTail | None = None
@@ -123,6 +123,20 @@ class JobHandle:
     def progress(self) -> JobProgress | None:
         """What the job said last through `report_progress`; None when it has said nothing."""
         return self._progress
+
+    @property
+    def scheduling_info(self) -> SchedulingInfo:
+        """How long the job has waited for a worker, and where it runs or ran last."""
+        with self._lock:
+            started = self._started
+            waits_until = started.at if started else self._finished_at or datetime.now(UTC)
+        return SchedulingInfo(
+            submitted_at=self._created_at,
+            started_at=started.at if started else None,
+            wait_s=max(0.0, (waits_until - self._created_at).total_seconds()),
+            node=started.node if started else None,
+            pid=started.pid if started else None,
+        )
 
     @property
     def reuse(self) -> Reuse:
@@ -218,7 +232,9 @@ class JobHandle:
             case None:
                 cancelling = " It is being cancelled." if self._cancelling else ""
                 more = self._controls.explain(self)
-                return f"{first}{self._where}.{cancelling}{told} {more}".rstrip()
+                started = self._started
+                where = f" on {started.node} (pid {started.pid}) since {started.at:%H:%M:%S} UTC" if started else ""
+                return f"{first}{where}.{cancelling}{told} {more}".rstrip()
 
     def logs(self) -> str:
         """What the job has printed so far, stdout and stderr together; of very long output the end."""
@@ -288,8 +304,8 @@ class JobHandle:
             case Started():
                 with self._lock:
                     if self._outcome is None:
-                        self._printed = None if self._where else self._printed  # a retry starts its logs anew
-                        self._where = f" on {news.node} (pid {news.pid}) since {news.at:%H:%M:%S} UTC"
+                        self._printed = None if self._started else self._printed  # a retry starts its logs anew
+                        self._started = news
                 self.advance(JobStatus.RUNNING)
             case Progressed():
                 with self._lock:

@@ -18,7 +18,7 @@ class JobQuery:
     """Filters of `list_jobs`; every one that is given must hold.
 
     Attributes:
-        limit: At most this many jobs, newest first.
+        limit: At most this many jobs, newest first; None for all.
         statuses: Only jobs in one of these; None takes all.
         submitted_before_ts: Only jobs created before this instant, in seconds since the epoch. To page, pass the
             ``created_at.timestamp()`` of the last job of the page before.
@@ -27,7 +27,7 @@ class JobQuery:
         capability_id: Only jobs of this capability.
     """
 
-    limit: int = 100
+    limit: int | None = 100
     statuses: frozenset[JobStatus] | None = None
     submitted_before_ts: float | None = None
     submitted_after_ts: float | None = None
@@ -48,7 +48,7 @@ class JobQuery:
 
 def job_query(
     *,
-    limit: int = 100,
+    limit: int | None = 100,
     status_filter: object = None,
     submitted_before_ts: float | None = None,
     submitted_after_ts: float | None = None,
@@ -69,16 +69,17 @@ def job_query(
         ArgumentError: An argument is of the wrong kind; all faults are listed.
     """
     problems: list[Problem] = []
-    most = as_whole(limit)
-    if most is None or most < 1:
-        problems.append(Problem("limit", f"{shown(limit)} is not a number of jobs.", "Pass a whole number, 1 or more."))
+    most = None if limit is None else as_whole(limit)
+    if limit is not None and (most is None or most < 1):
+        remedy = "Pass a whole number, 1 or more, or None for all."
+        problems.append(Problem("limit", f"{shown(limit)} is not a number of jobs.", remedy))
     before_ts = _instant("submitted_before_ts", submitted_before_ts, problems)
     after_ts = _instant("submitted_after_ts", submitted_after_ts, problems)
     for name, text in (("job_name", job_name), ("capability_id", capability_id)):
         if text is not None and not isinstance(text, str):
             problems.append(Problem(name, f"expected text, got {type(text).__name__}.", "Pass a string."))
     statuses = _statuses(status_filter, problems)
-    if problems or most is None:
+    if problems:
         raise ArgumentError("Jobs cannot be listed like this.", problems)
     return JobQuery(
         limit=most,
@@ -107,7 +108,7 @@ def _instant(name: str, given: object, problems: list[Problem]) -> float | None:
 def _statuses(given: object, problems: list[Problem]) -> frozenset[JobStatus] | None:
     if given is None:
         return None
-    known = {status.value for status in JobStatus}
+    known = {str(status) for status in JobStatus}
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
         given = [given]
     found = set()

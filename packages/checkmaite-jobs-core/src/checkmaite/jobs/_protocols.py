@@ -107,6 +107,25 @@ class JobProgress:
         return min(1.0, self.done / self.total) if self.total else None
 
 
+@frozen(kw_only=True)
+class SchedulingInfo:
+    """How a job found a worker.
+
+    Attributes:
+        submitted_at: When it was accepted (UTC).
+        started_at: When its last start was; None while none is known.
+        wait_s: Seconds from the one to the other; so far, while it waits.
+        node: Host of the last start; on Kubernetes that is the name of the pod.
+        pid: Process of the last start there.
+    """
+
+    submitted_at: datetime
+    started_at: datetime | None = None
+    wait_s: float
+    node: str | None = None
+    pid: int | None = None
+
+
 @runtime_checkable
 class Job(Protocol):
     """A handle on one submitted run. Cheap, thread-safe, and never the job itself: dropping it stops nothing.
@@ -130,6 +149,8 @@ class Job(Protocol):
     def status(self) -> JobStatus: ...
     @property
     def progress(self) -> JobProgress | None: ...
+    @property
+    def scheduling_info(self) -> SchedulingInfo: ...
     @property
     def reuse(self) -> Reuse:
         """Whether the run is made (RUN), a result that is there stands for it (REUSED), or it replaces one (STALE)."""

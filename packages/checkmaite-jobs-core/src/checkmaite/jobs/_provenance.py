@@ -7,19 +7,22 @@ environment.
 from __future__ import annotations
 
 import os
+import sys
 import threading
+import warnings
 from collections.abc import Mapping
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
 from attrs import fields_dict, frozen
-from checkmaite.jobs._errors import ConfigurationError
+from checkmaite.jobs._errors import ArgumentError, ConfigurationError
 from checkmaite.jobs._problems import Problem, unknown_name
-from checkmaite.jobs._values import is_encodable
+from checkmaite.jobs._values import is_encodable, shown
 
 _ENVIRONMENT_PREFIX = "CHECKMAITE_PROVENANCE_"
 _SETTABLE = ("user_id", "workspace_id", "environment", "executor", "cluster_id", "request_id")
+_INSTANTS = ("submitted_at", "completed_at")
 SHARED_FIELDS = (*_SETTABLE, "backend")
 """The fields of `Provenance` that are not about one job."""
 
@@ -71,6 +74,26 @@ class Provenance:
             submitted_at=submitted_at,
             run_event_id=job_id,
         )
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Provenance:
+        """Provenance from a mapping of its fields.
+
+        Raises:
+            ArgumentError: A name is unknown, or a value is of the wrong kind.
+        """
+        known = fields_dict(cls)
+        problems = [
+            unknown_name(str(name), str(name), known, what="provenance field") for name in given if name not in known
+        ]
+        for name, value in given.items():
+            wanted = datetime if name in _INSTANTS else str
+            if name in known and value is not None and not isinstance(value, wanted):
+                cause = f"expected {'an instant' if wanted is datetime else 'text'}, got {shown(value)}."
+                problems.append(Problem(f"provenance.{name}", cause, "Pass one, or None."))
+        if problems:
+            raise ArgumentError("This is no provenance.", problems)
+        return cls(**given)
 
     @property
     def shared(self) -> tuple[str | None, ...]:
@@ -138,12 +161,31 @@ def configure_provenance(**values: str | None) -> Provenance:
 def get_provenance_defaults() -> Provenance:
     """The defaults that a submission made now would get.
 
-    A value given to `configure_provenance` comes before the environment variable ``CHECKMAITE_PROVENANCE_USER_ID``
-    (``_WORKSPACE_ID``, ``_ENVIRONMENT``, ``_EXECUTOR``, ``_CLUSTER_ID``, ``_REQUEST_ID``); an empty variable counts as
-    unset.
+    A value given to `configure_provenance` comes first, then one given to the CheckMAITE package's own
+    ``configure_provenance``, then the environment variable ``CHECKMAITE_PROVENANCE_USER_ID`` (``_WORKSPACE_ID``,
+    ``_ENVIRONMENT``, ``_EXECUTOR``, ``_CLUSTER_ID``, ``_REQUEST_ID``); an empty variable counts as unset.
     """
     found: dict[str, Any] = {name: os.environ.get(_ENVIRONMENT_PREFIX + name.upper()) or None for name in _SETTABLE}
-    return Provenance(**{**found, **_configured.values()})
+    return Provenance(**{**found, **_of_the_package(), **_configured.values()})
+
+
+def _of_the_package() -> dict[str, str]:
+    """What the CheckMAITE package holds as provenance defaults, where it is imported; its own call is documented."""
+    ask = getattr(sys.modules.get("checkmaite"), "get_provenance_defaults", None)
+    if ask is None:
+        return {}
+    try:
+        held = ask()
+        values = {name: getattr(held, name, None) for name in _SETTABLE}
+    except Exception as error:  # noqa: BLE001 - another package's code; what it said is passed on
+        warnings.warn(
+            f"What the CheckMAITE package holds as provenance does not reach the rows of jobs ({type(error).__name__}: "
+            f"{error}). Call checkmaite.jobs.configure_provenance() instead of checkmaite.configure_provenance().",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return {}
+    return {name: value for name, value in values.items() if isinstance(value, str) and value}
 
 
 def unwritable_fields(provenance: Provenance) -> list[Problem]:

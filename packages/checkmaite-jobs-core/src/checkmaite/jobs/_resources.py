@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
-from checkmaite.jobs._problems import Problem, unknown_name
+from checkmaite.jobs._deprecation import deprecated
+from checkmaite.jobs._problems import Problem, nearest_name, unknown_name
 from checkmaite.jobs._values import as_float, as_whole, is_finite, shown, with_article
 
 _AMOUNTS = ("num_cpus", "num_gpus", "memory")
@@ -68,7 +69,9 @@ def resolve_resources(
         wrong = f"expected a mapping or a Resources, got {type(requested).__name__}."
         return Resources(), [Problem("resources", wrong, 'Pass, for example, resources={"num_cpus": 2}.')]
 
-    problems = [_unknown_key(str(key)) for key in given if key not in _KEYS]
+    loose = {key: value for key, value in given.items() if key not in _KEYS}
+    meant = {key: value for key, value in loose.items() if isinstance(key, str) and _is_of_the_cluster(key)}
+    problems = [_unknown_key(str(key)) for key in loose if key not in meant]
     amounts: dict[str, Any] = {}
     for key in _AMOUNTS:
         try:
@@ -87,16 +90,8 @@ def resolve_resources(
             problems.append(problem)
         else:
             amounts[key] = _plain(value)
-    custom = given.get("custom") or {}
-    if not isinstance(custom, Mapping):
-        problems.append(
-            Problem(
-                "resources.custom",
-                f"expected a mapping of names to amounts, got {type(custom).__name__}.",
-                'Pass, for example, resources={"custom": {"fpga": 1}}.',
-            )
-        )
-        custom = {}
+    custom, faults = _custom(given, meant)
+    problems += faults
     problems += [each.below("resources.custom") for each in custom_problems(custom)]
     shares = False if given.get("share_gpus") is None else given["share_gpus"]
     problems += _bad_sharing(shares, amounts.get("num_gpus", 0))
@@ -104,6 +99,20 @@ def resolve_resources(
         return Resources(), problems
     plain = {name: _plain(value) for name, value in custom.items()}
     return Resources(**amounts, custom=plain, share_gpus=shares), []
+
+
+def _custom(given: Mapping[str, Any], loose: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Problem]]:
+    """Amounts of the cluster's own resources, those that stand beside the known ones included."""
+    custom = given.get("custom") or {}
+    if not isinstance(custom, Mapping):
+        cause = f"expected a mapping of names to amounts, got {type(custom).__name__}."
+        return {}, [Problem("resources.custom", cause, 'Pass, for example, resources={"custom": {"fpga": 1}}.')]
+    if loose:
+        meant = ", ".join(f"{key!r}: {shown(amount)}" for key, amount in loose.items())
+        deprecated(
+            f'resources of the cluster\'s own have a place of their own: write resources={{"custom": {{{meant}}}}}.'
+        )
+    return {**loose, **custom}, []
 
 
 def _bad_sharing(value: object, num_gpus: float) -> list[Problem]:
@@ -116,6 +125,11 @@ def _bad_sharing(value: object, num_gpus: float) -> list[Problem]:
     return [
         Problem("resources.share_gpus", cause, 'Pass resources={"num_gpus": 0, "share_gpus": True}, or leave it out.')
     ]
+
+
+def _is_of_the_cluster(key: str) -> bool:
+    """Whether a name beside the known ones means a resource of the cluster's own, and none of them misspelt."""
+    return key not in _NOT_CUSTOM and nearest_name(key.lower(), _KEYS) is None
 
 
 def _unknown_key(key: str) -> Problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 
 class JobStatus(StrEnum):
@@ -10,6 +11,9 @@ class JobStatus(StrEnum):
 
     A job moves forward only: ``PENDING -> SCHEDULING -> RUNNING -> COMPLETED | FAILED | CANCELLED``.
     Stages may be skipped when nobody saw them; the last three are final and never change again.
+
+    A status is a text, and equal to its name in lower case too, which is the value that ``checkmaite.jobs`` 0.6.1 gave
+    it. A set or a mapping whose keys are lower-case texts does not find it.
     """
 
     PENDING = "PENDING"
@@ -29,6 +33,28 @@ class JobStatus(StrEnum):
     def is_final(self) -> bool:
         """Whether the job can never change again."""
         return _STAGE[self] == _FINAL_STAGE
+
+    @property
+    def is_terminal(self) -> bool:
+        """The same as `is_final`, by its name in ``checkmaite.jobs`` 0.6.1."""
+        return self.is_final
+
+    @property
+    def value(self) -> Any:
+        """The status itself, which is a text: compared with a text in lower case it is equal, as the status is."""
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, other) is True or (type(other) is str and self.lower() == other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
+
+    @classmethod
+    def _missing_(cls, value: object) -> JobStatus | None:
+        return next((status for status in cls if status == value), None)
 
     def may_become(self, later: JobStatus) -> bool:
         """Whether `later` is a step forward from here."""

@@ -168,11 +168,15 @@ class RaySimpleBackend:
         _end_unused(flights, only_idle=True)
 
     def shutdown(self, *, wait: bool = True) -> None:
-        """Stop, after every job is final; without `wait`, cancel those that are not.
+        """Stop, after every job is final; without `wait`, cancel those that are not, if their Ray ends now.
 
         Ray itself is shut down when this package started it and no other backend uses it. Jobs of backends that
-        handed over live in it too, so they are waited for, or cancelled, with this one's.
+        handed over live in it too, so they are waited for, or cancelled, with this one's. On a Ray that stays up,
+        without `wait`, jobs go on for as long as this process is connected to it.
         """
+        if not wait and not self._flights.connection.ends_with_its_users:
+            self.hand_over()
+            return
         self._closed = True
         flights = self._flights
         jobs = flights.live() if flights.users <= {self} else self._ledger.live()

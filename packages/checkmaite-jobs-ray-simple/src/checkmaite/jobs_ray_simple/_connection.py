@@ -94,6 +94,11 @@ class Connection:
         """Whether this process started the Ray, so that it and all that it runs end with this process."""
         return is_own()
 
+    @property
+    def ends_with_its_users(self) -> bool:
+        """Whether this package started the Ray, so that it and all that it runs end when the last use is released."""
+        return is_own() and _Now.wish is not None
+
     def release(self) -> None:
         """Give up this use; end Ray when this package started it and nobody else uses it. Once is enough."""
         with _Now.lock:

@@ -172,10 +172,11 @@ class RayBackend:
     def shutdown(self, *, wait: bool = True) -> None:
         """Stop using the registry. Jobs on a cluster go on without this process.
 
-        Jobs on a Ray of this process's own end with it, so they are waited for, or cancelled.
+        Jobs on a Ray of this process's own end with it, so they are waited for; or cancelled, if that Ray ends now.
         """
         self._closed = True
-        if self._connection.ends_with_process:
+        connection = self._connection
+        if connection.ends_with_process and (wait or connection.ends_with_its_users):
             jobs = self._feed.live()
             if not wait:
                 for job in jobs:

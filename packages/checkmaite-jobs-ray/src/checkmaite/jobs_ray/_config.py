@@ -1,12 +1,13 @@
 """Options of ``configure_job_backend("ray", ...)`` and of one of its jobs.
 
-Those of a shared registry are None when left out, which means: whatever the registry has, or the default when this
-client is the one that starts it. What is given must agree with a registry that runs already.
+Those of a shared registry that are left out mean: whatever the registry has, or the default when this client is the one
+that starts it. What is given must agree with a registry that runs already.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 import attrs
@@ -24,13 +25,35 @@ from checkmaite.jobs.spi import (
     uri_problem,
     usable_uri,
 )
+from checkmaite.jobs_ray._former_options import REFUSED, RENAMED
 from checkmaite.jobs_ray._names import registry_name
 from checkmaite.jobs_ray_simple.wall import ConnectionOptions, isolation_level
 
-_at_least_one = validators.optional(validators.ge(1))
 _not_negative = validators.optional(validators.ge(0))
 _whole = validators.ge(1)
 _positive = validators.optional(validators.gt(0))
+
+
+class _LeftOut(Enum):
+    """The default of a limit: None means that there is none."""
+
+    LEFT_OUT = "left out"
+
+
+_LEFT_OUT: Any = _LeftOut.LEFT_OUT
+
+_NO_LIMIT = 2**53
+"""What stands for no limit in a registry's settings: more jobs, bytes and seconds than there will be."""
+
+
+def _limit(doc: str, *, least: int) -> Any:
+    """A limit of the registry: a number from `least` on, or None for no limit."""
+
+    def checked(_: object, attribute: Any, value: float | None) -> None:
+        if value is not None and value is not _LEFT_OUT and value < least:
+            raise ValueError(f"'{attribute.name}' must be >= {least}: {shown(value)}")
+
+    return option(f"{doc} None: no limit.", default=_LEFT_OUT, validator=checked)
 
 
 def _name(_: object, attribute: Any, value: str | None) -> None:
@@ -115,11 +138,10 @@ class RayOptions(ConnectionOptions):
     registry_namespace: str = option(
         "Ray namespace of the registry and its controllers.", default="checkmaite_jobs", validator=_name
     )
-    registry_max_pending_calls: int | None = option(
+    registry_max_pending_calls: int | None = _limit(
         "submissions that may be under way in the registry at once; 1,000 when left out. One more is refused with a "
         "BackpressureError.",
-        default=None,
-        validator=_at_least_one,
+        least=1,
     )
     registry_num_cpus: float = option(
         "CPUs that the registry reserves.", default=0.0, validator=[validators.ge(0), _amount]
@@ -127,7 +149,7 @@ class RayOptions(ConnectionOptions):
     registry_memory: int | None = option(
         "bytes of memory that the registry reserves; none when left out.",
         default=None,
-        validator=[_at_least_one, _amount],
+        validator=[validators.optional(validators.ge(1)), _amount],
     )
     registry_resources: Mapping[str, Any] | None = option(
         'custom resources of the node that the registry runs on, for example {"control": 0.01}.',
@@ -140,14 +162,15 @@ class RayOptions(ConnectionOptions):
     registry_update_timeout_s: float = option(
         "seconds in which the registry must answer any later call.", default=30.0, validator=validators.gt(0)
     )
-    controller_max_pending_calls: int | None = option(
+    controller_max_pending_calls: int | None = _limit(
         "accepted jobs that may wait for one controller to take them; 50,000 when left out. More are refused with a "
         "BackpressureError.",
-        default=None,
-        validator=_at_least_one,
+        least=1,
     )
     controller_pool_size: int | None = option(
-        "controllers, whatever the number of jobs; 1 when left out.", default=None, validator=_at_least_one
+        "controllers, whatever the number of jobs; 1 when left out.",
+        default=None,
+        validator=validators.optional(validators.ge(1)),
     )
     controller_num_cpus: float | None = option(
         "CPUs that each controller reserves; 0 when left out.", default=None, validator=[_not_negative, _amount]
@@ -155,47 +178,43 @@ class RayOptions(ConnectionOptions):
     controller_memory: int | None = option(
         "bytes of memory that each controller reserves; none when left out.",
         default=None,
-        validator=[_at_least_one, _amount],
+        validator=[validators.optional(validators.ge(1)), _amount],
     )
     controller_resources: Mapping[str, Any] | None = option(
         'custom resources of the nodes that controllers run on, for example {"control": 0.01}.',
         default=None,
         validator=_amounts,
     )
-    controller_retention_s: float | None = option(
+    controller_retention_s: float | None = _limit(
         "seconds for which a controller keeps a finished job and its output; 3,600 when left out, 1e9 are 30 years.",
-        default=None,
-        validator=_not_negative,
+        least=0,
     )
-    max_retained_terminal_controllers: int | None = option(
+    max_retained_terminal_controllers: int | None = _limit(
         "finished jobs that each controller keeps, with their output; 1,000 when left out.",
-        default=None,
-        validator=_not_negative,
+        least=0,
     )
-    terminal_job_retention_s: float | None = option(
+    terminal_job_retention_s: float | None = _limit(
         "seconds for which a finished job is listed; a week when left out, 1e9 are 30 years.",
-        default=None,
-        validator=_not_negative,
+        least=0,
     )
-    max_retained_terminal_jobs_per_scope: int | None = option(
-        "finished jobs of a scope that are listed; 100,000 when left out.", default=None, validator=_at_least_one
+    max_retained_terminal_jobs_per_scope: int | None = _limit(
+        "finished jobs of a scope that are listed; 100,000 when left out.",
+        least=1,
     )
-    max_active_jobs_per_scope: int | None = option(
+    max_active_jobs_per_scope: int | None = _limit(
         "jobs of a scope that may be live; 100,000 when left out. More are refused with a BackpressureError, and a "
         "batch that is larger by itself with a JobSubmissionError.",
-        default=None,
-        validator=_at_least_one,
+        least=1,
     )
     keep_logs: str | None = option(
         'whose output is kept beside the journal: "failed" jobs\' (when left out), or that of "all".',
         default=None,
         validator=_kept_logs,
     )
-    max_kept_log_bytes: int | None = option(
+    max_kept_log_bytes: int | None = _limit(
         "bytes that the kept output of a registry's jobs may take, compressed; 1 GiB when left out. Then that of the "
         "oldest jobs is deleted.",
-        default=None,
-        validator=_not_negative,
+        least=0,
     )
     heartbeat_interval_s: float | None = option(
         "seconds after which a controller without news says that it lives; 5 when left out.",
@@ -245,6 +264,16 @@ class RayOptions(ConnectionOptions):
         validator=_whole,
     )
 
+    @classmethod
+    def renamed_options(cls) -> Mapping[str, str]:
+        """See `checkmaite.jobs.spi.parse_options`."""
+        return RENAMED
+
+    @classmethod
+    def refused_options(cls) -> Mapping[str, str]:
+        """Likewise."""
+        return REFUSED
+
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         settings = RegistrySettings(**self.asked)
@@ -264,7 +293,11 @@ class RayOptions(ConnectionOptions):
     def asked(self) -> dict[str, Any]:
         """The settings of the registry that were given."""
         names = [item.name for item in attrs.fields(RegistrySettings)]
-        given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        values: dict[str, Any] = {name: getattr(self, name) for name in names}
+        given: dict[str, Any] = {
+            name: _NO_LIMIT if value is None and name in _LIMITS else value for name, value in values.items()
+        }
+        given = {name: value for name, value in given.items() if value is not None and value is not _LEFT_OUT}
         if uri := given.pop("journal_uri", None):
             given["journal_uri"] = ObjectStore(uri).root
         return given
@@ -273,6 +306,9 @@ class RayOptions(ConnectionOptions):
     def registry_name(self) -> str:
         """Name of the registry's actor."""
         return self.registry_actor_name or registry_name(self.idempotency_scope)
+
+
+_LIMITS = frozenset(item.name for item in attrs.fields(RayOptions) if item.default is _LEFT_OUT)
 
 
 @frozen(kw_only=True)

@@ -80,7 +80,7 @@ def _row(record: Record) -> dict[str, Any]:
         "job_id": draft.job_id,
         "job_name": draft.job_name,
         "capability_id": draft.capability_id,
-        "status": record.status.value,
+        "status": str(record.status),
         "error_type": outcome.error_type if isinstance(outcome, Failed) else None,
         "submitted_at": _instant(record.created_at),
         "started_at": _instant(record.where.at) if record.where else None,

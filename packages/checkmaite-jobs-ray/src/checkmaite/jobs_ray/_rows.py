@@ -51,7 +51,7 @@ from checkmaite.jobs_ray._row_parts import (
 
 _JOBS_PER_ROW = 64
 """Finished jobs that share a row of a snapshot. More save nothing, and a row is in memory as a whole."""
-_STATUSES = {status.value: status for status in JobStatus}
+_STATUSES = {str(status): status for status in JobStatus}
 
 
 # -- events -----------------------------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ def _record_row(record: Record) -> Row:
         draft_row(record.draft),
         record.created_at,
         state_row(record.state),
-        record.status.value,
+        str(record.status),
         record.attempt,
         record.controller,
         record.losses,

@@ -42,20 +42,34 @@ def check_runs(runs: object) -> None:
         raise ArgumentError("Nothing was written.", [problem])
 
 
-def check_writing(provenance: object, supersede: object) -> None:
-    """Refuse what a run cannot be written with.
+def provenance_given(provenance: object, supersede: object) -> Provenance:
+    """The provenance that a user gave; refuses what a run cannot be written with.
 
     Raises:
         ArgumentError: It is of the wrong kind.
     """
     problems = []
+    if isinstance(provenance, Mapping):
+        provenance = Provenance.of(provenance)
     if provenance is not None and not isinstance(provenance, Provenance):
-        cause = f"expected a Provenance, got {shown(provenance)}."
+        cause = f"expected a Provenance or a mapping, got {shown(provenance)}."
         problems.append(Problem("provenance", cause, 'Pass, for example, Provenance(user_id="ada").'))
     if not isinstance(supersede, bool):
         problems.append(Problem("supersede", f"expected True or False, got {shown(supersede)}.", "Pass one of them."))
     if problems:
         raise ArgumentError("Nothing was written.", problems)
+    return provenance if isinstance(provenance, Provenance) else Provenance()
+
+
+def check_one_run(run: object) -> None:
+    """Refuse several runs where one is written.
+
+    Raises:
+        ArgumentError: It is no run.
+    """
+    if not hasattr(run, "extract"):
+        remedy = "Pass one run. For a list, write(runs) returns a receipt for each."
+        raise ArgumentError("Nothing was written.", [Problem("run", f"expected one run, got {shown(run)}.", remedy)])
 
 
 def check_text(name: str, given: object) -> None:

@@ -24,7 +24,14 @@ from checkmaite.jobs.spi import (
     usable_uri,
 )
 from checkmaite.store_parquet import _reading, _sql
-from checkmaite.store_parquet._arguments import check_place, check_revision, check_runs, check_text, check_writing
+from checkmaite.store_parquet._arguments import (
+    check_one_run,
+    check_place,
+    check_revision,
+    check_runs,
+    check_text,
+    provenance_given,
+)
 from checkmaite.store_parquet._commits import Commits
 from checkmaite.store_parquet._layout import artifact_key
 from checkmaite.store_parquet._rows import runs_rows
@@ -86,10 +93,15 @@ class ParquetStore:
         self,
         runs: CapabilityRun | Iterable[CapabilityRun],
         *,
-        provenance: Provenance | None = None,
+        provenance: Provenance | Mapping[str, Any] | None = None,
         supersede: bool = False,
     ) -> list[WriteReceipt]:
         """Store one run or several, each atomically, in order.
+
+        Args:
+            runs: One run, or several.
+            provenance: Who ran them; a mapping of the fields of `Provenance` will do.
+            supersede: See `KeepsRevisions.write_with_receipt`.
 
         Returns:
             A receipt for each.
@@ -106,16 +118,17 @@ class ParquetStore:
         self,
         run: CapabilityRun,
         *,
-        provenance: Provenance | None = None,
+        provenance: Provenance | Mapping[str, Any] | None = None,
         report: Report | None = None,
         supersede: bool = False,
     ) -> WriteReceipt:
         """Store one run; see `KeepsRevisions.write_with_receipt`. Returns after the run is durable and visible."""
-        check_writing(provenance, supersede)
+        check_one_run(run)
+        came_from = provenance_given(provenance, supersede)
         tables = run_tables(run)
         if not tables:
             return WriteReceipt(run_uid=run.run_uid, store_uri=None, created=False)
-        rows = runs_rows(run, tables, provenance or Provenance(), datetime.now(UTC))
+        rows = runs_rows(run, tables, came_from, datetime.now(UTC))
         tables = self._types.settle(tables)
         writer = RunWriter(self._objects, run, tables, rows, report)
         return writer.supersede() if supersede else writer.write()

@@ -75,6 +75,10 @@ class JobBackendContract:
         yield configure_job_backend(self.kind, analytics_store=store, **self.options)
         for mark_name in ("go", "write"):
             mark(str(tmp_path), mark_name)
+        jobs = list_jobs(limit=None)
+        for job in jobs:  # a Ray or a cluster that stays up goes on with what is not final
+            job.cancel(grace=0)
+        wait_all(jobs, timeout=_BOUND_S)
         shutdown_job_backend(wait=False)
 
     def submit(self, folder: Path, act: str = "return", **arguments: Any) -> Job:

@@ -215,7 +215,8 @@ class ScopeIndex:
         if query.capability_id is not None:
             choices.append([self._capabilities[query.capability_id]])
         smallest = min(choices, key=_size, default=None)
-        if smallest is None or _size(smallest) ** 2 > query.limit * len(self):
+        limit = len(self) if query.limit is None else query.limit
+        if smallest is None or _size(smallest) ** 2 > limit * len(self):
             return self._timeline.newest_first(query.submitted_before_ts)
         ids = [job_id for group in smallest for job_id in group]
         return iter(sorted(ids, key=lambda job_id: find(job_id).created_at, reverse=True))
