@@ -75,6 +75,7 @@ def world() -> dict[str, Any]:
     return {
         "working directory": str(Path.cwd()),
         "environment": dict(os.environ),
+        "what keeps it": type(os.environ).__name__,
         "time zone": time.tzname,
         "umask": _umask(),
         "limits": [
@@ -128,6 +129,10 @@ def fills_the_environment() -> None:
     os.environ.update({"SOILED": "1", "OMP_NUM_THREADS": "77", "TZ": "Asia/Tokyo", "CUDA_VISIBLE_DEVICES": "0"})
     os.environ.pop("HOME", None)
     time.tzset()
+
+
+def replaces_the_environment() -> None:
+    os.environ = {"SOILED": "1", "TZ": "Asia/Tokyo"}  # noqa: B003 - what it does wrong
 
 
 def lowers_limits() -> None:
@@ -239,6 +244,7 @@ CLEANED: Mapping[str, Callable[[], None]] = {
     for each in (
         removes_its_directory,
         fills_the_environment,
+        replaces_the_environment,
         lowers_limits,
         takes_signals,
         sets_alarms,

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from checkmaite.jobs._output import take_left_output
+from checkmaite.jobs._output import _HEAD_BYTES, take_left_output
 
 PRELUDE = """
 import ctypes, logging, multiprocessing, os, signal, subprocess, sys, threading, time
@@ -164,6 +164,66 @@ say(repr(output_of("job-1", leave_a_child)), repr(output_of("job-2", next_job)))
     assert log == b"first\nsecond\n"
 
 
+def test_a_silent_job_that_leaves_nobody_leaves_its_file_to_the_next_one(tmp_path: Path) -> None:
+    said, _ = run(
+        """
+files = []
+
+def act():
+    files.append(os.fstat(1).st_ino)
+
+def daemon():
+    act()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    global go, gone
+    reading, go = os.pipe()
+    gone, alive = os.pipe()
+    if not os.fork():
+        if not os.fork():
+            os.close(go)
+            os.read(reading, 1)
+            os.write(1, b"late\\n")
+        os._exit(0)
+    os.close(alive)
+
+def next_job():
+    act()
+    os.write(1, b"mine\\n")
+    os.close(go)
+    os.read(gone, 1)
+
+output_of("job-1", act)
+output_of("job-2", daemon)
+said = output_of("job-3", next_job)
+output_of("job-4", act)
+say(files[0] == files[1] != files[2] == files[3], repr(said))
+""",
+        tmp_path,
+    )
+    assert said == [r"True 'mine\n'"]
+
+
+def test_a_process_that_dies_after_a_job_leaves_nothing_of_it(tmp_path: Path) -> None:
+    run('output_of("job-1", lambda: print("told"))\nos.kill(os.getpid(), signal.SIGKILL)\n', tmp_path)
+    assert len(list(tmp_path.glob("checkmaite-*.out"))) == 1
+    said, _ = run('say(take_left_output("job-1"))\n', tmp_path)
+    assert said == ["None"]
+
+
+def test_a_file_that_somebody_has_deleted_is_made_again(tmp_path: Path) -> None:
+    said, _ = run(
+        """
+import glob
+output_of("job-1", lambda: None)
+for path in glob.glob("checkmaite-*.out"):
+    os.unlink(path)
+say(repr(output_of("job-2", lambda: print("seen"))))
+""",
+        tmp_path,
+    )
+    assert said == [r"'seen\n'"]
+
+
 def test_what_is_left_in_a_process_that_dies_is_found_by_another_one_of_its_node(tmp_path: Path) -> None:
     run(
         """
@@ -221,12 +281,12 @@ say(left.exit_status, left.pid > 0, os.listdir())
 def test_what_nobody_takes_of_a_dead_process_goes_to_the_log_of_the_next_one(tmp_path: Path) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
-    left = tmp_path / f"checkmaite-job-gone-{dead.pid}.out"
-    left.write_text("last words\n")
+    left = tmp_path / f"checkmaite-1a2b3c-{dead.pid}.out"
+    left.write_bytes(b"job-gone".ljust(_HEAD_BYTES, b"\0") + b"last words\n")
     os.utime(left, (0, 0))
     said, log = run('say(repr(output_of("job-1", lambda: print("mine"))))\n', tmp_path)
     assert said == [r"'mine\n'"]
-    assert log.decode() == f"[... what is left of {left.name} ...]\nlast words\nmine\n"
+    assert log.decode() == "[... what is left of job-gone ...]\nlast words\nmine\n"
     assert not left.exists()
 
 

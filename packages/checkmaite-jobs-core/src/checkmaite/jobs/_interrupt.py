@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from checkmaite.jobs._signals import get_handler, set_handler
+
 
 class Interrupt:
     """One job's interruption.
@@ -35,7 +37,7 @@ class Interrupt:
         A job that has taken the handler of SIGINT away leaves no note when it is asked.
         """
         mine = self._on_signal
-        return self.requested or (mine is not None and signal.getsignal(signal.SIGINT) is not mine)
+        return self.requested or (mine is not None and get_handler(signal.SIGINT) is not mine)
 
     def raise_if_requested(self) -> None:
         """Raise KeyboardInterrupt when the job was asked to stop, whether or not it swallowed the first one."""
@@ -69,13 +71,13 @@ class Interrupt:
             if not self._shielded:
                 raise KeyboardInterrupt
 
-        before = signal.signal(signal.SIGINT, on_signal)
+        before = set_handler(signal.SIGINT, on_signal)
         self._on_signal = on_signal
         try:
             yield
         finally:
             self._on_signal = None
-            signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
+            set_handler(signal.SIGINT, before if before is not None else signal.default_int_handler)
 
     @contextmanager
     def from_threads(self) -> Iterator[None]:

@@ -1,22 +1,25 @@
 """What a job prints by any way, caught where it leaves a worker process: at its file descriptors 1 and 2.
 
-While a job runs both descriptors lead into one file of its own. Python's streams, native code and child processes write
+While a job runs both descriptors lead into one file. Python's streams, native code and child processes write
 there as they would write anywhere, so that `sys.stdout` is what it is without this library and the order of all output
 is kept. A pipe would not do: native code that prints more than a pipe holds while it keeps the interpreter's lock would
 wait for a reader that waits for the lock.
 
 The reporter's courier reads the file, passes everything on to where the descriptors led before, and frees what is read
-on the disk. The file's name says whose it is: when the process dies, what it printed last is still there for
-`take_left_output`. Paths are texts: with `pathlib` a file would cost every job twice as much.
+on the disk. Its first bytes say whose it is: when the process dies, what the job printed last is still there for
+`take_left_output`. A process has one file for its jobs, because making and deleting one costs more than a job of no
+work; where somebody has it still after the job, such as a child that the job has left, the next job gets another.
 """
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import ctypes
 import glob
 import logging
 import os
+import secrets
 import stat
 import sys
 import tempfile
@@ -26,7 +29,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from os import _exit
-from typing import NoReturn
+from typing import ClassVar, NoReturn
+
+if sys.platform != "win32":
+    import fcntl
 
 from attrs import frozen
 from checkmaite.jobs._logs import LOG_LIMIT_CHARACTERS
@@ -35,6 +41,8 @@ from checkmaite.jobs._news import Printed, Reporter
 _CHUNK = 1 << 22
 _KEPT_BYTES = 4 * LOG_LIMIT_CHARACTERS
 """Stays in the file behind the reader: the last characters, however many bytes each of them has."""
+_HEAD_BYTES = 128
+"""The id of the job, before what it prints."""
 _PUNCH_HOLE = 3  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
 _UNCLAIMED_S = 60.0
 _log = logging.getLogger("checkmaite.jobs")
@@ -86,28 +94,71 @@ def captured(reporter: Reporter) -> Iterator[None]:
         _one_at_a_time.release()
 
 
+class _File:
+    """Where this process keeps what its present job prints, until it is passed on.
+
+    Attributes:
+        path: Its name.
+        descriptor: To read it by; the streams have one of their own, to append.
+    """
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self.path = f"{_folder()}/checkmaite-{secrets.token_hex(6)}-{self._pid}.out"
+        self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        self._is_locked = False
+        atexit.register(self.delete)
+
+    def lead_into(self, job_id: str) -> None:
+        """Lead both streams into it, for a job; whoever inherits one of them has its lock, as long as he has it."""
+        os.pwrite(self.descriptor, _head(job_id), 0)
+        writer = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+        self._is_locked = _lock(writer, shared=True)
+        for stream in (1, 2):
+            _originals[stream] = os.dup(stream)
+            os.dup2(writer, stream)
+        os.close(writer)
+
+    def empty(self) -> bool:
+        """Make it nobody's, now that the streams lead elsewhere; whether nobody else has it still."""
+        if not self._is_locked or not _lock(self.descriptor, shared=False):
+            return False
+        fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+        os.pwrite(self.descriptor, _head(""), 0)
+        if os.fstat(self.descriptor).st_size > _HEAD_BYTES:
+            os.ftruncate(self.descriptor, _HEAD_BYTES)
+        return True
+
+    def delete(self) -> None:
+        """Delete it, unless this process has it from the one that it was forked from."""
+        atexit.unregister(self.delete)
+        if self._pid == os.getpid():
+            os.close(self.descriptor)
+            with suppress(FileNotFoundError):
+                os.unlink(self.path)
+
+
 class _Capture:
-    """One job's file, which both streams lead into until `end`."""
+    """One job's output, which goes into a file until `end`."""
+
+    _unused: ClassVar[_File | None] = None
+    """The file of the job before, empty."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
-        self._lock = threading.Lock()
-        self._path = f"{_folder()}/checkmaite-{reporter.job_id}-{os.getpid()}.out"
+        self._guard = threading.Lock()
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._read = self._freed = 0
-        self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC, 0o600)
-        for stream in (1, 2):
-            _originals[stream] = os.dup(stream)
-            os.dup2(self._file, stream)
+        self._read = self._freed = _HEAD_BYTES
+        self._file = self._led()
         self._onward = _originals[1]
         reporter.look = self.look
-        _present[:] = [(os.getpid(), self._path)]
+        _present[:] = [(os.getpid(), self._file.path)]
         os._exit = _exit_with_word
 
     def end(self) -> None:
         """Lead the streams back, and read what is still in the file."""
         _flush()
-        with self._lock:
+        with self._guard:
             self._reporter.look = None
             os._exit = _exit
             _present.clear()
@@ -116,17 +167,28 @@ class _Capture:
             while self._take():
                 pass
             self._reporter.printed(self._decoder.decode(b"", final=True))
-            os.close(self._file)
-            with suppress(FileNotFoundError):
-                os.unlink(self._path)
+            if self._file.empty():
+                _Capture._unused = self._file
+            else:
+                self._file.delete()
+
+    def _led(self) -> _File:
+        file, _Capture._unused = _Capture._unused or _File(), None
+        try:
+            file.lead_into(self._reporter.job_id)
+        except FileNotFoundError:  # somebody has tidied up
+            file.delete()
+            file = _File()
+            file.lead_into(self._reporter.job_id)
+        return file
 
     def look(self) -> bool:
         """Read what is new, up to a chunk; whether there is more."""
-        with self._lock:
+        with self._guard:
             return self._reporter.look is not None and self._take()
 
     def _take(self) -> bool:
-        if content := os.pread(self._file, _CHUNK, self._read):
+        if content := os.pread(self._file.descriptor, _CHUNK, self._read):
             self._read += len(content)
             self._pass_on(content)
             self._reporter.printed(self._decoder.decode(content))
@@ -137,7 +199,7 @@ class _Capture:
         """Give the disk back what was read, where the system (macOS does not) and the file system can."""
         if until - self._freed >= _CHUNK and hasattr(_libc(), "fallocate"):
             start, length = ctypes.c_int64(self._freed), ctypes.c_int64(until - self._freed)
-            _libc().fallocate(self._file, _PUNCH_HOLE, start, length)
+            _libc().fallocate(self._file.descriptor, _PUNCH_HOLE, start, length)
             self._freed = until
 
     def _pass_on(self, content: bytes) -> None:
@@ -150,9 +212,11 @@ class _Capture:
 def take_left_output(job_id: str) -> Remains | None:
     """What is left of a job on this node whose process has died; None when nothing is. It is deleted."""
     left = None
-    for path in _remains(job_id):  # of several starts the last counts
+    for path in _remains():  # of several starts the last counts
         with suppress(FileNotFoundError):
-            start, content = _last_bytes(path)
+            head, start, content = _last_bytes(path)
+            if head != _head(job_id):
+                continue
             os.unlink(path)
             text = content.decode("utf-8", "replace")
             cut = max(0, len(text) - LOG_LIMIT_CHARACTERS)
@@ -164,18 +228,20 @@ def take_left_output(job_id: str) -> Remains | None:
 @cache
 def _pass_on_remains() -> None:
     """Bring what nobody has taken of dead processes into this one's log, once: it may say why they died."""
-    for path in _remains("*"):
+    for path in _remains():
         with suppress(FileNotFoundError):  # another process does the same
             if os.stat(path).st_mtime + _UNCLAIMED_S < time.time():
-                _, content = _last_bytes(path)
+                head, _, content = _last_bytes(path)
                 os.unlink(path)
-                _write(1, f"[... what is left of {os.path.basename(path)} ...]\n".encode() + content)
+                if content:
+                    name = head.rstrip(b"\0").decode("utf-8", "replace")
+                    _write(1, f"[... what is left of {name} ...]\n".encode() + content)
 
 
-def _remains(job_id: str) -> list[str]:
+def _remains() -> list[str]:
     """Files of processes that have died, the oldest first."""
     found = []
-    for path in glob.glob(f"{glob.escape(_folder())}/checkmaite-{job_id}-*.out"):
+    for path in glob.glob(f"{glob.escape(_folder())}/checkmaite-*.out"):
         with suppress(FileNotFoundError):
             if not _lives(_whose(path)[0]):
                 found.append((os.stat(path).st_mtime_ns, path))
@@ -207,12 +273,28 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def _last_bytes(path: str) -> tuple[int, bytes]:
-    """Where the last characters in a file begin, and their bytes."""
+def _last_bytes(path: str) -> tuple[bytes, int, bytes]:
+    """The head of a file, where in the job's output the last characters begin, and their bytes."""
     with open(path, "rb") as file:
-        start = max(0, file.seek(0, os.SEEK_END) - _KEPT_BYTES)
+        head = file.read(_HEAD_BYTES)
+        start = max(_HEAD_BYTES, file.seek(0, os.SEEK_END) - _KEPT_BYTES)
         file.seek(start)
-        return start, file.read()
+        return head, start - _HEAD_BYTES, file.read()
+
+
+def _head(job_id: str) -> bytes:
+    return job_id.encode()[:_HEAD_BYTES].ljust(_HEAD_BYTES, b"\0")
+
+
+def _lock(descriptor: int, *, shared: bool) -> bool:
+    """Lock a file for all who have this descriptor; whether it could be done without waiting."""
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError:  # somebody else has it, or this file system has no such locks
+        return False
+    return True
 
 
 def _folder() -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
 from checkmaite.jobs._comparing import Comparison, compared, prints_from_text
 from checkmaite.jobs._errors import StaleResultError, StoreConflictError, StoreNotFoundError
@@ -157,7 +158,13 @@ def _written(
 
 
 def _keeper(store: AnalyticsStore) -> KeepsRevisions | None:
-    return store if isinstance(store, KeepsRevisions) else None
+    return cast("KeepsRevisions", store) if _keeps_revisions(type(store)) else None
+
+
+@lru_cache(maxsize=64)
+def _keeps_revisions(kind: type) -> bool:
+    """Whether stores of a class do: looking at a class for a protocol takes as long as much of a short job."""
+    return issubclass(kind, KeepsRevisions)
 
 
 def _of_the_winner(store: AnalyticsStore, order: WorkOrder, run: Any, receipt: WriteReceipt, reuse: Reuse) -> Completed:

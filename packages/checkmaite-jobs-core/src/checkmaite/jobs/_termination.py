@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from os import _exit
 from types import FrameType
 
+from checkmaite.jobs._signals import DEFAULT, get_handler, set_handler
+
 _LAST_WORDS_S = 0.5
 """How long the process waits, at most, for its last words to be on their way."""
 
@@ -51,10 +53,10 @@ def ended_by_sigterm(last_words: Callable[[str], object]) -> Iterator[None]:
             _exit(128 + number)  # as a shell tells of a process that a signal ended
 
     def end_for_main_thread(number: int) -> None:
-        if number == signal.SIGTERM and signal.getsignal(number) is end:
+        if number == signal.SIGTERM and get_handler(number) is end:
             end(number, None)
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = set_handler(signal.SIGTERM, end)
     before_fd = signal.set_wakeup_fd(_write_end(process), warn_on_full_buffer=False)
     _act = end_for_main_thread
     try:
@@ -62,7 +64,7 @@ def ended_by_sigterm(last_words: Callable[[str], object]) -> Iterator[None]:
     finally:
         _act = None
         signal.set_wakeup_fd(before_fd)
-        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
+        set_handler(signal.SIGTERM, before if before is not None else DEFAULT)
 
 
 def _write_end(process: int) -> int:

@@ -49,9 +49,8 @@ def for_one_job(process: WorkerProcess | None) -> Iterator[None]:
         yield
         _end_in_spite_of(_started_since(threads_before))
         return
-    world = World()
+    world = World(hidden_accelerators())
     take_suspicion()
-    os.environ.update(hidden_accelerators())
     try:
         yield
     finally:

@@ -7,32 +7,23 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
 from checkmaite.jobs._hygiene._setting import Setting
+from checkmaite.jobs._signals import get_handler, set_handler
 
 TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF) if sys.platform != "win32" else ()
 """The first is also `signal.alarm`'s."""
 
-_getsignal = import_module("_signal").getsignal  # the public one makes an enumeration of each, at many times the cost
 _SIGNALS = tuple(int(each) for each in signal.Signals if each.name not in {"SIGKILL", "SIGSTOP"})
-
-
-@frozen
-class _Timer:
-    """Seconds until a timer goes off, which pass, and then between one time and the next."""
-
-    first: float = field(eq=bool)
-    interval: float
 
 
 def settings() -> Iterator[Setting]:
     """Those that this platform has."""
     if sys.platform != "win32":
-        yield Setting("interval timers", lambda: [_Timer(*signal.getitimer(timer)) for timer in TIMERS], _set_timers)
+        yield Setting("interval timers", _timers, _set_timers)
         yield Setting(
             "blocked signals",
             lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()),
@@ -40,7 +31,7 @@ def settings() -> Iterator[Setting]:
         )
     yield Setting("signal handlers", _handlers, _set_handlers)
     yield Setting("working directory", os.getcwd, _set_directory)
-    yield Setting("environment variables", lambda: dict(os.environ), _set_environment)
+    yield ENVIRONMENT
     yield Setting("umask", _umask, os.umask)
     if sys.platform != "win32":
         import resource
@@ -52,7 +43,10 @@ def settings() -> Iterator[Setting]:
                 if resource.getrlimit(limit) != values:
                     resource.setrlimit(limit, values)
 
-        yield Setting("resource limits", lambda: {each: resource.getrlimit(each) for each in limits}, set_limits)
+        def read_limits() -> Mapping[int, tuple[int, int]]:
+            return dict(zip(limits, map(resource.getrlimit, limits), strict=True))
+
+        yield Setting("resource limits", read_limits, set_limits, only_by_jobs=True)
         yield Setting(
             "priority",
             lambda: os.getpriority(os.PRIO_PROCESS, 0),
@@ -63,19 +57,35 @@ def settings() -> Iterator[Setting]:
 
 
 def _handlers() -> list[Any]:
-    return [_getsignal(number) for number in _SIGNALS]
+    return list(map(get_handler, _SIGNALS))
+
+
+@frozen
+class _Timer:
+    """One that runs, with the seconds between one time and the next, and those until it goes off, which pass."""
+
+    number: int
+    interval: float
+    first: float = field(eq=False)
+
+
+def _timers() -> list[_Timer]:
+    found = zip(TIMERS, map(signal.getitimer, TIMERS), strict=True)
+    return [_Timer(number, interval, first) for number, (first, interval) in found if first]
 
 
 def _set_timers(before: list[_Timer]) -> None:
-    for timer, each in zip(TIMERS, before, strict=True):
-        signal.setitimer(timer, each.first, each.interval)
+    running = {each.number: each for each in before}
+    for number in TIMERS:
+        each = running.get(number, _Timer(number, 0, 0))
+        signal.setitimer(number, each.first, each.interval)
 
 
 def _set_handlers(before: list[Any]) -> None:
     """A handler that was not set from Python is None; it cannot be set from Python again."""
     for number, handler in zip(_SIGNALS, before, strict=True):
-        if _getsignal(number) != handler:
-            signal.signal(number, handler)
+        if get_handler(number) != handler:
+            set_handler(number, handler)
 
 
 def _set_directory(before: str) -> None:
@@ -83,13 +93,26 @@ def _set_directory(before: str) -> None:
     os.chdir(before)
 
 
-def _set_environment(before: Mapping[str, str]) -> None:
-    now = dict(os.environ)
-    for name in now.keys() - before.keys():
-        del os.environ[name]
-    os.environ.update(before.items() - now.items())
-    if sys.platform != "win32" and now.get("TZ") != before.get("TZ"):
+def _environment() -> tuple[Any, Mapping[Any, Any]]:
+    """`os.environ`, and its variables as it keeps them: all that it gives out it decodes anew."""
+    environment: Any = os.environ
+    return environment, environment._data.copy()
+
+
+def _set_environment(before: tuple[Any, Mapping[Any, Any]]) -> None:
+    zone = os.environ.get("TZ")
+    environment, variables = before
+    os.environ = environment  # noqa: B003 - the job may have put another mapping there
+    for name in environment._data.keys() - variables.keys():
+        del environment[environment.decodekey(name)]
+    if environment._data != variables:
+        for name, value in variables.items():
+            environment[environment.decodekey(name)] = environment.decodevalue(value)
+    if sys.platform != "win32" and environment.get("TZ") != zone:
         time.tzset()
+
+
+ENVIRONMENT = Setting("environment variables", _environment, _set_environment)
 
 
 def _umask() -> int:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import faulthandler
+import os
 import signal
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from checkmaite.jobs._hygiene import _interpreter, _libraries, _system
 from checkmaite.jobs._hygiene._setting import Setting
+from checkmaite.jobs._signals import IGNORE, set_handler
 
-_TRIES = 5
+_TRIES = 6
 _NEVER = (0, 0, 0)
 
 
@@ -21,30 +24,49 @@ def _settings() -> tuple[Setting, ...]:
 
 
 class World:
-    """The process as it is when this is made. Main thread only."""
+    """The process as it is when this is made. Main thread only.
 
-    def __init__(self) -> None:
-        self._before = [(setting, setting.read()) for setting in _settings()]
+    Args:
+        variables: Environment variables that the job finds beside those that are there.
+    """
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        lasting = _lasting()
+        self._before = {each.name: lasting[each] if each.only_by_jobs else each.read() for each in _settings()}
+        os.environ.update(variables)
+        self._found = {**self._before, _system.ENVIRONMENT.name: _system.ENVIRONMENT.read()}
 
     def restore(self) -> list[str]:
         """Put back what was changed since; the names of what could not be.
 
         It is done whole, whatever the handlers raise that the job has left behind.
         """
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
             try:
-                _silence()
-                return [setting.name for setting, before in self._before if not _put_back(setting, before)]
-            except BaseException:  # noqa: BLE001, S112 - raised by a signal handler that the job left behind
+                changed = (_system.ENVIRONMENT,) if attempt == 0 and self._is_as_found() else _silenced_settings()
+                return [each.name for each in changed if not _put_back(each, self._before[each.name])]
+            except BaseException:  # noqa: BLE001, S112 - what cannot be read was changed, or a handler of the job's raised
                 continue
         return ["signal handlers"]
 
+    def _is_as_found(self) -> bool:
+        """Whether the job has changed nothing, as most do: all is compared at once."""
+        faulthandler.cancel_dump_traceback_later()
+        return {each.name: each.read() for each in _settings()} == self._found
 
-def _silence() -> None:
-    """Stop what interrupts: timers, and requests to cancel a job that is over."""
+
+@cache
+def _lasting() -> Mapping[Setting, Any]:
+    """What nothing but a job changes, as it was before the first one: after each of them it is so again."""
+    return {each: each.read() for each in _settings() if each.only_by_jobs}
+
+
+def _silenced_settings() -> tuple[Setting, ...]:
+    """All of them, after a stop to what interrupts: timers, and requests to cancel a job that is over."""
     list(map(signal.setitimer, _system.TIMERS, _NEVER))  # in one call, between two signals
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    set_handler(signal.SIGINT, IGNORE)
     faulthandler.cancel_dump_traceback_later()
+    return _settings()
 
 
 def _put_back(setting: Setting, before: Any) -> bool:
