@@ -27,7 +27,7 @@ from checkmaite.jobs_ray._machine._events import Noted
 from checkmaite.jobs_ray._machine._record import Doubtful, Finished, Record
 from checkmaite.jobs_ray._messages import Kept
 from checkmaite.jobs_ray._replay import book_of, take_over
-from checkmaite.jobs_ray._rows import row_of, snapshot_rows
+from checkmaite.jobs_ray._rows import rows_of, snapshot_rows
 
 from tests.ray_journal.making import counter, leader
 
@@ -135,7 +135,7 @@ def test_this_version_goes_on_with_it(tmp_path: Path) -> None:
     journal, book = perform(take_over(objects.root, leader("later"), counter("later"), found), objects)
     _assert_as_expected(book)
     job_id = next(iter(book.records))
-    number = perform(journal.append([row_of(Noted(job_id, "seen by a later version"))]), objects)
+    number = perform(journal.append(rows_of([Noted(job_id, "seen by a later version")])), objects)
     book.apply(Noted(job_id, "seen by a later version"))
     perform(journal.snapshot(number, snapshot_rows(book)), objects)
     read = book_of(perform(read_journal(objects.root), objects))

@@ -25,7 +25,7 @@ from checkmaite.jobs_ray._machine._events import Event
 from checkmaite.jobs_ray._machine._limits import Limits
 from checkmaite.jobs_ray._machine._registry import RegistryMachine
 from checkmaite.jobs_ray._messages import Kept
-from checkmaite.jobs_ray._rows import row_of, snapshot_rows
+from checkmaite.jobs_ray._rows import rows_of, snapshot_rows
 
 from tests.ray_machine.sim_clients import Ask
 from tests.ray_machine.sim_cluster import Cluster
@@ -228,7 +228,7 @@ class SimRegistry:
         if len(batch) == len(self._events) and not self._snapshotting and self.around.dice.random() < self.around.zeal:
             rows = snapshot_rows(self.machine.book)
         self._writing = True
-        steps = self.journal.append([row_of(event) for event in batch])
+        steps = self.journal.append(rows_of(batch))
         then = partial(self._written, len(batch), rows)
         self._start(Errand(self.name, f"append {len(batch)} events", steps, then, self._not_written, batch))
 

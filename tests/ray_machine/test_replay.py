@@ -33,9 +33,10 @@ from checkmaite.jobs_ray._machine._events import (
     Submitted,
 )
 from checkmaite.jobs_ray._machine._record import Owner
+from checkmaite.jobs_ray._messages import Basis
 from checkmaite.jobs_ray._replay import book_of
 from checkmaite.jobs_ray._row_parts import draft_from, draft_row, ending_from, ending_row
-from checkmaite.jobs_ray._rows import row_of, snapshot_rows
+from checkmaite.jobs_ray._rows import events_of, rows_of, snapshot_rows
 
 from tests.ray_machine.making import CONTEXT, CRASH, ERROR, POLICY, WHERE, check_book, completed, draft
 
@@ -54,7 +55,7 @@ def _written(objects: ObjectStore, book: JobBook) -> Journal:
 
 
 def _append(objects: ObjectStore, journal: Journal, book: JobBook) -> None:
-    perform(journal.append([row_of(event) for event in book.take_events()]), objects)
+    perform(journal.append(rows_of(book.take_events())), objects)
 
 
 def _story(book: JobBook, first: int) -> None:
@@ -184,8 +185,34 @@ def test_an_outcome_is_kept_whole(outcome: Outcome) -> None:
     assert ending_from(json.loads(json.dumps(ending_row(ending_of(outcome))))) == ending_of(outcome)
 
 
-_LIVE = [row_of(Submitted(draft("job"), 1.0, None))]
-_FINAL = [*_LIVE, row_of(Ended("job", ending_of(completed()), 2.0))]
+def test_fingerprints_that_jobs_have_in_common_are_written_once(objects: ObjectStore) -> None:
+    book = JobBook()
+    texts = [f"{name} {'0123456789abcdef' * 4}" for name in ("code", "state", "config", "another")]
+    book.apply(Introduced("context", shape_of(CONTEXT)))
+    for number in range(100):
+        name, prints = f"job-{number}", (*texts[:2], texts[2 + number % 2])
+        book.apply(Submitted(draft(name, basis=Basis(prints=prints if number % 7 else None)), 1.0 + number, None))
+        if number:
+            book.apply(GivenTo(name, 1, OWNER))
+            book.apply(Launched(name, 200.0))
+            book.apply(Started(name, WHERE))
+            book.apply(Ended(name, ending_of(completed()), 300.0 + number))
+    events = book.take_events()
+    written = json.dumps(rows_of(events))
+    assert [written.count(text) for text in texts] == [1, 1, 1, 1]
+    assert list(events_of(json.loads(written))) == events
+
+    journal, _ = perform(lead(objects.root, leader_here("here"), new_nonce), objects)
+    perform(journal.append(rows_of(events)), objects)
+    assert book_of(perform(read_journal(objects.root), objects)).records == book.records
+    snapshot = json.dumps(list(snapshot_rows(book)))
+    assert snapshot.count(texts[0]) == 2, "64 finished jobs share a row"
+    perform(journal.snapshot(journal.tail, snapshot_rows(book)), objects)
+    assert book_of(perform(read_journal(objects.root), objects)).records == book.records
+
+
+_LIVE = rows_of([Submitted(draft("job"), 1.0, None)])
+_FINAL = [*_LIVE, *rows_of([Ended("job", ending_of(completed()), 2.0)])]
 
 
 @pytest.mark.parametrize(

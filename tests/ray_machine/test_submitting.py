@@ -237,6 +237,12 @@ def test_a_job_of_an_earlier_versions_key_stands_for_its_run() -> None:
     assert "the run key: that job has the one that earlier versions gave to this run" in admission.reuse.unknown
 
 
+def test_a_job_is_not_kept_with_the_former_key_of_its_run() -> None:
+    rig = Rig()
+    rig.submit(draft("one", "new", basis=Basis(prints=OTHER_PRINTS, former_key="former")))
+    assert rig.registry.book.records["one"].draft.basis == Basis(prints=OTHER_PRINTS)
+
+
 def test_a_plan_is_what_submitting_would_decide_and_changes_nothing() -> None:
     rig = Rig()
     rig.run(other("one", "known"))

@@ -20,7 +20,7 @@ from checkmaite.jobs_ray._machine._events import Event
 from checkmaite.jobs_ray._machine._limits import Limits
 from checkmaite.jobs_ray._machine._registry import Assignment, RegistryMachine
 from checkmaite.jobs_ray._messages import Basis, Context, Draft, EndReport, Policy, StartReport, Where
-from checkmaite.jobs_ray._rows import row_of, snapshot_rows
+from checkmaite.jobs_ray._rows import rows_of, snapshot_rows
 
 CONTEXTS = {"bench": Context(Terms(store=StoreSpec("null"), facts={}), None)}
 _CONTROLLER = "controller"
@@ -102,7 +102,7 @@ class Journaled:
     def write(self) -> None:
         """Write what has happened."""
         book = self.logic.machine.book
-        perform(self._journal.append([row_of(event) for event in self.logic.take()]), self._objects)
+        perform(self._journal.append(rows_of(self.logic.take())), self._objects)
         if self._snapshots and self._journal.is_snapshot_due(len(book.records)):
             self.snapshot(prune=True)
 

@@ -15,7 +15,7 @@ from checkmaite.jobs_ray._journal._steps import Delete, Names, Steps
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._past import Past
 from checkmaite.jobs_ray._messages import Kept
-from checkmaite.jobs_ray._rows import event_of, restore
+from checkmaite.jobs_ray._rows import events_of, restore
 
 _PAYLOADS = "payload"
 
@@ -68,8 +68,8 @@ def book_of(found: Found) -> JobBook:
     try:
         with _no_garbage():
             restore(past, found.snapshot_rows())
-            for row in chain.from_iterable(found.batches()):
-                past.apply(event_of(row))
+            for event in chain.from_iterable(map(events_of, found.batches())):
+                past.apply(event)
             return JobBook.of(past)
     except (ValueError, TypeError, KeyError, IndexError, AssertionError, AttributeError) as error:
         raise JournalCorruptError.of(

@@ -13,7 +13,7 @@ from attrs import asdict, astuple
 from checkmaite.jobs import CapabilityRunRef, Resources, Reuse, ReuseKind
 from checkmaite.jobs.spi import RUN, Cancelled, Completed, Failed, earlier_ref
 from checkmaite.jobs_ray._machine._contexts import Shape, StoreShape
-from checkmaite.jobs_ray._machine._ending import Ending, Success, ending_of, ref_of
+from checkmaite.jobs_ray._machine._ending import Ending, Success, ending_of
 from checkmaite.jobs_ray._machine._record import (
     Doubtful,
     Finished,
@@ -86,7 +86,7 @@ def basis_from(row: Row | bool) -> Basis:
         return Basis(policy=_policy_of_force(row))
     prints, policy, by, former_key, decided = row
     return Basis(
-        None if prints is None else tuple(map(intern, prints)),
+        tuple(map(intern, prints)) if isinstance(prints, list) else prints,  # a tuple's texts are interned
         intern(policy),
         by and intern(by),
         former_key,
@@ -210,7 +210,7 @@ def ending_row(ending: Ending) -> Row:
         case Success():
             return [
                 "completed",
-                _ref_row(ref_of(ending)),
+                _ref_row(ending),
                 ending.already_stored,
                 ending.notes,
                 _reuse_row(ending.reuse),
@@ -226,19 +226,17 @@ def ending_from(row: Row) -> Ending:
     if row[0] != "completed":
         return stopping_from(row)
     _, ref, already_stored, notes, *reuse = row
-    return ending_of(
-        Completed(
-            ref=_ref_from(ref),
-            already_stored=already_stored,
-            notes=tuple(notes),
-            reuse=_reuse_from(*reuse) if reuse else RUN,
-        )
-    )
+    decided = _reuse_from(*reuse) if reuse else RUN
+    if not notes and isinstance(ref, dict) and ref.keys() <= _TEXTS_OF_REF:  # most: without the objects in between
+        where = ref.get("store_uri"), ref.get("commit_uri"), ref.get("outputs_uri"), None
+        named = ref["run_uid"], ref.get("revision", 1), intern(ref["capability_id"])
+        return Success(*named, *where, already_stored, (), decided)
+    return ending_of(Completed(ref=_ref_from(ref), already_stored=already_stored, notes=tuple(notes), reuse=decided))
 
 
 def _reuse_row(reuse: Reuse) -> Row | None:
     """What was decided; nothing of a run that was made because there was no result."""
-    if reuse == RUN:
+    if reuse is RUN or reuse == RUN:
         return None
     at = None if reuse.at is None else reuse.at.timestamp()
     return [reuse.kind, reuse.job_id, at, reuse.by, reuse.differences, reuse.unknown]
@@ -258,9 +256,14 @@ def _reuse_from(row: Row | None) -> Reuse:
     )
 
 
-def _ref_row(ref: CapabilityRunRef) -> Mapping[str, Any]:
-    """A ref by the names of its fields; those that say nothing are left out."""
-    return {name: value for name, value in asdict(ref).items() if value is not None}
+_FIELDS_OF_REF = ("run_uid", "revision", "capability_id", "store_uri", "commit_uri", "outputs_uri")
+_TEXTS_OF_REF = frozenset(_FIELDS_OF_REF)
+
+
+def _ref_row(ending: Success) -> Mapping[str, Any]:
+    """A success's ref by the names of its fields; those that say nothing are left out."""
+    row = {name: value for name in _FIELDS_OF_REF if (value := getattr(ending, name)) is not None}
+    return row if ending.report is None else {**row, "report": asdict(ending.report)}
 
 
 def _ref_from(row: Mapping[str, Any] | Row) -> CapabilityRunRef:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from sys import intern
+from typing import Any
 
 from checkmaite.jobs import JobStatus, Resources
 from checkmaite.jobs_ray._machine._book import JobBook
@@ -57,8 +58,46 @@ _STATUSES = {str(status): status for status in JobStatus}
 # -- events -----------------------------------------------------------------------------------------------------------
 
 
-def row_of(event: Event) -> Row:
-    """An event as the journal keeps it."""
+def rows_of(events: Iterable[Event]) -> list[Row]:
+    """A batch of events as the journal keeps them. A text of fingerprints is written once, and then its number."""
+    texts: dict[str, int] = {}
+    rows = [_row_of(event) for event in events]
+    for row in rows:
+        if row[0] in _WITH_DRAFT and (prints := _prints_in(row)) is not None:
+            row[1][-1][0] = [_once(text, texts) for text in prints]
+    return rows
+
+
+def _once(text: str, texts: dict[str, int]) -> str | int:
+    """A text where it comes first, else its number."""
+    if (number := texts.get(text)) is None:
+        texts[text] = len(texts)
+        return text
+    return number
+
+
+def events_of(rows: Iterable[Row]) -> Iterator[Event]:
+    """The events of a batch that `rows_of` wrote.
+
+    Raises:
+        ValueError, TypeError, KeyError, IndexError: A row is none of those.
+    """
+    texts: list[str] = []
+    for row in rows:
+        word, *values = row
+        if word in _WITH_DRAFT and (prints := _prints_in(row)) is not None:
+            texts += [intern(each) for each in prints if isinstance(each, str)]
+            row[1][-1][0] = tuple([intern(each) if isinstance(each, str) else texts[each] for each in prints])
+        yield _READERS[word](*values)
+
+
+def _prints_in(row: Row) -> Sequence[Any] | None:
+    """The fingerprints in the draft of an event's row, if it has some."""
+    basis = row[1][-1]
+    return basis[0] if isinstance(basis, list) else None  # up to protocol 3 it was a truth value
+
+
+def _row_of(event: Event) -> Row:
     match event:
         case Introduced():
             return ["introduced", event.context, *event.shape]
@@ -74,15 +113,7 @@ def row_of(event: Event) -> Row:
             return [_WORDS[type(event)], *event]
 
 
-def event_of(row: Row) -> Event:
-    """The event that `row_of` wrote.
-
-    Raises:
-        ValueError, TypeError, KeyError, IndexError: It is none.
-    """
-    return _READERS[row[0]](*row[1:])
-
-
+_WITH_DRAFT = frozenset({"submitted", "adopted"})
 _WORDS: Mapping[type, str] = {
     Resumed: "resumed",
     Doubted: "doubted",
@@ -157,14 +188,16 @@ def _common(record: Record) -> tuple[str, Resources, str, Policy]:
 
 
 def _finished_row(alike: tuple[str, Resources, str, Policy], records: Sequence[Record]) -> Row:
-    """Finished jobs with something in common; each text of their fingerprints is written once."""
+    """Finished jobs with something in common; each basis, and each text of their fingerprints, is written once."""
+    bases: dict[Basis, int] = {}
+    columns = list(zip(*(_own(record, bases) for record in records), strict=True))
     texts: dict[str, int] = {}
-    columns = list(zip(*(_own(record, texts) for record in records), strict=True))
-    return ["finished", common_row(*alike), columns, list(texts)]
+    standing = [_numbered(basis, texts) for basis in bases]
+    return ["finished", common_row(*alike), columns, list(texts), standing]
 
 
-def _own(record: Record, texts: dict[str, int]) -> Row:
-    """What a finished job has of its own; instead of texts of fingerprints, their numbers."""
+def _own(record: Record, bases: dict[Basis, int]) -> Row:
+    """What a finished job has of its own; instead of its basis, the number of that."""
     draft, state = record.draft, record.state
     assert isinstance(state, Finished), f"{draft.job_id} is live"
     return [
@@ -181,7 +214,7 @@ def _own(record: Record, texts: dict[str, int]) -> Row:
         record.losses,
         record.supersedes,
         record.notes,
-        _numbered(draft.basis, texts),
+        bases.setdefault(draft.basis, len(bases)),
     ]
 
 
@@ -190,17 +223,26 @@ def _numbered(basis: Basis, texts: dict[str, int]) -> Row:
     return [prints and [texts.setdefault(text, len(texts)) for text in prints], *others]
 
 
-def _basis_of(row: Row, texts: Sequence[str]) -> Basis:
-    """What `_numbered` wrote."""
-    numbers, *others = row
-    return basis_from([numbers and [texts[number] for number in numbers], *others])
+def _bases_of(texts: Sequence[str], standing: Sequence[Row]) -> list[Basis]:
+    """What `_numbered` wrote of several; jobs share them."""
+    shared = [intern(text) for text in texts]
+    return [
+        basis_from([numbers and tuple([shared[number] for number in numbers]), *others])
+        for numbers, *others in standing
+    ]
 
 
 def _finished_from(row: Row) -> Iterator[Record]:
     """The jobs of one row, in their order: a column for each value of `_own`."""
-    _, common, columns, *texts = row
+    _, common, columns, *tables = row
     scope, resources, context, policy, common_basis = common_from(common)
-    for own in zip(*columns, strict=True):
+    if common_basis is None:
+        *columns, numbers = columns
+        bases = _bases_of(*tables)
+        standings = [bases[number] for number in numbers]
+    else:
+        standings = [common_basis] * len(columns[0])
+    for own in zip(*columns, standings, strict=True):
         (
             job_id,
             run_key,
@@ -215,10 +257,9 @@ def _finished_from(row: Row) -> Iterator[Record]:
             losses,
             supersedes,
             notes,
-            *basis,
+            standing,
         ) = own
         capability_id = intern(capability_id)
-        standing = common_basis if common_basis is not None else _basis_of(*basis, *texts)
         draft = Draft(job_id, scope, run_key, job_name, capability_id, resources, (), None, context, policy, standing)
         state = Finished(ending_from(ending), at, where_from(where))
         status = FINAL[type(state.ending)]

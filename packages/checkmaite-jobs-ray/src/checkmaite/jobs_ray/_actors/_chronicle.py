@@ -35,7 +35,7 @@ from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._events import Event
 from checkmaite.jobs_ray._messages import Kept
 from checkmaite.jobs_ray._replay import payload_key, take_over
-from checkmaite.jobs_ray._rows import row_of, snapshot_rows
+from checkmaite.jobs_ray._rows import rows_of, snapshot_rows
 
 T = TypeVar("T")
 _log = logging.getLogger("checkmaite.jobs")
@@ -127,7 +127,7 @@ class Chronicle:
             rows = snapshot_rows(self._book)
         self._is_writing = True
         try:
-            number = await self._in(self._writer, lambda: self._perform(journal.append([row_of(e) for e in events])))
+            number = await self._in(self._writer, lambda: self._perform(journal.append(rows_of(events))))
         except SupersededError as error:
             raise BackendUnavailableError(
                 f"The registry {self._name!r} of this cluster keeps jobs no more: another one has taken over its "

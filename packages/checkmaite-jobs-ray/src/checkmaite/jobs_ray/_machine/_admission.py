@@ -119,7 +119,8 @@ class Door:
                 self._book.apply(Noted(holder, _FORCED))
             return Admission(holder, is_new=False, reuse=reuse)
         self._environments.introduce(draft.context, contexts[draft.context])
-        draft = draft._replace(basis=draft.basis._replace(decided=reuse))
+        # The former key has done what it is for: it is the longest text that a job would be kept with.
+        draft = draft._replace(basis=draft.basis._replace(decided=reuse, former_key=None))
         self._book.apply(Submitted(draft, self._book.unique_time(now), reuse.job_id))
         self._course.expect_worker(draft, 0, now)
         return Admission(draft.job_id, is_new=True, reuse=reuse)
