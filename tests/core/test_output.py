@@ -256,7 +256,7 @@ def act():
     os.wait()
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         pool.apply(os.getpid)
-    say("still there", [name.partition("-")[2].rpartition("-")[0] for name in os.listdir() if name != "log"])
+    say("still there", [(open(name, "rb").read(9), "exited" in name) for name in os.listdir() if name != "log"])
     threading.Thread(target=os._exit, args=(3,)).start()
     time.sleep(60)
 
@@ -267,7 +267,7 @@ output_of("job-exits", act)
 """,
         tmp_path,
     )
-    assert said == ["False", "True", "still there ['job-exits']"]
+    assert said == ["False", "True", "still there [(b'job-exits', False)]"]
     said, _ = run(
         """
 left = take_left_output("job-exits")
