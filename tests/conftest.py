@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import threading
+import uuid
 from collections import defaultdict
 from collections.abc import Iterator
 from multiprocessing.util import Finalize
@@ -116,6 +117,22 @@ def careless_bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
         return put(self)
 
     monkeypatch.setattr(S3Response, "put_object", put_anyway)
+    return name
+
+
+@pytest.fixture
+def s3_options(s3_endpoint: str) -> dict[str, Any]:
+    """The options of a store on that server."""
+    return {"key": "test-access-key", "secret": "test-secret-key", "endpoint_url": s3_endpoint}
+
+
+@pytest.fixture
+def bucket(s3_options: dict[str, Any]) -> str:
+    """An empty bucket of the test's own."""
+    import s3fs
+
+    name = f"bucket-{uuid.uuid4().hex}"
+    s3fs.S3FileSystem(**s3_options).mkdir(name)
     return name
 
 

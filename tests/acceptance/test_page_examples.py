@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import subprocess
 import sys
@@ -122,7 +121,6 @@ print(*[line for line in job.logs().splitlines() if line.startswith("on the work
 from checkmaite.jobs import shutdown_job_backend
 shutdown_job_backend()
 """
-_numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
@@ -135,16 +133,6 @@ def s3_environment(s3_endpoint: str) -> dict[str, str]:
 def team_cluster(s3_environment: dict[str, str]) -> Iterator[Cluster]:
     with Cluster(num_cpus=2, **s3_environment) as running:
         yield running
-
-
-@pytest.fixture
-def bucket(s3_environment: dict[str, str]) -> str:
-    import s3fs
-
-    name = f"bucket-{next(_numbers)}-{uuid.uuid4().hex[:8]}"
-    credentials = {"key": CREDENTIALS["AWS_ACCESS_KEY_ID"], "secret": CREDENTIALS["AWS_SECRET_ACCESS_KEY"]}
-    s3fs.S3FileSystem(**credentials, endpoint_url=s3_environment["AWS_ENDPOINT_URL"]).mkdir(name)
-    return name
 
 
 def run(folder: Path, text: str, **env: str) -> list[str]:

@@ -73,6 +73,7 @@ def test_what_never_comes_keeps_nothing_that_follows_waiting() -> None:
     assert len(text) < LIMIT + 50 * 80
 
 
+@pytest.mark.slow
 def test_single_characters_take_no_more_memory_than_their_number() -> None:
     tail = LogTail()
     tracemalloc.start()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,22 +7,21 @@ from typing import Any
 import pytest
 from checkmaite.store_parquet import ParquetStore
 
-_numbers = itertools.count()
-CREDENTIALS = {"key": "test-access-key", "secret": "test-secret-key"}
-
 
 @pytest.fixture
-def s3_options(s3_endpoint: str) -> dict[str, Any]:
-    return {**CREDENTIALS, "endpoint_url": s3_endpoint}
-
-
-@pytest.fixture
-def bucket(s3_endpoint: str) -> str:
+def s3_requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The requests that are made of S3 servers, by their names."""
     import s3fs
 
-    name = f"bucket-{next(_numbers)}"
-    s3fs.S3FileSystem(**CREDENTIALS, client_kwargs={"endpoint_url": s3_endpoint}).mkdir(name)
-    return name
+    requests: list[str] = []
+    call_s3 = s3fs.S3FileSystem._call_s3
+
+    async def counted(self: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+        requests.append(method)
+        return await call_s3(self, method, *args, **kwargs)
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", counted)
+    return requests
 
 
 @pytest.fixture(params=["local", "s3"])

@@ -192,23 +192,13 @@ def refuse_links(*_: object) -> None:
 
 
 def test_a_probe_of_a_bucket_leaves_one_object_and_lists_nothing(
-    bucket: str, s3_options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    bucket: str, s3_options: dict[str, Any], s3_requests: list[str]
 ) -> None:
-    import s3fs
-
-    requests: list[str] = []
-    call_s3 = s3fs.S3FileSystem._call_s3
-
-    async def counted(self: Any, method: str, *args: Any, **kwargs: Any) -> Any:
-        requests.append(method)
-        return await call_s3(self, method, *args, **kwargs)
-
-    monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", counted)
     store = ParquetStore(f"s3://{bucket}/store", s3_options)
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: store.probe(), range(16)))
-    assert set(requests) == {"put_object", "head_object", "get_object"}
-    assert len(requests) == 16 * 3
+    assert set(s3_requests) == {"put_object", "head_object", "get_object"}
+    assert len(s3_requests) == 16 * 3
     assert ObjectStore(f"s3://{bucket}", s3_options).names("store") == ["_probe"]
     assert store.list_tables() == []
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.ray.clusters import Client
+from tests.ray_simple.conftest import SLIM
 
 Start = Callable[..., Client]
 SOURCES = Path(__file__).parents[2] / "packages"
@@ -116,7 +117,7 @@ def test_the_control_plane_does_not_run_the_code_of_an_installed_checkmaite(
     (site / "checkmaite" / "__init__.py").write_text(CHECKMAITE)
     for portion in SOURCES.glob("*/src/checkmaite/*"):
         (site / "checkmaite" / portion.name).symlink_to(portion)
-    said = client(ASKS, env={"MARKS": str(marks), "PYTHONPATH": str(site)}).rest()
+    said = client(SLIM + ASKS, env={"MARKS": str(marks), "PYTHONPATH": str(site)}).rest()
     ran = {int(mark.name) for mark in marks.iterdir()}
     pids = {words[1]: (int(words[0]), words[2:]) for words in map(str.split, said)}
     assert len(pids) == 5

@@ -16,6 +16,7 @@ import pytest
 
 from tests.ray.clusters import SOON_S, Client, Cluster
 from tests.ray.conftest import end_actors
+from tests.ray_simple.conftest import SLIM
 
 Start = Callable[..., Client]
 
@@ -159,7 +160,7 @@ say(ran())
 edit(3)
 say(ran())
 """
-    said = client(ASKS + text).rest()
+    said = client(SLIM + ASKS + text).rest()
     assert [line.split()[:2] for line in said] == [
         *(["1", "1"], ["2", "2"], ["EditedCodeError", "load"], ["COMPLETED", "None"], ["2", "2"], ["3", "3"])
     ]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,7 +20,8 @@ import pytest
 from checkmaite.jobs import ConfigurationError, StoreNotFoundError, read_job_history, read_job_logs
 
 from tests.ray.clusters import CONTROLLER, REGISTRY, Client, Cluster, another_core, listens, wait_until
-from tests.ray_simple.conftest import free_port
+from tests.ray.conftest import end_actors
+from tests.ray_simple.conftest import SLIM, free_port
 
 CREDENTIALS = {"key": "test-access-key", "secret": "test-secret-key"}
 LEASE = {"heartbeat_interval_s": 0.5, "lease_ttl_s": 3.0}
@@ -98,8 +100,16 @@ def place(tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "marks").mkdir()
     return {
         "idempotency_scope": "the-scope",
+        "registry_namespace": f"namespace-{uuid.uuid4().hex}",
         "analytics_store": {"backend": "parquet", "uri": str(tmp_path / "store")},
     }
+
+
+@pytest.fixture
+def new_cluster(attached: Any, cluster: Cluster, place: dict[str, Any]) -> Iterator[Cluster]:
+    """Another cluster than the test's own one. It is new to the scope; what clients start on it ends after them."""
+    yield cluster
+    end_actors(attached, place["registry_namespace"])
 
 
 @pytest.fixture
@@ -110,7 +120,8 @@ def run(tmp_path: Path, place: dict[str, Any]) -> Iterator[Callable[..., Client]
     def start(text: str, address: str, env: dict[str, str] | None = None, **changes: Any) -> Client:
         options = {**place, **LEASE, "address": address, **changes}
         here = {"FOLDER": str(tmp_path / "marks"), **(env or {})}
-        started.append(Client(CAPABILITIES + text, tmp_path / f"client-{len(started)}", options, **here))
+        slim = SLIM if address == "local" else ""
+        started.append(Client(slim + CAPABILITIES + text, tmp_path / f"client-{len(started)}", options, **here))
         return started[-1]
 
     yield start
@@ -123,7 +134,7 @@ def starts(folder: Path, uid: str) -> int:
 
 
 def journal_of(folder: Path) -> Path:
-    (found,) = (folder / "store" / "_jobs" / "checkmaite_jobs").iterdir()
+    (found,) = (folder / "store" / "_jobs").glob("namespace-*/*")
     return found
 
 
@@ -157,7 +168,7 @@ def test_a_local_script_is_killed_half_way_and_run_again(run: Callable[..., Clie
 
 
 def test_the_output_of_failed_jobs_outlives_their_cluster_as_long_as_they_are_listed(
-    run: Callable[..., Client], place: dict[str, Any], tmp_path: Path
+    new_cluster: Cluster, run: Callable[..., Client], place: dict[str, Any], tmp_path: Path
 ) -> None:
     logs = "say(json.dumps({job.job_name: job.logs() for job in list_jobs()}))\n"
     submit = "submit_capabilities([submission(act, act, max_retries=0) for act in ('fail', 'die', 'return')])"
@@ -173,25 +184,24 @@ def test_the_output_of_failed_jobs_outlives_their_cluster_as_long_as_they_are_li
         read_job_logs(jobs["return"], **place)
     with pytest.raises(ConfigurationError, match="no journal"):
         read_job_logs(jobs["fail"], "inline", analytics_store=place["analytics_store"])
-    with Cluster(num_cpus=2) as cluster:
-        again = (
-            "jobs = submit_capabilities([submission(f'again-{n}') for n in range(3)])\nwait_all(jobs, 60)\n"
-            "say(json.dumps({job.job_name: job.logs() for job in jobs}))\n"  # the others are being forgotten
-        )
-        second = run(
-            f"configure(max_retained_terminal_jobs_per_scope=3, keep_logs='all')\n{logs}{again}time.sleep(600)",
-            cluster.driver,
-        )
-        said = json.loads(second.line(90))
-        assert {name: said[name] for name in kept} == kept
-        assert "no longer kept" in said["return"]
-        said = json.loads(second.line(90))
-        assert [said[f"again-{n}"] for n in range(3)] == [f"again-{n} prints\n" for n in range(3)]
+    again = (
+        "jobs = submit_capabilities([submission(f'again-{n}') for n in range(3)])\nwait_all(jobs, 60)\n"
+        "say(json.dumps({job.job_name: job.logs() for job in jobs}))\n"  # the others are being forgotten
+    )
+    second = run(
+        f"configure(max_retained_terminal_jobs_per_scope=3, keep_logs='all')\n{logs}{again}time.sleep(600)",
+        new_cluster.driver,
+    )
+    said = json.loads(second.line(90))
+    assert {name: said[name] for name in kept} == kept
+    assert "no longer kept" in said["return"]
+    said = json.loads(second.line(90))
+    assert [said[f"again-{n}"] for n in range(3)] == [f"again-{n} prints\n" for n in range(3)]
 
-        def names() -> set[str]:
-            return {each.name.partition(".")[0] for each in (journal_of(tmp_path) / "log").iterdir()}
+    def names() -> set[str]:
+        return {each.name.partition(".")[0] for each in (journal_of(tmp_path) / "log").iterdir()}
 
-        wait_until(lambda: len(names()) == 3 and names().isdisjoint(jobs.values()), "forgotten jobs' output stays")
+    wait_until(lambda: len(names()) == 3 and names().isdisjoint(jobs.values()), "forgotten jobs' output stays")
 
 
 def test_a_second_registry_on_this_machine_is_refused_while_the_first_lives(run: Callable[..., Client]) -> None:
@@ -210,7 +220,9 @@ def test_a_second_registry_on_this_machine_is_refused_while_the_first_lives(run:
 
 
 @pytest.mark.parametrize("recovery", ["resubmit", "fail"])
-def test_a_whole_cluster_is_killed_in_the_middle(run: Callable[..., Client], tmp_path: Path, recovery: str) -> None:
+def test_a_whole_cluster_is_killed_in_the_middle(
+    new_cluster: Cluster, run: Callable[..., Client], tmp_path: Path, recovery: str
+) -> None:
     def act(n: int) -> str:
         return {0: "stop-after-write", 1: "wait"}.get(n, "fail" if n % 40 == 3 else "return")
 
@@ -232,11 +244,10 @@ time.sleep(600)
         wait_until(lambda: starts(tmp_path, "run-1"), "the job did not run")
         cluster.head.kill()
     (tmp_path / "marks" / "go").touch()
-    with Cluster(num_cpus=4) as cluster:
-        again = run("configure()\n" + LIST + FINISH, cluster.driver)
-        listed = {each["id"]: each for each in json.loads(again.line(90))}
-        ended = {each["id"]: each for each in json.loads(again.line(120))}
-        rows = int(again.rest()[-1])
+    again = run("configure()\n" + LIST + FINISH, new_cluster.driver)
+    listed = {each["id"]: each for each in json.loads(again.line(90))}
+    ended = {each["id"]: each for each in json.loads(again.line(120))}
+    rows = int(again.rest()[-1])
     assert listed.keys() == told.keys() == ended.keys()
     assert len(ended) == 200
     finals = {job_id: each for job_id, each in told.items() if each["status"] in ("COMPLETED", "FAILED")}
@@ -262,7 +273,9 @@ time.sleep(600)
     assert not list((journal_of(tmp_path) / "payload").iterdir()), "a payload that nobody needs is left"
 
 
-def test_secrets_are_not_written_and_come_from_the_next_client(run: Callable[..., Client], tmp_path: Path) -> None:
+def test_secrets_are_not_written_and_come_from_the_next_client(
+    new_cluster: Cluster, run: Callable[..., Client], tmp_path: Path
+) -> None:
     secret = {"runtime_env": {"env_vars": {"TOKEN": "hunter2-in-env"}}}
     store = {"backend": "parquet", "uri": str(tmp_path / "store"), "storage_options": {"auto_mkdir": "hunter2-option"}}
     with Cluster(num_cpus=1) as cluster:
@@ -282,16 +295,15 @@ def test_secrets_are_not_written_and_come_from_the_next_client(run: Callable[...
     for content in objects:
         _, _, body = content.partition(b"\n")
         assert b"hunter2" not in content + zlib.decompress(body)
-    with Cluster(num_cpus=1) as cluster:
-        poor = run(
-            f"configure()\njob = get_job({job_id!r})\n"
-            "while 'env_vars.TOKEN' not in job.explain():\n    time.sleep(0.05)\n"
-            "say(job.status.is_final, 'storage_options' in job.explain())",
-            cluster.driver,
-        )
-        assert poor.rest(90) == ["False True"]
-        rich = run(f"configure()\nsay(get_job({job_id!r}).wait(60))", cluster.driver, analytics_store=store, **secret)
-        assert rich.rest(90) == ["COMPLETED"]
+    poor = run(
+        f"configure()\njob = get_job({job_id!r})\n"
+        "while 'env_vars.TOKEN' not in job.explain():\n    time.sleep(0.05)\n"
+        "say(job.status.is_final, 'storage_options' in job.explain())",
+        new_cluster.driver,
+    )
+    assert poor.rest(90) == ["False True"]
+    rich = run(f"configure()\nsay(get_job({job_id!r}).wait(60))", new_cluster.driver, analytics_store=store, **secret)
+    assert rich.rest(90) == ["COMPLETED"]
 
 
 def test_a_store_that_can_never_be_asked_leaves_no_job_in_doubt(run: Callable[..., Client], tmp_path: Path) -> None:
@@ -319,11 +331,8 @@ def a_place(request: pytest.FixtureRequest, place: dict[str, Any]) -> dict[str, 
     """The place, on a disk and in a bucket."""
     if request.param == "local":
         return place
-    import s3fs
-
-    options = {**CREDENTIALS, "endpoint_url": request.getfixturevalue("s3_endpoint")}
-    s3fs.S3FileSystem(**options).mkdir("jobs")
-    store = {"backend": "parquet", "uri": "s3://jobs/store", "storage_options": options}
+    bucket, options = request.getfixturevalue("bucket"), request.getfixturevalue("s3_options")
+    store = {"backend": "parquet", "uri": f"s3://{bucket}/store", "storage_options": options}
     return {**place, "analytics_store": store}
 
 
@@ -461,8 +470,10 @@ def s3_process() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         server.wait()
 
 
-def test_a_registry_that_was_superseded_acknowledges_nothing(run: Callable[..., Client], tmp_path: Path) -> None:
-    with Cluster(num_cpus=1) as one, Cluster(num_cpus=1) as other:
+def test_a_registry_that_was_superseded_acknowledges_nothing(
+    new_cluster: Cluster, run: Callable[..., Client], tmp_path: Path
+) -> None:
+    with Cluster(num_cpus=1) as one:
         old = run(
             "configure(registry_update_timeout_s=20)\nsay('up')\nsys.stdin.readline()\n"
             "try:\n    submit_capability(**submission('late'))\n    say('accepted')\n"
@@ -473,14 +484,16 @@ def test_a_registry_that_was_superseded_acknowledges_nothing(run: Callable[..., 
         (registry,) = one.pids(REGISTRY)
         os.kill(registry, signal.SIGSTOP)
         try:
-            new = run("configure()\nsay(submit_capability(**submission('early')).wait(60))\n" + LIST, other.driver)
+            new = run(
+                "configure()\nsay(submit_capability(**submission('early')).wait(60))\n" + LIST, new_cluster.driver
+            )
             assert new.line(90) == "COMPLETED"
         finally:
             os.kill(registry, signal.SIGCONT)
         old.say()
         assert old.line() == "BackendUnavailableError True"
         assert "taken over" in old.line()
-        names = run("configure()\nsay(*sorted(job.job_name for job in list_jobs()))", other.driver)
+        names = run("configure()\nsay(*sorted(job.job_name for job in list_jobs()))", new_cluster.driver)
         assert names.rest() == ["early"]
 
 
@@ -545,14 +558,13 @@ def test_a_store_without_exclusive_create_keeps_no_journal(place: dict[str, Any]
 
 @pytest.mark.usefixtures("attached")
 def test_a_bucket_that_ignores_conditions_keeps_no_journal(
-    run: Callable[..., Client], cluster: Cluster, s3_endpoint: str, careless_bucket: str
+    run: Callable[..., Client], cluster: Cluster, s3_options: dict[str, Any], careless_bucket: str
 ) -> None:
     """The registry finds it out when it begins, and the client that configures is told."""
     import s3fs
 
-    options = {**CREDENTIALS, "endpoint_url": s3_endpoint}
-    s3fs.S3FileSystem(**options).mkdir(careless_bucket)
-    store = {"backend": "parquet", "uri": f"s3://{careless_bucket}/store", "storage_options": options}
+    s3fs.S3FileSystem(**s3_options).mkdir(careless_bucket)
+    store = {"backend": "parquet", "uri": f"s3://{careless_bucket}/store", "storage_options": s3_options}
     text = "try:\n    configure()\n    say('accepted')\nexcept ConfigurationError as error:\n    say(error)\n"
     changes = {"analytics_store": store, "registry_namespace": "careless"}
     said = "\n".join(run(text, cluster.driver, **changes).rest(90))

@@ -26,6 +26,12 @@ LOOPBACK = {
 }
 os.environ.update(LOOPBACK)  # before Ray is imported
 
+SLIM = """
+from ray._private.node import Node
+Node.start_api_server = Node.start_monitor = Node.start_log_monitor = lambda *_, **__: None
+"""
+"""Keeps a Ray that this process starts from processes that no test asks: each would take a second of a CPU."""
+
 
 @pytest.fixture(scope="package")
 def local_ray() -> Iterator[Any]:
@@ -79,7 +85,8 @@ def head_node(folder: Path | None = None, *, site: str = "", **env: str) -> Iter
     gcs, client = free_port(), free_port()
     head = subprocess.Popen(
         [
-            *(str(Path(sys.executable).with_name("ray")), "start", "--head", "--block"),
+            *(sys.executable, "-c", f"{SLIM}\nfrom ray.scripts.scripts import main\nmain()"),
+            *("start", "--head", "--block"),
             *("--node-ip-address=127.0.0.1", f"--port={gcs}", f"--ray-client-server-port={client}"),
             *("--num-cpus=2", "--include-dashboard=false", "--object-store-memory=100000000"),
         ],

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from checkmaite.jobs import ConfigurationError, configure_job_backend, shutdown_job_backend
 
-from tests.ray_simple.conftest import free_port, run_script
+from tests.ray_simple.conftest import SLIM, free_port, run_script
 
 NULL = {"backend": "null"}
 KINDS = ["driver", pytest.param("client", marks=pytest.mark.ray_client)]
@@ -109,7 +109,7 @@ configure_job_backend("ray-simple", runtime_env={"working_dir": "."}, **options)
 print(submit_capability(SampleCapability(), config={"run_uid": "u"}).result(60).run_uid)
 shutdown_job_backend()
 """
-    assert run_script(script, tmp_path) == "True\n0 processes\nu\n"
+    assert run_script(SLIM + script, tmp_path) == "True\n0 processes\nu\n"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -165,26 +165,28 @@ again = submit_capability(SampleCapability(), config={"run_uid": "v"})
 print(again.result(60).run_uid)
 shutdown_job_backend()
 """.replace("first.shutdown\n", "").replace("first = ", "")
-    assert run_script(script, tmp_path) == "True\nu\n2.0\nv\n"
+    assert run_script(SLIM + script, tmp_path) == "True\nu\n2.0\nv\n"
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}"])
-def test_force_reinit_ends_nothing_for_an_address_where_nobody_answers(tmp_path: Path, address: str) -> None:
-    where = address.format(port=free_port())
+def test_force_reinit_ends_nothing_for_an_address_where_nobody_answers(tmp_path: Path) -> None:
+    addresses = [f"127.0.0.1:{free_port()}", f"ray://127.0.0.1:{free_port()}"]
     script = f"""
+{SLIM}
 from checkmaite.jobs import *
 from checkmaite.jobs.testing import SampleCapability
 store = {{"backend": "null"}}
 first = configure_job_backend(
     "ray-simple", analytics_store=store, address="local", num_cpus=1, object_store_memory=100_000_000
 )
-try:
-    configure_job_backend(
-        "ray-simple", analytics_store=store, address={where!r}, force_reinit=True, connect_timeout_s=5
-    )
-except ConfigurationError as error:
-    print({where!r} in str(error))
-print(get_job_backend() is first, submit_capability(SampleCapability(), config={{"run_uid": "u"}}).result(60).run_uid)
+for where in {addresses!r}:
+    try:
+        configure_job_backend(
+            "ray-simple", analytics_store=store, address=where, force_reinit=True, connect_timeout_s=5
+        )
+    except ConfigurationError as error:
+        print(where in str(error))
+    job = submit_capability(SampleCapability(), config={{"run_uid": where}})
+    print(get_job_backend() is first, job.result(60).run_uid == where)
 shutdown_job_backend()
 """
-    assert run_script(script, tmp_path) == "True\nTrue u\n"
+    assert run_script(script, tmp_path) == "True\nTrue True\n" * 2

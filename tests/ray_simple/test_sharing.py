@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.ray_simple.conftest import run_script
+from tests.ray_simple.conftest import SLIM, run_script
 
 LOCAL = """
 import pathlib, threading, ray
@@ -39,7 +39,7 @@ print(is_connected())
 second.release()
 print(is_connected(), second.is_alive())
 """
-    assert run_script(LOCAL + script, tmp_path) == "True True\nCANCELLED\nTrue\nFalse False\n"
+    assert run_script(SLIM + LOCAL + script, tmp_path) == "True True\nCANCELLED\nTrue\nFalse False\n"
 
 
 def test_a_ray_that_the_user_started_stays(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ again.release()
 print(is_connected(), connection.is_alive(), again.is_alive())
 ray.shutdown()
 """
-    assert run_script(LOCAL + script, tmp_path) == "True\nTrue False True\n"
+    assert run_script(SLIM + LOCAL + script, tmp_path) == "True\nTrue False True\n"
 
 
 def test_live_jobs_of_every_user_are_counted_before_the_connection_ends(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ try:
 except JobSubmissionError as error:
     print(error.phase)
 """
-    assert run_script(LOCAL + script, tmp_path) == "3\n1\nTrue\n1\nconnect\n"
+    assert run_script(SLIM + LOCAL + script, tmp_path) == "3\n1\nTrue\n1\nconnect\n"
 
 
 def test_jobs_of_a_backend_that_was_replaced_go_on_and_then_ray_ends(tmp_path: Path) -> None:
@@ -99,4 +99,4 @@ print(is_connected())
 pathlib.Path("go").touch()
 print(job.result(60).run_uid, gone())
 """
-    assert run_script(LOCAL + script, tmp_path) == "False\nTrue\nu True\n"
+    assert run_script(SLIM + LOCAL + script, tmp_path) == "False\nTrue\nu True\n"
