@@ -67,6 +67,8 @@ class Located(Classified):
         return len(self.labels) // 2
 
     def __getitem__(self, index: int) -> tuple[Any, Any, dict[str, Any]]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)  # where iteration ends
         pair = slice(2 * index, 2 * index + 2)
         image = np.concatenate(list(self.images[pair]), axis=2)
         boxes = np.array([[4, 4, SIDE - 4, SIDE - 4], [SIDE + 4, 4, 2 * SIDE - 4, SIDE - 4]], np.float32)

@@ -12,6 +12,7 @@ from attrs import evolve, frozen
 from checkmaite.jobs._capability import capability_problems, class_problem
 from checkmaite.jobs._comparing import prints_of
 from checkmaite.jobs._config import option, parse_options
+from checkmaite.jobs._default_config import config_text, default_config
 from checkmaite.jobs._errors import ConfigurationError, JobSubmissionError
 from checkmaite.jobs._fingerprint import Fingerprinter
 from checkmaite.jobs._naming import plain_text
@@ -65,7 +66,7 @@ class PreparedSubmission:
     """A submission that passed every check that needs no backend.
 
     Attributes:
-        submission: What the user gave.
+        submission: What the user gave; a config that was left out is the capability's default, where it has one.
         capability_id: The capability's id.
         job_name: The name, default filled in.
         run_key: Identity of the run.
@@ -75,6 +76,7 @@ class PreparedSubmission:
         provenance: As resolved on this side; the backend adds its own facts.
         options: An instance of the backend's ``run_options_type``.
         path: Where it is in what the user gave, for problems: ``submissions[3]``; empty when it was given alone.
+        has_default_config: Whether the config is the capability's default.
     """
 
     submission: Submission
@@ -87,6 +89,7 @@ class PreparedSubmission:
     provenance: Provenance
     options: RunOptions
     path: str = ""
+    has_default_config: bool = False
 
     @property
     def arguments(self) -> tuple[Any, Any, Any, Any, Any]:
@@ -135,13 +138,16 @@ def prepare(
     if problems:
         raise JobSubmissionError("Nothing was submitted.", phase=phase, problems=problems)
     fingerprinter = Fingerprinter(_say, in_process=in_process)
-    return [evolve(each, prints=_prints(each.submission, fingerprinter)) for each in prepared]
+    return [evolve(each, prints=_prints(each, fingerprinter)) for each in prepared]
 
 
-def _prints(given: Submission, fingerprinter: Fingerprinter) -> Prints:
+def _prints(prepared: PreparedSubmission, fingerprinter: Fingerprinter) -> Prints:
+    given = prepared.submission
     found = fingerprinter.of(
         given.capability, models=given.models, datasets=given.datasets, metrics=given.metrics, config=given.config
     )
+    if prepared.has_default_config:
+        found = evolve(found, config=evolve(found.config, default=config_text(given.config)))
     return prints_of(found)
 
 
@@ -157,8 +163,11 @@ def _prepare_one(
     provenance: Provenance,
     default_reuse: ReusePolicy,
 ) -> tuple[PreparedSubmission | None, list[Problem], str]:
-    capability, config = submission.capability, submission.config
+    capability, config, has_default_config = submission.capability, submission.config, False
     problems = capability_problems(capability)
+    if config is None and not problems:
+        config, problems = default_config(capability)
+        submission, has_default_config = evolve(submission, config=config), config is not None
     if isinstance(config, type):
         problems.append(class_problem("config", config))
     if submission.use_cache is not False:
@@ -199,6 +208,7 @@ def _prepare_one(
             provenance=provenance,
             options=options,
             path=path,
+            has_default_config=has_default_config,
         ),
         [],
         "",

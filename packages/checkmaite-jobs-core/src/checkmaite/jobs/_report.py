@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from attrs import frozen
 from checkmaite.jobs._config import ArtifactFolder
@@ -101,8 +103,9 @@ class Publication:
 def _draft(given: object) -> Draft:
     """What a report's author meant.
 
-    The objects of the CheckMAITE package have ``media_type``, ``filename`` and either ``content`` or, when the author
-    has published it by himself, ``uri``; mappings of these are taken too.
+    The objects of the CheckMAITE package have ``media_type``, ``filename`` and either ``content`` or ``uri``; mappings
+    of these are taken too. A `uri` elsewhere says that the author has published it. A file of this machine has not been
+    published: others cannot read it, and it may be gone soon.
     """
     if isinstance(given, str):
         return _text_draft(given, MARKDOWN, "report.md")
@@ -116,12 +119,24 @@ def _draft(given: object) -> Draft:
         return _text_draft(content, media_type, filename)
     if isinstance(content, (bytes, bytearray, memoryview)):
         return Draft(report=Report(kind=ARTIFACT, media_type=media_type, filename=filename), content=bytes(content))
+    if isinstance(uri, str) and (path := _file_here(uri)) is not None:
+        report = Report(kind=ARTIFACT, media_type=media_type, filename=filename)
+        return Draft(report=report, content=path.read_bytes())
     if isinstance(uri, str) and uri:
         return Draft(report=Report(kind=ARTIFACT, media_type=media_type, uri=plain_text(uri), filename=filename))
     kind = with_article(type(given).__name__)
     return Draft(
         notes=(f"collect_md_report() returned {kind}, neither text nor a report with content or uri; it was dropped.",)
     )
+
+
+def _file_here(uri: str) -> Path | None:
+    """The file of this machine that a path or a ``file://`` URL names, where there is one."""
+    scheme, separator, rest = uri.partition("://")
+    if separator and scheme not in ("file", "local"):
+        return None
+    path = Path(unquote(rest) if separator else uri)
+    return path if path.is_absolute() and path.is_file() else None
 
 
 def _part(given: object, name: str) -> object:

@@ -22,11 +22,13 @@ class Content:
         reason: What is not in the digest, and why; empty when all is.
         parts: Digests by name of a field or of a file, which tell what differs. Whether something differs, `digest`
             alone decides.
+        default: The config in words, where it was left out and is the capability's default; empty otherwise.
     """
 
     digest: str | None
     reason: str = ""
     parts: Mapping[str, str] = field(factory=dict)
+    default: str = ""
 
     def to_plain(self) -> dict[str, Any]:
         """This as values that JSON knows."""
@@ -35,12 +37,19 @@ class Content:
             plain["reason"] = self.reason
         if self.parts:
             plain["parts"] = dict(self.parts)
+        if self.default:
+            plain["default"] = self.default
         return plain
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Content:
         """What `to_plain` made; what a later version has added is ignored."""
-        return cls(digest=plain.get("digest"), reason=plain.get("reason", ""), parts=dict(plain.get("parts", {})))
+        return cls(
+            digest=plain.get("digest"),
+            reason=plain.get("reason", ""),
+            parts=dict(plain.get("parts", {})),
+            default=plain.get("default", ""),
+        )
 
 
 @frozen(kw_only=True)
