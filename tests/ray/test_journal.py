@@ -234,7 +234,7 @@ submit_capabilities([submission(uid, act, ballast=50_000 * (uid == "run-1")) for
 say("accepted")
 time.sleep(600)
 """
-    watch = "configure()\nwhile sum(job.status.is_final for job in list_jobs(1000)) < 60:\n    time.sleep(0.05)\n"
+    watch = "configure()\nfinal = as_completed(list_jobs(1000), 90)\n[next(final) for _ in range(60)]\n"
     with Cluster(num_cpus=4) as cluster:
         first = run(submit, cluster.driver, recovery=recovery)
         assert first.line(90) == "accepted"

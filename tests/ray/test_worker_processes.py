@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import random
-import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from checkmaite.jobs import JobBackend, JobStatus, submit_capabilities, wait_all
+from checkmaite.jobs import JobBackend
 
-from tests import soiling
+from tests import soiling, worker_processes
 from tests.ray.capabilities import Acts
 from tests.ray.clusters import wait_until
-from tests.ray.conftest import submit
-
-SOON_S = 120.0
 
 
 @pytest.fixture(autouse=True)
@@ -27,28 +22,11 @@ def _by_value(attached: Any) -> Iterator[None]:
     attached.cloudpickle.unregister_pickle_by_value(soiling)
 
 
-def told(folder: Path, **arguments: Any) -> dict[str, Any]:
-    """What a job tells of its process: see `soiling.tell`."""
-    path = folder / uuid.uuid4().hex
-    job = submit(partial(soiling.tell, str(path)), **arguments)
-    assert job.wait(SOON_S) is JobStatus.COMPLETED, job.explain()
-    return soiling.read(path)
+told = partial(worker_processes.told, Acts)
 
 
 def test_no_job_finds_what_another_left(backend: JobBackend, tmp_path: Path) -> None:
-    order = soiling.order(200, random.Random(21))
-    jobs = submit_capabilities(
-        [
-            {
-                "capability": Acts(partial(soiling.sentinel, act, str(tmp_path), str(number))),
-                "config": {"run_uid": uuid.uuid4().hex},
-                "options": {"max_retries": 0},
-            }
-            for number, act in enumerate(order)
-        ]
-    )
-    statuses = wait_all(jobs, SOON_S)
-    soiling.check(order, [status is JobStatus.COMPLETED for status in statuses], tmp_path)
+    worker_processes.check_that_no_job_finds_what_another_left(Acts, tmp_path, seed=21)
 
 
 def test_gpus_are_seen_by_those_who_asked_for_them(backend: JobBackend, tmp_path: Path) -> None:

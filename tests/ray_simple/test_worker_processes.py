@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import uuid
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -16,14 +15,12 @@ from checkmaite.jobs import (
     JobBackend,
     JobStatus,
     configure_job_backend,
-    submit_capabilities,
     submit_capability,
-    wait_all,
 )
 from checkmaite.jobs._hygiene._accelerators import VARIABLES
 from checkmaite.jobs.testing._samples import wait_until
 
-from tests import soiling
+from tests import soiling, worker_processes
 from tests.ray_simple.capabilities import Acts
 from tests.stopping import stop_backend
 
@@ -42,28 +39,11 @@ def submit(act: Any, **arguments: Any) -> Job:
     return submit_capability(Acts(act), config={"run_uid": uuid.uuid4().hex}, **arguments)
 
 
-def told(folder: Path, **arguments: Any) -> dict[str, Any]:
-    """What a job tells of its process: see `soiling.tell`."""
-    path = folder / uuid.uuid4().hex
-    job = submit(partial(soiling.tell, str(path)), **arguments)
-    assert job.wait(SOON_S) is JobStatus.COMPLETED, job.explain()
-    return soiling.read(path)
+told = partial(worker_processes.told, Acts)
 
 
 def test_no_job_finds_what_another_left(backend: JobBackend, tmp_path: Path) -> None:
-    order = soiling.order(200, random.Random(20))
-    jobs = submit_capabilities(
-        [
-            {
-                "capability": Acts(partial(soiling.sentinel, act, str(tmp_path), str(number))),
-                "config": {"run_uid": uuid.uuid4().hex},
-                "options": {"max_retries": 0},
-            }
-            for number, act in enumerate(order)
-        ]
-    )
-    statuses = wait_all(jobs, SOON_S)
-    soiling.check(order, [status is JobStatus.COMPLETED for status in statuses], tmp_path)
+    worker_processes.check_that_no_job_finds_what_another_left(Acts, tmp_path, seed=20)
 
 
 def test_a_job_without_gpus_sees_none(backend: JobBackend, tmp_path: Path) -> None:
