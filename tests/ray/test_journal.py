@@ -243,6 +243,7 @@ time.sleep(600)
         wait_until((tmp_path / "marks" / "stored-run-0").exists, "the run was not stored")
         wait_until(lambda: starts(tmp_path, "run-1"), "the job did not run")
         cluster.head.kill()
+        first.kill()
     (tmp_path / "marks" / "go").touch()
     again = run("configure()\n" + LIST + FINISH, new_cluster.driver)
     listed = {each["id"]: each for each in json.loads(again.line(90))}
@@ -288,6 +289,7 @@ def test_secrets_are_not_written_and_come_from_the_next_client(
         job_id = first.line(90)
         wait_until(lambda: starts(tmp_path, "kept"), "the job did not run")
         cluster.head.kill()
+        first.kill()
     (tmp_path / "marks" / "go").touch()
     journal = journal_of(tmp_path)
     objects = [path.read_bytes() for path in journal.rglob("*") if path.is_file()]
@@ -315,6 +317,7 @@ def test_a_store_that_can_never_be_asked_leaves_no_job_in_doubt(run: Callable[..
         job_id = first.line(90)
         wait_until(lambda: starts(tmp_path, "kept"), "the job did not run")
         cluster.head.kill()
+        first.kill()
     with Cluster(num_cpus=0) as cluster:
         cluster.add_node(1, {}, **another_core("99.0.0", tmp_path / "site"))
         control = {"registry_resources": {"head": 1}, "controller_resources": {"head": 1}}
