@@ -8,6 +8,7 @@ import pickle
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -75,10 +76,11 @@ class JobBackendContract:
         yield configure_job_backend(self.kind, analytics_store=store, **self.options)
         for mark_name in ("go", "write"):
             mark(str(tmp_path), mark_name)
-        jobs = list_jobs(limit=None)
-        for job in jobs:  # a Ray or a cluster that stays up goes on with what is not final
-            job.cancel(grace=0)
-        wait_all(jobs, timeout=_BOUND_S)
+        with suppress(NotConfiguredError):  # a test may have shut it down
+            jobs = list_jobs(limit=None)
+            for job in jobs:  # a Ray or a cluster that stays up goes on with what is not final
+                job.cancel(grace=0)
+            wait_all(jobs, timeout=_BOUND_S)
         shutdown_job_backend(wait=False)
 
     def submit(self, folder: Path, act: str = "return", **arguments: Any) -> Job:
