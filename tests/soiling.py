@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+import tracemalloc
 import warnings
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -92,17 +93,23 @@ def world() -> dict[str, Any]:
         "sys.argv": list(sys.argv),
         "recursion limit": sys.getrecursionlimit(),
         "switch interval": sys.getswitchinterval(),
-        "tracing": (sys.gettrace(), threading.gettrace()),
+        "tracing": [
+            _named(each) for each in (sys.gettrace(), sys.getprofile(), threading.gettrace(), threading.getprofile())
+        ],
+        "tracing of memory": tracemalloc.is_tracing(),
+        "built-in names": [str(each) for each in (print, sorted, open)],
+        "flags of Python": (getattr(sys, "tracebacklimit", None), sys.dont_write_bytecode),
+        "faulthandler": faulthandler.is_enabled(),
         "hooks": [str(each) for each in (sys.excepthook, sys.unraisablehook, threading.excepthook)],
-        "garbage collection": (gc.isenabled(), gc.get_threshold()),
+        "garbage collection": (gc.isenabled(), gc.get_threshold(), gc.get_freeze_count() > 0),
         "warnings": (list(map(str, warnings.filters)), str(warnings.showwarning)),
         "logging": (root.level, list(map(str, root.handlers)), root.manager.disable, logging.getLoggerClass().__name__),
         "locale": locale.setlocale(locale.LC_ALL),
         "socket timeout": socket.getdefaulttimeout(),
         "temporary folder": tempfile.tempdir,
-        "decimals": decimal.getcontext().prec,
+        "decimals": (decimal.getcontext().prec, decimal.getcontext().rounding, decimal.DefaultContext.prec),
         "start method": multiprocessing.get_start_method(allow_none=True),
-        "NumPy": numpy.geterr() if numpy else None,
+        "NumPy": (numpy.geterr(), numpy.get_printoptions()) if numpy else None,
         "event loop": _event_loop(),
         "context variable": _variable().get(),
         "threads": sorted(each.name for each in threading.enumerate() if each.name.startswith("left by a job")),
@@ -133,6 +140,15 @@ def fills_the_environment() -> None:
 
 def replaces_the_environment() -> None:
     os.environ = {"SOILED": "1", "TZ": "Asia/Tokyo"}  # noqa: B003 - what it does wrong
+
+
+def leaves_a_time_zone() -> None:
+    zone = os.environ.get("TZ")
+    os.environ["TZ"] = "Asia/Tokyo"
+    time.tzset()
+    os.environ.pop("TZ")
+    if zone is not None:
+        os.environ["TZ"] = zone
 
 
 def lowers_limits() -> None:
@@ -178,6 +194,31 @@ def changes_python() -> None:
     gc.set_threshold(1, 1, 1)
 
 
+def traces() -> None:
+    tracer = _trace
+    threading.settrace(tracer)
+    threading.setprofile(tracer)
+    sys.settrace(tracer)
+    sys.setprofile(tracer)
+
+
+def _trace(*_: Any) -> Any:
+    return _trace
+
+
+def changes_built_in_names() -> None:
+    vars(builtins).update(print=repr, open=repr)
+    del builtins.sorted
+
+
+def looks_into_python() -> None:
+    sys.tracebacklimit = 0
+    sys.dont_write_bytecode = not sys.dont_write_bytecode
+    tracemalloc.start()
+    gc.freeze()
+    (faulthandler.disable if faulthandler.is_enabled() else faulthandler.enable)()
+
+
 def changes_warnings_and_logging() -> None:
     logging.captureWarnings(capture=True)
     warnings.simplefilter("error")
@@ -190,12 +231,14 @@ def changes_warnings_and_logging() -> None:
 def changes_libraries() -> None:
     socket.setdefaulttimeout(0.001)
     locale.setlocale(locale.LC_ALL, "C.UTF-8" if locale.setlocale(locale.LC_ALL) != "C.UTF-8" else "C")
-    decimal.getcontext().prec = 2
+    decimal.getcontext().prec = decimal.DefaultContext.prec = 2
+    decimal.getcontext().rounding = decimal.ROUND_UP
     tempfile.tempdir = "/soiled"
     multiprocessing.set_start_method("spawn", force=True)
     _variable().set("soiled")
     if (numpy := sys.modules.get("numpy")) is not None:
         numpy.seterr(all="raise")
+        numpy.set_printoptions(precision=1)
 
 
 def runs_a_loop() -> None:
@@ -245,12 +288,16 @@ CLEANED: Mapping[str, Callable[[], None]] = {
         removes_its_directory,
         fills_the_environment,
         replaces_the_environment,
+        leaves_a_time_zone,
         lowers_limits,
         takes_signals,
         sets_alarms,
         raises_from_a_timer,
         wraps_streams,
         changes_python,
+        traces,
+        changes_built_in_names,
+        looks_into_python,
         changes_warnings_and_logging,
         changes_libraries,
         runs_a_loop,

@@ -27,7 +27,7 @@ from checkmaite.jobs._hygiene import (
     suspect,
 )
 from checkmaite.jobs._hygiene._health import take_suspicion
-from checkmaite.jobs._hygiene._world import World
+from checkmaite.jobs._hygiene._world import OF_WRITES, World, _settings
 from checkmaite.jobs.testing._samples import UnprintableError
 
 from tests import soiling
@@ -50,6 +50,9 @@ def run(act: Callable[[], object], process: WorkerProcess | None) -> None:
             act()
         except BaseException as error:  # noqa: BLE001 - as `carry_out` does
             suspect(error)
+        finally:  # as `execute` does
+            sys.settrace(None)
+            sys.setprofile(None)
 
 
 @pytest.mark.parametrize("act", soiling.CLEANED)
@@ -58,7 +61,6 @@ def test_what_a_job_changes_is_put_back(act: str, process: WorkerProcess, left: 
     run(soiling.CLEANED[act], process)
     after = soiling.world()
     after["context variable"] = before["context variable"]  # `execute` gives each job a context of its own
-    after["decimals"] = before["decimals"]
     soiling._variable().set("clean")
     assert after == before
     assert not left
@@ -81,6 +83,19 @@ def test_what_is_raised_where_restoring_begins_disturbs_nothing(
     assert len(begun) == 2
     assert "--soiled" not in sys.argv
     assert not left
+
+
+def test_all_that_a_write_relies_on_is_put_back_before_it(process: WorkerProcess) -> None:
+    names = {setting.name for setting in _settings()}
+    assert names >= OF_WRITES
+    found = []
+    with for_one_job(process) as before_write:
+        os.umask(0o777)
+        sys.argv.append("--not-for-a-write")
+        before_write()
+        found = [soiling.world()["umask"], sys.argv[-1]]
+    assert found == [soiling.world()["umask"], "--not-for-a-write"]
+    assert sys.argv[-1] != "--not-for-a-write"
 
 
 def test_a_process_that_is_not_the_backends_own_is_left_alone() -> None:
@@ -353,10 +368,10 @@ def test_nothing_is_imported_for_it() -> None:
     text = (
         "import sys; from checkmaite.jobs._hygiene import *; from_fresh_entropy()\n"
         "with for_one_job(WorkerProcess(leave=print)): pass\n"
-        "print([each for each in ('numpy', 'torch', 'asyncio', 'multiprocessing', 'decimal') if each in sys.modules])"
+        "print({'numpy', 'torch', 'asyncio', 'multiprocessing', 'decimal', 'tracemalloc'} & sys.modules.keys())"
     )
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == "set()"
 
 
 def test_a_timer_that_ran_before_goes_on(process: WorkerProcess, left: list[str]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 import time
 from collections.abc import Callable
 from contextvars import copy_context
@@ -82,22 +83,37 @@ def execute(
             from_fresh_entropy()  # after the modules were imported that have generators
         return arguments
 
-    def work() -> Outcome:
-        return carry_out(
-            read,
-            load=load,
-            open_store=lambda: ready_store(read.terms.store),
-            reporter=reporter,
-            interrupt=interrupt,
-        )
+    def work(before_write: Callable[[], None]) -> Outcome:
+        try:
+            return carry_out(
+                read,
+                load=load,
+                open_store=lambda: ready_store(read.terms.store),
+                reporter=reporter,
+                interrupt=interrupt,
+                before_write=before_write,
+            )
+        except BaseException as error:  # noqa: BLE001 - a tracer of the job's raises wherever anything is called
+            raised = error
+        finally:
+            # Here, because Python 3.11 may spin where tracing ends while a generator's context manager exits; and in
+            # this frame, because a call would be traced. Each time that a tracer raises, Python stops it.
+            while process is not None:
+                try:
+                    sys.settrace(None)
+                    sys.setprofile(None)
+                    break
+                except BaseException:  # noqa: BLE001, S112 - it is the tracer's own
+                    continue
+        return failure(raised, phase="run")
 
     with (
         captured(reporter),
         ended_by_sigterm(reporter.last_words),
         interrupt.from_signals(),
-        for_one_job(process),
+        for_one_job(process) as before_write,
     ):
-        outcome = copy_context().run(work)
+        outcome = copy_context().run(work, before_write)
     return Finished(outcome=outcome, printed=reporter.close(), where=(this_node(), os.getpid(), began_at))
 
 
@@ -131,6 +147,7 @@ def carry_out(
     open_store: Callable[[], AnalyticsStore],
     reporter: Reporter,
     interrupt: Interrupt,
+    before_write: Callable[[], object] | None = None,
 ) -> Outcome:
     """Run one order on this thread.
 
@@ -140,11 +157,12 @@ def carry_out(
         open_store: Gives the store to write to.
         reporter: Takes what the job reports; the caller sees to what it prints.
         interrupt: Says whether the job was asked to stop; the caller has armed it for this thread.
+        before_write: Called when the user's code has run, before anything is written.
     """
     phase = _Phase()
     try:
         with reporting(reporter):
-            return _run(order, load, open_store, interrupt, phase)
+            return _run(order, load, open_store, interrupt, phase, before_write)
     except KeyboardInterrupt as error:
         return (
             Cancelled()
@@ -170,6 +188,7 @@ def _run(
     open_store: Callable[[], AnalyticsStore],
     interrupt: Interrupt,
     phase: _Phase,
+    before_write: Callable[[], object] | None,
 ) -> Outcome:
     phase.name = "store"
     store = open_store()
@@ -187,9 +206,11 @@ def _run(
     draft = collect_report(run, threshold=order.report_threshold, interrupt=interrupt)
     check_imports()
     phase.name = "write"
+    remembered = remembering(run)
     with interrupt.shielded():
+        if before_write is not None:
+            before_write()
         provenance = order.provenance(completed_at=datetime.now(UTC))
-        remembered = remembering(run)
         try:
             return keep_result(remembered, draft, store=store, order=order, provenance=provenance)
         except Exception as error:

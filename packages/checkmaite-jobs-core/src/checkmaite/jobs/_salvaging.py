@@ -25,7 +25,10 @@ LIMIT_BYTES = 256 * 2**20
 
 
 def remembering(run: Any) -> Any:
-    """The run, which remembers from now on what its `extract` gave; what has none is left to the store to refuse."""
+    """The run, asked for its records now, which it gives again to whoever asks; what has none is the store's to refuse.
+
+    Its own code has run then, before anything is written.
+    """
     return RememberedRun(run) if callable(getattr(run, "extract", None)) else run
 
 
@@ -37,25 +40,44 @@ class RememberedRun:
 
     def __init__(self, run: Any) -> None:
         self._run = run
+        self._given: Any = None
+        self._raised: Exception | None = None
+        self._broken: Exception | None = None
         self.records: list[Any] | tuple[Any, ...] = []
+        try:
+            self._given = run.extract()
+        except Exception as error:  # noqa: BLE001 - raised again where a store asks, which says what is wrong with it
+            self._raised = error
+        if isinstance(self._given, (list, tuple)):
+            self.records = self._given
+        elif isinstance(self._given, Iterable) and not isinstance(self._given, (str, bytes, Mapping)):
+            self._given, self._broken = _listed(self._given)
+            self.records = self._given
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._run, name)
 
     def extract(self) -> Any:
-        """The run's own records, or whatever it gives instead: a store says what is wrong with it."""
-        given = self._run.extract()
-        if isinstance(given, (list, tuple)):
-            self.records = given
-        elif isinstance(given, Iterable) and not isinstance(given, (str, bytes, Mapping)):
-            return self._one_by_one(given)
-        return given
+        """The run's own records, or whatever it gave instead: a store says what is wrong with it."""
+        if self._raised is not None:
+            raise self._raised
+        return self._given if self._broken is None else _broken_off(self.records, self._broken)
 
-    def _one_by_one(self, given: Iterable[Any]) -> Iterator[Any]:
-        self.records = remembered = []
+
+def _listed(given: Iterable[Any]) -> tuple[list[Any], Exception | None]:
+    """What there is, as far as it comes, and what was raised there."""
+    records: list[Any] = []
+    try:
         for record in given:
-            remembered.append(record)
-            yield record
+            records.append(record)  # noqa: PERF402 - what came before an error counts
+    except Exception as error:  # noqa: BLE001 - see above
+        return records, error
+    return records, None
+
+
+def _broken_off(records: Iterable[Any], error: Exception) -> Iterator[Any]:
+    yield from records
+    raise error
 
 
 def keep_rows(

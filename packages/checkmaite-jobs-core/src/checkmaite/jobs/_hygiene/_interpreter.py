@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import faulthandler
 import gc
 import locale
 import logging
@@ -10,12 +12,17 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from operator import itemgetter
 from typing import Any
 
 from checkmaite.jobs._hygiene._setting import Setting
 
 _STREAMS = ("stdin", "stdout", "stderr")
+_PARTS = ("closed", "encoding", "errors", "line_buffering", "write_through")
 _SYS_HOOKS = ("excepthook", "unraisablehook", "displayhook", "breakpointhook")
+_SYS_FLAGS = ("tracebacklimit", "dont_write_bytecode", "pycache_prefix")
+_BUILTINS = tuple(name for name in vars(builtins) if name != "_")
+_ABSENT = object()
 
 
 def settings() -> Iterator[Setting]:
@@ -29,6 +36,18 @@ def settings() -> Iterator[Setting]:
     yield Setting("sys.path", lambda: list(sys.path), _set_path)
     yield Setting("sys.argv", lambda: list(sys.argv), lambda before: sys.argv.__setitem__(slice(None), before))
     yield Setting("hooks", _hooks, _set_hooks)
+    yield Setting("flags of Python", _flags, _set_flags)
+    yield Setting(
+        "built-in names",
+        lambda: itemgetter(*_BUILTINS)(vars(builtins)),
+        lambda before: vars(builtins).update(zip(_BUILTINS, before, strict=True)),
+    )
+    yield Setting("tracing of memory", _memory_tracing, _set_memory_tracing)
+    yield Setting(
+        "faulthandler",
+        faulthandler.is_enabled,
+        lambda before: faulthandler.enable() if before else faulthandler.disable(),
+    )
     yield Setting("garbage collection", _collection, _set_collection)
     yield Setting("warnings filters", lambda: (list(warnings.filters), warnings.showwarning), _set_warnings)
     yield Setting("logging", _logging, _set_logging)
@@ -56,16 +75,16 @@ def _set_tracing(before: tuple[Any, ...]) -> None:
 def _streams() -> list[tuple[Any, ...]]:
     """Each with what can be changed of it: a stream that was closed cannot be opened again."""
     found = [getattr(sys, name) for name in _STREAMS]
-    return [(each, *(getattr(each, part, None) for part in ("closed", "encoding", "errors"))) for each in found]
+    return [(each, *(getattr(each, part, None) for part in _PARTS)) for each in found]
 
 
 def _set_streams(before: list[tuple[Any, ...]]) -> None:
-    for name, (stream, _, encoding, errors) in zip(_STREAMS, before, strict=True):
+    for name, (stream, _, *parts) in zip(_STREAMS, before, strict=True):
         with suppress(Exception):  # what the job put there is its own affair; what it holds back is the job's output
             getattr(sys, name).flush()
         setattr(sys, name, stream)
-        if (getattr(stream, "encoding", None), getattr(stream, "errors", None)) != (encoding, errors):
-            stream.reconfigure(encoding=encoding, errors=errors)
+        if [getattr(stream, part, None) for part in _PARTS[1:]] != parts:
+            stream.reconfigure(**dict(zip(_PARTS[1:], parts, strict=True)))
 
 
 def _hooks() -> list[Any]:
@@ -78,15 +97,43 @@ def _set_hooks(before: list[Any]) -> None:
         setattr(sys, name, hook)
 
 
+def _flags() -> list[Any]:
+    return [*(getattr(sys, name, _ABSENT) for name in _SYS_FLAGS), sys.get_asyncgen_hooks()]
+
+
+def _set_flags(before: list[Any]) -> None:
+    *own, asyncgen_hooks = before
+    sys.set_asyncgen_hooks(*asyncgen_hooks)
+    for name, value in zip(_SYS_FLAGS, own, strict=True):
+        if value is not _ABSENT:
+            setattr(sys, name, value)
+        elif hasattr(sys, name):
+            delattr(sys, name)
+
+
+def _memory_tracing() -> int:
+    """The frames that `tracemalloc` keeps of each block of memory; 0 when it is off."""
+    tracemalloc = sys.modules.get("tracemalloc")
+    return tracemalloc.get_traceback_limit() if tracemalloc is not None and tracemalloc.is_tracing() else 0
+
+
+def _set_memory_tracing(before: int) -> None:
+    sys.modules["tracemalloc"].stop()
+    if before:
+        sys.modules["tracemalloc"].start(before)
+
+
 def _collection() -> tuple[Any, ...]:
-    return gc.isenabled(), gc.get_threshold(), gc.get_debug(), list(gc.callbacks)
+    return gc.isenabled(), gc.get_threshold(), gc.get_debug(), list(gc.callbacks), gc.get_freeze_count() > 0
 
 
 def _set_collection(before: tuple[Any, ...]) -> None:
-    enabled, threshold, debug, gc.callbacks[:] = before
+    enabled, threshold, debug, gc.callbacks[:], has_frozen = before
     (gc.enable if enabled else gc.disable)()
     gc.set_threshold(*threshold)
     gc.set_debug(debug)
+    if not has_frozen:
+        gc.unfreeze()
 
 
 def _set_warnings(before: tuple[list[Any], Any]) -> None:

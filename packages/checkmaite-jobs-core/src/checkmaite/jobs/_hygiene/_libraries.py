@@ -13,6 +13,22 @@ from typing import Any
 from checkmaite.jobs._hygiene._setting import Setting
 
 _NUMPY_AT_FIRST = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+_NUMPY_PRINTS_AT_FIRST: Mapping[str, Any] = {
+    "edgeitems": 3,
+    "threshold": 1000,
+    "floatmode": "maxprec",
+    "precision": 8,
+    "suppress": False,
+    "linewidth": 75,
+    "nanstr": "nan",
+    "infstr": "inf",
+    "sign": "-",
+    "formatter": None,
+    "legacy": False,
+}
+_DECIMALS_AT_FIRST = (
+    (28, "ROUND_HALF_EVEN", -999_999, 999_999, 1, 0, frozenset({"InvalidOperation", "DivisionByZero", "Overflow"})),
+) * 2
 _TORCH_AT_FIRST = ("cpu", "torch.float32", True, False, False, False, "highest")
 
 
@@ -23,6 +39,8 @@ def settings() -> Iterator[Setting]:
     yield Setting("start method of multiprocessing", _start_method, _set_start_method)
     yield Setting("event loop", _event_loop, _set_event_loop)
     yield Setting("NumPy's treatment of errors", _numpy_errors, lambda before: sys.modules["numpy"].seterr(**before))
+    yield Setting("NumPy's way to print", _numpy_prints, lambda before: sys.modules["numpy"].set_printoptions(**before))
+    yield Setting("decimal arithmetic", _decimals, _set_decimals)
     yield Setting("PyTorch's defaults", _torch_defaults, _set_torch_defaults)
 
 
@@ -62,9 +80,39 @@ def _set_event_loop(before: tuple[Any, bool] | None) -> None:
     sys.modules["asyncio"].set_event_loop_policy(kind() if kind else None)
 
 
+def _decimals() -> tuple[Any, ...]:
+    """Of the present context, and of those of threads to come."""
+    decimal = _loaded("decimal")
+    if decimal is None:
+        return _DECIMALS_AT_FIRST
+    return tuple(
+        (
+            *(each.prec, each.rounding, each.Emin, each.Emax, each.capitals, each.clamp),
+            frozenset(signal.__name__ for signal, is_trapped in each.traps.items() if is_trapped),
+        )
+        for each in (decimal.getcontext(), decimal.DefaultContext)
+    )
+
+
+def _set_decimals(before: tuple[Any, ...]) -> None:
+    decimal: Any = sys.modules["decimal"]
+    for context, values in zip((decimal.getcontext(), decimal.DefaultContext), before, strict=True):
+        context.prec, context.rounding, context.Emin, context.Emax, context.capitals, context.clamp, traps = values
+        for signal in list(context.traps):
+            context.traps[signal] = signal.__name__ in traps
+
+
 def _numpy_errors() -> Mapping[str, str]:
     numpy = _loaded("numpy")
     return numpy.geterr() if numpy else _NUMPY_AT_FIRST
+
+
+def _numpy_prints() -> Mapping[str, Any]:
+    numpy = _loaded("numpy")
+    if numpy is None:
+        return _NUMPY_PRINTS_AT_FIRST
+    options = numpy.get_printoptions()
+    return {name: options[name] for name in _NUMPY_PRINTS_AT_FIRST}
 
 
 def _torch_defaults() -> tuple[Any, ...]:

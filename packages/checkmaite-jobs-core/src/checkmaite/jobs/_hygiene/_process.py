@@ -32,8 +32,10 @@ class WorkerProcess:
 
 
 @contextmanager
-def for_one_job(process: WorkerProcess | None) -> Iterator[None]:
+def for_one_job(process: WorkerProcess | None) -> Iterator[Callable[[], None]]:
     """Around one job in a worker process: after it the process is clean, or leaves.
+
+    Gives what the job calls, once its own code has run, before anything is written: that relies on a clean process too.
 
     In a process that takes further jobs all accelerators are hidden: whoever looks for one there once is told the same
     ever after. A job that may see some therefore needs a process that no job had before.
@@ -42,17 +44,17 @@ def for_one_job(process: WorkerProcess | None) -> Iterator[None]:
         process: None when it is not the backend's own, so that nothing of it may be changed.
     """
     if process is None or threading.current_thread() is not threading.main_thread():
-        yield
+        yield _nothing
         return
     threads_before = threading.enumerate()
     if process.leave is None:
-        yield
+        yield World({}).restore_for_write
         _end_in_spite_of(_started_since(threads_before))
         return
     world = World(hidden_accelerators())
     take_suspicion()
     try:
-        yield
+        yield world.restore_for_write
     finally:
         try:
             unrestored = world.restore()
@@ -67,6 +69,10 @@ def for_one_job(process: WorkerProcess | None) -> Iterator[None]:
             _log.warning("this worker process takes no further job: %s", "; ".join(reasons))
             process.leave()
             _end_in_spite_of(threads)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _started_since(before: Collection[threading.Thread]) -> list[threading.Thread]:

@@ -34,6 +34,7 @@ def settings() -> Iterator[Setting]:
     yield ENVIRONMENT
     yield Setting("umask", _umask, os.umask)
     if sys.platform != "win32":
+        yield Setting("time zone", lambda: (time.tzname, time.timezone), lambda _: time.tzset())
         import resource
 
         limits = sorted({value for name, value in vars(resource).items() if name.startswith("RLIMIT_")})

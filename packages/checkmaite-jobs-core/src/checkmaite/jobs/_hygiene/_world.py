@@ -15,6 +15,26 @@ from checkmaite.jobs._signals import IGNORE, set_handler
 
 _TRIES = 6
 _NEVER = (0, 0, 0)
+OF_WRITES = frozenset(
+    {
+        "blocked signals",
+        "signal handlers",
+        "working directory",
+        "umask",
+        "resource limits",
+        "recursion limit",
+        "limit of digits",
+        "standard streams",
+        "warnings filters",
+        "built-in names",
+        "locale",
+        "default socket timeout",
+        "temporary folder",
+        "decimal arithmetic",
+        "NumPy's treatment of errors",
+    }
+)
+"""What the outcome of a write depends on, by the settings' names."""
 
 
 @cache
@@ -35,6 +55,18 @@ class World:
         self._before = {each.name: lasting[each] if each.only_by_jobs else each.read() for each in _settings()}
         os.environ.update(variables)
         self._found = {**self._before, _system.ENVIRONMENT.name: _system.ENVIRONMENT.read()}
+
+    def restore_for_write(self) -> None:
+        """Put back what writing relies on; the job is not over, and what asks to cancel it is noted still."""
+        for _ in range(_TRIES):
+            try:
+                _stop_timers()
+                for each in _settings():
+                    if each.name in OF_WRITES:
+                        _put_back(each, self._before[each.name])
+            except BaseException:  # noqa: BLE001, S112 - raised by a signal handler that the job left behind
+                continue
+            return
 
     def restore(self) -> list[str]:
         """Put back what was changed since; the names of what could not be.
@@ -63,10 +95,14 @@ def _lasting() -> Mapping[Setting, Any]:
 
 def _silenced_settings() -> tuple[Setting, ...]:
     """All of them, after a stop to what interrupts: timers, and requests to cancel a job that is over."""
-    list(map(signal.setitimer, _system.TIMERS, _NEVER))  # in one call, between two signals
+    _stop_timers()
     set_handler(signal.SIGINT, IGNORE)
-    faulthandler.cancel_dump_traceback_later()
     return _settings()
+
+
+def _stop_timers() -> None:
+    list(map(signal.setitimer, _system.TIMERS, _NEVER))  # in one call, between two signals
+    faulthandler.cancel_dump_traceback_later()
 
 
 def _put_back(setting: Setting, before: Any) -> bool:
