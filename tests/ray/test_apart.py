@@ -67,6 +67,38 @@ def test_nothing_of_the_client_that_made_it_is_in_the_control_plane(
         assert "COLOUR" not in seen["variables"]
 
 
+LOGS_AS_JSON = """
+import logging, ray
+options = json.loads(os.environ["OPTIONS"])
+ray.init(options["address"], logging_config=ray.LoggingConfig(encoding="JSON", log_level="DEBUG"))
+
+class Logs:
+    id = "logs"
+    def run(self, **_):
+        from checkmaite.jobs.testing import SampleRun
+        print(logging.root.level, [type(each).__name__ for each in logging.root.handlers])
+        return SampleRun(run_uid="logs", capability_id=self.id)
+
+configure()
+job = submit_capability(Logs(), config={})
+job.result(60)
+while not job.logs():  # it may arrive after the job's end
+    time.sleep(0.01)
+say(job.logs().strip())
+
+def look(_):
+    return f"{logging.root.level} {[type(each).__name__ for each in logging.root.handlers]}"
+
+for each in ray.util.list_named_actors(all_namespaces=True):
+    if each["namespace"] == options["registry_namespace"]:
+        say(ray.get(ray.get_actor(**each).__ray_call__.remote(look)))
+"""
+
+
+def test_the_logging_of_the_client_that_made_it_is_its_own(client: Start, own_options: dict[str, Any]) -> None:
+    assert set(client(LOGS_AS_JSON, **own_options).rest()) == {"30 []"}
+
+
 # -- where the CheckMAITE package is installed ------------------------------------------------------------------------
 
 # As it is in CheckMAITE 0.6: a package with code, in one folder with ours, that is slow and large to import.

@@ -14,6 +14,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import inspect
+import logging
 import os
 import pkgutil
 import sys
@@ -58,20 +59,34 @@ def _forwarded(name: str) -> Callable[..., Any]:
 
 
 def leave_creator() -> None:
-    """Drop what Ray took from the driver that this worker process belongs to: its folders, and where it stood."""
-    drop_driver_paths()
+    """Drop what Ray took from the driver that this worker process belongs to, and where it stood."""
+    leave_driver()
     ray_worker: Any = importlib.import_module("ray._private.worker")
     os.chdir(ray_worker.global_worker.node.get_session_dir_path())
 
 
-def drop_driver_paths() -> None:
-    """Take the folders off `sys.path` that Ray has put there for the driver that this worker process belongs to."""
+def leave_driver() -> None:
+    """Drop what Ray took from the driver that this worker process belongs to: its folders, and its logging."""
     ray_worker: Any = importlib.import_module("ray._private.worker")
     config = ray_worker.global_worker.core_worker.get_job_config()
     searched = [os.path.dirname(path) if os.path.isfile(path) else path for path in config.code_search_path]  # noqa: PTH113, PTH120 - as Ray does
     for folder in (*config.py_driver_sys_path, *searched):
         with suppress(ValueError):
             sys.path.remove(folder)
+    if getattr(ray_worker.global_worker, "job_logging_config", None) is not None:
+        _drop_logging()
+
+
+def _drop_logging() -> None:
+    """Undo what `ray.init(logging_config=...)` has done to loggers: its handlers are known by their filter."""
+    ray_logger = logging.getLogger("ray")
+    for logger in (logging.root, ray_logger):
+        for handler in list(logger.handlers):
+            if any(type(each).__name__ == "CoreContextFilter" for each in handler.filters):
+                logger.removeHandler(handler)
+    logging.root.setLevel(logging.WARNING)
+    ray_logger.setLevel(logging.INFO)
+    ray_logger.propagate = True
 
 
 def enter_namespace(package: str) -> None:

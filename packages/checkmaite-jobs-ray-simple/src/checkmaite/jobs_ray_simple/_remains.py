@@ -7,7 +7,7 @@ from typing import Any
 
 import ray
 from checkmaite.jobs.spi import Remains
-from checkmaite.jobs_ray_simple._apart import drop_driver_paths
+from checkmaite.jobs_ray_simple._apart import leave_driver
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 _untyped: Any = ray  # the parts of its API that carry no types
@@ -21,7 +21,7 @@ def _work(*, leaves_driver: bool) -> Callable[[str], Remains | None]:
 
     def checkmaite_remains(job_id: str) -> Remains | None:
         if leaves_driver:
-            drop_driver_paths()
+            leave_driver()
         from checkmaite.jobs.spi import take_left_output
 
         return take_left_output(job_id)

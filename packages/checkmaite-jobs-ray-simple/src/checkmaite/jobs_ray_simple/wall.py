@@ -5,7 +5,7 @@ cluster, what travels to a worker, and what Ray's exceptions mean. This door fol
 moves in lockstep with it.
 """
 
-from checkmaite.jobs_ray_simple._apart import drop_driver_paths, enter_namespace, stand_in
+from checkmaite.jobs_ray_simple._apart import enter_namespace, leave_driver, stand_in
 from checkmaite.jobs_ray_simple._code import code_here
 from checkmaite.jobs_ray_simple._connection import Connection, cancel, connect, is_connected
 from checkmaite.jobs_ray_simple._deaths import Death, Deaths, dead_for_a_while
@@ -31,13 +31,13 @@ __all__ = [
     "code_here",
     "connect",
     "dead_for_a_while",
-    "drop_driver_paths",
     "enter_namespace",
     "explained",
     "finished_from",
     "is_connected",
     "is_known",
     "isolation_level",
+    "leave_driver",
     "lost_worker",
     "missing_program",
     "payloads",

@@ -10,7 +10,7 @@ import ray.exceptions as rx
 from checkmaite.jobs import JobsError, StorePermissionError
 from checkmaite.jobs.spi import Completed
 from checkmaite.jobs_ray._messages import Context, Draft
-from checkmaite.jobs_ray_simple.wall import drop_driver_paths
+from checkmaite.jobs_ray_simple.wall import leave_driver
 
 _CPUS = 0.01
 """Keeps the question off nodes that run no jobs, without taking much of one that does."""
@@ -20,7 +20,7 @@ def _work() -> Callable[[bytes, Any], dict[str, Completed]]:
     """The worker's function, nested so that it travels by value: workers have no copy of this package."""
 
     def checkmaite_lookup(written_terms: bytes, jobs: Any) -> dict[str, Completed]:
-        drop_driver_paths()
+        leave_driver()
         from checkmaite.jobs.spi import stored_runs
 
         return stored_runs(written_terms, jobs)

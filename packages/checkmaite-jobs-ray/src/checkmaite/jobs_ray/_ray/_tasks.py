@@ -22,9 +22,9 @@ from checkmaite.jobs_ray_simple.wall import (
     RemoteWork,
     cancel,
     dead_for_a_while,
-    drop_driver_paths,
     explained,
     finished_from,
+    leave_driver,
     lost_worker,
 )
 
@@ -52,7 +52,7 @@ def _work_that_posts_to(controller: Any, leave: Leave | None) -> Callable[[bytes
             return b""  # what follows a start whose worker was lost is the registry's to decide
         nonlocal is_new
         if is_new:
-            drop_driver_paths()
+            leave_driver()
             is_new = False
         from checkmaite.jobs.spi import WorkerProcess, execute
 
