@@ -37,11 +37,7 @@ def settings() -> Iterator[Setting]:
     yield Setting("sys.argv", lambda: list(sys.argv), lambda before: sys.argv.__setitem__(slice(None), before))
     yield Setting("hooks", _hooks, _set_hooks)
     yield Setting("flags of Python", _flags, _set_flags)
-    yield Setting(
-        "built-in names",
-        lambda: itemgetter(*_BUILTINS)(vars(builtins)),
-        lambda before: vars(builtins).update(zip(_BUILTINS, before, strict=True)),
-    )
+    yield Setting("built-in names", lambda: itemgetter(*_BUILTINS)(vars(builtins)), _set_built_in_names)
     yield Setting("tracing of memory", _memory_tracing, _set_memory_tracing)
     yield Setting(
         "faulthandler",
@@ -109,6 +105,11 @@ def _set_flags(before: list[Any]) -> None:
             setattr(sys, name, value)
         elif hasattr(sys, name):
             delattr(sys, name)
+
+
+def _set_built_in_names(before: tuple[Any, ...]) -> None:
+    for name, value in zip(_BUILTINS, before, strict=True):
+        setattr(builtins, name, value)
 
 
 def _memory_tracing() -> int:
