@@ -236,6 +236,8 @@ def test_a_stopped_registry_hangs_nobody(
     configure: Configure, own_options: dict[str, Any], control: Control, client: Start, tmp_path: Path
 ) -> None:
     bounds = {"registry_update_timeout_s": 2.0, "registry_startup_timeout_s": 3.0}
+    configure(**own_options)
+    list_jobs()  # it may take its time to start
     configure(**own_options, **bounds)
     job = submit(partial(capabilities.waits, str(tmp_path)), tmp_path)
     wait_until(lambda: job.status is JobStatus.RUNNING, "the job is not seen to run")
