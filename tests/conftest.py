@@ -38,12 +38,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)  # core's environment is without pytest-xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give a worker a whole file, since its tests share fixtures. (`--dist loadgroup` does nothing in pytest 9.2.)"""
+    """Give a worker a whole file, since its tests share fixtures, and files that start Ray to the first two workers.
+
+    `--dist loadgroup` would say likewise, but does nothing in pytest 9.2.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             return next((folder for folder in WHOLE if nodeid.startswith(folder)), nodeid.partition("::")[0])
+
+        def _assign_work_unit(self, node: Any) -> None:
+            may_start_ray = node.gateway.id in ("gw0", "gw1")
+            for unit in self.workqueue:
+                if may_start_ray or PARTS.get(Path(unit).parent.name) != "ray":
+                    self.workqueue.move_to_end(unit, last=False)
+                    super()._assign_work_unit(node)
+                    return
+            node.shutdown()
 
     config.option.loadscopereorder = False
     return ByFile(config, log)
