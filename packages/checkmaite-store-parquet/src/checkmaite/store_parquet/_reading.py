@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -13,12 +14,14 @@ import pyarrow.dataset as ds
 from checkmaite.jobs import ColumnDescription, QueryError, StoreCorruptError, StoreNotFoundError, TableDescription
 from checkmaite.jobs.spi import ColumnType, ObjectStore, nearest_name, object_name
 from checkmaite.store_parquet._arguments import check_choice, check_query
+from checkmaite.store_parquet._foreign import ForeignRuns, is_commit, may_be_foreign, names_files
 from checkmaite.store_parquet._layout import RUNS, SCHEMA, is_widening, revision_of, schema_key
 from checkmaite.store_parquet._schema import RUNS_COLUMNS, arrow_schema, columns_from_json
 
 Revision = int | Literal["all"] | None
 
-_REVISION = "revision"
+_REVISION, _PAYLOAD = "revision", "payload"
+_RUNS_SCHEMA = arrow_schema(RUNS_COLUMNS)
 
 
 class CommittedRuns:
@@ -47,11 +50,21 @@ class CommittedRuns:
         self._objects = objects
         self._tells_revisions = telling and revision == "all"
         named = {name: found for name in objects.names(RUNS) if (found := revision_of(name)) is not None}
+        foreign = [name for name in named if may_be_foreign(name) and not is_commit(objects, f"{RUNS}/{name}")]
+        for name in foreign:
+            del named[name]
+        newest = dict(sorted(named.values()))
+        self.foreign = ForeignRuns(
+            objects,
+            [f"{RUNS}/{name}" for name in foreign if revision in (None, 1, "all")],
+            own=newest,
+            superseded={run for run, number in newest.items() if number > 1} if revision is None else (),
+            run_uids=run_uids,
+        )
         if run_uids is not None:
             runs = {object_name(run_uid) for run_uid in run_uids}
             named = {name: found for name, found in named.items() if found[0] in runs}
         if revision is None:
-            newest = dict(sorted(named.values()))
             named = {name: found for name, found in named.items() if newest[found[0]] == found[1]}
         elif revision != "all":
             named = {name: found for name, found in named.items() if found[1] == revision}
@@ -59,7 +72,8 @@ class CommittedRuns:
 
     def tables(self) -> list[str]:
         """Tables with rows of these results, sorted; ``runs`` is one when there is any."""
-        return sorted([RUNS, *self._payloads]) if self._commits else []
+        found = {*self._payloads, *self.foreign.tables}
+        return sorted([RUNS, *found]) if found else []
 
     def dataset(self, name: str) -> Any:
         """A dataset over the files of a table.
@@ -67,8 +81,8 @@ class CommittedRuns:
         Raises:
             StoreNotFoundError: None of these results has rows in it.
         """
-        files = self._commits if name == RUNS else self._payloads.get(name)
-        if files:
+        files = self._files(name)
+        if files or name in self.foreign.tables or (name == RUNS and self.foreign.runs.num_rows):
             return self._dataset(name, files)
         known = self.tables()
         near = nearest_name(name, known)
@@ -82,26 +96,67 @@ class CommittedRuns:
         """A dataset without files that has the columns of a table."""
         return self._dataset(name, {})
 
+    def count_runs(self, name: str) -> int:
+        """How many of these results have rows in a table."""
+        return len(self._files(name)) + self.foreign.count(name)
+
+    def _files(self, name: str) -> Mapping[str, int]:
+        """The files of a table, each with its revision."""
+        payloads = self._payloads  # reading them leaves out what is no commit
+        return self._commits if name == RUNS else payloads.get(name, {})
+
     @cached_property
     def _payloads(self) -> dict[str, dict[str, int]]:
         """By table the files of these results, as the commits name them, each with its revision."""
+        wanted = ["capability_table", _PAYLOAD, _REVISION]
         found: dict[str, dict[str, int]] = {}
-        if self._commits:
-            wanted = ["capability_table", "payload", _REVISION]
-            with reading(self._objects, RUNS):
-                named = self._dataset(RUNS, self._commits).to_table(columns=wanted)
-            for row in named.group_by(wanted).aggregate([]).sort_by("payload").to_pylist():
-                found.setdefault(row["capability_table"], {})[row["payload"]] = row[_REVISION]
+        named = self._named_by(self._commits, wanted)
+        if named is None:
+            self._commits = {key: number for key, number in self._commits.items() if self._is_commit(key)}
+            named = self._named_by(self._commits, wanted)
+        if named is not None:
+            for row in named.group_by(wanted).aggregate([]).sort_by(_PAYLOAD).to_pylist():
+                found.setdefault(row["capability_table"], {})[row[_PAYLOAD]] = row[_REVISION]
         return found
 
+    def _named_by(self, commits: Mapping[str, int], columns: list[str]) -> pa.Table | None:
+        """These columns of commits; None when something else is among them."""
+        if not commits:
+            return None
+        dataset = _telling_revisions(
+            _dataset(self._objects, RUNS, _RUNS_SCHEMA, commits),
+            {self._objects.path_of(file): number for file, number in commits.items()},
+        )
+        with self._objects.errors_of(RUNS):
+            try:
+                named = dataset.to_table(columns=columns)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                return None
+        return named if names_files(named) else None
+
+    def _is_commit(self, key: str) -> bool:
+        if is_commit(self._objects, key):
+            return True
+        uri = self._objects.uri_of(key)
+        warnings.warn(f"{uri} is left out: it is no commit of a run.", RuntimeWarning, stacklevel=2)
+        return False
+
     def _dataset(self, name: str, files: Mapping[str, int]) -> Any:
-        columns = _columns(self._objects, name)
-        if name != RUNS and not self._tells_revisions:
-            return _dataset(self._objects, name, columns, files)
-        if name != RUNS and _REVISION in columns:
-            raise QueryError.of(f"{name!r} has a column {_REVISION!r} of its own.", "Read its revisions one by one.")
-        dataset = _dataset(self._objects, name, {**columns, _REVISION: ColumnType.INT}, files)
-        return _telling_revisions(dataset, {self._objects.path_of(file): number for file, number in files.items()})
+        tells = name == RUNS or self._tells_revisions
+        schema = _RUNS_SCHEMA if name == RUNS else arrow_schema(_columns(self._objects, name, bool(files)))
+        theirs = self.foreign.runs if name == RUNS else self.foreign.rows(name, schema)
+        schema = theirs.schema
+        if tells and name != RUNS:
+            if _REVISION in schema.names:
+                raise QueryError.of(
+                    f"{name!r} has a column {_REVISION!r} of its own.", "Read its revisions one by one."
+                )
+            theirs = theirs.append_column(_REVISION, pa.array([1] * theirs.num_rows, pa.int64()))
+            schema = theirs.schema
+        own = _dataset(self._objects, name, schema, files)
+        if tells:
+            own = _telling_revisions(own, {self._objects.path_of(file): number for file, number in files.items()})
+        return ds.dataset([own, ds.dataset(theirs)]) if theirs.num_rows else own
 
 
 def read_table(
@@ -146,13 +201,19 @@ def values_of_all(objects: ObjectStore, name: str, column: str) -> pa.ChunkedArr
         return dataset.to_table(columns=[column]).column(column)
 
 
+def foreign_uri(objects: ObjectStore, run_uid: str) -> str | None:
+    """A file of the CheckMAITE package's store with rows of a run."""
+    return CommittedRuns(objects, [run_uid]).foreign.uri_of(run_uid)
+
+
 def describe_table(objects: ObjectStore, name: str) -> TableDescription:
     """Columns and size of one table."""
-    dataset = CommittedRuns(objects).dataset(name)
+    runs = CommittedRuns(objects)
+    dataset = runs.dataset(name)
     with reading(objects, name):
         rows = dataset.count_rows()
     columns = tuple(ColumnDescription(name=each.name, type=str(each.type)) for each in dataset.schema)
-    return TableDescription(name=name, columns=columns, runs=len(dataset.files), rows=rows)
+    return TableDescription(name=name, columns=columns, runs=runs.count_runs(name), rows=rows)
 
 
 @contextmanager
@@ -169,11 +230,11 @@ def reading(objects: ObjectStore, name: str) -> Iterator[None]:
             ) from error
 
 
-def _dataset(objects: ObjectStore, name: str, columns: Mapping[str, ColumnType], files: Iterable[str]) -> Any:
+def _dataset(objects: ObjectStore, name: str, schema: pa.Schema, files: Iterable[str]) -> Any:
     with reading(objects, name):
         return ds.dataset(
             [objects.path_of(file) for file in files],
-            schema=arrow_schema(columns),
+            schema=schema,
             format="parquet",
             filesystem=objects.filesystem,
         )
@@ -188,11 +249,13 @@ def _telling_revisions(dataset: Any, revisions: Mapping[str, int]) -> Any:
     return ds.FileSystemDataset(fragments, dataset.schema, dataset.format, dataset.filesystem)
 
 
-def _columns(objects: ObjectStore, name: str) -> dict[str, ColumnType]:
-    """The table's columns, those that came later last, each with the type that it has become."""
-    if name == RUNS:
-        return dict(RUNS_COLUMNS)
-    columns = columns_from_json(objects.read(schema_key(name)))
+def _columns(objects: ObjectStore, name: str, has_files: bool) -> dict[str, ColumnType]:
+    """The table's columns, those that came later last, each with the type that it has become.
+
+    None are known of a table that only the CheckMAITE package's store has written to, and that has no files here.
+    """
+    first = objects.read(schema_key(name)) if has_files else objects.find(schema_key(name))
+    columns = columns_from_json(first) if first is not None else {}
     for key in sorted(objects.names(f"{SCHEMA}/{name}"), key=is_widening):
         columns.update(columns_from_json(objects.read(f"{SCHEMA}/{name}/{key}")))
     return columns

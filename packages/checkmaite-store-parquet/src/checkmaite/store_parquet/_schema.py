@@ -44,6 +44,30 @@ def arrow_schema(columns: Mapping[str, ColumnType]) -> pa.Schema:
     return pa.schema([pa.field(name, _ARROW[kind]) for name, kind in columns.items()])
 
 
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """The type that a column of another writer has in a table; null stays null.
+
+    Raises:
+        ValueError: No column has such a type.
+    """
+    is_ = pa.types
+    if is_.is_dictionary(kind):
+        return plain_type(kind.value_type)
+    for meant, tests in (
+        (pa.null(), (is_.is_null,)),
+        (_ARROW[ColumnType.BOOL], (is_.is_boolean,)),
+        (_ARROW[ColumnType.INT], (is_.is_integer,)),
+        (_ARROW[ColumnType.FLOAT], (is_.is_floating,)),
+        (_ARROW[ColumnType.TEXT], (is_.is_string, is_.is_large_string)),
+        (_ARROW[ColumnType.BYTES], (is_.is_binary, is_.is_large_binary)),
+        (_ARROW[ColumnType.DATE], (is_.is_date,)),
+        (_ARROW[ColumnType.INSTANT], (is_.is_timestamp,)),
+    ):
+        if any(test(kind) for test in tests):
+            return meant
+    raise ValueError(f"no column of a table is of the type {kind}")
+
+
 def columns_to_json(columns: Mapping[str, ColumnType]) -> bytes:
     """Column types as they are kept beside a table."""
     return json.dumps({name: str(kind) for name, kind in columns.items()}).encode()

@@ -150,7 +150,7 @@ class ParquetStore:
         """The file with the newest rows of the run in its first table; None when the store does not hold the run."""
         check_text("run_uid", run_uid)
         found = Commits(self._objects).newest(run_uid)
-        return found.stored.ref.store_uri if found is not None else None
+        return found.stored.ref.store_uri if found is not None else _reading.foreign_uri(self._objects, run_uid)
 
     def probe(self) -> None:
         """See that runs can be written here and read; see `checkmaite.jobs.spi.HasProbe`."""
