@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ import pytest
 os.environ.update(
     RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0", RAY_USAGE_STATS_ENABLED="0", OMP_NUM_THREADS="1", MPLBACKEND="agg"
 )  # before Ray and torch are imported
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # torch deprecates what the package calls when it is imported
+    import checkmaite.core  # noqa: F401
 
 BACKENDS = ["ray-simple", "ray", "inline"]
 
