@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pickle
 import sys
@@ -280,3 +281,12 @@ def test_provenance_may_be_a_mapping() -> None:
         "provenance.submitted_at",
         "provenance.cluster_id",
     ]
+
+
+def test_the_protocol_module_of_before_gives_these_types() -> None:
+    sys.modules.pop("checkmaite.jobs.protocol", None)
+    with pytest.warns(DeprecationWarning, match=r"import from checkmaite\.jobs"):
+        protocol = importlib.import_module("checkmaite.jobs.protocol")
+    assert protocol.JobStatus is JobStatus
+    assert issubclass(protocol.JobTimeoutError, protocol.JobError)
+    assert protocol.JobSubmissionError is JobSubmissionError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 from checkmaite.jobs._config import ArtifactFolder, StoreSpec, parse_options, uri_problem
-from checkmaite.jobs._errors import ConfigurationError
+from checkmaite.jobs._errors import ConfigurationError, MissingDependencyError
 from checkmaite.jobs._problems import Problem, nearest_name
 from checkmaite.jobs._protocols import AnalyticsStore
 from checkmaite.jobs._store_config import DEFAULT_STORE, as_mapping
@@ -59,6 +59,9 @@ def load_plugin(group: str, name: object, *, path: str) -> tuple[Any, list[Probl
         return None, [Problem(path, f"no {what} {name!r} is installed.", _how_to_get(group, name, entries))]
     try:
         return entry.load(), []
+    except MissingDependencyError as error:
+        cause, _, remedy = str(error).partition(" Install it with: ")
+        return None, [Problem(path, f"the {what} {name!r} cannot be used here: {cause}", f"Install it with: {remedy}")]
     except Exception as error:  # noqa: BLE001 - a plug-in's import may raise anything; it must be named, not passed on raw
         distribution = entry.dist.name if entry.dist else "an unknown distribution"
         cause = f"the {what} {name!r} of {distribution} does not import: {type(error).__name__}: {error}."

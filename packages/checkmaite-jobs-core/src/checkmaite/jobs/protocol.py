@@ -1,0 +1,31 @@
+"""The names of ``checkmaite.jobs.protocol`` 0.6.1, for the types of `checkmaite.jobs`, so that `except` finds them."""
+
+from checkmaite.jobs._deprecation import deprecated
+from checkmaite.jobs._errors import (
+    BackpressureError,
+    JobCancelledError,
+    JobFailedError,
+    JobSubmissionError,
+    JobTimeoutError,
+)
+from checkmaite.jobs._errors import JobsError as JobError
+from checkmaite.jobs._errors import StoreNotFoundError as RunArtifactNotAvailableError
+from checkmaite.jobs._protocols import Job, JobBackend
+from checkmaite.jobs._refs import CapabilityRunRef
+from checkmaite.jobs._status import JobStatus
+
+__all__ = [
+    "BackpressureError",
+    "CapabilityRunRef",
+    "Job",
+    "JobBackend",
+    "JobCancelledError",
+    "JobError",
+    "JobFailedError",
+    "JobStatus",
+    "JobSubmissionError",
+    "JobTimeoutError",
+    "RunArtifactNotAvailableError",
+]
+
+deprecated("checkmaite.jobs.protocol is kept for CheckMAITE 0.6.1's users: import from checkmaite.jobs.")
