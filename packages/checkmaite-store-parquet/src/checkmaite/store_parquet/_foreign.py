@@ -155,7 +155,7 @@ class ForeignRuns:
             for run in runs
             if (self._run_uids is None or run in self._run_uids) and object_name(str(run)) not in but
         ]
-        return rows if chosen == runs else rows.filter(pc.is_in(rows.column("run_uid"), pa.array(chosen, pa.string())))
+        return rows if chosen == runs else rows.filter(pc.field("run_uid").isin(pa.array(chosen, pa.string())))
 
     def _leave_out(self, key: str, reason: str) -> None:
         warnings.warn(f"{self._objects.uri_of(key)} is left out: {reason}.", RuntimeWarning, stacklevel=2)
