@@ -53,7 +53,9 @@ class TestParquetStoreOnS3(AnalyticsStoreContract):
         return ParquetStore(*self._opened)
 
     def make_broken_store(self, folder: Path) -> ParquetStore:
-        return ParquetStore("s3://bucket/store", {"key": "k", "secret": "s", "endpoint_url": "http://127.0.0.1:9"})
+        once = {"retries": {"total_max_attempts": 1}}
+        nowhere = {"key": "k", "secret": "s", "endpoint_url": "http://127.0.0.1:9", "config_kwargs": once}
+        return ParquetStore("s3://bucket/store", nowhere)
 
 
 def write_when_told(store: ParquetStore, run: SampleRun, ready: Any, report: Any) -> None:

@@ -59,7 +59,8 @@ def test_workers_need_only_core_a_store_and_the_capability(
     cluster: Cluster, configure: Configure, own_options: dict[str, Any], control: Control, tmp_path: Path
 ) -> None:
     """Registry and controllers stay where they were placed; the other node's environment has no backend in it."""
-    plain = cluster.add_node(1, {"plain": 1}, python=str(environment_without_backends(tmp_path / "venv")))
+    python = environment_without_backends(tmp_path / "venv")
+    plain = cluster.add_node(1, {"plain": 1}, python=str(python), PYTHONPATH="")
     try:
         backend = configure(**own_options, registry_resources={"head": 0.01}, controller_resources={"head": 0.01})
 

@@ -7,6 +7,7 @@ have happened; in the end every job must become final.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -533,7 +534,7 @@ def _one(choices: list[Any], which: int) -> Any:
 
 
 EFFORT = settings(
-    max_examples=600,
+    max_examples=int(os.environ.get("CHECKMAITE_STATEFUL_EXAMPLES", "600")),  # CI's number; a night has time for more
     stateful_step_count=80,
     derandomize=True,
     database=None,
