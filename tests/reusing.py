@@ -16,10 +16,12 @@ from attrs import evolve, frozen
 from checkmaite.jobs import (
     Job,
     JobBackend,
+    JobFailedError,
     JobSubmissionError,
     Reuse,
     ReuseKind,
     StaleResultError,
+    _planning,
     configure_job_backend,
     configure_provenance,
     list_jobs,
@@ -36,6 +38,7 @@ SOON_S = 60.0
 NO_RESULT, MODEL, DATA = Reuse(), "models[0] 'lenet': content", "datasets[0] 'digits': content"
 
 MODULE = """
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from dataclasses import dataclass
@@ -72,15 +75,21 @@ class Scores:
     scale: float = 1.0
     id: str = "scores"
     _RUN_TYPE = Run
+    gate: str = ""
 
     def run(self, *, models, datasets, metrics, config: Config, use_cache=False):
         (model,), (data,) = models, datasets
+        while self.gate and not Path(self.gate).exists():
+            time.sleep(0.01)
         score = self.scale * model.weight * sum(data.numbers) + config.offset
         with open(Path(self.folder) / "computed", "a") as computed:
             computed.write(f"{score}\\n")
         named = dict(dataset_metadata=[data.metadata], model_metadata=[model.metadata], metric_metadata=[])
         uid = Run.compute_uid(capability_id=self.id, config=config, **named)
         return Run(run_uid=uid, capability_id=self.id, score=score, **named)
+
+class Unforeseen(Scores):
+    _RUN_TYPE = None
 """
 CLIENT = """
 import json, os, sys
@@ -239,6 +248,19 @@ class ReuseStory:
         assert changed.submit().reuse.kind is ReuseKind.REUSED
         assert changed.submit(reuse="auto").reuse.kind is ReuseKind.STALE
         assert self.computed(given) == [*[given.score] * 3, changed.score]
+
+    @pytest.mark.parametrize("capability", ["Scores", "Unforeseen"])
+    def test_a_required_result_that_is_gone_is_not_computed(
+        self, backend: JobBackend, given: Given, monkeypatch: pytest.MonkeyPatch, capability: str
+    ) -> None:
+        """It was there when the client asked, and is not any more when the worker looks."""
+        monkeypatch.setattr(_planning, "refuse_unless_reused", lambda *_: None)
+        submission = given.submission(reuse="require")
+        job = submit_capability(**submission | {"capability": getattr(given.caps, capability)(given.folder)})
+        with pytest.raises(JobFailedError, match='reuse="require" was asked for: nothing was run') as failed:
+            job.result(SOON_S)
+        assert failed.value.error_type.rpartition(".")[2] == "StaleResultError"
+        assert not (Path(given.folder) / "computed").exists()
 
     def test_code_that_changed_between_two_processes(self, configured: dict[str, Any], tmp_path: Path) -> None:
         name, module, scores = uuid.uuid4().hex, tmp_path / "mycaps.py", "(self.folder) / "

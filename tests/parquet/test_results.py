@@ -14,6 +14,7 @@ from checkmaite.jobs import (
     CapabilityRunRef,
     JobFailedError,
     JobStatus,
+    Reuse,
     configure_job_backend,
     shutdown_job_backend,
     submit_capability,
@@ -92,7 +93,7 @@ def test_a_forced_run_is_readable_and_later_jobs_get_its_ref(store: ParquetStore
     assert "revision 2 of the run" in forced.explain()
     again = submit_capability(Draws(long=long), config="run")
     assert again.result(30) == second
-    assert "in the store already" in again.explain()
+    assert f"REUSED: {forced.job_id}" in again.explain()
 
 
 # -- attempts of one job, as workers carry them out -------------------------------------------------------------------
@@ -140,8 +141,10 @@ def test_a_second_attempt_gives_what_the_first_one_stored(
     second = completed(attempt(store, given, long))
     assert second.ref == first.ref
     assert rows(store) == [number_of(second.ref)]
-    assert second.already_stored is known
-    assert known or "An earlier attempt of this job had stored the run" in second.notes[0]
+    assert (second.reuse, second.notes[0][:50]) == (Reuse(), "An earlier attempt of this job had stored the run;")
+    dropped = [line for line in second.notes[0].split(". ") if "/outputs/" in line]
+    assert bool(dropped) is not known, "what the second one wrote by itself is named as nobody's"
+    assert first.ref.outputs_uri not in second.notes[0]
     reports = list(Path(store.uri, "_artifacts").rglob("report.md"))
     assert len(reports) == (long > 1), "the loser's report is gone"
     found = stored_runs(given.terms.written, [("draws", given.to_wire()[1:])])
@@ -152,7 +155,10 @@ def test_a_job_that_comes_second_says_whose_results_it_has(store: ParquetStore) 
     first = completed(attempt(store, order("first", store.uri, run_uid=None)))
     late = completed(attempt(store, order("late", store.uri, run_uid=None)))
     assert late.ref == first.ref
-    assert late.notes == ("first stored the run first: these are its results; what this job computed was dropped.",)
+    (note,) = late.notes
+    told = "first stored the run first: these are its results; what this job computed was dropped. Its outputs in "
+    assert note.startswith(told)
+    assert first.ref.outputs_uri not in note
 
 
 def test_each_forced_job_has_a_result_of_its_own_and_is_found_by_it(store: ParquetStore) -> None:
@@ -196,7 +202,7 @@ def test_a_store_without_revisions_refuses_a_second_result(store: ParquetStore, 
     again = completed(attempt(one, forced))
     assert (again.ref.run_uid, again.ref.store_uri) == ("run", first.ref.store_uri)
     assert again.ref.report is None, "its report was kept nowhere, and that of another attempt is not its own"
-    assert again.already_stored is known
+    assert "An earlier attempt of this job had stored the run" in again.notes[0]
     second = attempt(one, order("second", store.uri, run_uid="run" if known else None, force=True))
     assert isinstance(second, Failed)
     assert (second.error_type, second.phase) == ("checkmaite.jobs.StoreConflictError", "write")

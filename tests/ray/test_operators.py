@@ -18,6 +18,7 @@ import pytest
 from checkmaite.jobs import (
     IncompatibleVersionError,
     JobBackend,
+    JobFailedError,
     JobNotFoundError,
     JobsError,
     JobStatus,
@@ -29,6 +30,7 @@ from checkmaite.jobs import (
 from tests.ray import capabilities
 from tests.ray.clusters import CONTROLLER, REGISTRY, SOON_S, Client, Cluster, another_core, wait_until
 from tests.ray.conftest import Control, starts, submit
+from tests.ray_simple.conftest import older_core
 
 Configure = Callable[..., JobBackend]
 Start = Callable[..., Client]
@@ -222,6 +224,16 @@ def test_another_version_is_refused_with_the_side_to_change(
     assert side in said.lower()
     assert issubclass(IncompatibleVersionError, JobsError)
     assert submit(capabilities.nothing).wait(SOON_S) is JobStatus.COMPLETED, "the registry must not mind"
+
+
+def test_an_older_core_on_a_worker_is_refused_before_anything_is_asked_of_it(
+    configure: Configure, own_options: dict[str, Any], tmp_path: Path
+) -> None:
+    configure(**own_options, controller_pool_size=1, runtime_env=older_core(tmp_path / "site"))
+    error = submit(capabilities.nothing).exception(SOON_S)
+    assert isinstance(error, JobFailedError)
+    assert error.error_type == "IncompatibleVersionError"
+    assert "Upgrade checkmaite-jobs-core on the worker" in error.error_message
 
 
 def test_a_job_whose_controller_finds_no_node_says_so(configure: Configure, own_options: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 import pytest
-from checkmaite.jobs import StoreNotFoundError, read_job_history
+from checkmaite.jobs import ReuseKind, StoreNotFoundError, read_job_history
 from checkmaite.jobs.spi import Completed, ObjectStore
 from checkmaite.jobs_ray._journal._perform import perform
 from checkmaite.jobs_ray._journal._reading import read_journal
@@ -70,6 +70,7 @@ def _seen(record: Record) -> dict[str, Any]:
             ref = state.outcome.ref
             said["ref"] = _named(ref, "run_uid", "capability_id", "store_uri", "outputs_uri")
             said["ref"]["report"] = None if ref.report is None else str(ref.report)
+            said["already_stored"] = state.outcome.reuse.kind is ReuseKind.REUSED  # as these versions told it
         said.pop("reuse", None)
         seen["outcome"] = {"kind": type(state.outcome).__name__, **json.loads(json.dumps(said))}
         seen["finished_at"] = state.at

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from attrs import define, field
-from checkmaite.jobs import CapabilityRunRef
+from checkmaite.jobs import CapabilityRunRef, Reuse, ReuseKind
 from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome
 from checkmaite.jobs_ray._machine._controller import ControllerMachine
 from checkmaite.jobs_ray._messages import Draft, Where
@@ -52,12 +52,12 @@ class Analytics:
         """A worker stores its job's run."""
         job_id, attempt = work.start
         run = work.draft.order[2] or f"run of start {attempt} of {job_id}"
-        already_stored = run in self.first
+        was_there = run in self.first
         self.first.setdefault(run, job_id)
         self.runs[job_id].append(run)
         if attempt > self.missed.get(job_id, 0):
             self.found[job_id] = max(attempt, self.found.get(job_id, 0))
-        return _completed(run, already_stored=already_stored)
+        return _completed(run, was_there=was_there)
 
     def holds(self, draft: Draft) -> Completed | None:
         """What it answers when it is asked for a job's run, as `stored_runs` asks."""
@@ -67,7 +67,7 @@ class Analytics:
             if draft.basis.policy == "never" or uid is None
             else [uid] * (uid in self.first)
         )
-        return _completed(written[0], already_stored=True) if written else None
+        return _completed(written[0], was_there=True) if written else None
 
     def ask(self, draft: Draft, attempt: int) -> Completed | None:
         """Somebody asks for the run of a job that has this many starts, and will believe the answer."""
@@ -82,9 +82,9 @@ def run_of(draft: Draft) -> str:
     return f"run of {draft.scope}/{draft.run_key}, {draft.basis.prints}"
 
 
-def _completed(run: str, *, already_stored: bool) -> Completed:
+def _completed(run: str, *, was_there: bool) -> Completed:
     ref = CapabilityRunRef(run_uid=run, capability_id="capability", store_uri=f"store/{run}")
-    return Completed(ref=ref, already_stored=already_stored)
+    return Completed(ref=ref, reuse=Reuse(kind=ReuseKind.REUSED) if was_there else Reuse())
 
 
 @define(eq=False)

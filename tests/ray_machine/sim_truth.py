@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from attrs import define, field
-from checkmaite.jobs import JobStatus
+from checkmaite.jobs import JobStatus, ReuseKind
 from checkmaite.jobs.spi import Completed, Failed
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._ending import outcome_of
@@ -182,7 +182,7 @@ class Truth:
             run = outcome.ref.run_uid
             if run not in self.analytics.first or run not in (run_of(record.draft), *self.analytics.runs[job_id]):
                 raise ViolationError(f"{job_id} is COMPLETED, and its run is not stored", [job_id])
-            if not outcome.already_stored and self.published.setdefault(run, job_id) != job_id:
+            if outcome.reuse.kind is ReuseKind.RUN and self.published.setdefault(run, job_id) != job_id:
                 raise ViolationError(f"{run} was published by {self.published[run]} and {job_id}", [job_id])
 
     def _check_given_up(self, job_id: str, *, after: int = 0) -> None:

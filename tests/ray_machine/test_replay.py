@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkmaite.jobs import CapabilityRunRef, Report, Resources
+from checkmaite.jobs import CapabilityRunRef, Report, Resources, Reuse, ReuseKind
 from checkmaite.jobs.spi import Cancelled, Completed, ObjectStore, Outcome
 from checkmaite.jobs_ray._journal._errors import JournalCorruptError
 from checkmaite.jobs_ray._journal._journal import Journal, lead
@@ -176,7 +176,7 @@ _REF = CapabilityRunRef(
     outputs_uri="o",
     report=Report(kind="artifact", media_type="text/html", uri="a", filename="r.html"),
 )
-_FULL = Completed(ref=_REF, already_stored=True, notes=("one", "two"))
+_FULL = Completed(ref=_REF, reuse=Reuse(kind=ReuseKind.REUSED, job_id="a"), notes=("one", "two"))
 
 
 @pytest.mark.parametrize("outcome", [completed(), _FULL, ERROR, CRASH, Cancelled(reason="why")], ids=repr)
@@ -222,7 +222,7 @@ _FINAL = [*_LIVE, *rows_of([Ended("job", ending_of(completed()), 2.0)])]
         [["launched", "nobody", 1.0]],
         [*_LIVE, ["forgotten", "job"]],
         [*_LIVE, ["ended", "job", ["vanished"], 2.0, None]],
-        [*_LIVE, ["ended", "job", ["completed", ["uid"], False, []], 2.0, None]],
+        [*_LIVE, ["ended", "job", ["completed", ["uid"], []], 2.0, None]],
         [*_LIVE, ["started", "job", ["node", 1, 2.0]]],
         [*_FINAL, ["started", "job", ["node", 1, 2.0]]],
         [*_FINAL, ["ended", "job", ["cancelled", "late"], 3.0, None]],

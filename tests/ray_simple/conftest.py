@@ -113,6 +113,23 @@ def cluster() -> Iterator[dict[str, str]]:
         yield addresses
 
 
+_OLDER_CORE = """
+from checkmaite.jobs import _execution, _versions, spi
+_versions.PROTOCOL = 1
+for name in ("execute", "execute_message", "WorkerProcess"):
+    delattr(spi, name)
+    if hasattr(_execution, name):
+        delattr(_execution, name)
+"""
+
+
+def older_core(folder: Path) -> dict[str, Any]:
+    """A runtime environment whose workers have a core that speaks an older language, and lacks what came later."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(_OLDER_CORE)
+    return {"env_vars": {"PYTHONPATH": os.pathsep.join((str(folder), os.environ.get("PYTHONPATH", "")))}}
+
+
 def _end(head: subprocess.Popen[bytes]) -> None:
     """End a cluster and everything that it started: one process group."""
     os.killpg(head.pid, signal.SIGTERM)

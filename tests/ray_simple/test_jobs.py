@@ -9,6 +9,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,17 +23,23 @@ from checkmaite.jobs import (
     JobLostError,
     JobStatus,
     JobSubmissionError,
+    Resources,
     configure_job_backend,
     read_salvaged_run,
     shutdown_job_backend,
     submit_capabilities,
     submit_capability,
 )
-from checkmaite.jobs.spi import WorkOrder
+from checkmaite.jobs._provenance import SHARED_FIELDS
+from checkmaite.jobs.spi import Failed, StoreSpec, Terms, WorkOrder, message_of
 from checkmaite.jobs.testing import SampleCapability, SampleRun
 from checkmaite.jobs.testing._samples import mark, wait_for_mark, wait_until
+from checkmaite.jobs_ray_simple._demand import RemoteWork
+from checkmaite.jobs_ray_simple._flights import _work_that_posts_to
+from checkmaite.jobs_ray_simple._meaning import finished_from
 
 from tests.ray_simple import capabilities
+from tests.ray_simple.conftest import older_core
 from tests.stopping import stop_backend
 
 SOON_S = 60.0
@@ -208,6 +215,30 @@ def test_other_versions_on_the_worker_are_one_clear_error(backend: JobBackend, m
     assert isinstance(error, JobFailedError)
     assert error.error_type.endswith("IncompatibleVersionError")
     assert "Upgrade checkmaite-jobs-core on the submitter" in error.error_message
+
+
+def test_an_older_core_on_the_worker_is_the_same_error(local_ray: Any, tmp_path: Path) -> None:
+    """Although it lacks the very functions that the submitter's task calls."""
+    shape = Terms(store=StoreSpec("null"), facts=dict.fromkeys(SHARED_FIELDS))
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    order = WorkOrder(
+        job_id="j", submitted_at=at, run_uid=None, reuse="auto", report_threshold=0.5, prints=None, terms=shape
+    )
+    work = RemoteWork(partial(_work_that_posts_to, None), claim=lambda code: code)
+    ref = work.start(
+        *(message_of(order, b"which is never unpickled"), 0),
+        job_name="for an older worker",
+        resources=Resources(),
+        isolation="reuse",
+        code="code",
+        runtime_env=older_core(tmp_path / "site"),
+    )
+    with pytest.raises(local_ray.exceptions.RayTaskError) as raised:
+        local_ray.get(ref, timeout=SOON_S)
+    outcome = finished_from(raised.value).outcome
+    assert isinstance(outcome, Failed)
+    assert (outcome.error_type, outcome.phase) == ("IncompatibleVersionError", "start")
+    assert "Upgrade checkmaite-jobs-core on the worker" in outcome.error_message
 
 
 def test_code_that_the_worker_lacks_is_named(

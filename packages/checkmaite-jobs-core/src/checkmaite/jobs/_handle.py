@@ -222,11 +222,8 @@ class JobHandle:
         told = _explained(self.reuse)
         match self._outcome:
             case Completed() as done:
-                stored = (
-                    " The run was in the store already, so nothing was computed again." if done.already_stored else ""
-                )
                 number = f" Its result is revision {done.ref.revision} of the run." if done.ref.revision > 1 else ""
-                return f"{first}.{stored}{number}{told}" + "".join(f"\nNote: {note}" for note in done.notes)
+                return f"{first}.{number}{told}" + "".join(f"\nNote: {note}" for note in done.notes)
             case Failed() | Cancelled() as ended:
                 return f"{first}.{told} {error_of(ended, job_id=self._job_id, job_name=self._job_name)}"
             case None:

@@ -50,14 +50,12 @@ class Completed:
 
     Attributes:
         ref: Where its results are.
-        already_stored: True when the run was in the store before this job, so that nothing was computed again.
         reuse: What the worker and the store decided: whether the result was made, was another job's, or replaces one
             that was stale.
         notes: What the user should know although the job succeeded, for example a report that failed.
     """
 
     ref: CapabilityRunRef
-    already_stored: bool = False
     reuse: Reuse = RUN
     notes: tuple[str, ...] = field(default=(), converter=_first_notes)
 

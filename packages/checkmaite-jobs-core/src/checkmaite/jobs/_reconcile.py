@@ -49,11 +49,7 @@ def stored_runs(written_terms: bytes, jobs: Iterable[tuple[str, Sequence[Any]]])
             lambda job_id: result_of(store, job_id, *named[job_id], capability_id=capabilities[job_id]), named
         )
         refs = dict(zip(named, found, strict=True))
-    return {
-        job_id: Completed(ref=ref, already_stored=True, notes=(_NOTE,))
-        for job_id, ref in refs.items()
-        if ref is not None
-    }
+    return {job_id: Completed(ref=ref, notes=(_NOTE,)) for job_id, ref in refs.items() if ref is not None}
 
 
 def _committed(store: AnalyticsStore) -> Iterable[tuple[str, str]]:

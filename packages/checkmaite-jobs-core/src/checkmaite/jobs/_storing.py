@@ -18,6 +18,7 @@ from checkmaite.jobs._report import Draft, Publication
 from checkmaite.jobs._reuse import Prints, Reuse, ReuseKind, ReusePolicy
 from checkmaite.jobs._stored import StoredRun
 
+_EARLIER_ATTEMPT = "An earlier attempt of this job had stored the run; these are its results."
 UNCOMPARED = ("all content: this analytics store keeps no fingerprints",)
 
 
@@ -30,22 +31,24 @@ def found_result(store: AnalyticsStore, order: WorkOrder, capability_id: str) ->
         StoreError: The store cannot say.
     """
     if order.run_uid is None:
+        if order.reuse == "require":  # what the submitter was told of is gone, and nobody knows what to look for
+            raise stale_result(f"this run of {capability_id}", None)
         return None
     own = order.reuse == "never"
     if (keeper := _keeper(store)) is None:
         ref = result_of(store, order.job_id, order.run_uid, own=own, capability_id=capability_id)
         if ref is not None:
-            return Completed(ref=ref, already_stored=True, reuse=Reuse(kind=ReuseKind.REUSED, unknown=UNCOMPARED))
+            return _found_uncompared(store, order, ref)
         if own and store.get_run_uri(order.run_uid) is not None:
             raise _one_result_only(store, order.run_uid)
         reuse = None
     else:
         found = keeper.find_run(order.run_uid, run_event_id=order.job_id)
         if found is not None and found.provenance.run_event_id == order.job_id:
-            return Completed(ref=found.ref, already_stored=True)
+            return Completed(ref=found.ref, notes=(_EARLIER_ATTEMPT,))
         reuse = planned(found, order.reuse, order.prints)
         if found is not None and reuse.kind is ReuseKind.REUSED:
-            return Completed(ref=found.ref, already_stored=True, reuse=reuse)
+            return Completed(ref=found.ref, reuse=reuse)
     if order.reuse == "require":
         raise stale_result(order.run_uid, reuse)
     return None
@@ -136,6 +139,13 @@ def keep_result(
     return _of_the_winner(store, order, run, receipt, reuse)
 
 
+def _found_uncompared(store: AnalyticsStore, order: WorkOrder, ref: CapabilityRunRef) -> Completed:
+    """A result in a store that keeps neither revisions nor fingerprints."""
+    if is_by(store, ref.run_uid, order.job_id):
+        return Completed(ref=ref, notes=(_EARLIER_ATTEMPT,))
+    return Completed(ref=ref, reuse=Reuse(kind=ReuseKind.REUSED, unknown=UNCOMPARED))
+
+
 def _written(
     keeper: KeepsRevisions, run: Any, published: Publication, order: WorkOrder, provenance: Provenance
 ) -> tuple[WriteReceipt, Reuse]:
@@ -173,11 +183,9 @@ def _of_the_winner(store: AnalyticsStore, order: WorkOrder, run: Any, receipt: W
     if (keeper := _keeper(store)) is not None:
         found = keeper.find_run(run_uid, revision=receipt.revision)
         assert found is not None, "the receipt says that it is there"
-        if found.provenance.run_event_id == order.job_id:
-            reuse = Reuse()
-        elif reuse.kind is not ReuseKind.REUSED:  # beaten to the next revision
-            reuse = planned(found, "always", None)
-        return Completed(ref=found.ref, reuse=reuse, notes=(_whose(found.provenance.job_id, order),))
+        is_own = found.provenance.run_event_id == order.job_id
+        notes = (_whose(found.provenance.job_id, order, run, found.ref),)
+        return Completed(ref=found.ref, reuse=Reuse() if is_own else reuse, notes=notes)
     is_own = is_by(store, run_uid, order.job_id)
     if order.reuse == "never" and not is_own:
         raise _one_result_only(store, run_uid)
@@ -187,15 +195,19 @@ def _of_the_winner(store: AnalyticsStore, order: WorkOrder, run: Any, receipt: W
         store_uri=receipt.store_uri,
         commit_uri=receipt.commit_uri,
     )
-    whose = _whose(order.job_id if is_own else None, order)
+    whose = _whose(order.job_id if is_own else None, order, run, ref)
     reuse = Reuse() if is_own else Reuse(kind=ReuseKind.REUSED, unknown=UNCOMPARED)
     return Completed(ref=ref, reuse=reuse, notes=(f"{whose} This analytics store keeps no reports.",))
 
 
-def _whose(job_id: str | None, order: WorkOrder) -> str:
+def _whose(job_id: str | None, order: WorkOrder, run: Any, won: CapabilityRunRef) -> str:
+    """Whose results these are, and what becomes of those that came second."""
+    outputs = outputs_uri_of(run)
+    left = f" Its outputs in {outputs} belong to no result." if outputs not in (None, won.outputs_uri) else ""
     if job_id == order.job_id:
-        return "An earlier attempt of this job had stored the run; these are its results."
-    return f"{job_id or 'Another job'} stored the run first: these are its results; what this job computed was dropped."
+        return f"{_EARLIER_ATTEMPT} What this one computed was dropped.{left}"
+    first = job_id or "Another job"
+    return f"{first} stored the run first: these are its results; what this job computed was dropped.{left}"
 
 
 def is_by(store: AnalyticsStore, run_uid: str, job_id: str) -> bool:

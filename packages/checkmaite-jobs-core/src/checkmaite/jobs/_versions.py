@@ -8,7 +8,7 @@ from functools import cache
 from attrs import frozen
 from checkmaite.jobs._errors import IncompatibleVersionError
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Number of the language that submitters and workers speak; raised when an older side could misread it."""
 
 

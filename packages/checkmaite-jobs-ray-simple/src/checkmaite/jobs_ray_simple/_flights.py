@@ -33,8 +33,6 @@ from checkmaite.jobs.spi import (
     Post,
     Remains,
     Started,
-    WorkerProcess,
-    execute_message,
 )
 from checkmaite.jobs_ray_simple._connection import Connection, cancel
 from checkmaite.jobs_ray_simple._deaths import Death, Deaths, dead_for_a_while
@@ -42,7 +40,7 @@ from checkmaite.jobs_ray_simple._demand import RemoteWork
 from checkmaite.jobs_ray_simple._mailbox import Mailbox
 from checkmaite.jobs_ray_simple._meaning import LOST_WORKER, explained, finished_from, lost_worker, refused
 from checkmaite.jobs_ray_simple._remains import REMAINS_S, remains_of
-from checkmaite.jobs_ray_simple._worker_processes import Leave
+from checkmaite.jobs_ray_simple._worker_processes import Leave, make_version_check
 
 _log = logging.getLogger("checkmaite.jobs")
 _LISTEN_AGAIN_AFTER_S = 1.0
@@ -118,13 +116,22 @@ def _work_that_posts_to(post: Post, leave: Leave | None) -> Callable[[bytes, int
     """The worker's function with the mailbox inside, for one kind of process.
 
     Ray sends a function once to each worker, but an argument, and an actor's handle is a dear one, with every task.
-    Bytes go in and come out, because Ray pickles any other object in a way that costs several times as much.
+    Bytes go in and come out, because Ray pickles any other object in a way that costs several times as much. It imports
+    what it needs of core once it knows that the worker's is of the same version.
     """
+    check_versions, is_new = make_version_check(), True
 
     def checkmaite_job(message: bytes, max_retries: int) -> bytes:
         worker: Any = ray  # its parts that carry no types
         if 0 <= max_retries < worker._private.worker.global_worker.core_worker.get_current_task_attempt_number():
             return b""  # Ray starts again without end what it has killed since memory ran out
+        nonlocal is_new
+        if is_new:
+            wire_bytes = int.from_bytes(message[:4], "big")
+            check_versions(pickle.loads(message[4 : 4 + wire_bytes])[0])  # noqa: S301 - builtins, from this submitter
+            is_new = False
+        from checkmaite.jobs.spi import WorkerProcess, execute_message
+
         return execute_message(message, post, WorkerProcess(leave))
 
     return checkmaite_job

@@ -33,6 +33,24 @@ def own_environment(resources: Resources, isolation: str, given: Mapping[str, An
     return {**(given or {}), "env_vars": {**variables, _MARK: mark}}
 
 
+def make_version_check() -> Callable[[bytes], None]:
+    """A function that a worker calls with the terms of its first order, before it asks anything else of its core.
+
+    A core of another version may lack what the submitter's function imports, and cannot read its order. What this one
+    imports has always been there. It is nested so that it travels by value.
+    """
+
+    def check(written_terms: bytes) -> None:
+        import json
+
+        from checkmaite.jobs.spi import Versions, check_versions
+
+        said = json.loads(bytes(written_terms).partition(b"\n")[0])
+        check_versions(Versions(**said), this_side="worker", other_side="submitter")
+
+    return check
+
+
 def make_leave() -> Leave:
     """A function that makes the worker process that calls it leave once its task's result is on its way.
 

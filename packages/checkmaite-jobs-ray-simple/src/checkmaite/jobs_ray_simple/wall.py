@@ -15,7 +15,7 @@ from checkmaite.jobs_ray_simple._options import ConnectionOptions, isolation_lev
 from checkmaite.jobs_ray_simple._payloads import payloads
 from checkmaite.jobs_ray_simple._program import missing_program
 from checkmaite.jobs_ray_simple._remains import REMAINS_S, remains_of
-from checkmaite.jobs_ray_simple._worker_processes import Leave
+from checkmaite.jobs_ray_simple._worker_processes import Leave, make_version_check
 
 __all__ = [
     "LOST_WORKER",
@@ -39,6 +39,7 @@ __all__ = [
     "isolation_level",
     "leave_driver",
     "lost_worker",
+    "make_version_check",
     "missing_program",
     "payloads",
     "remains_of",

@@ -208,13 +208,7 @@ def ending_row(ending: Ending) -> Row:
     """How a job ended as the journal keeps it."""
     match ending:
         case Success():
-            return [
-                "completed",
-                _ref_row(ending),
-                ending.already_stored,
-                ending.notes,
-                _reuse_row(ending.reuse),
-            ]
+            return ["completed", _ref_row(ending), ending.notes, _reuse_row(ending.reuse)]
         case Failed():
             return ["failed", *astuple(ending)]
         case Cancelled():
@@ -222,16 +216,24 @@ def ending_row(ending: Ending) -> Row:
 
 
 def ending_from(row: Row) -> Ending:
-    """What `ending_row` wrote."""
+    """What `ending_row` wrote; up to protocol 3 it was told that the run was stored before, and not whose it was."""
     if row[0] != "completed":
         return stopping_from(row)
-    _, ref, already_stored, notes, *reuse = row
-    decided = _reuse_from(*reuse) if reuse else RUN
+    _, ref, *told = row
+    was_stored = told.pop(0) if isinstance(told[0], bool) else False
+    notes, *reuse = told
+    found = _reuse_from(*reuse) if reuse else RUN
+    if was_stored and not notes and found == RUN:  # what had a note was the job's own
+        found = _OF_ANOTHER
     if not notes and isinstance(ref, dict) and ref.keys() <= _TEXTS_OF_REF:  # most: without the objects in between
         where = ref.get("store_uri"), ref.get("commit_uri"), ref.get("outputs_uri"), None
         named = ref["run_uid"], ref.get("revision", 1), intern(ref["capability_id"])
-        return Success(*named, *where, already_stored, (), decided)
-    return ending_of(Completed(ref=_ref_from(ref), already_stored=already_stored, notes=tuple(notes), reuse=decided))
+        return Success(*named, *where, (), found)
+    return ending_of(Completed(ref=_ref_from(ref), notes=tuple(notes), reuse=found))
+
+
+_OF_ANOTHER = Reuse(kind=ReuseKind.REUSED)
+"""That a result was used again of which nothing is told."""
 
 
 def _reuse_row(reuse: Reuse) -> Row | None:

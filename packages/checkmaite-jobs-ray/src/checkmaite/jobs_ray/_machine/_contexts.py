@@ -13,7 +13,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from checkmaite.jobs.spi import ArtifactFolder, Code, StoreSpec, Terms, Versions
+from attrs import evolve
+from checkmaite.jobs.spi import ArtifactFolder, Code, StoreSpec, Terms, versions_here
 from checkmaite.jobs_ray._messages import Context
 
 _UPLOADED = ("working_dir", "py_modules")
@@ -81,7 +82,11 @@ def shape_of(context: Context) -> Shape:
 
 
 def context_of(shape: Shape, offer: Context | None = None) -> Context | None:
-    """The context of a shape; what it lacks is taken from an offer, if that fits. None when it stays incomplete."""
+    """The context of a shape; what it lacks is taken from an offer, if that fits. None when it stays incomplete.
+
+    Its orders are read from the journal, and written for workers in the language of this process, whatever the
+    submitter's was.
+    """
     if not shape.lacks:
         artifacts = ArtifactFolder(uri=shape.store.artifacts) if shape.store.artifacts is not None else None
         spec, environment = StoreSpec(shape.store.backend, dict(shape.store.plain), artifacts), None
@@ -92,8 +97,8 @@ def context_of(shape: Shape, offer: Context | None = None) -> Context | None:
         return None
     else:
         spec, environment = offer.terms.store, offer.runtime_env
-    protocol, python, core = shape.versions
-    versions = Versions(protocol=protocol, python=python, core=core)
+    _, python, core = shape.versions
+    versions = evolve(versions_here(), python=python, core=core)
     code = Code(*shape.code) if shape.code else None
     return Context(Terms(store=spec, facts=shape.facts, versions=versions, code=code), environment)
 

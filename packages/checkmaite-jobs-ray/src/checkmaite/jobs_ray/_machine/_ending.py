@@ -19,7 +19,6 @@ class Success(NamedTuple):
     commit_uri: str | None
     outputs_uri: str | None
     report: Report | None
-    already_stored: bool
     notes: tuple[str, ...]
     reuse: Reuse
 
@@ -39,14 +38,14 @@ def ending_of(outcome: Outcome) -> Ending:
         return outcome
     ref = outcome.ref
     where = ref.run_uid, ref.revision, ref.capability_id, ref.store_uri, ref.commit_uri, ref.outputs_uri, ref.report
-    return Success(*where, outcome.already_stored, outcome.notes, outcome.reuse)
+    return Success(*where, outcome.notes, outcome.reuse)
 
 
 def outcome_of(ending: Ending) -> Outcome:
     """The outcome that `ending_of` was given."""
     if not isinstance(ending, Success):
         return ending
-    return Completed(ref=ref_of(ending), already_stored=ending.already_stored, notes=ending.notes, reuse=ending.reuse)
+    return Completed(ref=ref_of(ending), notes=ending.notes, reuse=ending.reuse)
 
 
 def ref_of(ending: Success) -> CapabilityRunRef:

@@ -26,6 +26,7 @@ from checkmaite.jobs_ray_simple.wall import (
     finished_from,
     leave_driver,
     lost_worker,
+    make_version_check,
 )
 
 
@@ -41,22 +42,23 @@ def _work_that_posts_to(controller: Any, leave: Leave | None) -> Callable[[bytes
     """The worker's function for one kind of process, with its controller inside: Ray sends a function once to each.
 
     It is nested so that it travels by value, and what it needs is in core: workers have no copy of this package. It
-    imports that itself, once the folders are gone that Ray gives the worker of whoever made the registry. Bytes go in
-    and come out, because Ray pickles any other object in a way that costs several times as much.
+    imports that itself, once the folders are gone that Ray gives the worker of whoever made the registry, and its core
+    is known to be of the submitter's version. Bytes go in and come out, because Ray pickles any other object in a way
+    that costs several times as much.
     """
-    is_new = True
+    check_versions, is_new = make_version_check(), True
 
     def checkmaite_job(letter: bytes, payload: bytes) -> bytes:
         worker: Any = ray  # its parts that carry no types
         if worker._private.worker.global_worker.core_worker.get_current_task_attempt_number():
             return b""  # what follows a start whose worker was lost is the registry's to decide
         nonlocal is_new
+        order, start = pickle.loads(letter)  # noqa: S301 - builtins, from the controller
         if is_new:
             leave_driver()
+            check_versions(order[0])
             is_new = False
         from checkmaite.jobs.spi import WorkerProcess, execute
-
-        order, start = pickle.loads(letter)  # noqa: S301 - builtins, from the controller
 
         def post(_: str, news: Sequence[News]) -> Future[Any]:
             arrived: Future[Any] = controller.post.remote(start, list(news)).future()
