@@ -249,6 +249,33 @@ class ReuseStory:
         assert changed.submit(reuse="auto").reuse.kind is ReuseKind.STALE
         assert self.computed(given) == [*[given.score] * 3, changed.score]
 
+    def test_a_file_behind_a_dataset_counts_by_what_is_in_it(self, backend: JobBackend, given: Given) -> None:
+        source, large = Path(given.folder, "digits.csv"), Path(given.folder, "images")
+        large.mkdir()
+        said = []
+        for text in ("1,2", "1,2", "1,3"):
+            source.write_text(text)
+            data = given.caps.Data((1.0, 2.0), {"id": "digits", "source": str(source), "images": str(large)})
+            job = submit_capability(**given.submission() | {"datasets": [data]})
+            said.append((job.result(SOON_S).revision, job.reuse.kind.value, job.reuse.differences))
+        assert said == [(1, "RUN", ()), (1, "REUSED", ()), (2, "STALE", (DATA,))]
+        assert f"datasets[0] 'digits': folder {large} is not read" in job.reuse.unknown
+
+    def test_who_submits_a_run_that_is_under_way_is_told(self, backend: JobBackend, given: Given) -> None:
+        gate = Path(given.folder, "go")
+        submission = given.submission() | {"capability": given.caps.Scores(given.folder, gate=str(gate))}
+        jobs = [submit_capability(**submission), *submit_capabilities([submission])]
+        gate.touch()
+        refs = [job.result(SOON_S) for job in jobs]
+        assert refs[0] == refs[1]
+        told = {job.reuse.kind: job for job in jobs}
+        assert set(told) == {ReuseKind.RUN, ReuseKind.REUSED}, "one of them, whoever was first to store it"
+        assert told[ReuseKind.REUSED].reuse.job_id == told[ReuseKind.RUN].job_id
+        assert told[ReuseKind.RUN].reuse == NO_RESULT
+        assert (jobs[0] == jobs[1]) is (self.kind == "ray"), "only jobs of a registry are joined while they run"
+        assert len({*jobs}) == len({job.job_id for job in jobs})
+        assert len(self.computed(given)) == len({*jobs})
+
     @pytest.mark.parametrize("capability", ["Scores", "Unforeseen"])
     def test_a_required_result_that_is_gone_is_not_computed(
         self, backend: JobBackend, given: Given, monkeypatch: pytest.MonkeyPatch, capability: str

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +17,11 @@ from checkmaite.jobs._fingerprint import (
     Content,
     Fingerprinter,
     Fingerprints,
+    ObjectPrint,
     _fingerprinting,
     _hashing,
+    _paths,
+    _referred,
     _walk,
     differences,
     fingerprints_of,
@@ -241,15 +246,109 @@ def test_a_long_reason_is_cut() -> None:
     assert "and 997 more" in found.reason
 
 
-def test_what_is_passed_by_reference_is_not_read(tmp_path: Path) -> None:
+# --- Files that an object names --------------------------------------------------------------------------------
+
+
+def test_a_folder_is_not_read_and_that_is_said(tmp_path: Path) -> None:
     file = tmp_path / "weights.bin"
     file.write_text("one")
-    lazy, path = content(Lazy(tmp_path)), content(model("m", path=file))
+    lazy = content(Lazy(tmp_path))
     file.write_text("other")
     assert content(Lazy(tmp_path)) == lazy
-    assert content(Lazy(tmp_path / "elsewhere")) != lazy
-    assert content(model("m", path=file)) == path
-    assert lazy.reason == ""
+    assert content(Lazy(tmp_path / "elsewhere")).digest != lazy.digest
+    assert lazy.reason == f"folder {tmp_path} is not read"
+
+
+@dataclass
+class Table:
+    path: Any
+    metadata: dict[str, Any] = field(default_factory=lambda: {"id": "digits"})
+
+
+def closing_over(path: Any) -> Callable[[], Any]:
+    return lambda: path
+
+
+NAMING: dict[str, Callable[[Any], Any]] = {
+    "dataclass": Table,
+    "path": lambda path: Table(Path(path)),
+    "plain": lambda path: model("m", path=path),
+    "metadata": lambda path: Table(None, {"id": "m", "source": path}),
+    "nested": lambda path: model("m", paths={"test": {"images": path}}),
+    "closure": lambda path: model("m", load=closing_over(path)),
+}
+
+
+@pytest.mark.parametrize("name", NAMING)
+def test_a_small_file_counts_by_its_content_wherever_it_lies(tmp_path: Path, name: str) -> None:
+    def print_of(path: Path) -> ObjectPrint:
+        (found,) = fingerprints_of(SampleCapability(), datasets=[NAMING[name](str(path))]).objects
+        assert found.content.reason == ""
+        return found
+
+    file, copy = tmp_path / "digits.csv", tmp_path / "elsewhere" / "copy.csv"
+    file.write_text("1,2,3")
+    first = print_of(file)
+    os.utime(file)
+    assert print_of(file) == first, "a file that is only touched is the same"
+    copy.parent.mkdir()
+    copy.write_text("1,2,3")
+    assert print_of(copy).content == first.content
+    times = file.stat().st_atime_ns, file.stat().st_mtime_ns
+    file.write_text("1,2,4")
+    os.utime(file, ns=times)
+    assert print_of(file).content != first.content, "also where size and time are the same within a moment"
+
+
+def test_a_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "digits.csv"
+    file.write_text("1,2,3")
+    os.utime(file, (1e9, 1e9))
+    read: list[str] = []
+    monkeypatch.setattr(_paths, "content", lambda kind, held, pace: read.append(kind) or hashed(kind, held, pace))
+    hashed = _hashing.content
+    assert content(Table(str(file))) == content(Table(str(file)))
+    assert read == ["file"]
+    file.write_text("1,2,3,4")
+    content(Table(str(file)))
+    assert read == ["file", "file"]
+
+
+def test_files_that_are_not_read_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_referred, "MOST_BYTES", 4)
+    files = [tmp_path / name for name in ("a.bin", "b.bin")]
+    for file in files:
+        file.write_text("12345")
+    names = [str(file) for file in files]
+    large = content(Table(names[0]))
+    assert large.reason == f"file {names[0]} is not read, since it has 5 bytes"
+    assert content(Table(names[1])).digest != large.digest, "of what is not read the path counts"
+    files[0].write_text("54321")
+    assert content(Table(names[0])).digest == large.digest
+    files[0].write_text("123456")
+    assert content(Table(names[0])).digest != large.digest, "and the size"
+    for several in (names, tuple(files), {*names}, [{"file_name": names[0]}], dict.fromkeys(range(99), names[0])):
+        assert content(Table(several)).reason == "files that it names are not read"
+    (tmp_path / "gone.bin").symlink_to(tmp_path / "nowhere")
+    for name in ("nothing.bin", "gone.bin", "s3://bucket/a.bin", "a\0.bin", "x" * 2000 + ".bin", "1.5", "", "/"):
+        assert ("is not read" in content(Table(name)).reason) is (name == "/")
+
+
+def test_what_a_capability_or_a_config_names_may_be_what_it_writes(tmp_path: Path) -> None:
+    file = tmp_path / "log.txt"
+    file.write_text("one")
+    capability = SampleCapability(folder=str(file))
+    first = fingerprints_of(capability, config={"log": str(file)})
+    file.write_text("one\ntwo")
+    assert fingerprints_of(capability, config={"log": str(file)}) == first
+    assert first.unknown == (f"capability: file {file} is not read", f"config: file {file} is not read")
+
+
+def test_a_file_makes_no_other_key(tmp_path: Path) -> None:
+    file = str(tmp_path / "labels.csv")
+    before = run_key(SampleCapability(), config={"labels": file}).value
+    Path(file).write_text("a")
+    assert run_key(SampleCapability(), config={"labels": file}).value == before
 
 
 # --- Who says what the content is -------------------------------------------------------------------------------

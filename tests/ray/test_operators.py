@@ -18,7 +18,6 @@ import pytest
 from checkmaite.jobs import (
     IncompatibleVersionError,
     JobBackend,
-    JobFailedError,
     JobNotFoundError,
     JobsError,
     JobStatus,
@@ -227,13 +226,20 @@ def test_another_version_is_refused_with_the_side_to_change(
 
 
 def test_an_older_core_on_a_worker_is_refused_before_anything_is_asked_of_it(
-    configure: Configure, own_options: dict[str, Any], tmp_path: Path
+    configure: Configure, own_options: dict[str, Any], client: Start, tmp_path: Path
 ) -> None:
-    configure(**own_options, controller_pool_size=1, runtime_env=older_core(tmp_path / "site"))
-    error = submit(capabilities.nothing).exception(SOON_S)
-    assert isinstance(error, JobFailedError)
-    assert error.error_type == "IncompatibleVersionError"
-    assert "Upgrade checkmaite-jobs-core on the worker" in error.error_message
+    configure(**own_options, controller_pool_size=1)
+    other = client(
+        f"""
+configure(runtime_env={older_core(tmp_path / "site")!r})
+error = submit_capability(SampleCapability(), config={{"run_uid": "u"}}).exception(60)
+say(error.error_type, error.error_message)
+""",
+        **own_options,
+    )
+    said = "\n".join(other.rest())
+    assert said.startswith("IncompatibleVersionError")
+    assert "Upgrade checkmaite-jobs-core on the worker" in said
 
 
 def test_a_job_whose_controller_finds_no_node_says_so(configure: Configure, own_options: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from checkmaite.jobs import BackendUnavailableError, JobsError, JobStatus
+from checkmaite.jobs import BackendUnavailableError, JobsError, JobStatus, Reuse, ReuseKind, as_completed
 from checkmaite.jobs.spi import Cancelled, StoreSpec, Terms
 from checkmaite.jobs_ray import _feed
 from checkmaite.jobs_ray._feed import Feed
@@ -104,6 +104,43 @@ def test_a_process_has_one_handle_of_a_live_job(feed: Feed, line: Line) -> None:
     assert first is second is third
     line.answers.put((Cursor("l", 1), [end()]))
     assert first.wait(SOON_S) is JobStatus.CANCELLED
+
+
+def test_who_joins_a_live_job_is_told_so_by_a_handle_of_its_own(feed: Feed, line: Line) -> None:
+    joining = Reuse(kind=ReuseKind.REUSED, job_id="job-1")
+    first, again = feed.handles([facts(), facts()], make())
+    second, third = feed.handles([facts()._replace(reuse=joining)] * 2, make())
+    assert first is again
+    assert second is third
+    assert first is not second
+    assert (first.reuse, second.reuse) == (Reuse(), joining)
+    assert (first, {first}) == (second, {second})
+    assert first != feed.handles([facts("job-2")], make())[0]
+    assert [job.job_id for job in feed.live()] == ["job-1", "job-2"]
+    line.answers.put((Cursor("l", 1), [end()]))
+    assert [job.wait(SOON_S) for job in (first, second)] == [JobStatus.CANCELLED] * 2
+    assert (first.reuse, second.reuse) == (Reuse(), joining)
+    assert list(as_completed([first, second], SOON_S)) == [first]
+
+
+def test_both_of_one_batch_hear_the_news_that_overtakes_their_answer(feed: Feed, line: Line) -> None:
+    (other,) = feed.handles([facts("job-0")], make())
+    heard = threading.Event()
+    other.add_done_callback(lambda _: heard.set())
+    joining = Reuse(kind=ReuseKind.REUSED, job_id="job-1")
+    with feed.asking():
+        line.answers.put((Cursor("l", 1), [end("job-1"), end("job-0")]))
+        assert heard.wait(SOON_S)
+        jobs = feed.handles([facts("job-1"), facts("job-1")._replace(reuse=joining)], make())
+    assert [job.wait(0) for job in jobs] == [JobStatus.CANCELLED] * 2
+    assert feed.live() == []
+
+
+def test_every_handle_of_a_lost_job_says_so(feed: Feed) -> None:
+    joining = Reuse(kind=ReuseKind.REUSED, job_id="job-1")
+    jobs = feed.handles([facts(), facts()._replace(reuse=joining)], make())
+    feed.close("shut down")
+    assert [job.wait(0) for job in jobs] == [JobStatus.FAILED] * 2
 
 
 def test_what_an_answer_says_of_a_known_job_is_learnt(feed: Feed) -> None:

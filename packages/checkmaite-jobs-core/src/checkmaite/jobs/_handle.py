@@ -63,6 +63,9 @@ class JobHandle:
     """A thread-safe `Job`. See the module's text for how a backend drives it.
 
     It pickles as its job's id: whoever unpickles or copies it gets the handle that the active backend has for the job.
+
+    Handles of one job are equal. A process has several where several submissions of its were answered with that job:
+    each says in `reuse` what was decided about its own.
     """
 
     def __init__(
@@ -240,6 +243,12 @@ class JobHandle:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _handle_of, (self._job_id, self._job_name)
+
+    def __eq__(self, other: object) -> bool:
+        return self._job_id == other._job_id if isinstance(other, JobHandle) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._job_id)
 
     def __repr__(self) -> str:
         progress = self._progress

@@ -26,6 +26,7 @@ from checkmaite.jobs._listing import JobQuery
 from checkmaite.jobs._news import News, Reporter
 from checkmaite.jobs._order import WorkOrder, accept
 from checkmaite.jobs._outcome import Cancelled
+from checkmaite.jobs._own_copies import own_copies
 from checkmaite.jobs._preparing import PreparedSubmission, RunOptions
 from checkmaite.jobs._protocols import AnalyticsStore, Job
 from checkmaite.jobs._reuse import check_policy
@@ -132,7 +133,7 @@ class InlineBackend:
             with teed(), interrupt.from_threads():
                 outcome = carry_out(
                     order,
-                    load=lambda: prepared.arguments,
+                    load=lambda: own_copies(prepared.arguments, prepared.prints),
                     open_store=lambda: self._store,
                     reporter=reporter,
                     interrupt=interrupt,

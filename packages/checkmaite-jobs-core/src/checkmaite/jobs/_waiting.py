@@ -40,7 +40,8 @@ def as_completed(jobs: Iterable[Job], timeout: float | None = None) -> Iterator[
     """
     several: list[Job] = jobs_given("as_completed", jobs)
     timeout_s = usable_timeout_s(timeout)
-    return _as_completed(list({id(job): job for job in several}.values()), Deadline.after(timeout_s), timeout_s)
+    once = {job.job_id: job for job in reversed(several)}
+    return _as_completed([*reversed(once.values())], Deadline.after(timeout_s), timeout_s)
 
 
 def _as_completed(jobs: list[Job], deadline: Deadline, timeout: float | None) -> Iterator[Job]:

@@ -51,7 +51,8 @@ class Feed:
         self._wait_s = min(_LONGEST_WAIT_S, patience_s)
         self._idle = idle
         self._lock = threading.Lock()
-        self._live: dict[str, RayJob] = {}
+        self._live: dict[str, list[RayJob]] = {}
+        """The handles of each job: one for each thing that was decided about submissions that it answers."""
         self._asking = 0
         self._ahead: dict[str, JobFacts | Change] = {}
         """While the registry is asked, the last news of jobs that no answer has named yet, and of those that have
@@ -63,8 +64,8 @@ class Feed:
         self._closed = False
 
     def handle(self, job_id: str) -> RayJob | None:
-        """The handle of a live job that this process has already."""
-        return self._live.get(job_id)
+        """The handle of a live job that this process has already, the first if there are several."""
+        return next(iter(self._live.get(job_id, ())), None)
 
     @property
     def listener(self) -> str:
@@ -88,7 +89,9 @@ class Feed:
     def handles(
         self, found: Iterable[JobFacts], make: Callable[[JobFacts], RayJob], asked: str | None = None
     ) -> list[RayJob]:
-        """The one handle that this process has of each of these jobs, kept up to date until it is final.
+        """The handle that this process has of each of these jobs, kept up to date until it is final.
+
+        There is one for a job and what was decided: who submits a run that is under way is told that it was joined.
 
         Args:
             found: What the registry said of them; whoever said it knew then that this client follows them.
@@ -100,17 +103,17 @@ class Feed:
         news: list[tuple[RayJob, JobFacts | Change]] = []
         with self._lock:
             for facts in found:
-                job = self._live.get(facts.job_id)
+                known = self._live.get(facts.job_id, [])
+                news += [(each, facts) for each in known]
+                job = next((each for each in known if each.reuse == facts.reuse), None)
                 if job is None:
                     job = make(facts)
                     if job.outcome is None:
-                        self._live[job.job_id] = job
+                        self._live[job.job_id] = [*known, job]
                         if asked is not None and asked != self.listener:
                             self._unsure.add(job.job_id)
-                    if (ahead := self._ahead.pop(job.job_id, None)) is not None:
+                    if (ahead := self._ahead.get(job.job_id)) is not None:
                         news.append((job, ahead))
-                else:
-                    news.append((job, facts))
                 handles.append(job)
             if self._live and self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._listen, name="checkmaite-ray-feed", daemon=True)
@@ -120,9 +123,9 @@ class Feed:
         return handles
 
     def live(self) -> list[RayJob]:
-        """The handles of jobs that are not final, oldest first."""
+        """A handle of each job that is not final, oldest first."""
         with self._lock:
-            return list(self._live.values())
+            return [jobs[0] for jobs in self._live.values()]
 
     def fall_silent(self) -> None:
         """Listen no more: nothing asks Ray for anything after this."""
@@ -185,10 +188,10 @@ class Feed:
     def _take(self, changes: Iterable[Change]) -> None:
         for change in changes:
             with self._lock:
-                job = self._live.get(change.job_id)
-                if job is None:  # the answer that names the job is still on its way
+                jobs = self._live.get(change.job_id, [])
+                if not jobs:  # the answer that names the job is still on its way
                     self._keep(change)
-            if job is not None:
+            for job in jobs:
                 self._tell(job, change)
 
     def _tell(self, job: RayJob, said: JobFacts | Change) -> None:
@@ -196,7 +199,7 @@ class Feed:
         if said.outcome is not None:
             with self._lock:
                 self._keep(said)
-                self._drop(job)
+                self._drop(job.job_id)
 
     def _keep(self, said: JobFacts | Change) -> None:
         """Remember the news of a job without a live handle, when an answer may be on its way that knows less."""
@@ -230,21 +233,22 @@ class Feed:
         return listener
 
     def _lose(self, jobs: Iterable[RayJob], why: str) -> None:
-        for job in jobs:
-            job.finish(
-                Failed(
-                    error_type="JobLost",
-                    error_message=why,
-                    phase="lost",
-                    exit_cause=why,
-                    lost=True,
-                    remedy="Configure the backend again; get_job() and list_jobs() show what is still known, and a run "
-                    "that is not can be submitted again.",
-                )
-            )
+        lost = Failed(
+            error_type="JobLost",
+            error_message=why,
+            phase="lost",
+            exit_cause=why,
+            lost=True,
+            remedy="Configure the backend again; get_job() and list_jobs() show what is still known, and a run that is "
+            "not can be submitted again.",
+        )
+        for job_id in [job.job_id for job in jobs]:
             with self._lock:
-                self._drop(job)
+                handles = self._drop(job_id)
+            for each in handles:
+                each.finish(lost)
 
-    def _drop(self, job: RayJob) -> None:
-        self._live.pop(job.job_id, None)
-        self._unsure.discard(job.job_id)
+    def _drop(self, job_id: str) -> list[RayJob]:
+        """Follow a job no more; the handles that it had."""
+        self._unsure.discard(job_id)
+        return self._live.pop(job_id, [])

@@ -15,11 +15,15 @@ from attrs import frozen
 from checkmaite.jobs._fingerprint._arrays import array_case
 from checkmaite.jobs._fingerprint._functions import code_steps, function_steps, global_name, type_steps
 from checkmaite.jobs._fingerprint._hashing import SLICE, content, node
+from checkmaite.jobs._fingerprint._paths import MOST_VALUES, names_some
 from checkmaite.jobs._fingerprint._records import field_names, is_record
+from checkmaite.jobs._fingerprint._referred import UNREAD, Referring, attribute, referring_steps
 from checkmaite.jobs._fingerprint._walk import Opaque, Steps, Walk, loaded, named, told
 from checkmaite.jobs._values import with_article
 
 _GIVEN_KEYS = ("fingerprint", "digest", "sha256")
+_OF_THREADS = ("threading", "queue", "concurrent.futures.thread")
+"""Modules whose objects are changed by whoever waits for them."""
 _PICKLE_PROTOCOL = 4  # 5 hands buffers out instead of content
 
 
@@ -78,6 +82,8 @@ def _told_steps(value: Any, source: str, said: Any) -> Steps:
 
 
 def _structural(value: Any, walk: Walk) -> Steps:
+    if type(value).__module__ in _OF_THREADS:
+        raise Opaque(f"{named(value)}, which is of this process alone")
     if isinstance(value, Enum):
         return _enum_steps(value)
     if isinstance(value, PurePath):
@@ -86,12 +92,12 @@ def _structural(value: Any, walk: Walk) -> Steps:
     if array is not None:
         return array
     if isinstance(value, loaded("pydantic", "BaseModel")):
-        return _model_steps(value)
+        return _model_steps(value, walk)
     if is_record(type(value)):
-        return _record_steps(value)
+        return _record_steps(value, walk)
     if callable(getattr(type(value), "state_dict", None)):
         return _stateful_steps(value)
-    return reduced_steps(value)
+    return reduced_steps(value, walk)
 
 
 def _sequence_steps(value: Any, walk: Walk) -> Steps:
@@ -116,6 +122,8 @@ def _set_steps(value: Any, walk: Walk) -> Steps:
 
 def _mapping_steps(value: Any, walk: Walk) -> Steps:
     """Keys first, so that values are met in an order that does not depend on the order of insertion."""
+    if walk.refers and len(value) > MOST_VALUES and names_some(value):
+        walk.tell_unread(UNREAD)
     return node("dict", (yield from _pairs(value.items(), walk)))
 
 
@@ -127,16 +135,17 @@ def _pairs(items: Any, walk: Walk | None = None) -> Any:
     keyed.sort(key=lambda entry: entry[0])
     parts: list[bytes] = []
     for done, key, each in keyed:
-        parts += done, (yield f"[{key!r}]" if type(key) in (str, int) else "[...]", each)
+        taken = each if walk is None or len(items) > MOST_VALUES else attribute(each, walk)
+        parts += done, (yield f"[{key!r}]" if type(key) in (str, int) else "[...]", taken)
     return parts
 
 
-def _attributes(state: Mapping[str, Any], kind: type) -> Any:
+def _attributes(state: Mapping[str, Any], kind: type, walk: Walk) -> Any:
     """The parts of a mapping of attributes by name; what was computed from others and kept is left out."""
     parts: list[bytes] = []
     for name in sorted(state):
         if name != "_attrs_cached_hash" and not isinstance(_static(kind, name), functools.cached_property):
-            parts += name.encode(), (yield f".{name}", state[name])
+            parts += name.encode(), (yield f".{name}", attribute(state[name], walk))
     return parts
 
 
@@ -155,22 +164,22 @@ def _path_steps(value: PurePath) -> Steps:
     yield
 
 
-def _model_steps(value: Any) -> Steps:
+def _model_steps(value: Any, walk: Walk) -> Steps:
     """A pydantic model: its fields, also those of a subclass, its extra and its private attributes."""
     kind = yield ".__class__", type(value)
     fields = type(value).__pydantic_fields__
     named = {name: each for name, each in vars(value).items() if name in fields}
-    parts = yield from _attributes(named, type(value))
+    parts = yield from _attributes(named, type(value), walk)
     extra = yield ".model_extra", value.__pydantic_extra__ or {}
-    private = yield from _attributes(value.__pydantic_private__ or {}, type(value))
+    private = yield from _attributes(value.__pydantic_private__ or {}, type(value), walk)
     return node("model", [kind, *parts, extra, node("private", private)])
 
 
-def _record_steps(value: Any) -> Steps:
+def _record_steps(value: Any, walk: Walk) -> Steps:
     """An object of attrs or a dataclass: its fields, and what was set on it beside them."""
     kind = yield ".__class__", type(value)
     found = {name: getattr(value, name) for name in field_names(type(value)) if hasattr(value, name)}
-    parts = yield from _attributes({**getattr(value, "__dict__", {}), **found}, type(value))
+    parts = yield from _attributes({**getattr(value, "__dict__", {}), **found}, type(value), walk)
     return node("record", [kind, *parts])
 
 
@@ -200,7 +209,7 @@ class _Pickled:
     value: Any
 
 
-def reduced_steps(value: Any) -> Steps:
+def reduced_steps(value: Any, walk: Walk) -> Steps:
     """What pickle would take of an object: how it is made, its state, its items."""
     taken = _taken(value)
     if isinstance(taken, str):
@@ -211,9 +220,9 @@ def reduced_steps(value: Any) -> Steps:
     parts = [(yield ".__class__", type(value)), (yield ".__reduce__()", make)]
     parts.append((yield "", tuple(arguments or ())))
     if isinstance(state, dict) and all(type(name) is str for name in state):
-        parts.append(node("attributes", (yield from _attributes(state, type(value)))))
+        parts.append(node("attributes", (yield from _attributes(state, type(value), walk))))
     elif isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):  # with __slots__
-        parts.append(node("attributes", (yield from _attributes({**(state[0] or {}), **state[1]}, type(value)))))
+        parts.append(node("attributes", (yield from _attributes({**(state[0] or {}), **state[1]}, type(value), walk))))
     else:
         parts.append((yield "", state))
     parts.append((yield "", list(items) if items is not None else None))
@@ -274,7 +283,7 @@ def _cell_steps(value: types.CellType, walk: Walk) -> Steps:
         inside = value.cell_contents
     except ValueError:
         return b"-"
-    return node("cell", [(yield "", inside)])
+    return node("cell", [(yield "", attribute(inside, walk))])
 
 
 def _dict_view(value: Any, walk: Walk) -> Iterator[Any]:
@@ -301,6 +310,7 @@ _EXACT: dict[type, Callable[[Any, Walk], Steps]] = {
     staticmethod: _wrapping_steps,
     classmethod: _wrapping_steps,
     functools._lru_cache_wrapper: _wrapping_steps,
-    _Pickled: lambda value, walk: reduced_steps(value.value),
+    Referring: referring_steps,
+    _Pickled: lambda value, walk: reduced_steps(value.value, walk),
     functools.cached_property: _cached_property_steps,
 }

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 from checkmaite.jobs._fingerprint._hashing import Pace
+from checkmaite.jobs._fingerprint._patched import Defined, defined_in, patched_in
 
 _OWN = ("checkmaite.jobs", "checkmaite.jobs_", "checkmaite.store_")
 _SITE = {"site-packages", "dist-packages"}
@@ -35,10 +36,12 @@ class _Source:
     Attributes:
         digest: Of its syntax tree.
         imports: Absolute names that it may import.
+        defined: What it defines.
     """
 
     digest: str
     imports: tuple[str, ...]
+    defined: Defined = ()
 
 
 @frozen
@@ -77,7 +80,12 @@ def note_imported_code() -> None:
 
 
 def code_files(
-    modules: Iterable[str], *, pace: Pace, installed: Iterable[str] = (), as_imported: bool = False
+    modules: Iterable[str],
+    *,
+    pace: Pace,
+    installed: Iterable[str] = (),
+    as_imported: bool = False,
+    patched: dict[str, object] | None = None,
 ) -> dict[str, str]:
     """The digest of each file that these modules are made of, by its path below the folder that imports start from.
 
@@ -86,6 +94,7 @@ def code_files(
         pace: Told of the work done.
         installed: Names of modules that count although they are installed.
         as_imported: Take what this process has imported already as it was then, whatever its files say now.
+        patched: Gets what stands in these modules in the place of what their files define, by name.
     """
     waiting: list[tuple[_Root, str, Path]] = []
     wanted = set(installed)
@@ -104,6 +113,8 @@ def code_files(
         except OSError:  # deleted since it was imported
             continue
         seen[path] = root, source
+        if patched is not None:
+            patched |= {f"{name}.{what}": value for what, value in patched_in(name, source.defined)}
         for imported in (name, *source.imports):  # a module runs the __init__.py of the packages around it
             waiting += ((root, below, file) for below, file in _resolved(root, imported) if file not in seen)
     files: dict[str, str] = {}
@@ -221,9 +232,10 @@ def _parsed(text: bytes, path: Path, name: str) -> _Source:
         tree = _tree(text)
         imports = tuple(sorted(set(_imports(tree, name if path.stem == "__init__" else name.rpartition(".")[0]))))
         written = "".join(_written(tree)).encode("utf-8", "surrogatepass")
+        defined = defined_in(tree)
     except (SyntaxError, ValueError, RecursionError):  # not Python, such as an extension module: by its bytes
         return _Source(hashlib.sha256(text).hexdigest()[:_SHORT], ())
-    return _Source(hashlib.sha256(written).hexdigest()[:_SHORT], imports)
+    return _Source(hashlib.sha256(written).hexdigest()[:_SHORT], imports, defined)
 
 
 def _tree(text: bytes) -> ast.AST:

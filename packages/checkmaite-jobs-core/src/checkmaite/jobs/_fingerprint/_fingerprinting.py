@@ -85,7 +85,8 @@ class Fingerprinter:
         seen = self._seen.get(key)
         if seen is None:
             self._pace.doing = doing
-            walk = Walk(case_of, self._pace, named=named)
+            # What a capability or a config names may be what it writes; models, datasets and metrics are read.
+            walk = Walk(case_of, self._pace, named=named, reads=not by_field)
             content = content_of(value, walk, by_field=by_field)
             seen = self._seen[key] = _Seen(value, content, frozenset(walk.modules))
         modules |= seen.modules
@@ -122,7 +123,7 @@ def identity_of(value: object, name: str) -> str:
     Raises:
         Opaque: There is none; the text says why, and calls the value by this name.
     """
-    walk = Walk(case_of, Pace(), named=None)
+    walk = Walk(case_of, Pace(), named=None, refers=False)
     try:
         digest = walk.digest(value)
     except TooLarge:
@@ -150,14 +151,16 @@ def content_of(value: Any, walk: Walk, *, by_field: bool = False) -> Content:
     parts = walk.fields if by_field and len(walk.fields) <= _MOST_PARTS else {}
     return Content(
         digest=_short(digest, _DIGEST),
-        reason=_told(walk.notes),
+        reason=_told(walk.notes, walk.unread),
         parts={name: _short(each, _SHORT) for name, each in parts.items()},
     )
 
 
-def _told(notes: Mapping[str, str]) -> str:
-    shown = [f"{path} cannot be fingerprinted: it is {_shown(why)}" for path, why in islice(notes.items(), _MOST_NOTES)]
-    more = len(notes) - len(shown)
+def _told(notes: Mapping[str, str], unread: Mapping[str, str]) -> str:
+    said = [f"{path} cannot be fingerprinted: it is {_shown(why)}" for path, why in islice(notes.items(), _MOST_NOTES)]
+    said += [_shown(why) for why in islice(sorted({*unread.values()}), _MOST_NOTES)]
+    shown = said[:_MOST_NOTES]
+    more = len(notes) + len({*unread.values()}) - len(shown)
     return "; ".join([*shown, f"and {more} more"] if more else shown)
 
 
@@ -182,9 +185,16 @@ def _code_of(
         parts[f"{kind.__module__}.{kind.__qualname__}"] = (content.digest or "")[:_SHORT]
         reasons += [content.reason] if content.reason else []
         modules |= walk.modules
-    files = code_files(modules, pace=pace, installed=own, as_imported=as_imported)
+    patched: dict[str, object] | None = {} if as_imported else None
+    files = code_files(modules, pace=pace, installed=own, as_imported=as_imported, patched=patched)
     if own and not files and not is_own(kind.__module__):
         reasons.append(f"the module {kind.__module__} has no file that could be read")
     parts |= files
+    for name, value in sorted((patched or {}).items()):
+        walk = Walk(case_of, pace)
+        content = content_of(value, walk)
+        parts |= code_files(walk.modules, pace=pace, as_imported=as_imported)
+        parts[f"{name} (changed at run time)"] = (content.digest or "")[:_SHORT]
+        reasons += [f"{name}: {content.reason}"] if content.reason else []
     whole = hashlib.sha256(ascii(sorted(parts.items())).encode()).hexdigest()[:_DIGEST]
     return Content(digest=whole, reason="; ".join(reasons), parts=parts), distributions_of(kind.__module__)

@@ -17,6 +17,7 @@ from typing import Any
 
 from attrs import define, field
 from checkmaite.jobs._fingerprint._hashing import Pace, node, plain_container, scalar
+from checkmaite.jobs._fingerprint._paths import names_some
 from checkmaite.jobs._texts import class_name, message_text
 from checkmaite.jobs._values import with_article
 
@@ -72,6 +73,9 @@ class Walk:
         modules: Names of the modules whose classes and functions were met.
         notes: What is not in the digest, by path, and why.
         fields: The bytes of the fields or items of the whole object, by name.
+        refers: Whether files that attributes name are looked at.
+        reads: Whether the content of such a file counts.
+        unread: What is told of those whose content does not count, by path.
     """
 
     case: Callable[[Any, Walk], Steps]
@@ -80,6 +84,9 @@ class Walk:
     modules: set[str] = field(factory=set)
     notes: dict[str, str] = field(factory=dict)
     fields: dict[str, bytes] = field(factory=dict)
+    refers: bool = True
+    reads: bool = False
+    unread: dict[str, str] = field(factory=dict)
     _done: dict[int, tuple[bytes, int]] = field(factory=dict)
     _alive: list[Any] = field(factory=list)  # whose id is in use
     _open: dict[int, tuple[Any, int, int]] = field(factory=dict)  # in the order in which they were finished
@@ -94,7 +101,7 @@ class Walk:
         if done is None and id(value) in self._done:
             done, size = self._done[id(value)]
             self._position += size
-        elif done is None:
+        elif done is None and not (self.refers and type(value) is dict and names_some(value)):
             done = plain_container(value, self.pace)
             if done is not None and len(value) > _FEW:
                 self._keep(value, done, 0)
@@ -125,6 +132,10 @@ class Walk:
                 sent = self._enter(part)
         assert sent is not None
         return sent
+
+    def tell_unread(self, why: str) -> None:
+        """The content of a file that the object at hand names does not count."""
+        self.unread.setdefault(self._path(), why)
 
     def _note_field(self, label: Label, digest: bytes) -> None:
         named = _FIELD.fullmatch(str(label))
