@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -339,8 +340,26 @@ def test_an_object_that_is_no_commit_is_named(open_store: OpenStore) -> None:
 PLAIN = Path(__file__).parents[2] / "docs/how-to/analytics-store.md"
 
 
+def by_sql(text: str) -> list[float]:
+    (query,) = [part.partition("\n```")[0] for part in text.split("```sql\n") if "parse_filename" in part]
+    return [row[-1] for row in duckdb.sql(f"select accuracy from ({query})").fetchall()]
+
+
+def by_python(library: str, text: str) -> list[float]:
+    pytest.importorskip(library)
+    blocks = [part.partition("\n```")[0] for part in text.split("```python notest\n")]
+    (code,) = [block for block in blocks if f"import {library} as" in block]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    found: list[float] = names["rows"]["accuracy"].to_list()
+    return found
+
+
+@pytest.mark.parametrize(
+    "read", [by_sql, partial(by_python, "pandas"), partial(by_python, "polars")], ids=["sql", "pandas", "polars"]
+)
 def test_plain_readers_see_the_newest_results_by_the_query_of_the_docs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[str], list[float]]
 ) -> None:
     store = ParquetStore(tmp_path / "store")
     records = [{"table_name": "accuracy", "accuracy": 0.1}]
@@ -349,6 +368,7 @@ def test_plain_readers_see_the_newest_results_by_the_query_of_the_docs(
     for number in (1, 2, 3):
         records = [{"table_name": "accuracy", "accuracy": float(number)}]
         store.write(SampleRun(run_uid="run", records=records), supersede=True)
-    (query,) = [part.partition("\n```")[0] for part in PLAIN.read_text().split("```sql\n") if "parse_filename" in part]
+    other = [{"table_name": "other", "accuracy": 7.0}]
+    store.write([SampleRun(run_uid="later", records=[{"table_name": "accuracy", "accuracy": 4, "extra": "x"}, *other])])
     monkeypatch.chdir(tmp_path)
-    assert sorted(row[-1] for row in duckdb.sql(f"select accuracy from ({query})").fetchall()) == [0.1, 3.0]
+    assert sorted(read(PLAIN.read_text())) == [0.1, 3.0, 4.0]
