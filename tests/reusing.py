@@ -224,6 +224,22 @@ class ReuseStory:
         assert sorted(prints) == [1, 2, 3, 4, 5]
         assert len({json.dumps(each, sort_keys=True) for each in prints.values()}) == 5
 
+    def test_going_back_to_former_weights_is_a_result_of_its_own(self, backend: JobBackend, given: Given) -> None:
+        """Whoever reads the newest result after it was asked for sees the number that was asked for."""
+        told = []
+        for weight in (2.0, 3.0, 2.0, 2.0):
+            job = evolve(given, weight=weight).submit()
+            told.append((job.reuse.kind.value, job.reuse.differences, job.result(0).revision, self.scores(backend)))
+        assert told == [
+            ("RUN", (), 1, [6.0]),
+            ("STALE", (MODEL,), 2, [9.0]),
+            ("STALE", (MODEL,), 3, [6.0]),
+            ("REUSED", (), 3, [6.0]),
+        ]
+        assert self.computed(given) == [6.0, 9.0, 6.0]
+        kept: Any = backend.analytics_store
+        assert [kept.read_table("scores", revision=number)["score"].to_pylist() for number in (1, 2)] == [[6.0], [9.0]]
+
     def test_the_policies(self, backend: JobBackend, configured: dict[str, Any], given: Given) -> None:
         with pytest.raises(StaleResultError, match="there is no result of 'scores'"):
             submit_capability(**given.submission(reuse="require"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import json
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
+import attrs
 import pytest
 from checkmaite.jobs._fingerprint import Content, _cases, _hashing, _remembered, fingerprints_of
 from checkmaite.jobs.testing import SampleCapability
@@ -169,6 +171,52 @@ def test_a_value_that_was_computed_and_kept_makes_no_difference() -> None:
     used = Cached(3)
     assert used.area == 9
     assert digest(used) == digest(Cached(3)) != digest(Cached(4))
+
+
+def leaving_out_weights(self: Any) -> dict[str, Any]:
+    return {"layers": self.layers}
+
+
+@attrs.define(slots=False)
+class AttrsSparing:
+    layers: int
+    weights: Any
+    __getstate__ = leaving_out_weights
+
+
+@dataclasses.dataclass
+class DataSparing:
+    layers: int
+    weights: Any
+    __getstate__ = leaving_out_weights
+
+
+class StatefulSparing(DataSparing):
+    def state_dict(self) -> dict[str, Any]:
+        return {"layers": self.layers}
+
+
+@pytest.mark.parametrize("kind", [AttrsSparing, DataSparing, StatefulSparing])
+def test_what_pickle_leaves_out_does_not_count_since_no_worker_gets_it(kind: Any) -> None:
+    one = kind(2, numpy.zeros(3))
+    assert not hasattr(pickle.loads(pickle.dumps(one)), "weights")
+    assert content(one) == content(kind(2, numpy.ones(3))) == content(pickle.loads(pickle.dumps(one)))
+    assert content(one) != content(kind(3, numpy.zeros(3)))
+
+
+def test_a_pydantic_model_that_leaves_something_out_is_taken_at_its_word() -> None:
+    pydantic = pytest.importorskip("pydantic")
+
+    class Sparing(pydantic.BaseModel):  # type: ignore[misc, name-defined]
+        layers: int
+        weights: list[float]
+
+        def __getstate__(self) -> dict[Any, Any]:
+            taken: dict[Any, Any] = super().__getstate__()
+            return {**taken, "__dict__": {"layers": self.layers}}
+
+    assert content(Sparing(layers=2, weights=[1.0])) == content(Sparing(layers=2, weights=[2.0]))
+    assert content(Sparing(layers=3, weights=[1.0])) != content(Sparing(layers=2, weights=[1.0]))
 
 
 def test_slots_and_items_count() -> None:

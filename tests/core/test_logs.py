@@ -10,7 +10,7 @@ import tracemalloc
 from collections.abc import Sequence
 from concurrent.futures import Future
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from checkmaite.jobs import configure_job_backend, shutdown_job_backend, submit_capability
@@ -170,13 +170,11 @@ class Looks:
     """Says what it finds `sys.stdout` to be."""
 
     id = "looks"
-
-    def __init__(self) -> None:
-        self.seen: dict[str, object] = {}
+    seen: ClassVar[dict[str, object]] = {}  # a job has a copy of the object
 
     def run(self, **_: Any) -> SampleRun:
         out = sys.stdout
-        self.seen = {
+        Looks.seen = {
             "encoding": out.encoding,
             "errors": out.errors,
             "writable": out.writable(),
@@ -197,12 +195,11 @@ def test_in_a_thread_of_this_process_the_streams_are_what_they_are(monkeypatch: 
     monkeypatch.setattr(sys, "stdout", below)
     monkeypatch.setattr(sys, "stderr", errors)
     configure_job_backend("inline", analytics_store={"backend": "null"})
-    looks = Looks()
-    job = submit_capability(looks, config={"run_uid": "looks"})
+    job = submit_capability(Looks(), config={"run_uid": "looks"})
     job.result(30)
     shutdown_job_backend()
     assert sys.stdout is below
-    assert looks.seen == {
+    assert Looks.seen == {
         "encoding": "latin-1",
         "errors": "replace",
         "writable": True,

@@ -317,6 +317,15 @@ def test_null_is_in_doubt_where_infinity_was_written_so() -> None:
     assert key(Open()) != key(Open(value=float("inf")))
 
 
+def test_a_former_key_in_doubt_finds_nothing() -> None:
+    """Whatever the policy: "always" trusts a run's key, and this one may be another run's."""
+    certain, doubtful = (run_key(Capability(), config=config) for config in ({"radius": 3}, Gauss(3)))
+    assert certain.former is not None
+    assert doubtful.former is not None
+    assert doubtful.former.doubt
+    assert (certain.former_value, doubtful.former_value) == (certain.former.value, None)
+
+
 def test_what_had_no_key_has_no_former_one() -> None:
     assert former({1: 2}) is None
     assert former({"path": Path("/data")}) is None

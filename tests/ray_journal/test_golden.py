@@ -106,6 +106,14 @@ def test_the_history_of_users_is_as_it_was(scope: str, version: str) -> None:
     assert [{name: row[name] for name in expected[0]} for row in seen] == expected
 
 
+@pytest.mark.parametrize("version", ["version-1", "version-3"])
+def test_what_their_versions_did_not_know_is_told_as_unknown(version: str) -> None:
+    rows = _history("team-a", version=version).to_pylist()
+    assert {row["fingerprints"] for row in rows} == {None}
+    assert {row["revision"] for row in rows if row["status"] == "COMPLETED"} == {1}
+    assert {row["reuse"] for row in rows} == {"RUN", "REUSED: a result in the store"}
+
+
 def test_a_scope_of_the_same_registry_without_jobs_has_no_history() -> None:
     assert _history("team-c").num_rows == 0
 

@@ -30,6 +30,11 @@ class RunKey:
     run_uid: str | None = None
     former: FormerKey | None = None
 
+    @property
+    def former_value(self) -> str | None:
+        """The key of earlier versions, if a completed job that has it is of this very run; else None."""
+        return self.former.value if self.former is not None and not self.former.doubt else None
+
 
 class NoRunKeyError(ValueError):
     """The identity of a run cannot be computed; the message says why.

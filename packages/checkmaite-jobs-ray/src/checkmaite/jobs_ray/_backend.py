@@ -239,7 +239,6 @@ class RayBackend:
         )
         order = WorkOrder.of(prepared, store=self._store_spec, provenance=provenance, code=code)
         written, *rest, _ = order.to_wire()  # the fingerprints are in the basis
-        former = prepared.run_key.former
         name, context = self._context(written, order.terms)
         contexts[name] = context
         return Draft(
@@ -257,7 +256,7 @@ class RayBackend:
                 prints=prepared.prints,
                 policy=prepared.reuse,
                 by=prepared.provenance.user_id,
-                former_key=former.value if former is not None and not former.doubt else None,
+                former_key=prepared.run_key.former_value,
             ),
         )
 

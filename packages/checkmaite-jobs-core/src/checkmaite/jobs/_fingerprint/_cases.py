@@ -91,7 +91,8 @@ def _structural(value: Any, walk: Walk) -> Steps:
     array = array_case(value, walk)
     if array is not None:
         return array
-    if isinstance(value, loaded("pydantic", "BaseModel")):
+    model = loaded("pydantic", "BaseModel")
+    if isinstance(value, model) and _is_pickled_as(value, model):
         return _model_steps(value, walk)
     if is_record(type(value)):
         return _record_steps(value, walk)
@@ -198,8 +199,13 @@ def _is_plain_module(value: Any) -> bool:
     module = loaded("torch.nn", "Module")
     if not isinstance(value, module) or not isinstance(vars(value).get("_parameters"), dict):  # compiled to TorchScript
         return False
-    names = "state_dict", "__getstate__", "__reduce__", "__reduce_ex__"
-    return all(_static(type(value), name) is _static(module, name) for name in names)
+    return _is_pickled_as(value, module) and _static(type(value), "state_dict") is _static(module, "state_dict")
+
+
+def _is_pickled_as(value: Any, base: Any) -> bool:
+    """Whether pickle takes of an object what it takes of those of a base: no class has changed that."""
+    names = "__getstate__", "__reduce__", "__reduce_ex__"
+    return all(_static(type(value), name) is _static(base, name) for name in names)
 
 
 @frozen
