@@ -219,6 +219,26 @@ def test_a_pydantic_model_that_leaves_something_out_is_taken_at_its_word() -> No
     assert content(Sparing(layers=3, weights=[1.0])) != content(Sparing(layers=2, weights=[1.0]))
 
 
+def test_what_libraries_note_about_use_makes_no_difference() -> None:
+    pandas = pytest.importorskip("pandas")
+    sparse = pytest.importorskip("scipy.sparse")
+    text = pytest.importorskip("sklearn.feature_extraction.text")
+    frame = pandas.DataFrame({"number": [1, 2], "text": ["x", "y"]})
+    used = frame.copy()
+    used["more"] = 1
+    del used["more"]
+    assert digest(used) == digest(frame)
+    matrix = sparse.csr_matrix(numpy.eye(3))
+    before = digest(matrix)
+    assert matrix.has_sorted_indices
+    assert matrix.has_canonical_format
+    assert digest(matrix) == before
+    fitted = [text.CountVectorizer().fit(["a cat", "a dog"]) for _ in range(2)]
+    fitted[1]._stop_words_id += 1  # where None lies in another process
+    assert digest(fitted[0]) == digest(fitted[1])
+    assert digest(fitted[0]) != digest(text.CountVectorizer().fit(["a cat", "a cow"]))
+
+
 def test_slots_and_items_count() -> None:
     assert digest(Slotted(1)) == digest(Slotted(1)) != digest(Slotted(2))
     assert digest(Items(1, note="a")) == digest(Items(1, note="a")) != digest(Items(2, note="a"))

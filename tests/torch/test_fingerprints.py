@@ -77,7 +77,7 @@ def test_a_view_counts_as_its_elements() -> None:
     assert len({digest(each) for each in kinds}) == len(kinds)
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
 def test_a_scripted_module_counts_by_its_state() -> None:
     scripted = torch.jit.script(torch.nn.Linear(2, 2))
     before = fingerprints_of(object(), models=[scripted]).objects[0].content

@@ -24,6 +24,13 @@ from checkmaite.jobs._values import with_article
 _GIVEN_KEYS = ("fingerprint", "digest", "sha256")
 _OF_THREADS = ("threading", "queue", "concurrent.futures.thread")
 """Modules whose objects are changed by whoever waits for them."""
+_KEPT_ASIDE = frozenset({"_attrs_cached_hash"})
+_KEPT_ASIDE_BY = {
+    "pandas": ("_cache", "_readonly"),
+    "scipy": ("_has_canonical_format", "_has_sorted_indices"),
+    "sklearn": ("_stop_words_id",),  # an address
+}
+"""Attributes of a library's objects that say how they were used, and nothing about what they are."""
 _PICKLE_PROTOCOL = 4  # 5 hands buffers out instead of content
 
 
@@ -144,10 +151,17 @@ def _pairs(items: Any, walk: Walk | None = None) -> Any:
 def _attributes(state: Mapping[str, Any], kind: type, walk: Walk) -> Any:
     """The parts of a mapping of attributes by name; what was computed from others and kept is left out."""
     parts: list[bytes] = []
+    kept = _kept_aside(kind)
     for name in sorted(state):
-        if name != "_attrs_cached_hash" and not isinstance(_static(kind, name), functools.cached_property):
+        if name not in kept and not isinstance(_static(kind, name), functools.cached_property):
             parts += name.encode(), (yield f".{name}", attribute(state[name], walk))
     return parts
+
+
+@functools.lru_cache(maxsize=1024)
+def _kept_aside(kind: type) -> frozenset[str]:
+    libraries = {str(each.__module__).partition(".")[0] for each in kind.__mro__}
+    return _KEPT_ASIDE.union(*(_KEPT_ASIDE_BY.get(each, ()) for each in libraries))
 
 
 def _static(kind: type, name: str) -> Any:
