@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copyreg
 import functools
 import inspect
 import types
@@ -11,27 +10,25 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
-from attrs import frozen
 from checkmaite.jobs._fingerprint._arrays import array_case
 from checkmaite.jobs._fingerprint._functions import code_steps, function_steps, global_name, type_steps
 from checkmaite.jobs._fingerprint._hashing import SLICE, content, node
 from checkmaite.jobs._fingerprint._paths import MOST_VALUES, names_some
+from checkmaite.jobs._fingerprint._pickled import (
+    Pickled,
+    attribute_parts,
+    paired_parts,
+    reduced_steps,
+    static_attribute,
+)
 from checkmaite.jobs._fingerprint._records import field_names, is_record
 from checkmaite.jobs._fingerprint._referred import UNREAD, Referring, attribute, referring_steps
-from checkmaite.jobs._fingerprint._walk import Opaque, Steps, Walk, loaded, named, told
+from checkmaite.jobs._fingerprint._walk import Opaque, Steps, Walk, loaded, named
 from checkmaite.jobs._values import with_article
 
 _GIVEN_KEYS = ("fingerprint", "digest", "sha256")
 _OF_THREADS = ("threading", "queue", "concurrent.futures.thread")
 """Modules whose objects are changed by whoever waits for them."""
-_KEPT_ASIDE = frozenset({"_attrs_cached_hash"})
-_KEPT_ASIDE_BY = {
-    "pandas": ("_cache", "_readonly"),
-    "scipy": ("_has_canonical_format", "_has_sorted_indices"),
-    "sklearn": ("_stop_words_id",),  # an address
-}
-"""Attributes of a library's objects that say how they were used, and nothing about what they are."""
-_PICKLE_PROTOCOL = 4  # 5 hands buffers out instead of content
 
 
 def case_of(value: Any, walk: Walk) -> Steps:
@@ -132,40 +129,7 @@ def _mapping_steps(value: Any, walk: Walk) -> Steps:
     """Keys first, so that values are met in an order that does not depend on the order of insertion."""
     if walk.refers and len(value) > MOST_VALUES and names_some(value):
         walk.tell_unread(UNREAD)
-    return node("dict", (yield from _pairs(value.items(), walk)))
-
-
-def _pairs(items: Any, walk: Walk | None = None) -> Any:
-    keyed = []
-    for key, each in items:
-        known = walk.quick(key) if walk is not None else None
-        keyed.append(((yield ".keys()", key) if known is None else known, key, each))
-    keyed.sort(key=lambda entry: entry[0])
-    parts: list[bytes] = []
-    for done, key, each in keyed:
-        taken = each if walk is None or len(items) > MOST_VALUES else attribute(each, walk)
-        parts += done, (yield f"[{key!r}]" if type(key) in (str, int) else "[...]", taken)
-    return parts
-
-
-def _attributes(state: Mapping[str, Any], kind: type, walk: Walk) -> Any:
-    """The parts of a mapping of attributes by name; what was computed from others and kept is left out."""
-    parts: list[bytes] = []
-    kept = _kept_aside(kind)
-    for name in sorted(state):
-        if name not in kept and not isinstance(_static(kind, name), functools.cached_property):
-            parts += name.encode(), (yield f".{name}", attribute(state[name], walk))
-    return parts
-
-
-@functools.lru_cache(maxsize=1024)
-def _kept_aside(kind: type) -> frozenset[str]:
-    libraries = {str(each.__module__).partition(".")[0] for each in kind.__mro__}
-    return _KEPT_ASIDE.union(*(_KEPT_ASIDE_BY.get(each, ()) for each in libraries))
-
-
-def _static(kind: type, name: str) -> Any:
-    return next((vars(each)[name] for each in kind.__mro__ if name in vars(each)), None)
+    return node("dict", (yield from paired_parts(value.items(), walk)))
 
 
 def _enum_steps(value: Enum) -> Steps:
@@ -184,9 +148,9 @@ def _model_steps(value: Any, walk: Walk) -> Steps:
     kind = yield ".__class__", type(value)
     fields = type(value).__pydantic_fields__
     named = {name: each for name, each in vars(value).items() if name in fields}
-    parts = yield from _attributes(named, type(value), walk)
+    parts = yield from attribute_parts(named, type(value), walk)
     extra = yield ".model_extra", value.__pydantic_extra__ or {}
-    private = yield from _attributes(value.__pydantic_private__ or {}, type(value), walk)
+    private = yield from attribute_parts(value.__pydantic_private__ or {}, type(value), walk)
     return node("model", [kind, *parts, extra, node("private", private)])
 
 
@@ -194,7 +158,7 @@ def _record_steps(value: Any, walk: Walk) -> Steps:
     """An object of attrs or a dataclass: its fields, and what was set on it beside them."""
     kind = yield ".__class__", type(value)
     found = {name: getattr(value, name) for name in field_names(type(value)) if hasattr(value, name)}
-    parts = yield from _attributes({**getattr(value, "__dict__", {}), **found}, type(value), walk)
+    parts = yield from attribute_parts({**getattr(value, "__dict__", {}), **found}, type(value), walk)
     return node("record", [kind, *parts])
 
 
@@ -205,7 +169,7 @@ def _stateful_steps(value: Any) -> Steps:
     if not _is_plain_module(value):
         state = value.state_dict()
         parts.append((yield ".state_dict()", dict(state) if isinstance(state, Mapping) else state))
-    return node("stateful", [*parts, (yield "", _Pickled(value))])
+    return node("stateful", [*parts, (yield "", Pickled(value))])
 
 
 def _is_plain_module(value: Any) -> bool:
@@ -213,53 +177,17 @@ def _is_plain_module(value: Any) -> bool:
     module = loaded("torch.nn", "Module")
     if not isinstance(value, module) or not isinstance(vars(value).get("_parameters"), dict):  # compiled to TorchScript
         return False
-    return _is_pickled_as(value, module) and _static(type(value), "state_dict") is _static(module, "state_dict")
+    return _agrees(value, module, "state_dict") and _is_pickled_as(value, module)
 
 
 def _is_pickled_as(value: Any, base: Any) -> bool:
     """Whether pickle takes of an object what it takes of those of a base: no class has changed that."""
-    names = "__getstate__", "__reduce__", "__reduce_ex__"
-    return all(_static(type(value), name) is _static(base, name) for name in names)
+    return _agrees(value, base, "__getstate__", "__reduce__", "__reduce_ex__")
 
 
-@frozen
-class _Pickled:
-    """What pickle takes of an object, as an object of its own: when it fails, its surroundings keep their digest."""
-
-    value: Any
-
-
-def reduced_steps(value: Any, walk: Walk) -> Steps:
-    """What pickle would take of an object: how it is made, its state, its items."""
-    taken = _taken(value)
-    if isinstance(taken, str):
-        return node(
-            "global", [str(getattr(value, "__module__", None) or type(value).__module__).encode(), taken.encode()]
-        )
-    make, arguments, state, items, pairs, setter = (*taken, None, None, None, None)[:6]
-    parts = [(yield ".__class__", type(value)), (yield ".__reduce__()", make)]
-    parts.append((yield "", tuple(arguments or ())))
-    if isinstance(state, dict) and all(type(name) is str for name in state):
-        parts.append(node("attributes", (yield from _attributes(state, type(value), walk))))
-    elif isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):  # with __slots__
-        parts.append(node("attributes", (yield from _attributes({**(state[0] or {}), **state[1]}, type(value), walk))))
-    else:
-        parts.append((yield "", state))
-    parts.append((yield "", list(items) if items is not None else None))
-    parts.append(node("pairs", (yield from _pairs(pairs)) if pairs is not None else []))
-    parts.append((yield "", setter))
-    return node("object", parts)
-
-
-def _taken(value: Any) -> Any:
-    reduce = copyreg.dispatch_table.get(type(value))
-    try:
-        taken = reduce(value) if reduce is not None else value.__reduce_ex__(_PICKLE_PROTOCOL)
-    except Exception as error:  # noqa: BLE001 - the user's code may raise anything, and it is told
-        raise Opaque(f"{named(value)}, which pickle cannot take apart ({told(error)})") from None
-    if isinstance(taken, str) or (isinstance(taken, tuple) and 2 <= len(taken) <= 6):
-        return taken
-    raise Opaque(f"{named(value)}, whose __reduce_ex__() returned {with_article(type(taken).__name__)}")
+def _agrees(value: Any, base: Any, *names: str) -> bool:
+    """Whether an object has what its base has under these names."""
+    return all(static_attribute(type(value), name) is static_attribute(base, name) for name in names)
 
 
 def _bare(value: Any, walk: Walk) -> Steps:
@@ -331,6 +259,6 @@ _EXACT: dict[type, Callable[[Any, Walk], Steps]] = {
     classmethod: _wrapping_steps,
     functools._lru_cache_wrapper: _wrapping_steps,
     Referring: referring_steps,
-    _Pickled: lambda value, walk: reduced_steps(value.value, walk),
+    Pickled: lambda value, walk: reduced_steps(value.value, walk),
     functools.cached_property: _cached_property_steps,
 }
