@@ -8,8 +8,9 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -269,6 +270,10 @@ def closing_over(path: Any) -> Callable[[], Any]:
     return lambda: path
 
 
+def using_a_global(path: Any) -> Callable[[], Any]:
+    return FunctionType((lambda: PATH).__code__, {"PATH": path})  # type: ignore[name-defined] # noqa: F821 - given here
+
+
 NAMING: dict[str, Callable[[Any], Any]] = {
     "dataclass": Table,
     "path": lambda path: Table(Path(path)),
@@ -276,6 +281,9 @@ NAMING: dict[str, Callable[[Any], Any]] = {
     "metadata": lambda path: Table(None, {"id": "m", "source": path}),
     "nested": lambda path: model("m", paths={"test": {"images": path}}),
     "closure": lambda path: model("m", load=closing_over(path)),
+    "partial": lambda path: model("m", load=partial(closing_over, path)),
+    "keyword": lambda path: model("m", load=partial(closing_over, path=path)),
+    "global": lambda path: model("m", load=using_a_global(path)),
 }
 
 

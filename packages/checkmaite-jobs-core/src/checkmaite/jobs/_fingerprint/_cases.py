@@ -222,6 +222,14 @@ def _cached_property_steps(value: functools.cached_property[Any], walk: Walk) ->
     return node("cached_property", [(yield ".func", value.func)])
 
 
+def _partial_steps(value: functools.partial[Any], walk: Walk) -> Steps:
+    parts = [(yield ".func", value.func)]
+    for index, each in enumerate(value.args):
+        parts.append((yield index, attribute(each, walk)))
+    keywords = yield from paired_parts(value.keywords.items(), walk)
+    return node("partial", [*parts, node("keywords", keywords), (yield ".__dict__", dict(vars(value)))])
+
+
 def _proxy_steps(value: Mapping[Any, Any], walk: Walk) -> Steps:
     return node("mappingproxy", [(yield "", dict(value))])
 
@@ -261,4 +269,5 @@ _EXACT: dict[type, Callable[[Any, Walk], Steps]] = {
     Referring: referring_steps,
     Pickled: lambda value, walk: reduced_steps(value.value, walk),
     functools.cached_property: _cached_property_steps,
+    functools.partial: _partial_steps,
 }

@@ -14,6 +14,7 @@ from typing import Any
 
 from checkmaite.jobs._fingerprint._hashing import node
 from checkmaite.jobs._fingerprint._records import GENERATORS
+from checkmaite.jobs._fingerprint._referred import attribute
 from checkmaite.jobs._fingerprint._walk import Steps, Walk
 
 _MAIN = ("__main__", "__mp_main__")
@@ -108,7 +109,7 @@ def function_steps(value: types.FunctionType, walk: Walk) -> Steps:
         parts.append((yield f"() {name}", cell))
     for name in sorted(set(_globals_of(value.__code__))):
         if name in value.__globals__:
-            parts += name.encode(), (yield f"() {name}", value.__globals__[name])
+            parts += name.encode(), (yield f"() {name}", attribute(value.__globals__[name], walk))
     attributes = {name: each for name, each in vars(value).items() if name != "__wrapped__"}
     parts.append((yield ".__dict__", attributes))
     return node("function", parts)
