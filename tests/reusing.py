@@ -290,7 +290,7 @@ class ReuseStory:
         assert told[ReuseKind.RUN].reuse == NO_RESULT
         assert (jobs[0] == jobs[1]) is (self.kind == "ray"), "only jobs of a registry are joined while they run"
         assert len({*jobs}) == len({job.job_id for job in jobs})
-        assert len(self.computed(given)) == len({*jobs})
+        assert len(self.computed(given)) <= len({*jobs}), "the second may begin when the first has stored its result"
 
     @pytest.mark.parametrize("capability", ["Scores", "Unforeseen"])
     def test_a_required_result_that_is_gone_is_not_computed(
