@@ -29,9 +29,20 @@ from types import SimpleNamespace
 
 SCALE = 2.0
 _calls = 0
+_seen = []
+
+def noting(function):
+    def noted(number):
+        _seen.append(number)
+        return function(number)
+    return noted
+
+@noting
+def kept(number):
+    return number
 
 def scaled(number):
-    return SCALE * number
+    return SCALE * kept(number)
 
 class Scale:
     id = "scale"

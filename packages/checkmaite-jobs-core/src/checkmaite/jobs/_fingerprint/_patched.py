@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from typing import Any
 
 _MISSING = object()
-_DEFINING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _CONSTANTS = (int, float, complex, str, bytes, bool, type(None))
 
 Defined = tuple[tuple[str, Any], ...]
 """Names that a module's file defines, with a dot for what is in a class, and the constant that each is; `CODE` for what
 is a function or a class."""
-CODE = "code"
+CODE, DECORATED = "code", "decorated"
+_BUILT_IN = ("staticmethod", "classmethod")
 
 
 def defined_in(tree: ast.AST) -> Defined:
@@ -29,7 +30,9 @@ def defined_in(tree: ast.AST) -> Defined:
     times = Counter(name for name, _ in statements)
     rebound = set(_rebound(tree))
     return tuple(
-        (name, what) for name, what in statements if times[name] == 1 and name.rpartition(".")[2] not in rebound
+        (name, what)
+        for name, what in statements
+        if what != DECORATED and times[name] == 1 and name.rpartition(".")[2] not in rebound
     )
 
 
@@ -44,9 +47,12 @@ def _rebound(tree: ast.AST) -> Iterator[str]:
 
 def _statements(body: list[ast.stmt], inside: str = "") -> Iterator[tuple[str, Any]]:
     for each in body:
-        if isinstance(each, _DEFINING):
+        if isinstance(each, _FUNCTIONS):  # what other decorators make of a function is theirs
+            plain = all(isinstance(by, ast.Name) and by.id in _BUILT_IN for by in each.decorator_list)
+            yield f"{inside}{each.name}", CODE if plain else DECORATED
+        elif isinstance(each, ast.ClassDef):
             yield f"{inside}{each.name}", CODE
-            if isinstance(each, ast.ClassDef) and not inside:
+            if not inside:
                 yield from _statements(each.body, f"{each.name}.")
         elif isinstance(each, (ast.Assign, ast.AnnAssign)) and isinstance(each.value, (ast.Constant, ast.UnaryOp)):
             targets = each.targets if isinstance(each, ast.Assign) else [each.target]
