@@ -7,7 +7,7 @@ import os
 import pickle
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from checkmaite.jobs import (
     _probing,
     configure_job_backend,
 )
+from checkmaite.jobs._news import News, Post, Progressed
 from checkmaite.jobs._order import Terms
 from checkmaite.jobs._provenance import SHARED_FIELDS
 from checkmaite.jobs.spi import Completed, Failed, ObjectStore, StoreSpec, WorkOrder, execute_message, message_of
@@ -67,7 +68,7 @@ class Broken(NamedTuple):
     said: str
 
 
-def in_worker(options: dict[str, Any], folder: Path) -> Completed | Failed:
+def in_worker(options: dict[str, Any], folder: Path, post: Post | None = None) -> Completed | Failed:
     """What a worker makes of a job with such a store; the job leaves ``ran-one`` in the folder."""
     order = WorkOrder(
         job_id="job-1",
@@ -79,7 +80,7 @@ def in_worker(options: dict[str, Any], folder: Path) -> Completed | Failed:
         terms=Terms(store=StoreSpec("parquet", options), facts=dict.fromkeys(SHARED_FIELDS)),
     )
     payload = pickle.dumps((SampleCapability(folder=str(folder)), None, None, None, {"run_uid": "one"}))
-    return pickle.loads(execute_message(message_of(order, payload))).outcome
+    return pickle.loads(execute_message(message_of(order, payload), post)).outcome
 
 
 PATHS = {"file": "file", "below-file": "file/store"}
@@ -94,6 +95,7 @@ def broken(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     elif request.param in ("closed", "silent"):
         for name in ("WORKER_LIMIT_S", "CLIENT_LIMIT_S"):
             monkeypatch.setattr(_probing, name, SILENT_S)
+        monkeypatch.setattr(_probing, "PATIENCE_S", SILENT_S)
         with listener(takes=request.param == "silent") as url:
             options = {"key": "k", "secret": "hunter2", "endpoint_url": url}
             yield Broken({"uri": "s3://bucket/x", "storage_options": options}, StoreUnavailableError, "did not answer")
@@ -139,6 +141,44 @@ def test_a_worker_says_so_before_it_runs_anything(broken: Broken, tmp_path: Path
     assert "before it ran anything" in outcome.remedy
     assert not (tmp_path / "ran-one").exists()
     assert "hunter2" not in repr(outcome)
+
+
+def test_a_store_that_is_away_for_a_moment_ends_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers again once the job has said that it waits."""
+    probe, news = ParquetStore.probe, list[News]()
+
+    def away(store: ParquetStore) -> None:
+        if not any(isinstance(each, Progressed) for each in news):
+            raise StoreUnavailableError("s3://away: the store did not answer (503).", uri="s3://away")
+        probe(store)
+
+    monkeypatch.setattr(ParquetStore, "probe", away)
+    outcome = in_worker({"uri": str(tmp_path / "store")}, tmp_path, lambda _, said: news.extend(said))
+    assert isinstance(outcome, Completed)
+    (waited, *_) = [each.progress.message for each in news if isinstance(each, Progressed)]
+    assert waited.startswith("nothing has run yet: s3://away: the store did not answer (503).")
+
+
+def test_only_a_store_that_does_not_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_probing, "PATIENCE_S", 3.0)
+    slept: list[float] = []
+    monkeypatch.setattr(_probing.time, "monotonic", lambda: sum(slept))
+    monkeypatch.setattr(_probing.time, "sleep", slept.append)
+    said: list[str] = []
+
+    def refuses(error: StoreError) -> Callable[[], None]:
+        def ask() -> None:
+            raise error
+
+        return ask
+
+    with pytest.raises(StorePermissionError):
+        _probing.patiently(refuses(StorePermissionError("no")), said.append)
+    assert (slept, said) == ([], [])
+    with pytest.raises(StoreUnavailableError):
+        _probing.patiently(refuses(StoreUnavailableError("away.")), said.append)
+    assert slept == [0.5, 1.0]
+    assert said == ["nothing has run yet: away. It is asked again, for 3 s in all."] * 2
 
 
 def test_configuring_says_so(broken: Broken) -> None:

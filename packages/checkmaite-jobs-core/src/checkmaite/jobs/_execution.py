@@ -25,7 +25,7 @@ from checkmaite.jobs._news import Post, Printed, Reporter
 from checkmaite.jobs._order import Wire, WorkOrder
 from checkmaite.jobs._outcome import Cancelled, Outcome
 from checkmaite.jobs._output import captured
-from checkmaite.jobs._probing import ready_store
+from checkmaite.jobs._probing import patiently, ready_store
 from checkmaite.jobs._protocols import AnalyticsStore
 from checkmaite.jobs._report import collect_report
 from checkmaite.jobs._running import reporting
@@ -162,7 +162,7 @@ def carry_out(
     phase = _Phase()
     try:
         with reporting(reporter):
-            return _run(order, load, open_store, interrupt, phase, before_write)
+            return _run(order, load, open_store, reporter, interrupt, phase, before_write)
     except KeyboardInterrupt as error:
         return (
             Cancelled()
@@ -186,16 +186,20 @@ def _run(
     order: WorkOrder,
     load: Callable[[], Arguments],
     open_store: Callable[[], AnalyticsStore],
+    reporter: Reporter,
     interrupt: Interrupt,
     phase: _Phase,
     before_write: Callable[[], object] | None,
 ) -> Outcome:
+    def say(text: str) -> None:
+        reporter.progress_note = 0, None, text, time.time()
+
     phase.name = "store"
-    store = open_store()
+    store = patiently(open_store, say)
     phase.name = "load"
     capability, models, datasets, metrics, config = load()
     phase.name = "write"
-    found = found_result(store, order, plain_text(capability.id))
+    found = patiently(lambda: found_result(store, order, plain_text(capability.id)), say)
     if found is not None:
         return found
     phase.name = "load"

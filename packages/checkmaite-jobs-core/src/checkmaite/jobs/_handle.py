@@ -234,7 +234,8 @@ class JobHandle:
                 more = self._controls.explain(self)
                 started = self._started
                 where = f" on {started.node} (pid {started.pid}) since {started.at:%H:%M:%S} UTC" if started else ""
-                return f"{first}{where}.{cancelling}{told} {more}".rstrip()
+                says = f" It says: {self._progress.message}" if self._progress and self._progress.message else ""
+                return f"{first}{where}.{cancelling}{told}{says} {more}".rstrip()
 
     def logs(self) -> str:
         """What the job has printed so far, stdout and stderr together; of very long output the end."""
