@@ -167,6 +167,11 @@ def waits(folder: str, mark: str = "go") -> None:
         time.sleep(0.01)
 
 
+def tells_its_start_and_waits(folder: str) -> None:
+    print("started in", os.getpid(), flush=True)  # noqa: T201 - it is the job's
+    waits(folder)
+
+
 def swallows(folder: str) -> None:
     while True:
         try:

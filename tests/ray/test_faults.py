@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -23,6 +24,7 @@ from checkmaite.jobs import (
     configure_job_backend,
     get_job,
     list_jobs,
+    read_job_logs,
     submit_capability,
     wait_all,
 )
@@ -45,7 +47,7 @@ def fragile(
 
 def submit_waiting(folder: Path, count: int = 3, **arguments: Any) -> list[Job]:
     """Jobs that run until there is the mark ``go``; all of them have started."""
-    waits = partial(capabilities.waits, str(folder))
+    waits = partial(capabilities.tells_its_start_and_waits, str(folder))
     resources = arguments.pop("resources", {"num_cpus": 1})
     jobs = [submit(waits, folder, run_uid=f"run-{number}", resources=resources, **arguments) for number in range(count)]
     wait_until(lambda: all(starts(folder, f"run-{number}") for number in range(count)), "not all jobs have started")
@@ -161,9 +163,18 @@ def test_a_worker_is_killed_right_after_its_commit(backend: JobBackend, tmp_path
         assert len(backend.analytics_store.read_table("sample_scores", revision="all")) == 2  # type: ignore[call-arg]
 
 
+def first_told(job: Job) -> str:
+    """The process of a job's first start that was lost, as it has printed it; empty when that is not known yet."""
+    found = re.match(r"(?:\[\.\.\. start 1, which was lost, had printed: \.\.\.\]\n)?started in (\d+)", job.logs())
+    lost = job.status is JobStatus.FAILED or "which was lost" in job.logs()
+    return found[1] if found and lost else ""
+
+
 @pytest.mark.parametrize("recovery", ["resubmit", "fail"])
 @pytest.mark.usefixtures("attached")
-def test_every_controller_is_killed(fragile: Any, tmp_path: Path, control: Control, recovery: str) -> None:
+def test_every_controller_is_killed(
+    fragile: Any, tmp_path: Path, control: Control, recovery: str, own_options: dict[str, Any]
+) -> None:
     backend = fragile(recovery=recovery)
     jobs = submit_waiting(tmp_path)
     for pid in control.controllers():
@@ -173,6 +184,13 @@ def test_every_controller_is_killed(fragile: Any, tmp_path: Path, control: Contr
         (tmp_path / "go").touch()
     assert_each_ended_well(backend, jobs, may_be_lost=recovery == "fail")
     assert {job.status for job in jobs} == {JobStatus.COMPLETED if recovery == "resubmit" else JobStatus.FAILED}
+    pids = [pid for job in jobs if (pid := wait_until(partial(first_told, job), f"no output: {job.logs()!r}"))]
+    assert len(set(pids)) == len(jobs), "each job has the output of its own first start, which was lost"
+    place = {name: own_options[name] for name in ("idempotency_scope", "registry_namespace", "journal_uri")}
+    store = own_options["analytics_store"]
+    assert f"started in {pids[0]}" in read_job_logs(jobs[0].job_id, "ray", analytics_store=store, **place)
+    if recovery == "resubmit":
+        assert "[... the last start: ...]\nstarted in " in jobs[0].logs()
     (tmp_path / "go").touch()
     works(backend)
 

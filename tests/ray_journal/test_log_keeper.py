@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from checkmaite.jobs_ray._actors import _log_keeper
 from checkmaite.jobs_ray._actors._log_keeper import LogKeeper
 from checkmaite.jobs_ray._kept_logs import find_log
 from checkmaite.jobs_ray._machine._ending import ending_of
-from checkmaite.jobs_ray._machine._events import Ended, Event, Forgotten
-from checkmaite.jobs_ray._machine._record import Finished, Record
+from checkmaite.jobs_ray._machine._events import Doubted, Ended, Event, Forgotten
+from checkmaite.jobs_ray._machine._record import Finished, Owner, Record, Running
+from checkmaite.jobs_ray._messages import Where
 
 from tests.ray_machine.making import ERROR, completed, draft
 
@@ -28,12 +29,19 @@ class Keeping:
     def __init__(self, folder: Path, **changed: Any) -> None:
         self.objects = ObjectStore(str(folder))
         self.printed: dict[str, str] = {}
-        self.known = {"a", "b", "c", "d"}
+        self.records = {job_id: Record(draft(job_id), 1.0, attempt=1) for job_id in "abcd"}
+        self.left: dict[str, str] = {}
         self.keeper = self.begun(**changed)
 
     def begun(self, *, keeps_all: bool = False, most_bytes: int = 10**9) -> LogKeeper:
         async def fetch(job_id: str) -> str | None:
             return self.printed.get(job_id)
+
+        async def found(job_id: str) -> str | None:
+            return self.left.get(job_id)
+
+        def look_for(job_id: str) -> tuple[int, Awaitable[str | None]]:
+            return self.records[job_id].attempt, found(job_id)
 
         return LogKeeper(
             self.objects,
@@ -41,8 +49,13 @@ class Keeping:
             keeps_all=keeps_all,
             most_bytes=most_bytes,
             fetch=fetch,
-            is_known=lambda job_id: job_id in self.known,
+            records=self.records,
+            look_for=look_for,
         )
+
+    def runs(self, job_id: str, start: int) -> None:
+        where = Where("node", 4711, 1.0)
+        self.records[job_id] = Record(draft(job_id), 1.0, Running(Owner("controller", 1), where), attempt=start)
 
     async def happens(self, events: Sequence[Event]) -> None:
         self.keeper.note(events)
@@ -68,13 +81,14 @@ def test_the_output_of_failed_jobs_is_kept_until_they_are_forgotten(tmp_path: Pa
         assert keeping.jobs() == ["a", "b"], (
             "that one printed nothing is worth knowing; of another nobody knows anything"
         )
+        keeping.printed = {}
         assert [await keeping.keeper.read(job_id) for job_id in "abcd"] == ["é\n" * 3, "", None, None]
         assert find_log(keeping.objects, "a") == "é\n" * 3
         (stored,) = (tmp_path / "log").glob("a.*")
         assert gzip.decompress(stored.read_bytes()).decode() == "é\n" * 3
         keeping.keeper = keeping.begun()
         assert await keeping.keeper.read("a") == "é\n" * 3, "the next registry has it"
-        keeping.known.discard("a")
+        del keeping.records["a"]
         await keeping.happens([Forgotten("a"), Forgotten("c")])
         assert keeping.jobs() == ["b"]
         with pytest.raises(StoreNotFoundError, match="'a'"):
@@ -131,7 +145,7 @@ def test_a_job_that_is_forgotten_while_its_output_is_kept_leaves_none(tmp_path: 
     async def test() -> None:
         keeping = Keeping(tmp_path)
         keeping.printed = {"a": "a"}
-        keeping.known.clear()
+        keeping.records.clear()
         await keeping.happens(failed("a"))
         assert keeping.jobs() == []
 
@@ -154,6 +168,56 @@ def test_a_store_that_is_away_for_a_moment_is_asked_again(tmp_path: Path, monkey
         assert keeping.jobs() == ["a"]
 
     monkeypatch.setattr(_log_keeper, "_AGAIN_S", 0.0)
+    asyncio.run(test())
+
+
+def test_what_a_job_prints_is_kept_while_it_runs_and_outlives_its_cluster(tmp_path: Path) -> None:
+    async def test() -> None:
+        keeping = Keeping(tmp_path)
+        keeping.runs("a", 1)
+        keeping.runs("b", 1)
+        keeping.printed = {"a": "one\n", "b": "", "c": "not running"}
+        await keeping.keeper.keep_running()
+        (first,) = keeping.objects.names("log")
+        await keeping.keeper.keep_running()
+        assert keeping.objects.names("log") == [first], "nothing is new"
+        keeping.printed["a"] = "one\ntwo\n"
+        await keeping.keeper.keep_running()
+        await keeping.settle()
+        assert keeping.jobs() == ["a~1-" + keeping.jobs()[0].partition("-")[2]]
+        assert find_log(keeping.objects, "a") == "one\ntwo\n"
+        keeping.printed = {}  # the cluster is gone
+        keeping.keeper = keeping.begun()
+        assert await keeping.keeper.read("a") == "one\ntwo\n"
+        keeping.runs("a", 2)
+        keeping.printed = {"a": "again\n"}
+        both = "[... start 1, which was lost, had printed: ...]\none\ntwo\n\n[... the last start: ...]\nagain\n"
+        assert await keeping.keeper.read("a") == both
+        await keeping.happens(failed("a"))
+        keeping.printed = {}
+        assert await keeping.keeper.read("a") == find_log(keeping.objects, "a") == both
+        assert len(keeping.jobs()) == 2
+
+    asyncio.run(test())
+
+
+def test_what_was_kept_of_a_job_that_completes_goes_unless_a_start_was_lost(tmp_path: Path) -> None:
+    async def test() -> None:
+        keeping = Keeping(tmp_path)
+        keeping.printed = {"a": "first", "b": "only"}
+        keeping.runs("a", 1)
+        keeping.runs("b", 1)
+        await keeping.keeper.keep_running()
+        keeping.left = {"a": "first, and the rest"}
+        await keeping.happens([Doubted("a", "its controller died")])
+        keeping.runs("a", 2)
+        keeping.printed["a"] = "second"
+        await keeping.keeper.keep_running()
+        assert len(keeping.jobs()) == 3
+        await keeping.happens([Ended(job_id, ending_of(completed(job_id)), 5.0) for job_id in "ab"])
+        assert [each.partition("-")[0] for each in keeping.jobs()] == ["a~1"]
+        assert find_log(keeping.objects, "a") == "first, and the rest"
+
     asyncio.run(test())
 
 

@@ -1,4 +1,8 @@
-"""The output of finished jobs as objects beside the journal: what they are called, and what is in them."""
+"""The output of jobs as objects beside the journal: what they are called, and what is in them.
+
+Of a job that is over there is one. Of a start that goes on, or was lost, there may be one of its own: what it had
+printed when that was kept last. Its name has the number of the start, and when it was kept.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from checkmaite.jobs.spi import LOG_LIMIT_CHARACTERS, ObjectStore
 
 LOGS = "log"
 _ENDING = ".txt.gz"
+_OF_START = "~"
 _GZIP = 31  # zlib's name for the format
 _MOST_BYTES = 5 * LOG_LIMIT_CHARACTERS
 
@@ -20,28 +25,48 @@ class KeptLog(NamedTuple):
     """One job's output, as it is kept.
 
     Attributes:
-        key: Its object's, with the size in it, so that a listing tells both.
+        key: Its object's, with all the rest in it, so that a listing tells it.
         size: Its bytes.
+        start: The number of the start that printed it; 0 for a job that is over.
+        number: Of two of one start, the larger is the later one.
     """
 
     key: str
     size: int
+    start: int = 0
+    number: int = 0
 
 
-def kept_log(job_id: str, text: str) -> tuple[KeptLog, bytes]:
+def kept_log(job_id: str, text: str, start: int = 0, number: int = 0) -> tuple[KeptLog, bytes]:
     """How to keep a job's output: gzip, which everybody can read."""
     content = gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)
-    return KeptLog(f"{LOGS}/{job_id}.{len(content)}{_ENDING}", len(content)), content
+    whose = f"{job_id}{_OF_START}{start}-{number}" if start else job_id
+    return KeptLog(f"{LOGS}/{whose}.{len(content)}{_ENDING}", len(content), start, number), content
 
 
-def kept_logs(names: Iterable[str]) -> Mapping[str, KeptLog]:
-    """What a listing of the folder says, by job, the oldest job first. What else is there is nobody's concern."""
-    found = {}
+def kept_logs(names: Iterable[str]) -> Mapping[str, Mapping[int, KeptLog]]:
+    """What a listing of the folder says, by job and start, the oldest job first; what else is there is not ours.
+
+    Of two of one start the later one counts.
+    """
+    found: dict[str, dict[int, KeptLog]] = {}
     for name in sorted(names):
-        job_id, _, size = name.removesuffix(_ENDING).rpartition(".")
-        if job_id and size.isdigit() and name.endswith(_ENDING):
-            found[job_id] = KeptLog(f"{LOGS}/{name}", int(size))
+        whose, _, size = name.removesuffix(_ENDING).rpartition(".")
+        job_id, of_start, which = whose.partition(_OF_START)
+        start, _, number = which.partition("-") if of_start else ("0", "", "0")
+        if job_id and name.endswith(_ENDING) and size.isdigit() and start.isdigit() and number.isdigit():
+            log, of_job = KeptLog(f"{LOGS}/{name}", int(size), int(start), int(number)), found.setdefault(job_id, {})
+            if log.start not in of_job or of_job[log.start].number < log.number:
+                of_job[log.start] = log
     return found
+
+
+def joined(lost: Mapping[int, str], last: str | None) -> str:
+    """A job's output: that of starts that were lost, as far as it is kept, and then that of the last one."""
+    told = [f"[... start {start}, which was lost, had printed: ...]\n{lost[start]}\n" for start in sorted(lost)]
+    if last is None:
+        return next(iter(lost.values())) if len(lost) == 1 else "".join(told)
+    return "".join((*told, "[... the last start: ...]\n", last)) if told else last
 
 
 def read_log(objects: ObjectStore, kept: KeptLog) -> str:
@@ -78,4 +103,6 @@ def find_log(objects: ObjectStore, job_id: str) -> str:
             'others with keep_logs="all", for as long as a registry lists the job.',
             uri=objects.uri_of(LOGS),
         )
-    return read_log(objects, kept)
+    texts = {start: read_log(objects, each) for start, each in kept.items()}
+    last = texts.pop(0, None)
+    return joined(texts, last)

@@ -15,7 +15,7 @@ from typing import Any
 from checkmaite.jobs_ray._actors._chronicle import Chronicle
 from checkmaite.jobs_ray._actors._commits import Commits
 from checkmaite.jobs_ray._actors._link import Link
-from checkmaite.jobs_ray._actors._log_keeper import LogKeeper
+from checkmaite.jobs_ray._actors._log_keeper import LogKeeper, Lost
 from checkmaite.jobs_ray._actors._payloads import Payloads
 from checkmaite.jobs_ray._config import RegistrySettings
 from checkmaite.jobs_ray._machine._book import JobBook
@@ -29,6 +29,7 @@ from checkmaite.jobs_ray._names import controller_name
 from checkmaite.jobs_ray._ray._lookup import UnanswerableError, look_up
 from checkmaite.jobs_ray._ray._objects import is_large, keep_payload
 from checkmaite.jobs_ray._ray._packages import Packages
+from checkmaite.jobs_ray._ray._remains import left_output
 
 _log = logging.getLogger("checkmaite.jobs")
 _TICK_S = 0.5
@@ -41,6 +42,8 @@ _CONFIRM_S = 2.0
 """Without a journal a submission waits at most this long for controllers to take its jobs."""
 _KEPT_S = 5.0
 """The end of a job is told after so long at the latest, whether or not its output is kept by then."""
+_LOOKS = 5
+_LOOK_AGAIN_S = 1.0
 _GATHER_S = 10.0
 """A registry that has just begun waits at most this long for all of its controllers."""
 
@@ -92,6 +95,8 @@ class Shell:
         if chronicle is not None:
             self._spawn(self._write())
             self._spawn(self._catch_up(settings.controller_retention_s))
+        if self._log_keeper is not None:
+            self._loops.append(asyncio.get_running_loop().create_task(self._log_keeper.watch()))
         self.after()
 
     def after(self, then: Iterable[Callable[[], object]] = ()) -> None:
@@ -153,8 +158,7 @@ class Shell:
             StoreError: It is kept, and cannot be read.
         """
         controller = self.machine.controller_of(scope, job_id)
-        kept = await self._log_keeper.read(job_id) if self._log_keeper else None
-        return kept if kept is not None else await self._printed(controller, job_id)
+        return await (self._log_keeper.read(job_id) if self._log_keeper else self._printed(controller, job_id))
 
     def unanswered(self, job_id: str) -> str:
         """Why it is not known yet whether the store holds a job's run; empty when that is not asked."""
@@ -178,8 +182,26 @@ class Shell:
             keeps_all=kept.keep_logs == "all",
             most_bytes=kept.max_kept_log_bytes,
             fetch=fetch,
-            is_known=records.__contains__,
+            records=records,
+            look_for=self._look_for,
         )
+
+    def _look_for(self, job_id: str) -> Lost | None:
+        """Have the output of a job looked for on its worker's node: the controller's death ends the worker."""
+        record = self.machine.book.records.get(job_id)
+        if record is None or record.where is None:
+            return None
+        node, environment = record.where.node, self.machine.environment_of(record.draft)
+
+        async def found() -> str | None:
+            for _ in range(_LOOKS):
+                left = await left_output(job_id, node, environment)
+                if left is not None:
+                    return left.printed.text
+                await asyncio.sleep(_LOOK_AGAIN_S)
+            return None
+
+        return record.attempt, found()
 
     async def _printed(self, controller: str | None, job_id: str) -> str | None:
         """A job's output, as its controller remembers it; None when it does not, or is not there."""
