@@ -69,6 +69,21 @@ def test_what_is_beside_the_script_counts_and_the_script_does_not(
     assert code_here() != before
 
 
+def test_that_too_many_files_are_not_checked_is_said_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_code, "_driver_paths", lambda: iter([str(folder)]))
+    _code._warn_of_unchecked.cache_clear()
+    for number in range(_code._MOST_CHECKED + 1):
+        write(folder / f"local_module_{number}.py", "")
+        assert len(code_here().files) == number
+        importlib.import_module(f"local_module_{number}")
+    assert not caplog.records
+    assert [code_here().files, code_here().files] == [(), ()]
+    (record,) = caplog.records
+    assert "if one is edited while a job waits" in record.getMessage()
+
+
 def test_a_file_of_the_same_size_and_time_is_read_again_while_it_is_young(folder: Path) -> None:
     path = folder / "local_module.py"
     write(path, "VERSION = 1")

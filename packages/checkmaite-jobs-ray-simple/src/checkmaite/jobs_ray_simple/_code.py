@@ -8,11 +8,13 @@ installed, the rest of those packages, and the modules beside the script: a job 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import sys
 import sysconfig
 import time
 from collections.abc import Iterator
+from functools import cache
 from stat import S_ISDIR
 from typing import Any
 
@@ -20,6 +22,7 @@ import ray
 from checkmaite.jobs.spi import Code, content_of
 from checkmaite.jobs_ray_simple._here import connected, through_client
 
+_log = logging.getLogger("checkmaite.jobs")
 _untyped: Any = ray  # the parts of Ray's API that carry no types
 _SETTLED_NS = 100_000_000
 """What was written so lately may be written once more without another time of modification."""
@@ -46,7 +49,20 @@ def code_here() -> Code:
     digest = hashlib.sha256(repr((paths, contents)).encode(errors="surrogateescape")).hexdigest()[:32]
     folders = tuple(f"{path}/" for path in paths)
     own = [(file, contents[file]) for file in files if file in imported and file.startswith(folders)]
-    return Code(digest, paths, tuple(own) if len(own) <= _MOST_CHECKED else ())
+    if len(own) > _MOST_CHECKED:
+        _warn_of_unchecked()
+        own = []
+    return Code(digest, paths, tuple(own))
+
+
+@cache
+def _warn_of_unchecked() -> None:
+    _log.warning(
+        "this process has imported more than %d files of its own code, so workers are not told what is in them: if one "
+        "is edited while a job waits for its worker, the job runs what is there then. Where that may happen, send the "
+        'code along with runtime_env={"working_dir": "."}.',
+        _MOST_CHECKED,
+    )
 
 
 def _driver_paths() -> Iterator[str]:
