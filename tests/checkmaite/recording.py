@@ -1,7 +1,7 @@
 """What the CheckMAITE package's classes look like from outside, for the stand-ins of `tests/standins`.
 
-Only names, signatures and types are recorded, none of the package's code. `python -m tests.checkmaite.recording` writes
-the record anew; a test compares it.
+Only names, signatures and types are recorded, none of the package's code. `hatch run checkmaite:record` writes it anew;
+a test compares it.
 """
 
 from __future__ import annotations

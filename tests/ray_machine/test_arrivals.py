@@ -27,7 +27,7 @@ class Reference:
 @pytest.fixture(autouse=True)
 def _no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_objects, "is_elsewhere", lambda payload: isinstance(payload, Reference))
-    monkeypatch.setattr(ray, "put", lambda payload: ("owned", payload))
+    monkeypatch.setattr(ray, "put", lambda payload: ("owned", bytes(payload)))
 
 
 def test_what_cannot_be_had_keeps_nothing_else_and_what_is_late_is_not_fetched_again() -> None:

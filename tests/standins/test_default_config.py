@@ -76,7 +76,6 @@ def test_a_capability_may_say_its_default_in_public(backend: JobBackend) -> None
             return {"depth": 3}
 
         def run(self, *, config: Any = None, **_: Any) -> Run:
-            config = config or self.default_config()
             return Run(capability_id=self.id, config=Given(), outputs=lambda _: f"{config}", **NAMED)
 
     named = submit_capability(Own(), config={"depth": 3})

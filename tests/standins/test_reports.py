@@ -43,13 +43,13 @@ def test_a_large_report_with_images_is_published_whole(submit: Callable[..., Job
     assert Path(ref.report.uri).is_relative_to(tmp_path / "artifacts")
 
 
-@pytest.mark.parametrize("scheme", ["", "file://"])
+@pytest.mark.parametrize("named", [str, Path.as_uri], ids=["path", "url"])
 def test_an_artifact_in_a_file_of_the_worker_is_published(
-    submit: Callable[..., Job], tmp_path: Path, scheme: str
+    submit: Callable[..., Job], tmp_path: Path, named: Callable[[Path], str]
 ) -> None:
     file = tmp_path / "saliency map.png"
     file.write_bytes(PNG)
-    given: Any = {"uri": f"{scheme}{file}", "media_type": "image/png", "filename": "map.png"}
+    given: Any = {"uri": named(file), "media_type": "image/png", "filename": "map.png"}
     ref = submit(ArtifactReport(**given)).result(30)
     file.unlink()
     assert ref.report is not None

@@ -11,7 +11,7 @@ import os
 import secrets
 
 
-def create_file(path: str, content: bytes) -> bool:
+def create_file(path: str, content: bytes | memoryview) -> bool:
     """Create a file whole, durable and only once.
 
     A hidden file is written beside it and then linked, which fails when the name is taken.

@@ -106,7 +106,7 @@ class ObjectStore:
         """Absolute path or URL of an object."""
         return f"{self._root}/{key}"
 
-    def create(self, key: str, content: bytes) -> bool:
+    def create(self, key: str, content: bytes | memoryview) -> bool:
         """Create an object durably, unless it is there already.
 
         Returns:
@@ -117,7 +117,7 @@ class ObjectStore:
             if self.is_local:
                 return create_file(self.uri_of(key), content)
             try:
-                self.filesystem.pipe_file(self.uri_of(key), content, mode="create")
+                self.filesystem.pipe_file(self.uri_of(key), bytes(content), mode="create")
             except FileExistsError:
                 return False
             except OSError as error:

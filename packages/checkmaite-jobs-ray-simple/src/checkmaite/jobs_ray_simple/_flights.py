@@ -47,6 +47,7 @@ _LISTEN_AGAIN_AFTER_S = 1.0
 _WATCH_S = 2.0
 _LOOK_AFTER_S = 1.0  # how soon a connection is missed that the user ended; a look asks nobody
 _JOIN_TIMEOUT_S = 5.0
+_LARGE_BYTES = 32 * 1024
 _ENDED = "this process's connection to Ray was ended"
 
 
@@ -69,6 +70,10 @@ class Departure:
     max_retries: int
     isolation: str
     code: str
+
+    def left(self) -> Departure:
+        """The same once Ray has it: a large message is not kept a second time."""
+        return evolve(self, message=b"") if len(self.message) > _LARGE_BYTES else self
 
     def leave(self, work: RemoteWork) -> Any:
         """Hand the job to Ray; the reference of its task.
@@ -206,7 +211,7 @@ class Flights:
             raise refused(error) from error
         for each, ref in zip(departures, refs, strict=True):
             with self._lock:
-                self._under_way[each.job.job_id] = _Flight(each, ref)
+                self._under_way[each.job.job_id] = _Flight(each.left(), ref)
             each.job.advance(JobStatus.SCHEDULING)
         for each, ref in zip(departures, refs, strict=True):
             # After all of them have left: through ray:// this waits for the server to have taken the task.

@@ -42,6 +42,7 @@ from checkmaite.jobs_ray._ray._actors import find, get_or_create, withdraw_unpla
 from checkmaite.jobs_ray._ray._calls import Calls
 from checkmaite.jobs_ray._ray._creation import create_cleanly
 from checkmaite.jobs_ray._ray._environment import environment_here
+from checkmaite.jobs_ray._ray._objects import carried
 from checkmaite.jobs_ray._sizes import refuse_large
 from checkmaite.jobs_ray_simple.wall import Connection, code_here, connect, payloads
 
@@ -249,7 +250,7 @@ class RayBackend:
             capability_id=prepared.capability_id,
             resources=prepared.resources,
             order=tuple(rest),
-            payload=payload,
+            payload=carried(payload),
             context=name,
             policy=self._policy(prepared.options),
             basis=Basis(

@@ -260,7 +260,7 @@ class RayOptions(ConnectionOptions):
     )
     max_payload_bytes: int = option(
         "bytes of the largest capability with its arguments, pickled, that is sent to a worker.",
-        default=64 * 2**20,
+        default=2**30,
         validator=_whole,
     )
 

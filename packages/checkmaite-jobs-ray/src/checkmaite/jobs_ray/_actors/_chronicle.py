@@ -156,10 +156,10 @@ class Chronicle:
             self._led_at = looked_at
         return not taken
 
-    async def keep(self, payloads: Sequence[tuple[str, bytes]]) -> list[Kept]:
+    async def keep(self, payloads: Sequence[tuple[str, bytes | memoryview]]) -> list[Kept]:
         """Keep payloads durably beside the journal, each with its job's id."""
 
-        def create(job_id: str, payload: bytes) -> Kept:
+        def create(job_id: str, payload: bytes | memoryview) -> Kept:
             key = payload_key(job_id, new_nonce())
             self._objects.create(key, payload)
             return Kept(key, len(payload))

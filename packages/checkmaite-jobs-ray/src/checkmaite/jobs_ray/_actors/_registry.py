@@ -28,6 +28,7 @@ from checkmaite.jobs_ray._config import RegistrySettings
 from checkmaite.jobs_ray._messages import Change, Context, Cursor, Draft, JobFacts
 from checkmaite.jobs_ray._place import JournalPlace
 from checkmaite.jobs_ray._ray._actors import end_this_actor
+from checkmaite.jobs_ray._ray._objects import arrived
 from checkmaite.jobs_ray._ray._resources import missing_program_of, shortage_of
 
 _log = logging.getLogger("checkmaite.jobs")
@@ -104,7 +105,8 @@ class JobRegistry:
                     retry_after_s=_RETRY_AFTER_S,
                 )
             await asyncio.sleep(0)  # lets all calls that have arrived be counted
-            return await self._submit(client, drafts, contexts)
+            received = [draft._replace(payload=arrived(draft.payload)) for draft in drafts]
+            return await self._submit(client, received, contexts)
         finally:
             self._submissions -= 1
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from functools import partial
+from pickle import PickleBuffer
 from typing import Any
 
 import ray
@@ -21,7 +22,17 @@ _LONGEST_S = 600.0
 
 def is_large(payload: Any) -> bool:
     """Whether a payload is too large to be kept in memory, or in a journal, for a job that may wait for long."""
-    return isinstance(payload, bytes) and len(payload) > _INLINE_LIMIT_BYTES
+    return isinstance(payload, (bytes, memoryview)) and len(payload) > _INLINE_LIMIT_BYTES
+
+
+def carried(payload: Any) -> Any:
+    """A payload as Ray takes it: a large one as a buffer, which goes into shared memory without another copy."""
+    return PickleBuffer(payload) if is_large(payload) else payload
+
+
+def arrived(payload: Any) -> Any:
+    """What `carried` gave, as it comes with a call: a view of the shared memory, or bytes."""
+    return payload if isinstance(payload, bytes) else memoryview(payload).cast("B")
 
 
 def is_elsewhere(payload: Any) -> bool:
@@ -31,7 +42,7 @@ def is_elsewhere(payload: Any) -> bool:
 
 def keep_payload(payload: Any) -> Any:
     """The payload itself when it is small, else a reference to it in Ray's object store, owned by this process."""
-    return ray.put(payload) if is_large(payload) else payload
+    return ray.put(carried(payload)) if is_large(payload) else payload
 
 
 class Arrivals:
@@ -85,7 +96,7 @@ class Arrivals:
 
     async def _fetch(self, reference: Any) -> Any:
         async with self._turns, asyncio.timeout(_LONGEST_S):
-            return ray.put(await reference)
+            return ray.put(PickleBuffer(await reference))
 
     def _hold(self, start: Start, task: asyncio.Task[Any]) -> None:
         """It came when nobody waited: it is here for a while."""
