@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from checkmaite.jobs import StoreCorruptError, StoreNotFoundError
@@ -50,15 +50,27 @@ def kept_logs(names: Iterable[str]) -> Mapping[str, Mapping[int, KeptLog]]:
     Of two of one start the later one counts.
     """
     found: dict[str, dict[int, KeptLog]] = {}
+    for job_id, log in _all_logs(names):
+        of_job = found.setdefault(job_id, {})
+        if log.start not in of_job or of_job[log.start].number < log.number:
+            of_job[log.start] = log
+    return found
+
+
+def outdated_logs(names: Iterable[str]) -> list[KeptLog]:
+    """Those that a later one was to take the place of when its registry died."""
+    names = list(names)
+    latest = {each.key for of_job in kept_logs(names).values() for each in of_job.values()}
+    return [log for _, log in _all_logs(names) if log.key not in latest]
+
+
+def _all_logs(names: Iterable[str]) -> Iterator[tuple[str, KeptLog]]:
     for name in sorted(names):
         whose, _, size = name.removesuffix(_ENDING).rpartition(".")
         job_id, of_start, which = whose.partition(_OF_START)
         start, _, number = which.partition("-") if of_start else ("0", "", "0")
         if job_id and name.endswith(_ENDING) and size.isdigit() and start.isdigit() and number.isdigit():
-            log, of_job = KeptLog(f"{LOGS}/{name}", int(size), int(start), int(number)), found.setdefault(job_id, {})
-            if log.start not in of_job or of_job[log.start].number < log.number:
-                of_job[log.start] = log
-    return found
+            yield job_id, KeptLog(f"{LOGS}/{name}", int(size), int(start), int(number))
 
 
 def joined(lost: Mapping[int, str], last: str | None) -> str:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from checkmaite.jobs import StoreError
 from checkmaite.jobs.spi import Failed, ObjectStore
-from checkmaite.jobs_ray._kept_logs import KeptLog, joined, kept_log, kept_logs, read_log
+from checkmaite.jobs_ray._kept_logs import KeptLog, joined, kept_log, kept_logs, outdated_logs, read_log
 from checkmaite.jobs_ray._machine._ending import Ending
 from checkmaite.jobs_ray._machine._events import Doubted, Ended, Event, Forgotten
 from checkmaite.jobs_ray._machine._record import Finished, Record, Running, Stopping
@@ -71,9 +71,12 @@ class LogKeeper:
         self._printed: dict[str, int] = {}  # what a job had printed when it was kept last
         self._bytes = sum(each.size for of_job in self._kept.values() for each in of_job.values())
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._looks = asyncio.Semaphore(_AT_ONCE)  # each is a process on a node, and may take seconds
         self._threads = ThreadPoolExecutor(_AT_ONCE, "checkmaite-logs")
         self._chores: set[asyncio.Task[None]] = set()
         self._drop([job_id for job_id in self._kept if job_id not in records])
+        for each in outdated_logs(found):
+            self._spawn(self._delete(each))
 
     def catch_up(self, records: Iterable[Record], since: float) -> None:
         """Keep what an earlier registry did not get to keep, as far as controllers have it.
@@ -163,7 +166,9 @@ class LogKeeper:
         return record is not None and record.attempt == start and isinstance(record.state, Running | Stopping)
 
     async def _keep_lost(self, job_id: str, start: int, found: Awaitable[str | None]) -> None:
-        if text := await found:
+        async with self._looks:
+            text = await found
+        if text:
             async with self._turns:
                 await self._put(job_id, text, start)
 
