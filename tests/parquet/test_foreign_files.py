@@ -203,3 +203,11 @@ def test_a_run_that_is_named_like_a_file_of_theirs_is_ones_own(tmp_path: Path) -
     add(store)
     assert store.read_table(TABLE, run_uids=["1767312000000_0123abcd"]).num_rows == 1
     assert store.query_sql(COUNT).to_pylist() == [{"rows": 7, "runs": 4}]
+
+
+def test_rows_of_a_run_that_was_never_committed_are_not_taken_for_theirs(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    store.write(own("1767312000000_0123abcd"))
+    (tmp_path / "runs" / "1767312000000_0123abcd.parquet").unlink()
+    add(store)
+    assert store.query_sql(COUNT).to_pylist() == [{"rows": 6, "runs": 3}]
