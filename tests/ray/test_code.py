@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,21 @@ def write(folder: Path, version: int, *, packages: bool = False) -> None:
         path.write_text(text.format(version=version))
 
 
+def wheel(folder: Path, version: int) -> str:
+    """The distribution "mycaps" in this version, as an index has it: the two modules, and what pip wants to know."""
+    path = folder / f"mycaps-{version}-py3-none-any.whl"
+    about = f"mycaps-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as files:
+        files.writestr("mycaps.py", MODULE.format(version=version))
+        files.writestr(
+            "lazily.py", f"from importlib.metadata import version\nVERSION = version('mycaps')  # {version}\n"
+        )
+        files.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: mycaps\nVersion: {version}\n")
+        files.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        files.writestr(f"{about}/RECORD", "")
+    return str(path)
+
+
 @pytest.mark.ray_client
 def test_each_client_runs_its_own_version(
     client: Start, own_options: dict[str, Any], cluster: Cluster, tmp_path: Path
@@ -86,7 +102,8 @@ def test_each_client_runs_its_own_version(
 
     (first,) = start(1).rest()  # it makes the registry
     assert first.split()[:2] == ["1", "1"]
-    # A distribution in two versions, each in a folder like site-packages, chosen by the environment that is sent.
+    # Modules in two versions, each in a folder like site-packages, chosen by the environment that is sent; and, last,
+    # an installed distribution in two versions: Ray has pip install each for the jobs whose environment names it.
     for version in (8, 9):
         write(tmp_path / f"site-{version}", version)
     sites = {version: {"env_vars": {"PYTHONPATH": str(tmp_path / f"site-{version}")}} for version in (8, 9)}
@@ -102,6 +119,8 @@ def test_each_client_runs_its_own_version(
         10: (SIMPLE, {}),
         11: (SIMPLE, {"runtime_env": WHOLE}),
         12: (SIMPLE, {"address": cluster.client, "runtime_env": WHOLE}),
+        13: (RUNS, {"sent": True, "runtime_env": {"py_modules": [wheel(tmp_path, 13)]}}),
+        14: (RUNS, {"sent": True, "runtime_env": {"py_modules": [wheel(tmp_path, 14)]}}),
     }
     said: dict[int, list[str]] = {}
     waiting = iter(clients)
