@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import sys
 import threading
 import warnings
@@ -132,6 +133,37 @@ def test_a_file_is_read_again_only_when_it_has_changed(
     write(helpers="a = 1000")
     of(module)
     assert sorted(read) == ["helpers", "helpers", "mycaps"]
+
+
+@pytest.mark.parametrize("change", ["edit", "a new module", "a new package", "remove", "reload"])
+def test_imports_are_followed_again_only_when_something_has_changed(
+    write: Write, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    write(mycaps=f"import helpers, later.deep\n{CAPABILITY}", helpers="a = 1")
+    monkeypatch.setitem(sys.modules, "later", ModuleType("later"))
+    monkeypatch.setitem(sys.modules, "later.deep", ModuleType("later.deep"))
+    module = load("mycaps")
+    for path in (tmp_path, *tmp_path.iterdir()):
+        os.utime(path, (1_000, 1_000))
+    before, follow = of(module), _code._read_files
+    monkeypatch.setattr(_code, "_read_files", None)
+    assert of(module) == before
+    monkeypatch.setattr(_code, "_read_files", follow)
+    match change:
+        case "edit":
+            (tmp_path / "helpers.py").write_text("a = 2")
+            os.utime(tmp_path / "helpers.py", (2_000, 2_000))
+        case "a new module":
+            write(later="b = 1")
+        case "a new package":
+            write(later__deep="b = 1")
+        case "remove":
+            (tmp_path / "helpers.py").unlink()
+        case "reload":
+            (tmp_path / "mycaps.py").write_text(CAPABILITY)
+            os.utime(tmp_path / "mycaps.py", (2_000, 2_000))
+            importlib.reload(module)
+    assert differences(before, of(module))
 
 
 def test_the_classes_of_models_and_of_what_they_hold_count(write: Write, load: Load) -> None:

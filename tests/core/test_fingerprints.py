@@ -73,6 +73,67 @@ def test_a_difference_in_an_object_of_fields_is_named_by_its_field() -> None:
     assert differences(before, after) == ("config: sigma",)
 
 
+class Attributes:
+    def __init__(self, **attributes: Any) -> None:
+        vars(self).update(attributes)
+
+
+class Saying(Attributes):
+    asked = 0
+
+    def fingerprint(self) -> int:
+        Saying.asked += 1
+        return Saying.asked
+
+
+class Pickled(Attributes):
+    made = 0
+
+    def __getstate__(self) -> int:
+        Pickled.made += 1
+        return Pickled.made
+
+
+class Slots(Attributes):
+    __slots__ = ("hidden",)
+
+
+class Items(dict[str, int]):
+    pass
+
+
+def test_objects_of_a_class_with_the_same_attributes_are_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = [Attributes(**each) for each in ({"a": 1}, {"a": 1}, {"a": True}, {"a": [1]}, {}, {"b": {1}}, {"b": {1}})]
+    alone = [fingerprints_of(each, models=[each]) for each in given]
+    looked: list[Any] = []
+    real = _fingerprinting.content_of
+
+    def content_of(value: Any, walk: Any, **how: Any) -> Content:
+        if isinstance(value, Attributes):
+            looked.append(value)
+        return real(value, walk, **how)
+
+    monkeypatch.setattr(_fingerprinting, "content_of", content_of)
+    together = Fingerprinter()
+    assert [together.of(each, models=[each]) for each in given] == alone
+    assert looked == [each for each in given if each is not given[1] for _ in ("of fields", "whole")]
+
+
+def test_objects_that_may_say_more_than_their_attributes_are_taken_apart_each() -> None:
+    slots = Slots(), Slots()
+    slots[1].hidden = 1  # type: ignore[attr-defined]
+    for one, other in (
+        (Saying(), Saying()),
+        (Pickled(), Pickled()),
+        slots,
+        (Items(a=1), Items(a=2)),
+        (ValueError(1), ValueError(2)),
+        (SimpleNamespace(a={1}), SimpleNamespace(a={2})),
+    ):
+        together = Fingerprinter()
+        assert together.of(SampleCapability(), models=[one]) != together.of(SampleCapability(), models=[other]), one
+
+
 def test_fingerprints_are_plain_json() -> None:
     found = fingerprints_of(SampleCapability(), models=[model("m", lines=(n for n in "ab"))], config={"a": {1, 2}})
     assert Fingerprints.from_plain(json.loads(json.dumps(found.to_plain()))) == found

@@ -94,6 +94,35 @@ def test_a_file_of_the_same_size_and_time_is_read_again_while_it_is_young(folder
     assert code_here() != one
 
 
+def settle(folder: Path) -> None:
+    """As if everything had been written long ago."""
+    for path in (folder, *folder.rglob("*")):
+        os.utime(path, (1_000, 1_000))
+
+
+@pytest.mark.parametrize("change", ["edit", "add", "make a package", "remove"])
+def test_as_long_as_nothing_changes_nothing_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    write(folder / "local_package" / "__init__.py", "")
+    write(folder / "local_package" / "one.py", "VERSION = 1")
+    write(folder / "local_package" / "data" / "two.py", "")
+    importlib.import_module("local_package.one")
+    settle(folder)
+    before, read = code_here(), _code._read
+    monkeypatch.setattr(_code, "_read", None)
+    assert code_here() is before
+    monkeypatch.setattr(_code, "_read", read)
+    match change:
+        case "edit":
+            write(folder / "local_package" / "one.py", "VERSION = 2", at=2_000)
+        case "add":
+            write(folder / "local_package" / "new.py", "")
+        case "make a package":
+            write(folder / "local_package" / "data" / "__init__.py", "")
+        case "remove":
+            (folder / "local_package" / "one.py").unlink()
+    assert code_here().digest != before.digest
+
+
 def test_a_large_folder_of_other_things_costs_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_code, "_LARGEST", 10)
     monkeypatch.setattr(_code, "_driver_paths", lambda: iter([str(tmp_path)]))

@@ -7,17 +7,33 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from checkmaite.jobs._fingerprint import Fingerprints, differences, incomparable
+from checkmaite.jobs._fingerprint import Content, Fingerprints, ObjectPrint, differences, incomparable
 from checkmaite.jobs._reuse import Prints
 
-_PARTS = (("scheme", "code", "distributions"), ("capability",), ("config",), ("objects",))
+_json = json.JSONEncoder(sort_keys=True).encode
 _NOT_RECORDED = "all content: no fingerprint was recorded"
 
 
 def prints_of(fingerprints: Fingerprints) -> Prints:
     """Fingerprints as they travel."""
-    plain = fingerprints.to_plain()
-    return tuple(json.dumps({name: plain[name] for name in names}, sort_keys=True) for names in _PARTS)
+    config = _json({"config": fingerprints.config.to_plain()})
+    code = _code_text(fingerprints.code, tuple(sorted(fingerprints.distributions.items())), fingerprints.scheme)
+    return code, _state_text(fingerprints.capability), config, _objects_text(tuple(fingerprints.objects))
+
+
+@lru_cache(maxsize=256)
+def _code_text(code: Content, distributions: tuple[tuple[str, str], ...], scheme: int) -> str:
+    return _json({"code": code.to_plain(), "distributions": dict(distributions), "scheme": scheme})
+
+
+@lru_cache(maxsize=256)
+def _state_text(capability: Content) -> str:
+    return _json({"capability": capability.to_plain()})
+
+
+@lru_cache(maxsize=256)
+def _objects_text(objects: tuple[ObjectPrint, ...]) -> str:
+    return _json({"objects": [each.to_plain() for each in objects]})
 
 
 def fingerprints_from(prints: Sequence[str]) -> Fingerprints:

@@ -24,6 +24,7 @@ from checkmaite.jobs._fingerprint import each_given, field_names, id_of
 
 _json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _UNDECLARED: Any = object()
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 @frozen(kw_only=True)
@@ -93,8 +94,10 @@ def _doubts(value: Any, declared: Any, path: str, *, dumped: bool = False) -> It
         path: Its place.
         dumped: Whether pydantic wrote it, which writes values of many types as text or as null.
     """
-    declared = _without_none(declared)
     kind: Any = type(value)
+    if not dumped and kind in _PLAIN:
+        return
+    declared = _without_none(declared)
     if isinstance(value, Enum) or attrs.has(kind) or dataclasses.is_dataclass(value) or hasattr(kind, "model_dump"):
         if declared is not kind or kind.__subclasses__():
             yield f"{path} is a {kind.__name__}, whose name the key of earlier versions left out"

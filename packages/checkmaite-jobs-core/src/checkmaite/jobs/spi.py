@@ -74,12 +74,14 @@ from checkmaite.jobs._storing import outputs_uri_of
 from checkmaite.jobs._texts import shortened
 from checkmaite.jobs._values import is_finite, shown
 from checkmaite.jobs._versions import Versions, check_versions, versions_here
+from checkmaite.jobs._watched import SETTLED_NS, Version, Watched
 
 __all__ = [
     "DEFAULT_GRACE_S",
     "EXPLANATION_BYTES",
     "LOG_LIMIT_CHARACTERS",
     "RUN",
+    "SETTLED_NS",
     "ArtifactFolder",
     "BackendContext",
     "Cancelled",
@@ -121,7 +123,9 @@ __all__ = [
     "StoredRun",
     "TableRows",
     "Terms",
+    "Version",
     "Versions",
+    "Watched",
     "WorkOrder",
     "WorkerProcess",
     "accelerators_of",

@@ -15,17 +15,17 @@ import sysconfig
 import time
 from collections.abc import Iterator
 from functools import cache
+from operator import is_
 from stat import S_ISDIR
-from typing import Any
+from typing import Any, ClassVar
 
 import ray
-from checkmaite.jobs.spi import Code, content_of
+from attrs import frozen
+from checkmaite.jobs.spi import SETTLED_NS, Code, Version, Watched, content_of
 from checkmaite.jobs_ray_simple._here import connected, through_client
 
 _log = logging.getLogger("checkmaite.jobs")
 _untyped: Any = ray  # the parts of Ray's API that carry no types
-_SETTLED_NS = 100_000_000
-"""What was written so lately may be written once more without another time of modification."""
 _LARGEST = 2_000
 """Entries of a folder beyond which it holds other things than code; what was imported from it counts all the same."""
 _MOST_CHECKED = 64
@@ -33,19 +33,53 @@ _MOST_CHECKED = 64
 _INSTALLED = tuple({os.path.join(path, "") for path in sysconfig.get_paths().values()})  # noqa: PTH118 - texts, for speed
 _OURS = ("checkmaite.jobs", "checkmaite.store_")
 _installed: dict[str, object] = {}
-_contents: dict[str, tuple[tuple[int, int, int], str]] = {}
-_listings: dict[str, tuple[int, tuple[str, ...], tuple[str, ...]]] = {}
+_own: set[str] = set()
+"""Folders that hold this product where it is not installed: its namespace, and its packages."""
+_contents: dict[str, tuple[Version, str]] = {}
+_listings: dict[str, tuple[Version, tuple[str, ...], tuple[str, ...]]] = {}
 
 
 def code_here() -> Code:
     """What the jobs run that this process submits now."""
-    paths = tuple(_driver_paths())
-    imported, packages = _imported()
-    # What __main__ defines travels with the job.
+    paths, modules = tuple(_driver_paths()), list(sys.modules.values())
     script = getattr(sys.modules["__main__"], "__file__", None) or ""
-    beside = {file for folder in {*paths, *packages} for file in _modules_in(folder)}
+    known = _Known.last
+    if known is not None and known.holds(paths, script, modules):
+        return known.code
+    watched = Watched()
+    code = _read(paths, script, watched)
+    _Known.last = _Known(paths, script, modules, watched, code) if watched.is_settled else None
+    return code
+
+
+@frozen
+class _Known:
+    """The code that was found last, and what it was made of."""
+
+    last: ClassVar[_Known | None] = None
+
+    paths: tuple[str, ...]
+    script: str
+    modules: list[Any]
+    watched: Watched
+    code: Code
+
+    def holds(self, paths: tuple[str, ...], script: str, modules: list[Any]) -> bool:
+        """Whether it would be found again."""
+        same = (
+            (paths, script) == (self.paths, self.script)
+            and len(modules) == len(self.modules)
+            and all(map(is_, modules, self.modules))
+        )
+        return same and self.watched.is_unchanged()
+
+
+def _read(paths: tuple[str, ...], script: str, watched: Watched) -> Code:
+    imported, packages = _imported()
+    beside = {file for folder in {*paths, *packages} for file in _modules_in(folder, watched)}
+    # What __main__ defines travels with the job.
     files = sorted({*imported, *beside} - {os.path.abspath(script), os.path.realpath(script)})
-    contents = {file: _content_of(file) for file in files}
+    contents = {file: _content_of(file, watched) for file in files}
     digest = hashlib.sha256(repr((paths, contents)).encode(errors="surrogateescape")).hexdigest()[:32]
     folders = tuple(f"{path}/" for path in paths)
     own = [(file, contents[file]) for file in files if file in imported and file.startswith(folders)]
@@ -90,10 +124,12 @@ def _imported() -> tuple[set[str], set[str]]:
         local = [each for each in (file, *path) if not each.startswith(_INSTALLED)]
         if not any(local) or name.startswith(_OURS):
             _installed[name] = module
+            if name.startswith(_OURS):
+                _own.update(os.path.dirname(each) for each in local)  # noqa: PTH120 - texts, for speed
             continue
         files.update(each for each in local if each == file and each)
         folders.update(each for each in local if each != file)
-    return files, folders
+    return files, folders - _own
 
 
 def _places_of(module: object) -> tuple[str, list[str]]:
@@ -105,23 +141,24 @@ def _places_of(module: object) -> tuple[str, list[str]]:
         return "", []
 
 
-def _modules_in(folder: str) -> Iterator[str]:
+def _modules_in(folder: str, watched: Watched) -> Iterator[str]:
     """The modules in a folder, and in the packages that are in it."""
     waiting, left = [folder], _LARGEST
     while waiting and left > 0:
-        modules, folders = _listed(waiting.pop())
+        modules, folders = _listed(waiting.pop(), watched)
         left -= len(modules) + len(folders)
         yield from modules
-        waiting += [each for each in folders if os.path.lexists(f"{each}/__init__.py")]
+        waiting += [each for each in folders if watched.look(f"{each}/__init__.py") is not None]
 
 
-def _listed(folder: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _listed(folder: str, watched: Watched) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The Python files and the subfolders that may be packages, as long as the folder is not too large."""
+    version, known = watched.look(folder), _listings.get(folder)
+    if version is None:  # it is not there: then nothing is imported from it
+        return (), ()
+    if known is not None and known[0] == version:
+        return known[1:]
     try:
-        changed_at = os.stat(folder).st_mtime_ns
-        known = _listings.get(folder)
-        if known is not None and known[0] == changed_at:
-            return known[1:]
         with os.scandir(folder) as entries:
             modules: list[str] = []
             folders: list[str] = []
@@ -132,25 +169,22 @@ def _listed(folder: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
                     modules.append(entry.path)
                 elif entry.name.isidentifier() and S_ISDIR(entry.stat().st_mode):
                     folders.append(entry.path)
-    except OSError:  # it is not there, or not to be read: then nothing is imported from it
+    except OSError:  # it is not to be read: then nothing is imported from it
         return (), ()
-    found = changed_at, tuple(modules), tuple(folders)
-    if changed_at < time.time_ns() - _SETTLED_NS:
+    found = version, tuple(modules), tuple(folders)
+    if version[0] < time.time_ns() - SETTLED_NS:
         _listings[folder] = found
     return found[1:]
 
 
-def _content_of(file: str) -> str:
+def _content_of(file: str, watched: Watched) -> str:
     """Core's `content_of`, read anew when the file has changed."""
-    try:
-        found = os.stat(file)
-    except OSError:
+    version, known = watched.look(file), _contents.get(file)
+    if version is None:
         return ""
-    version = found.st_mtime_ns, found.st_size, found.st_ino
-    known = _contents.get(file)
     if known is not None and known[0] == version:
         return known[1]
     content = content_of(file)
-    if found.st_mtime_ns < time.time_ns() - _SETTLED_NS:
+    if version[0] < time.time_ns() - SETTLED_NS:
         _contents[file] = version, content
     return content

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import inspect
 import types
+from abc import ABCMeta
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import PurePath
@@ -39,6 +41,31 @@ def case_of(value: Any, walk: Walk) -> Steps:
     if isinstance(value, type):
         return type_steps(value, walk)
     return _given(value, walk) or _structural(value, walk)
+
+
+class _Ordinary:
+    """What has attributes and nothing else."""
+
+
+_PICKLING = ("__reduce_ex__", "__reduce__", "__getstate__", "__getattribute__")
+_SAY_MORE = (
+    *("__getnewargs__", "__getnewargs_ex__", "__dask_tokenize__", "__getattr__"),
+    *("fingerprint", "metadata", "state_dict"),
+)
+"""Where a class has one of these, more than an object's class and attributes may say what its content is."""
+
+
+def is_ordinary(kind: Any) -> bool:
+    """Whether two objects of a class with the same attributes have the same content."""
+    return (
+        type(kind) in (type, ABCMeta)
+        and kind.__basicsize__ == _Ordinary.__basicsize__
+        and kind.__itemsize__ == 0
+        and kind.__dictoffset__ != 0
+        and all(getattr(kind, name, None) is getattr(object, name, None) for name in _PICKLING)
+        and kind not in copyreg.dispatch_table
+        and not any(hasattr(kind, name) for name in _SAY_MORE)
+    )
 
 
 def _given(value: Any, walk: Walk) -> Steps | None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from attrs import evolve, frozen
 from checkmaite.jobs._fingerprint._hashing import Pace
 from checkmaite.jobs._fingerprint._patched import Defined, defined_in, patched_in
+from checkmaite.jobs._watched import Watched
 
 _OWN = ("checkmaite.jobs", "checkmaite.jobs_", "checkmaite.store_")
 _SITE = {"site-packages", "dist-packages"}
@@ -59,6 +60,29 @@ class _Root:
 
 _Version = tuple[int, int]
 
+
+@frozen
+class _Found:
+    """What was found of the code of some modules.
+
+    Attributes:
+        files: The digests, by file.
+        watched: What it was read from.
+        specs: By name of a module that was asked for: what it was imported by, None where it was not.
+    """
+
+    files: dict[str, str]
+    watched: Watched
+    specs: dict[str, ModuleSpec | None]
+
+    def holds(self) -> bool:
+        """Whether it would be found again."""
+        return self.watched.is_unchanged() and all(_spec_of(name) is spec for name, spec in self.specs.items())
+
+
+_MOST_FOUND = 64
+_found: dict[tuple[frozenset[str], frozenset[str], bool], _Found] = {}
+
 _one_at_a_time = threading.Lock()
 _read: dict[Path, tuple[_Version, _Source]] = {}
 _versions: dict[str, tuple[ModuleSpec, _Version]] = {}
@@ -96,9 +120,33 @@ def code_files(
         as_imported: Take what this process has imported already as it was then, whatever its files say now.
         patched: Gets what stands in these modules in the place of what their files define, by name.
     """
+    asked = frozenset(modules), frozenset(installed), as_imported
+    known = _found.get(asked) if patched is None else None  # modules are patched without a trace
+    if known is not None and known.holds():
+        return dict(known.files)
+    watched, specs = Watched(), dict[str, ModuleSpec | None]()
+    files = _read_files(asked[0], asked[1], pace, watched, specs, as_imported=as_imported, patched=patched)
+    if len(_found) >= _MOST_FOUND:
+        _found.clear()
+    if watched.is_settled:
+        _found[asked] = _Found(dict(files), watched, specs)
+    return files
+
+
+def _read_files(
+    modules: frozenset[str],
+    wanted: frozenset[str],
+    pace: Pace,
+    watched: Watched,
+    specs: dict[str, ModuleSpec | None],
+    *,
+    as_imported: bool,
+    patched: dict[str, object] | None,
+) -> dict[str, str]:
+    """What `code_files` gives, and what it depends on."""
     waiting: list[tuple[_Root, str, Path]] = []
-    wanted = set(installed)
-    for name in {*modules, *wanted}:
+    for name in modules | wanted:
+        specs[name] = _spec_of(name)
         found = _located(name)
         if found is not None and (name in wanted or not is_installed(found[1])):
             waiting.append((*found[:1], name, found[1]))
@@ -107,6 +155,8 @@ def code_files(
         root, name, path = waiting.pop()
         if path in seen:
             continue
+        watched.look(str(path))
+        specs[name] = _spec_of(name)
         try:
             pace.tick()
             source = _imported_source(path, name) if as_imported else _source(path, name)
@@ -116,7 +166,7 @@ def code_files(
         if patched is not None:
             patched |= {f"{name}.{what}": value for what, value in patched_in(name, source.defined)}
         for imported in (name, *source.imports):  # a module runs the __init__.py of the packages around it
-            waiting += ((root, below, file) for below, file in _resolved(root, imported) if file not in seen)
+            waiting += ((root, below, file) for below, file in _resolved(root, imported, watched) if file not in seen)
     files: dict[str, str] = {}
     for path, (root, source) in sorted(seen.items()):
         shown = path.relative_to(root.folder).as_posix()
@@ -177,12 +227,17 @@ def _root_of(name: str, path: Path) -> _Root:
     return _Root(folder, ".".join(parts[: next(regular, len(parts))]))
 
 
+def _spec_of(name: str) -> ModuleSpec | None:
+    """What a module was imported by; reloading it gives it another one."""
+    return getattr(sys.modules.get(name), "__spec__", None)
+
+
 def is_own(name: str) -> bool:
     """Whether a module is part of this product."""
     return name == _OWN[0] or name.startswith((f"{_OWN[0]}.", *_OWN[1:]))
 
 
-def _resolved(root: _Root, name: str) -> Iterator[tuple[str, Path]]:
+def _resolved(root: _Root, name: str, watched: Watched) -> Iterator[tuple[str, Path]]:
     """The files below a root that importing a name runs."""
     if is_own(name):
         return
@@ -193,7 +248,7 @@ def _resolved(root: _Root, name: str) -> Iterator[tuple[str, Path]]:
             continue
         place = root.folder.joinpath(*parts[:count])
         for file in (place / "__init__.py", place.with_name(f"{place.name}.py")):
-            if file.is_file():
+            if watched.look_for(str(file)):
                 yield below, file
                 break
 

@@ -8,12 +8,13 @@ from itertools import islice
 from typing import Any
 
 from attrs import frozen
-from checkmaite.jobs._fingerprint._cases import case_of
+from checkmaite.jobs._fingerprint._cases import case_of, is_ordinary
 from checkmaite.jobs._fingerprint._code import code_files, is_own
 from checkmaite.jobs._fingerprint._distributions import distributions_of
 from checkmaite.jobs._fingerprint._functions import is_imported_by_name
 from checkmaite.jobs._fingerprint._given import each_given, id_of
-from checkmaite.jobs._fingerprint._hashing import Pace
+from checkmaite.jobs._fingerprint._hashing import Pace, node, plain_bytes
+from checkmaite.jobs._fingerprint._paths import names_some
 from checkmaite.jobs._fingerprint._prints import Content, Fingerprints, ObjectPrint
 from checkmaite.jobs._fingerprint._walk import MOST_OBJECTS, Opaque, TooLarge, Walk, told
 from checkmaite.jobs._texts import shortened
@@ -49,6 +50,7 @@ class Fingerprinter:
         self._pace = Pace(progress)
         self._in_process = in_process
         self._seen: dict[tuple[int, bool], _Seen] = {}
+        self._alike: dict[tuple[Any, ...], _Seen] = {}
         self._code: dict[tuple[type, frozenset[str]], tuple[Content, Mapping[str, str]]] = {}
 
     def of(
@@ -81,16 +83,29 @@ class Fingerprinter:
     def _content(
         self, doing: str, value: Any, modules: set[str], *, named: Collection[type] = (), by_field: bool = True
     ) -> Content:
+        self._pace.doing = doing
+        plain = _plain_content(value, self._pace, by_field=by_field)
+        if plain is not None:
+            return plain
         key = id(value), by_field
         seen = self._seen.get(key)
         if seen is None:
-            self._pace.doing = doing
-            # What a capability or a config names may be what it writes; models, datasets and metrics are read.
-            walk = Walk(case_of, self._pace, named=named, reads=not by_field)
-            content = content_of(value, walk, by_field=by_field)
-            seen = self._seen[key] = _Seen(value, content, frozenset(walk.modules))
+            seen = self._seen[key] = self._looked_at(value, named, by_field=by_field)
         modules |= seen.modules
         return seen.content
+
+    def _looked_at(self, value: Any, named: Collection[type], *, by_field: bool) -> _Seen:
+        state = plain_bytes(vars(value), self._pace) if is_ordinary(type(value)) else None
+        alike = type(value), state, tuple(named), by_field
+        if state is not None and (seen := self._alike.get(alike)) is not None:
+            return _Seen(value, seen.content, seen.modules)
+        # What a capability or a config names may be what it writes; models, datasets and metrics are read.
+        walk = Walk(case_of, self._pace, named=named, reads=not by_field)
+        content = content_of(value, walk, by_field=by_field)
+        seen = _Seen(value, content, frozenset(walk.modules))
+        if state is not None:
+            self._alike[alike] = seen
+        return seen
 
     def _code_of(self, kind: type, modules: frozenset[str]) -> tuple[Content, Mapping[str, str]]:
         known = self._code.get((kind, modules))
@@ -123,7 +138,11 @@ def identity_of(value: object, name: str) -> str:
     Raises:
         Opaque: There is none; the text says why, and calls the value by this name.
     """
-    walk = Walk(case_of, Pace(), named=None, refers=False)
+    pace = Pace()
+    plain = plain_bytes(value, pace)
+    if plain is not None:
+        return _short(plain, _DIGEST)
+    walk = Walk(case_of, pace, named=None, refers=False)
     try:
         digest = walk.digest(value)
     except TooLarge:
@@ -154,6 +173,17 @@ def content_of(value: Any, walk: Walk, *, by_field: bool = False) -> Content:
         reason=_told(walk.notes, walk.unread),
         parts={name: _short(each, _SHORT) for name, each in parts.items()},
     )
+
+
+def _plain_content(value: Any, pace: Pace, *, by_field: bool) -> Content | None:
+    """What `content_of` gives of plain values that name no files, as most configs are; None for everything else."""
+    plain = None if type(value) is dict and names_some(value) else plain_bytes(value, pace)
+    if plain is None:
+        return None
+    parts = {}
+    if by_field and type(value) is dict and len(value) <= _MOST_PARTS:
+        parts = {name: _short(node("field", [plain_bytes(each, pace) or b""]), _SHORT) for name, each in value.items()}
+    return Content(digest=_short(plain, _DIGEST), parts=parts)
 
 
 def _told(notes: Mapping[str, str], unread: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ import dis
 import sys
 import types
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from checkmaite.jobs._fingerprint._hashing import node
@@ -107,12 +108,17 @@ def function_steps(value: types.FunctionType, walk: Walk) -> Steps:
     parts.append((yield ".__kwdefaults__", value.__kwdefaults__))
     for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
         parts.append((yield f"() {name}", cell))
-    for name in sorted(set(_globals_of(value.__code__))):
+    for name in _global_names(value.__code__):
         if name in value.__globals__:
             parts += name.encode(), (yield f"() {name}", attribute(value.__globals__[name], walk))
     attributes = {name: each for name, each in vars(value).items() if name != "__wrapped__"}
     parts.append((yield ".__dict__", attributes))
     return node("function", parts)
+
+
+@lru_cache(maxsize=1024)
+def _global_names(code: types.CodeType) -> tuple[str, ...]:
+    return tuple(sorted(set(_globals_of(code))))
 
 
 def _globals_of(code: types.CodeType) -> Iterator[str]:

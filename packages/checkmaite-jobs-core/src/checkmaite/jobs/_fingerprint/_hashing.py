@@ -88,6 +88,12 @@ def scalar(value: Any, pace: Pace) -> bytes | None:
     return None if write is None else write(value)
 
 
+def plain_bytes(value: Any, pace: Pace) -> bytes | None:
+    """A plain value, or a container of such, as bytes; None for everything else."""
+    done = scalar(value, pace)
+    return plain_container(value, pace) if done is None else done
+
+
 _WRITTEN: dict[type, Callable[[Any], bytes]] = {
     int: lambda value: b"i" + hex(value).encode(),
     float: lambda value: b"f" + value.hex().encode(),

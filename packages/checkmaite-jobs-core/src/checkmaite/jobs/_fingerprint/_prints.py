@@ -27,7 +27,7 @@ class Content:
 
     digest: str | None
     reason: str = ""
-    parts: Mapping[str, str] = field(factory=dict)
+    parts: Mapping[str, str] = field(factory=dict, hash=False)
     default: str = ""
 
     def to_plain(self) -> dict[str, Any]:
@@ -65,6 +65,10 @@ class ObjectPrint:
     path: str
     id: str
     content: Content
+
+    def to_plain(self) -> dict[str, Any]:
+        """This as values that JSON knows."""
+        return {"path": self.path, "id": self.id, **self.content.to_plain()}
 
     @property
     def name(self) -> str:
@@ -125,7 +129,7 @@ class Fingerprints:
             "code": self.code.to_plain(),
             "config": self.config.to_plain(),
             "distributions": dict(self.distributions),
-            "objects": [{"path": each.path, "id": each.id, **each.content.to_plain()} for each in self.objects],
+            "objects": [each.to_plain() for each in self.objects],
         }
 
     @classmethod

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import sys
+import types
 from collections.abc import Callable, Collection, Generator
 from typing import Any
 
@@ -30,6 +31,9 @@ MOST_OBJECTS = 1_000_000
 _OBJECTS_BETWEEN_TICKS = 1024
 _FEW = 64
 """Items of a plain container that are digested again each time, rather than remembered."""
+_MOST_CODE = 4096
+_code: dict[int, tuple[types.CodeType, bytes, int]] = {}
+"""Code that was digested in this process, with its bytes and its size: code never changes."""
 _FIELD = re.compile(r"\.(\w+)(?<!__)|\['(.*)'\]")
 
 
@@ -100,6 +104,9 @@ class Walk:
         done = scalar(value, self.pace)
         if done is None and id(value) in self._done:
             done, size = self._done[id(value)]
+            self._position += size
+        elif done is None and type(value) is types.CodeType and (known := _code.get(id(value))) is not None:
+            _, done, size = known
             self._position += size
         elif done is None and not (self.refers and type(value) is dict and names_some(value)):
             done = plain_container(value, self.pace)
@@ -189,6 +196,10 @@ class Walk:
         return digest
 
     def _keep(self, value: Any, digest: bytes, size: int) -> None:
+        if type(value) is types.CodeType:
+            if len(_code) >= _MOST_CODE:
+                _code.clear()
+            _code[id(value)] = value, digest, size
         self._done[id(value)] = digest, size
         self._alive.append(value)
 
