@@ -5,7 +5,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -17,6 +17,7 @@ _TRIES = 6
 _NEVER = (0, 0, 0)
 OF_WRITES = frozenset(
     {
+        "interval timers",
         "blocked signals",
         "signal handlers",
         "working directory",
@@ -58,12 +59,13 @@ class World:
 
     def restore_for_write(self) -> None:
         """Put back what writing relies on; the job is not over, and what asks to cancel it is noted still."""
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
             try:
+                if attempt == 0 and self._is_as_found(_settings_of_writes()):
+                    return
                 _stop_timers()
-                for each in _settings():
-                    if each.name in OF_WRITES:
-                        _put_back(each, self._before[each.name])
+                for each in _settings_of_writes():
+                    _put_back(each, self._before[each.name])
             except BaseException:  # noqa: BLE001, S112 - raised by a signal handler that the job left behind
                 continue
             return
@@ -75,16 +77,23 @@ class World:
         """
         for attempt in range(_TRIES):
             try:
-                changed = (_system.ENVIRONMENT,) if attempt == 0 and self._is_as_found() else _silenced_settings()
+                changed = (
+                    (_system.ENVIRONMENT,) if attempt == 0 and self._is_as_found(_settings()) else _silenced_settings()
+                )
                 return [each.name for each in changed if not _put_back(each, self._before[each.name])]
             except BaseException:  # noqa: BLE001, S112 - what cannot be read was changed, or a handler of the job's raised
                 continue
         return ["signal handlers"]
 
-    def _is_as_found(self) -> bool:
-        """Whether the job has changed nothing, as most do: all is compared at once."""
+    def _is_as_found(self, settings: Sequence[Setting]) -> bool:
+        """Whether the job has changed nothing of these, as most do: all are compared at once."""
         faulthandler.cancel_dump_traceback_later()
-        return {each.name: each.read() for each in _settings()} == self._found
+        return [each.read() for each in settings] == [self._found[each.name] for each in settings]
+
+
+@cache
+def _settings_of_writes() -> tuple[Setting, ...]:
+    return tuple(each for each in _settings() if each.name in OF_WRITES)
 
 
 @cache
