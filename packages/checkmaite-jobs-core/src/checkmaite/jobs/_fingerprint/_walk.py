@@ -105,7 +105,7 @@ class Walk:
         if done is None and id(value) in self._done:
             done, size = self._done[id(value)]
             self._position += size
-        elif done is None and type(value) is types.CodeType and (known := _code.get(id(value))) is not None:
+        elif done is None and (known := _code.get(id(value))) is not None:
             _, done, size = known
             self._position += size
         elif done is None and not (self.refers and type(value) is dict and names_some(value)):
