@@ -18,6 +18,8 @@ from checkmaite.jobs_ray_simple.wall import is_connected
 
 _log = logging.getLogger("checkmaite.jobs")
 _AGAIN_S = 0.1
+_AGAIN_AT_MOST_S = 1.0
+"""What a client waits at last between two looks for a registry that is gone: each look costs it 40 ms of CPU."""
 _LOOK_S = 1.0
 _CLIENT_SAYS = ("Ray Client is not connected", "doesn't have a handle for", "Client is shutting down")
 _GONE = (rx.ActorDiedError, rx.ActorUnavailableError, ConnectionError)
@@ -120,6 +122,7 @@ class Line:
             BrokenOffError: By `break_off`, now or before.
         """
         deadline = Deadline.after(timeout_s)
+        pause_s = _AGAIN_S
         while True:
             try:
                 return self._answer(self._calls.send(method, *arguments), deadline, method, timeout_s)
@@ -127,7 +130,8 @@ class Line:
                 raise
             except Exception as error:  # noqa: BLE001 - what is not understood is raised again
                 self._calls.understand(error, method, timeout_s, deadline)
-                self._pause()
+                self._pause(pause_s)
+                pause_s = min(2 * pause_s, _AGAIN_AT_MOST_S)
 
     def break_off(self) -> None:
         """End the wait for an answer, and every later one."""
@@ -152,9 +156,9 @@ class Line:
             if answer is future:  # else it is the late answer to a call that was given up
                 return future.result()
 
-    def _pause(self) -> None:
+    def _pause(self, seconds: float) -> None:
         try:
-            if self._answers.get(timeout=_AGAIN_S) is None:
+            if self._answers.get(timeout=seconds) is None:
                 self.break_off()
                 raise BrokenOffError
         except Empty:
