@@ -135,7 +135,8 @@ class ForeignRuns:
         for key in keys:
             try:
                 table = pq.read_table(pa.BufferReader(self._objects.read(key)))
-                table = table.cast(pa.schema([field.with_type(plain_type(field.type)) for field in table.schema]))
+                plain = [field.with_type(plain_type(field.type)) for field in table.schema]
+                table = table.cast(pa.schema(plain, metadata=table.schema.metadata))
             except StoreNotFoundError:  # deleted since it was listed
                 continue
             except (pa.ArrowException, ValueError) as error:
