@@ -16,7 +16,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from checkmaite.jobs._fingerprint import Fingerprints, _code, differences, fingerprints_of
+from checkmaite.jobs._fingerprint import Fingerprinter, Fingerprints, _code, differences, fingerprints_of
 
 CAPABILITY = """
 class Capability:
@@ -164,6 +164,26 @@ def test_imports_are_followed_again_only_when_something_has_changed(
             os.utime(tmp_path / "mycaps.py", (2_000, 2_000))
             importlib.reload(module)
     assert differences(before, of(module))
+
+
+def test_a_module_that_is_patched_is_noticed_where_its_imports_are_not_followed_again(
+    write: Write, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(mycaps=f"import helpers\n{CAPABILITY}", helpers="a = 1")
+    module = load("mycaps")
+    for path in (tmp_path, *tmp_path.iterdir()):
+        os.utime(path, (1_000, 1_000))
+    before = Fingerprinter(in_process=True).of(module.Capability())
+    followed, follow = list[Any](), _code._read_files
+    monkeypatch.setattr(
+        _code, "_read_files", lambda asked, *rest, **how: followed.append(asked) or follow(asked, *rest, **how)
+    )
+    assert Fingerprinter(in_process=True).of(module.Capability()) == before
+    monkeypatch.setattr(sys.modules["helpers"], "a", 2)
+    assert differences(before, Fingerprinter(in_process=True).of(module.Capability())) == (
+        "code: helpers.a (changed at run time)",
+    )
+    assert not any(followed)
 
 
 def test_the_classes_of_models_and_of_what_they_hold_count(write: Write, load: Load) -> None:

@@ -67,11 +67,13 @@ class _Found:
 
     Attributes:
         files: The digests, by file.
+        defined: Names of modules, each with what its file defines.
         watched: What it was read from.
         specs: By name of a module that was asked for: what it was imported by, None where it was not.
     """
 
     files: dict[str, str]
+    defined: list[tuple[str, Defined]]
     watched: Watched
     specs: dict[str, ModuleSpec | None]
 
@@ -121,29 +123,24 @@ def code_files(
         patched: Gets what stands in these modules in the place of what their files define, by name.
     """
     asked = frozenset(modules), frozenset(installed), as_imported
-    known = _found.get(asked) if patched is None else None  # modules are patched without a trace
-    if known is not None and known.holds():
-        return dict(known.files)
-    watched, specs = Watched(), dict[str, ModuleSpec | None]()
-    files = _read_files(asked[0], asked[1], pace, watched, specs, as_imported=as_imported, patched=patched)
-    if len(_found) >= _MOST_FOUND:
-        _found.clear()
-    if watched.is_settled:
-        _found[asked] = _Found(dict(files), watched, specs)
-    return files
+    found = _found.get(asked)
+    if found is None or not found.holds():
+        found = _read_files(*asked[:2], pace, as_imported=as_imported)
+        if len(_found) >= _MOST_FOUND:
+            _found.clear()
+        if found.watched.is_settled:
+            _found[asked] = found
+    if patched is not None:  # asked each time, because a module is patched without a trace
+        for name, defined in found.defined:
+            patched |= {f"{name}.{what}": value for what, value in patched_in(name, defined)}
+    return dict(found.files)
 
 
-def _read_files(
-    modules: frozenset[str],
-    wanted: frozenset[str],
-    pace: Pace,
-    watched: Watched,
-    specs: dict[str, ModuleSpec | None],
-    *,
-    as_imported: bool,
-    patched: dict[str, object] | None,
-) -> dict[str, str]:
-    """What `code_files` gives, and what it depends on."""
+def _read_files(modules: frozenset[str], wanted: frozenset[str], pace: Pace, *, as_imported: bool) -> _Found:
+    """What `code_files` gives, and what that depends on."""
+    watched = Watched()
+    specs: dict[str, ModuleSpec | None] = {}
+    defined: list[tuple[str, Defined]] = []
     waiting: list[tuple[_Root, str, Path]] = []
     for name in modules | wanted:
         specs[name] = _spec_of(name)
@@ -163,8 +160,7 @@ def _read_files(
         except OSError:  # deleted since it was imported
             continue
         seen[path] = root, source
-        if patched is not None:
-            patched |= {f"{name}.{what}": value for what, value in patched_in(name, source.defined)}
+        defined.append((name, source.defined))
         for imported in (name, *source.imports):  # a module runs the __init__.py of the packages around it
             waiting += ((root, below, file) for below, file in _resolved(root, imported, watched) if file not in seen)
     files: dict[str, str] = {}
@@ -174,7 +170,7 @@ def _read_files(
         files[shown] = (
             source.digest if known is None else hashlib.sha256((known + source.digest).encode()).hexdigest()[:_SHORT]
         )
-    return _folded(files)
+    return _Found(_folded(files), defined, watched, specs)
 
 
 def _folded(files: dict[str, str]) -> dict[str, str]:
