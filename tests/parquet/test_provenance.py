@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,18 +20,15 @@ from checkmaite.jobs import (
 )
 from checkmaite.jobs.testing import SampleCapability, SampleRun
 
-USER_ID = "CHECKMAITE_PROVENANCE_USER_ID"
+USER_ID, EXECUTOR = "CHECKMAITE_PROVENANCE_USER_ID", "CHECKMAITE_PROVENANCE_EXECUTOR"
 
 
 @frozen
 class ChangesItsEnvironment(SampleCapability):
     """Does on the worker what another machine's environment would do."""
 
-    patch: Any = None
-
     def run(self, **given: Any) -> SampleRun:
-        self.patch.setenv(USER_ID, "the-worker's")
-        self.patch.setenv("CHECKMAITE_PROVENANCE_EXECUTOR", "the-worker's")
+        os.environ.update({USER_ID: "the-worker's", EXECUTOR: "the-worker's"})
         return super().run(**given)
 
 
@@ -43,10 +41,11 @@ def backend(tmp_path: Path) -> Iterator[JobBackend]:
 
 def test_runs_says_which_job_and_what_the_submitter_said(backend: JobBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(USER_ID, "ada")
-    monkeypatch.delenv("CHECKMAITE_PROVENANCE_EXECUTOR", raising=False)
+    monkeypatch.setenv(EXECUTOR, "restored after the test, whatever the job does")
+    monkeypatch.delenv(EXECUTOR)
     configure_provenance(workspace_id="from-the-call")
     before = datetime.now(UTC)
-    job = submit_capability(ChangesItsEnvironment(patch=monkeypatch), config={"run_uid": "u"})
+    job = submit_capability(ChangesItsEnvironment(), config={"run_uid": "u"})
     job.result(30)
     rows = backend.analytics_store.read_table("runs").to_pylist()
     assert rows

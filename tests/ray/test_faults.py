@@ -217,7 +217,7 @@ def test_the_registry_is_killed(
     assert other.rest() == ["COMPLETED COMPLETED COMPLETED"], "a client that waited hangs or was told otherwise"
     assert_each_ended_well(backend, jobs)
     assert starts(tmp_path) == len(jobs), "jobs that were not concerned were started again"
-    again = submit(partial(capabilities.waits, str(tmp_path)), tmp_path, run_uid="run-0")
+    again = submit(partial(capabilities.tells_its_start_and_waits, str(tmp_path)), tmp_path, run_uid="run-0")
     assert again.job_id == jobs[0].job_id, "the new registry does not know what holds the run key"
     works(backend)
 

@@ -238,7 +238,7 @@ say(error.error_type, error.error_message)
         **own_options,
     )
     said = "\n".join(other.rest())
-    assert said.startswith("IncompatibleVersionError")
+    assert said.startswith("checkmaite.jobs.IncompatibleVersionError ")
     assert "Upgrade checkmaite-jobs-core on the worker" in said
 
 

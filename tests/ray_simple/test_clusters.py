@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from checkmaite.jobs import ConfigurationError
+from checkmaite.jobs.testing._samples import wait_until
 from checkmaite.jobs_ray_simple._knock import knock
 
 from tests.ray_simple.conftest import free_port, head_node, run_script
@@ -181,6 +182,7 @@ def test_auto_finds_the_cluster_of_this_machine(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="ray") as short:  # Ray's sockets need a short path
         env = {**NO_TOKEN, "RAY_TMPDIR": short}
         with head_node(**env) as addresses:
+            wait_until(lambda: list(Path(short).glob("**/ray_current_cluster")), "the cluster does not say where it is")
             said = run_script(ended.replace("ADDRESS", "'auto'"), tmp_path, **env)
             assert said == f"COMPLETED\n{addresses['driver']}\n"
 

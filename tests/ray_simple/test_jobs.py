@@ -237,7 +237,7 @@ def test_an_older_core_on_the_worker_is_the_same_error(local_ray: Any, tmp_path:
         local_ray.get(ref, timeout=SOON_S)
     outcome = finished_from(raised.value).outcome
     assert isinstance(outcome, Failed)
-    assert (outcome.error_type, outcome.phase) == ("IncompatibleVersionError", "start")
+    assert (outcome.error_type, outcome.phase) == ("checkmaite.jobs.IncompatibleVersionError", "start")
     assert "Upgrade checkmaite-jobs-core on the worker" in outcome.error_message
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import ray.exceptions as rx
 from attrs import evolve
 from checkmaite.jobs import JobSubmissionError
-from checkmaite.jobs.spi import Cancelled, Failed, Finished, Outcome, Remains
+from checkmaite.jobs.spi import Cancelled, Failed, Finished, Outcome, Remains, failure
 from checkmaite.jobs_ray_simple._deaths import Death
 from checkmaite.jobs_ray_simple._ends import how_it_ended
 
@@ -160,7 +160,7 @@ def _not_started(error: rx.RayTaskError) -> Failed:
     text = _COLOURS.sub("", str(error))
     lacks = _lacks_core(text)
     return Failed(
-        error_type=type(cause).__name__,
+        error_type=failure(cause, phase="start").error_type,
         error_message="the worker cannot import checkmaite.jobs"
         if lacks
         else (text.strip().splitlines() or [text])[-1],
