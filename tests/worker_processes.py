@@ -39,4 +39,10 @@ def check_that_no_job_finds_what_another_left(acts: Acts, folder: Path, seed: in
         ]
     )
     statuses = wait_all(jobs, SOON_S)
-    soiling.check(order, [status is JobStatus.COMPLETED for status in statuses], folder)
+    odd = [
+        f"{number} ({act}, after {order[max(0, number - 3) : number]}): {job.explain()}"
+        for number, (act, job, status) in enumerate(zip(order, jobs, statuses, strict=True))
+        if (status is JobStatus.COMPLETED) is (act in soiling.FAIL)
+    ]
+    assert not odd, "\n".join(odd[:3])
+    soiling.check(order, folder)

@@ -38,7 +38,7 @@ def settings() -> Iterator[Setting]:
     yield Setting("hooks", _hooks, _set_hooks)
     yield Setting("flags of Python", _flags, _set_flags)
     yield Setting("built-in names", lambda: itemgetter(*_BUILTINS)(vars(builtins)), _set_built_in_names)
-    yield Setting("tracing of memory", _memory_tracing, _set_memory_tracing)
+    yield Setting("tracing of memory", _memory_tracing, _leave_memory_tracing)
     yield Setting(
         "faulthandler",
         faulthandler.is_enabled,
@@ -118,10 +118,12 @@ def _memory_tracing() -> int:
     return tracemalloc.get_traceback_limit() if tracemalloc is not None and tracemalloc.is_tracing() else 0
 
 
-def _set_memory_tracing(before: int) -> None:
-    sys.modules["tracemalloc"].stop()
-    if before:
-        sys.modules["tracemalloc"].start(before)
+def _leave_memory_tracing(_before: int) -> None:
+    """Nothing: the process has to end.
+
+    CPython before 3.12.9 crashes when tracing stops while another thread, of a library for instance, frees memory.
+    https://github.com/python/cpython/issues/128679
+    """
 
 
 def _collection() -> tuple[Any, ...]:
