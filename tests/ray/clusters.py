@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from tests.ray_simple.conftest import LOOPBACK, SLIM, free_port
+from tests.ray_simple.conftest import HEAD, LOOPBACK, free_port
 from tests.scripts import is_rays
 
 SOON_S = 60.0
@@ -37,8 +37,8 @@ _ENVIRONMENT = {
 # Where the variable that keeps sockets on loopback is set, `ray start` refuses to join a cluster. It is meant here for
 # the processes that the command starts.
 _START = f"""
-{SLIM}
-from ray._private import ray_constants, services
+{HEAD}
+from ray._private import ray_constants
 from ray.scripts.scripts import main
 services.get_node_ip_address = lambda *_: "127.0.0.1"
 ray_constants.ENABLE_RAY_CLUSTER = True

@@ -32,6 +32,33 @@ Node.start_api_server = Node.start_monitor = Node.start_log_monitor = lambda *_,
 """
 """Keeps a Ray that this process starts from processes that no test asks: each would take a second of a CPU."""
 
+HEAD = (
+    SLIM
+    + """
+import secrets
+from ray._private import services
+start_process = services.start_ray_process
+
+def start_elsewhere(command, kind, *args, **kwargs):
+    if "--mode=proxy" in command:
+        proxy = (
+            "from ray.util.client.server import proxier, server\\n"
+            f"proxier.MIN_SPECIFIC_SERVER_PORT = {23_000 + secrets.randbelow(900)}\\n"
+            "server.main()"
+        )
+        options = [each for each in command[4:] if not each.startswith("--language=")]
+        command = [command[0], "-c", proxy, *options]
+    return start_process(command, kind, *args, **kwargs)
+
+services.start_ray_process = start_elsewhere
+"""
+)
+"""A head node's code. Its proxy of `ray://` takes ports for its servers from anywhere, not from 23000 upwards.
+
+The proxies of two clusters on a machine that look for a port at the same time both find the first, and a client gets
+a server of the other cluster.
+"""
+
 
 @pytest.fixture(scope="package")
 def local_ray() -> Iterator[Any]:
@@ -85,7 +112,7 @@ def head_node(folder: Path | None = None, *, site: str = "", **env: str) -> Iter
     gcs, client = free_port(), free_port()
     head = subprocess.Popen(
         [
-            *(sys.executable, "-c", f"{SLIM}\nfrom ray.scripts.scripts import main\nmain()"),
+            *(sys.executable, "-c", f"{HEAD}\nfrom ray.scripts.scripts import main\nmain()"),
             *("start", "--head", "--block"),
             *("--node-ip-address=127.0.0.1", f"--port={gcs}", f"--ray-client-server-port={client}"),
             *("--num-cpus=2", "--include-dashboard=false", "--object-store-memory=100000000"),
