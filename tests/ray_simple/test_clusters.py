@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -316,6 +317,38 @@ print(time.monotonic() - began)
 print(error.phase, error.error_message)
 print(*str(error).splitlines()[:3])
 """
+
+
+REFUSED = """
+import time
+from checkmaite.jobs import *
+for env in (
+    {"py_executable": "/no/such/python"}, {"py_executable": "PYTHON -I -S"}, {"working_dir": "file:///no/such/code.zip"}
+):
+    began = time.monotonic()
+    try:
+        configure_job_backend("ray-simple", address=ADDRESS, analytics_store={"backend": "null"}, runtime_env=env)
+    except ConfigurationError as error:
+        print(time.monotonic() - began, *error.problems)
+import ray
+print("ray is up:", ray.is_initialized())
+"""
+RAYS_OWN_WAIT_S = 30.0
+
+
+@pytest.mark.ray_client
+def test_what_keeps_a_client_server_from_starting_is_told_soon(cluster: dict[str, str], tmp_path: Path) -> None:
+    """The server says nothing of the first two, and of the third it does, but then Ray's client waits."""
+    script = REFUSED.replace("ADDRESS", repr(cluster["client"])).replace("PYTHON", sys.executable)
+    *refused, end = run_script(script, tmp_path, **NO_TOKEN).splitlines()
+    took, said = zip(*(line.split(" ", 1) for line in refused), strict=True)
+    assert max(map(float, took)) < RAYS_OWN_WAIT_S
+    host = socket.gethostname()
+    assert f"py_executable='/no/such/python' is not on {host}, the head node" in said[0]
+    assert f"is a Python without Ray on {host}, the head node" in said[1]
+    assert "cannot be made on the head node" in said[2]
+    assert "/no/such/code.zip" in said[2]
+    assert end == "ray is up: False"
 
 
 def test_a_program_that_no_node_has_is_named(cluster: dict[str, str], tmp_path: Path) -> None:

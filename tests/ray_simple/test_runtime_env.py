@@ -135,13 +135,21 @@ LACKING: list[tuple[dict[str, Any], Said]] = [
     *(
         (
             {"py_executable": program, "working_dir": "code"},
-            Said("runtime_env.py_executable", f"there is no program {program!r} here", "or leave it out"),
+            Said(
+                "runtime_env.py_executable",
+                f"the program of py_executable={program!r} is not on this",
+                "or leave it out",
+            ),
         )
         for program in ("/no/such/python", "pythonx -u", "./no.sh", "notes.txt", "cd", "/tmp", "A=1 python")
     ),
     (
         {"py_executable": "python", "env_vars": {"PATH": "/no/such"}},
-        Said("runtime_env.py_executable", "there is no program 'python' here", "or leave it out"),
+        Said("runtime_env.py_executable", "the program of py_executable='python' is not on this", "or leave it out"),
+    ),
+    (
+        {"py_executable": f"'{sys.executable}' -I -S"},
+        Said("runtime_env.py_executable", "is a Python without Ray on this machine", "that is here and has Ray"),
     ),
 ]
 

@@ -24,6 +24,12 @@ import ray.exceptions as rx
 from attrs import field, frozen
 from checkmaite.jobs import ConfigurationError
 from checkmaite.jobs.spi import Deadline
+from checkmaite.jobs_ray_simple._client_server import (
+    could_not_start,
+    is_told_by_server,
+    no_wait_after_a_refusal,
+    refuse_missing_program,
+)
 from checkmaite.jobs_ray_simple._here import client_worker, connected, is_own, through_client
 from checkmaite.jobs_ray_simple._knock import CLIENT, knock, no_cluster
 from checkmaite.jobs_ray_simple._mismatch import incompatible, is_mismatch
@@ -256,17 +262,16 @@ def _start(wish: _Wish, deadline: Deadline, timeout_s: float) -> None:
     for attempt in itertools.count(1):
         try:
             with _nothing_left_of_a_failure():
-                if address == "local":
-                    _start_local(wish, env)
-                else:
-                    ray.init(address, log_to_driver=False, **env)
+                _initialise(address, wish, env)
             return
+        except ConfigurationError:
+            raise
         except ConnectionError as error:
             # A client server that has just lost another client may refuse the next one once. And the process that it
             # starts for each client sometimes dies in gRPC's fork handlers, which takes Ray longer than the deadline.
             stumbled = "Starting Ray client server failed" in str(error)
-            if (stumbled and attempt > 1) or (env and "Proxy failed to Connect" in str(error)):
-                raise _client_server_failed(address, error, bool(env)) from error
+            if (stumbled and attempt > 1) or is_told_by_server(error, prepared=bool(env)):
+                raise could_not_start(address, error, prepared=bool(env)) from error
             if not stumbled and (not address.startswith(CLIENT) or deadline.remaining_s() == 0):
                 raise no_cluster(address, str(error)) from error
             _log.info("connecting to %s again: %s", address, error)
@@ -281,6 +286,17 @@ def _start(wish: _Wish, deadline: Deadline, timeout_s: float) -> None:
             ) from error
 
 
+def _initialise(address: str, wish: _Wish, env: Mapping[str, Any]) -> None:
+    if address == "local":
+        _start_local(wish, env)
+    elif address.startswith(CLIENT):
+        refuse_missing_program(address, wish.runtime_env or {})
+        with no_wait_after_a_refusal():
+            ray.init(address, log_to_driver=False, **env)
+    else:
+        ray.init(address, log_to_driver=False, **env)
+
+
 @contextmanager
 def _nothing_left_of_a_failure() -> Iterator[None]:
     """End what a `ray.init` that raised has started: Ray leaves its processes and half a connection to them."""
@@ -290,19 +306,6 @@ def _nothing_left_of_a_failure() -> Iterator[None]:
         if not is_connected():  # else somebody else has connected this process meanwhile
             ray.shutdown()
         raise
-
-
-def _client_server_failed(address: str, error: Exception, prepared: bool) -> ConfigurationError:
-    environment = (
-        "That process is started with this client's runtime_env too: what it names, such as py_executable, must be on "
-        "the head node. "
-    )
-    return ConfigurationError(
-        f"The client server at address={address!r} answers, but cannot start a process for this client: {error} "
-        f"{environment * prepared}"
-        "Its log is ray_client_server_*.err in Ray's session folder on the head node. Where it says fork_posix, start "
-        "the head with GRPC_ENABLE_FORK_SUPPORT=0 in its environment."
-    )
 
 
 def _start_local(wish: _Wish, env: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from attrs import evolve
 from checkmaite.jobs import Problem
 from checkmaite.jobs.spi import shown, unknown_name
-from checkmaite.jobs_ray_simple._program import lacks_program
+from checkmaite.jobs_ray_simple._program import lacking_program
 from ray.runtime_env import RuntimeEnv, RuntimeEnvConfig
 
 _PLUGINS = "RAY_RUNTIME_ENV_PLUGINS"
@@ -272,7 +272,8 @@ def _conda_executable() -> str:
 
 def _lacking_program(fields: Mapping[str, Any]) -> list[Problem]:
     folder = Path(fields.get("working_dir") or ".")
-    if not folder.is_dir() or not lacks_program(fields, folder):  # else it may be in the archive
+    cause = lacking_program(fields, folder, "this machine") if folder.is_dir() else ""  # else it may be in the archive
+    if not cause:
         return []
-    cause = f"there is no program {fields['py_executable']!r} here: Ray would wait for it for ever."
-    return [Problem("py_executable", cause, "Pass the path of a Python that is here, or leave it out.")]
+    remedy = "Pass the path of a Python that is here and has Ray, or leave it out."
+    return [Problem("py_executable", f"{cause}: Ray would wait for it for ever.", remedy)]
