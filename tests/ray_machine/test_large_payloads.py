@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import ray
 from checkmaite.jobs_ray._config import RayOptions
-from checkmaite.jobs_ray._ray._objects import arrived, carried, is_large, keep_payload
+from checkmaite.jobs_ray._ray._objects import arrived, keep_payload
+from checkmaite.jobs_ray_simple.wall import carried, is_large
 
 LARGE = bytes(1_000_000)
 

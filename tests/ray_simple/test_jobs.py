@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import signal
 import sys
@@ -31,7 +32,7 @@ from checkmaite.jobs import (
     submit_capability,
 )
 from checkmaite.jobs._provenance import SHARED_FIELDS
-from checkmaite.jobs.spi import Failed, StoreSpec, Terms, WorkOrder, message_of
+from checkmaite.jobs.spi import Failed, StoreSpec, Terms, WorkOrder
 from checkmaite.jobs.testing import SampleCapability, SampleRun
 from checkmaite.jobs.testing._samples import mark, wait_for_mark, wait_until
 from checkmaite.jobs_ray_simple._demand import RemoteWork
@@ -226,7 +227,7 @@ def test_an_older_core_on_the_worker_is_the_same_error(local_ray: Any, tmp_path:
     )
     work = RemoteWork(partial(_work_that_posts_to, None), claim=lambda code: code)
     ref = work.start(
-        *(message_of(order, b"which is never unpickled"), 0),
+        *(pickle.dumps(order.to_wire()), b"which is never unpickled", 0),
         job_name="for an older worker",
         resources=Resources(),
         isolation="reuse",
@@ -280,6 +281,48 @@ def test_a_store_that_cannot_be_written_fails_the_job(local_ray: Any, tmp_path: 
 def test_a_large_payload_arrives_whole(backend: JobBackend) -> None:
     job = submit(SampleCapability(), datasets=[_Large(os.urandom(1_000_000))])
     assert job.wait(SOON_S) is JobStatus.COMPLETED
+
+
+def test_no_process_has_more_than_two_copies_of_a_large_payload(backend: JobBackend, tmp_path: Path) -> None:
+    def heap_of_a_worker(size: int) -> int:
+        given = {"models": [_Model(size)], "isolation": "process"}
+        submit(_Heap(str(tmp_path / f"{size}")), **given).result(SOON_S)
+        return int((tmp_path / f"{size}").read_text())
+
+    empty = heap_of_a_worker(0)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = _kilobytes("VmRSS")
+    loaded = heap_of_a_worker(_SIZE)
+    of_client = _kilobytes("VmHWM") - before - _SIZE  # what the model itself has is the user's
+    assert round(of_client / _SIZE) <= 2, "it is pickled, and then in Ray's shared memory"
+    assert round((loaded - empty) / _SIZE) == 1, "it is unpickled out of Ray's shared memory"
+
+
+_SIZE = 40_000  # kB: what the allocator gives back at once
+
+
+class _Model:
+    def __init__(self, kilobytes: int) -> None:
+        self.metadata = {"id": f"model-{kilobytes}"}
+        self.weights = b"w" * 1024 * kilobytes
+
+
+class _Heap:
+    """Tells how much memory its process has to itself while it runs."""
+
+    id = "heap"
+
+    def __init__(self, told: str) -> None:
+        self.told = told
+
+    def run(self, *, config: dict[str, str], **_: Any) -> SampleRun:
+        Path(self.told).write_text(str(_kilobytes("RssAnon")))
+        return SampleRun(run_uid=config["run_uid"])
+
+
+def _kilobytes(name: str) -> int:
+    (line,) = (each for each in Path("/proc/self/status").read_text().splitlines() if each.startswith(f"{name}:"))
+    return int(line.split()[1])
 
 
 def _is_running(pid: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Sequence
 from typing import ClassVar
@@ -22,7 +23,6 @@ from checkmaite.jobs.spi import (
     JobQuery,
     PreparedSubmission,
     accept,
-    message_of,
     open_store,
 )
 from checkmaite.jobs_ray_simple._code import code_here
@@ -130,7 +130,8 @@ class RaySimpleBackend:
         isolation = getattr(prepared.options, "isolation", None)
         return Departure(
             job=job,
-            message=message_of(order, payload),
+            order=pickle.dumps(order.to_wire()),
+            payload=payload,
             resources=prepared.resources,
             max_retries=self._options.max_retries if retries is None else retries,
             isolation=isolation or self._options.isolation,

@@ -39,6 +39,7 @@ from checkmaite.jobs_ray_simple._deaths import Death, Deaths, dead_for_a_while
 from checkmaite.jobs_ray_simple._demand import RemoteWork
 from checkmaite.jobs_ray_simple._mailbox import Mailbox
 from checkmaite.jobs_ray_simple._meaning import LOST_WORKER, explained, finished_from, lost_worker, refused
+from checkmaite.jobs_ray_simple._payloads import carried, is_large
 from checkmaite.jobs_ray_simple._remains import REMAINS_S, remains_of
 from checkmaite.jobs_ray_simple._worker_processes import Leave, make_version_check
 
@@ -47,7 +48,6 @@ _LISTEN_AGAIN_AFTER_S = 1.0
 _WATCH_S = 2.0
 _LOOK_AFTER_S = 1.0  # how soon a connection is missed that the user ended; a look asks nobody
 _JOIN_TIMEOUT_S = 5.0
-_LARGE_BYTES = 32 * 1024
 _ENDED = "this process's connection to Ray was ended"
 
 
@@ -57,7 +57,8 @@ class Departure:
 
     Attributes:
         job: Its handle.
-        message: Order and pickled arguments, as `execute_message` takes them.
+        order: `WorkOrder.to_wire`'s value, pickled.
+        payload: The pickled arguments.
         resources: What it needs.
         max_retries: How often Ray starts it again when its worker died.
         isolation: "reuse" or "process".
@@ -65,15 +66,16 @@ class Departure:
     """
 
     job: JobHandle
-    message: bytes = field(repr=False)
+    order: bytes = field(repr=False)
+    payload: bytes = field(repr=False)
     resources: Resources
     max_retries: int
     isolation: str
     code: str
 
     def left(self) -> Departure:
-        """The same once Ray has it: a large message is not kept a second time."""
-        return evolve(self, message=b"") if len(self.message) > _LARGE_BYTES else self
+        """The same once Ray has it: a large payload is not kept a second time."""
+        return evolve(self, payload=b"") if is_large(self.payload) else self
 
     def leave(self, work: RemoteWork) -> Any:
         """Hand the job to Ray; the reference of its task.
@@ -82,7 +84,7 @@ class Departure:
         """
         retries = self.max_retries or 1
         return work.start(
-            *(self.message, self.max_retries),
+            *(self.order, carried(self.payload), self.max_retries),
             job_name=self.job.job_name,
             resources=self.resources,
             isolation=self.isolation,
@@ -117,7 +119,7 @@ class _Flight:
             self.last_words = news.cause
 
 
-def _work_that_posts_to(post: Post, leave: Leave | None) -> Callable[[bytes, int], bytes]:
+def _work_that_posts_to(post: Post, leave: Leave | None) -> Callable[[bytes, bytes, int], bytes]:
     """The worker's function with the mailbox inside, for one kind of process.
 
     Ray sends a function once to each worker, but an argument, and an actor's handle is a dear one, with every task.
@@ -126,18 +128,18 @@ def _work_that_posts_to(post: Post, leave: Leave | None) -> Callable[[bytes, int
     """
     check_versions, is_new = make_version_check(), True
 
-    def checkmaite_job(message: bytes, max_retries: int) -> bytes:
+    def checkmaite_job(order: bytes, payload: bytes, max_retries: int) -> bytes:
         worker: Any = ray  # its parts that carry no types
         if 0 <= max_retries < worker._private.worker.global_worker.core_worker.get_current_task_attempt_number():
             return b""  # Ray starts again without end what it has killed since memory ran out
         nonlocal is_new
+        wire = pickle.loads(order)  # noqa: S301 - builtins, from this submitter
         if is_new:
-            wire_bytes = int.from_bytes(message[:4], "big")
-            check_versions(pickle.loads(message[4 : 4 + wire_bytes])[0])  # noqa: S301 - builtins, from this submitter
+            check_versions(wire[0])
             is_new = False
-        from checkmaite.jobs.spi import WorkerProcess, execute_message
+        from checkmaite.jobs.spi import WorkerProcess, execute
 
-        return execute_message(message, post, WorkerProcess(leave))
+        return pickle.dumps(execute(wire, payload, post, WorkerProcess(leave)))
 
     return checkmaite_job
 
@@ -303,7 +305,7 @@ class Flights:
     def _land(self, job: JobHandle, future: Future[Any]) -> None:
         error = future.exception()
         result = future.result() if error is None else b""
-        # The bytes were made by core's `execute_message`, of this project's classes alone.
+        # The bytes were made by core's `execute`, of this project's classes alone.
         finished: Finished | None = pickle.loads(result) if result else None  # noqa: S301
         flight = self._under_way.get(job.job_id)
         if flight is not None and flight.given_up:

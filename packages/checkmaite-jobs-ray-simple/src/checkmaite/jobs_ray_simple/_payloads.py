@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pickle import PickleBuffer
 from typing import Any
 
 import ray.cloudpickle
@@ -11,6 +12,17 @@ from checkmaite.jobs.spi import PreparedSubmission
 
 _pickle: Any = ray.cloudpickle  # carries no types
 _ARGUMENTS = ("capability", "models", "datasets", "metrics", "config")
+_LARGE_BYTES = 32 * 1024
+
+
+def is_large(payload: Any) -> bool:
+    """Whether a payload is too large to be kept in memory, or in a journal, for a job that may wait for long."""
+    return isinstance(payload, (bytes, memoryview)) and len(payload) > _LARGE_BYTES
+
+
+def carried(payload: Any) -> Any:
+    """A payload as Ray takes it: a large one as a buffer, which goes into shared memory without another copy."""
+    return PickleBuffer(payload) if is_large(payload) else payload
 
 
 def payloads(submissions: Sequence[PreparedSubmission]) -> list[bytes]:

@@ -12,7 +12,7 @@ from checkmaite.jobs_ray_simple._deaths import Death, Deaths, dead_for_a_while
 from checkmaite.jobs_ray_simple._demand import RemoteWork, cluster_resources, shortage
 from checkmaite.jobs_ray_simple._meaning import LOST_WORKER, explained, finished_from, is_known, lost_worker
 from checkmaite.jobs_ray_simple._options import ConnectionOptions, isolation_level
-from checkmaite.jobs_ray_simple._payloads import payloads
+from checkmaite.jobs_ray_simple._payloads import carried, is_large, payloads
 from checkmaite.jobs_ray_simple._program import missing_program
 from checkmaite.jobs_ray_simple._remains import REMAINS_S, remains_of
 from checkmaite.jobs_ray_simple._worker_processes import Leave, make_version_check
@@ -27,6 +27,7 @@ __all__ = [
     "Leave",
     "RemoteWork",
     "cancel",
+    "carried",
     "cluster_resources",
     "code_here",
     "connect",
@@ -36,6 +37,7 @@ __all__ = [
     "finished_from",
     "is_connected",
     "is_known",
+    "is_large",
     "isolation_level",
     "leave_driver",
     "lost_worker",

@@ -42,9 +42,8 @@ from checkmaite.jobs_ray._ray._actors import find, get_or_create, withdraw_unpla
 from checkmaite.jobs_ray._ray._calls import Calls
 from checkmaite.jobs_ray._ray._creation import create_cleanly
 from checkmaite.jobs_ray._ray._environment import environment_here
-from checkmaite.jobs_ray._ray._objects import carried
 from checkmaite.jobs_ray._sizes import refuse_large
-from checkmaite.jobs_ray_simple.wall import Connection, code_here, connect, payloads
+from checkmaite.jobs_ray_simple.wall import Connection, carried, code_here, connect, payloads
 
 _IN_MEMORY = (
     "The jobs of scope {scope!r} are kept in memory only: they are forgotten when the registry or its cluster ends. "

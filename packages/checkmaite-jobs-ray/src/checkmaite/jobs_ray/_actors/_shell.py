@@ -27,9 +27,10 @@ from checkmaite.jobs_ray._machine._registry import RegistryMachine
 from checkmaite.jobs_ray._messages import Draft, Kept
 from checkmaite.jobs_ray._names import controller_name
 from checkmaite.jobs_ray._ray._lookup import UnanswerableError, look_up
-from checkmaite.jobs_ray._ray._objects import is_large, keep_payload
+from checkmaite.jobs_ray._ray._objects import keep_payload
 from checkmaite.jobs_ray._ray._packages import Packages
 from checkmaite.jobs_ray._ray._remains import left_output
+from checkmaite.jobs_ray_simple.wall import is_large
 
 _log = logging.getLogger("checkmaite.jobs")
 _TICK_S = 0.5

@@ -11,23 +11,13 @@ from typing import Any
 
 import ray
 from checkmaite.jobs_ray._messages import Start
+from checkmaite.jobs_ray_simple.wall import carried, is_large
 
 _log = logging.getLogger("checkmaite.jobs")
-_INLINE_LIMIT_BYTES = 32 * 1024
 _AT_ONCE = 64
 """Payloads that are fetched at the same time: each is in the process's own memory for a moment."""
 _HELD_S = 60.0
 _LONGEST_S = 600.0
-
-
-def is_large(payload: Any) -> bool:
-    """Whether a payload is too large to be kept in memory, or in a journal, for a job that may wait for long."""
-    return isinstance(payload, (bytes, memoryview)) and len(payload) > _INLINE_LIMIT_BYTES
-
-
-def carried(payload: Any) -> Any:
-    """A payload as Ray takes it: a large one as a buffer, which goes into shared memory without another copy."""
-    return PickleBuffer(payload) if is_large(payload) else payload
 
 
 def arrived(payload: Any) -> Any:
