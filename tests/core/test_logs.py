@@ -9,12 +9,14 @@ import sys
 import tracemalloc
 from collections.abc import Sequence
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 from checkmaite.jobs import configure_job_backend, shutdown_job_backend, submit_capability
-from checkmaite.jobs._logs import LogBudget, LogTail
+from checkmaite.jobs._handle import JobControls, JobHandle
+from checkmaite.jobs._logs import LogBudget, LogTail, LostOutput, joined_output
 from checkmaite.jobs._mailbox import NewsMailbox
 from checkmaite.jobs._news import News, Printed, Reporter, Started
 from checkmaite.jobs.testing import SampleRun
@@ -210,3 +212,33 @@ def test_in_a_thread_of_this_process_the_streams_are_what_they_are(monkeypatch: 
     }
     assert job.logs() == "a line\ntwo lines\ncomplaint\n"
     assert errors.closed, "that is what `with` does to a stream"
+
+
+def test_output_of_lost_starts_is_bounded_together_and_not_said_twice() -> None:
+    lost = LostOutput()
+    for number in (1, 2, 3):
+        tail = LogTail()
+        tail.append(str(number) * 600_000)
+        lost.add(number, tail)
+    assert lost.size == LIMIT
+    text = lost.before("last\n")
+    assert text.startswith("[... ")
+    assert len(text) < LIMIT + 100
+    assert text.endswith("3\n[... the last start: ...]\nlast\n")
+    assert "1" * 100 not in text
+    told = joined_output({1: "one\n", 2: "two\n"}, "three\n")
+    assert joined_output({1: "one\n", 2: "two\n"}, told) == told
+    assert joined_output({0: "nought\n", 1: "one\n"}, told).count("one") == 1
+
+
+def test_a_handle_keeps_what_a_lost_start_had_told() -> None:
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    job = JobHandle(job_id="j", job_name="n", capability_id="c", created_at=at, controls=cast(JobControls, None))
+    first = Started(at=at, node="n", pid=1)
+    job.apply(first)
+    job.apply(Printed(start=0, text="first\n"))
+    job.apply(first)  # news may come twice
+    assert job.logs() == "first\n"
+    job.apply(Started(at=at, node="n", pid=2))
+    job.apply(Printed(start=0, text="second\n"))
+    assert job.logs() == joined_output({1: "first\n"}, "second\n")

@@ -88,6 +88,7 @@ def works(backend: JobBackend) -> None:
 
 def test_a_worker_is_killed(backend: JobBackend, tmp_path: Path, cluster: Cluster) -> None:
     def act(folder: str) -> None:
+        os.write(1, f"began in {os.getpid()}\n".encode())
         if not (Path(folder) / "pid").exists():
             (Path(folder) / "writing").write_text(str(os.getpid()))
             (Path(folder) / "writing").rename(Path(folder) / "pid")
@@ -101,6 +102,8 @@ def test_a_worker_is_killed(backend: JobBackend, tmp_path: Path, cluster: Cluste
     os.kill(pid, signal.SIGKILL)
     assert_each_ended_well(backend, [job])
     assert starts(tmp_path) == 2
+    first = f"[... start 1, which was lost, had printed: ...]\nbegan in {pid}\n\n[... the last start: ...]\nbegan in "
+    wait_until(lambda: job.logs().startswith(first), f"the first start's output is not there: {job.logs()}")
 
 
 def test_a_worker_is_killed_in_the_middle_of_its_write(backend: JobBackend, tmp_path: Path) -> None:

@@ -138,7 +138,8 @@ def check_controller(machine: ControllerMachine) -> None:
     assert set(machine._finished) <= set(machine._tasks)
     assert all(tail.ended == (job_id in machine._finished) for job_id, tail in _tails(machine))
     most = machine._budget._characters
-    assert sum(tail.size for _, tail in _tails(machine)) <= most + most // 16 + 1
+    lost = sum(task.lost.size for task in machine._tasks.values() if task.lost is not None)
+    assert sum(tail.size for _, tail in _tails(machine)) + lost <= most + most // 16 + 1
 
 
 def finished(book: JobBook, job_id: str) -> Finished:

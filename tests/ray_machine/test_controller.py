@@ -241,6 +241,33 @@ def test_output_is_kept_for_a_while() -> None:
     check_controller(machine)
 
 
+def test_what_a_lost_start_had_printed_comes_before_the_output_of_the_next() -> None:
+    machine = attached("one")
+    machine.printed(("one", 1), Printed(start=0, text="first\n"))
+    end(machine, "one", CRASH, lost=True)
+    machine.launch(1, [launch("one", 2)])
+    first = "[... start 1, which was lost, had printed: ...]\n{}\n"
+    assert machine.logs("one") == first.format("first\n") + "[... the last start: ...]\n"
+    machine.recovered(("one", 1), Printed(start=0, text="first\nand last\n"))  # its node has told it late
+    machine.printed(("one", 2), Printed(start=0, text="second\n"))
+    machine.ended(("one", 2), CRASH, worker_lost=True, now=6.0)
+    machine.launch(1, [launch("one", 3)])
+    machine.printed(("one", 3), Printed(start=0, text="third\n"))
+    assert machine.logs("one") == (
+        first.format("first\nand last\n")
+        + "[... start 2, which was lost, had printed: ...]\nsecond\n\n[... the last start: ...]\nthird\n"
+    )
+    check_controller(machine)
+
+
+def test_a_start_that_was_lost_and_printed_nothing_is_not_mentioned() -> None:
+    machine = attached("one")
+    end(machine, "one", CRASH, lost=True)
+    machine.launch(1, [launch("one", 2)])
+    machine.printed(("one", 2), Printed(start=0, text="second\n"))
+    assert machine.logs("one") == "second\n"
+
+
 def test_finished_jobs_are_forgotten_by_number_and_age_once_the_registry_has_heard() -> None:
     machine = attached("one", "two", "three", "lives", retention_s=100.0, max_retained=2)
     for number, job_id in enumerate(("one", "two", "three")):

@@ -138,10 +138,13 @@ def test_sigterm_loses_the_worker_and_not_the_job(backend: JobBackend, tmp_path:
         folder.mkdir()
         act = partial(capabilities.never_yields_the_first_time, str(folder))
         job = submit(capabilities.Acts(act), max_retries=retries)
-        wait_until(lambda job=job: "pid " in job.explain(), "the job is not seen to run")
+        wait_until(lambda job=job: "pid " in job.explain() and "begins" in job.logs(), "the job is not seen to run")
         pid = int(job.explain().partition("(pid ")[2].partition(")")[0])
         os.kill(pid, signal.SIGTERM)
         assert job.wait(SOON_S) is status
+        first = "[... start 1, which was lost, had printed: ...]\nbegins\n\n[... the last start: ...]\n"
+        said = f"{first * retries}begins\n"
+        wait_until(lambda job=job, said=said: job.logs() == said, "its output is not whole")
     error = job.exception(0)
     assert isinstance(error, JobFailedError)
     assert error.exit_cause == "its worker process died: it got SIGTERM; starts: 1"

@@ -22,7 +22,7 @@ from checkmaite.jobs._active import get_job_backend
 from checkmaite.jobs._arguments import check_callback, usable_grace_s, usable_timeout_s
 from checkmaite.jobs._deadline import Deadline
 from checkmaite.jobs._errors import JobTimeoutError, NotConfiguredError
-from checkmaite.jobs._logs import LogBudget, LogTail
+from checkmaite.jobs._logs import LogBudget, LogTail, LostOutput
 from checkmaite.jobs._news import Leaving, News, Printed, Progressed, Started
 from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, error_of, status_of
 from checkmaite.jobs._protocols import Job, JobProgress, SchedulingInfo
@@ -92,6 +92,7 @@ class JobHandle:
         self._finished_at: datetime | None = None
         self._reuse = RUN
         self._printed: LogTail | None = None
+        self._lost: LostOutput | None = None
         self._callbacks: tuple[Callable[[Job], object], ...] = ()
         self._future: Future[CapabilityRunRef] | None = None
 
@@ -238,9 +239,13 @@ class JobHandle:
                 return f"{first}{where}.{cancelling}{told}{says} {more}".rstrip()
 
     def logs(self) -> str:
-        """What the job has printed so far, stdout and stderr together; of very long output the end."""
-        printed = self._printed
-        return printed.text() if printed is not None else ""
+        """What the job has printed so far, stdout and stderr together; of very long output the end.
+
+        What starts had printed that were lost comes first, marked as theirs.
+        """
+        printed, lost = self._printed, self._lost
+        text = printed.text() if printed is not None else ""
+        return text if lost is None else lost.before(text)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _handle_of, (self._job_id, self._job_name)
@@ -311,7 +316,10 @@ class JobHandle:
             case Started():
                 with self._lock:
                     if self._outcome is None:
-                        self._printed = None if self._started else self._printed  # a retry starts its logs anew
+                        if self._started not in (None, news):  # another start: the one before was lost
+                            self._lost = self._lost or LostOutput()
+                            self._lost.add(len(self._lost) + 1, self._printed or LogTail())
+                            self._printed = None
                         self._started = news
                 self.advance(JobStatus.RUNNING)
             case Progressed():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right, insort
+from collections.abc import Mapping
 from weakref import WeakKeyDictionary
 
 LOG_LIMIT_CHARACTERS = 1_000_000
@@ -13,6 +14,8 @@ _PART = 65_536
 _MOST_PARTS = 1_024
 _JOINED = 8_192
 _RECOUNTS = 16
+_LOST = "[... start {}, which was lost, had printed: ...]\n"
+_LAST = "[... the last start: ...]\n"
 
 
 class LogTail:
@@ -142,6 +145,49 @@ def _mark(position: int, begin: int) -> str:
     if position == 0:
         return f"[... {begin:,} earlier characters were dropped ...]\n"
     return f"\n[... {begin - position:,} characters are missing ...]\n"
+
+
+def joined_output(lost: Mapping[int, str], last: str | None) -> str:
+    """A job's output: that of starts that were lost, by number and as far as it is known, and then the last one's.
+
+    What `last` was joined from already is not said twice.
+    """
+    told = [f"{mark}{lost[start]}\n" for start in sorted(lost) if (mark := _LOST.format(start)) not in (last or "")]
+    if last is None:
+        return next(iter(lost.values())) if len(lost) == 1 else "".join(told)
+    if told and _LAST not in last:
+        told.append(_LAST)
+    return "".join((*told, last))
+
+
+class LostOutput:
+    """What starts of a job had printed that were lost: the last million characters of all of them."""
+
+    def __init__(self) -> None:
+        self._tails: dict[int, LogTail] = {}
+
+    def __len__(self) -> int:
+        return len(self._tails)
+
+    def add(self, start: int, tail: LogTail) -> None:
+        """The start of this number was lost."""
+        tail.ended = True
+        self._tails[start] = tail
+        room = LOG_LIMIT_CHARACTERS
+        for _, each in sorted(self._tails.items(), reverse=True):
+            each.shrink(room)
+            room -= each.size
+
+    @property
+    def size(self) -> int:
+        """How many characters are in memory."""
+        return sum(each.size for each in self._tails.values())
+
+    def before(self, last: str) -> str:
+        """The job's output, with that of its last start."""
+        text = joined_output({start: said for start, tail in self._tails.items() if (said := tail.text())}, last)
+        cut = max(0, len(text) - LOG_LIMIT_CHARACTERS)
+        return f"{_mark(0, cut)}{text[cut:]}"
 
 
 class LogBudget:

@@ -50,7 +50,7 @@ from checkmaite.jobs._handle import (
 from checkmaite.jobs._hygiene import WorkerProcess, accelerators_of, hidden_accelerators
 from checkmaite.jobs._ledger import JobLedger
 from checkmaite.jobs._listing import JobQuery
-from checkmaite.jobs._logs import LOG_LIMIT_CHARACTERS, LogBudget, LogTail
+from checkmaite.jobs._logs import LOG_LIMIT_CHARACTERS, LogBudget, LogTail, LostOutput, joined_output
 from checkmaite.jobs._mailbox import Letter, NewsMailbox
 from checkmaite.jobs._naming import object_name
 from checkmaite.jobs._news import Leaving, News, Post, Printed, Progressed, RemotePost, Started
@@ -103,6 +103,7 @@ __all__ = [
     "Letter",
     "LogBudget",
     "LogTail",
+    "LostOutput",
     "News",
     "NewsMailbox",
     "ObjectStore",
@@ -144,6 +145,7 @@ __all__ = [
     "forget_plugins",
     "hidden_accelerators",
     "is_finite",
+    "joined_output",
     "message_of",
     "nearest_name",
     "new_job_id",

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from checkmaite.jobs import StoreCorruptError, StoreNotFoundError
-from checkmaite.jobs.spi import LOG_LIMIT_CHARACTERS, ObjectStore
+from checkmaite.jobs.spi import LOG_LIMIT_CHARACTERS, ObjectStore, joined_output
 
 LOGS = "log"
 _ENDING = ".txt.gz"
@@ -73,14 +73,6 @@ def _all_logs(names: Iterable[str]) -> Iterator[tuple[str, KeptLog]]:
             yield job_id, KeptLog(f"{LOGS}/{name}", int(size), int(start), int(number))
 
 
-def joined(lost: Mapping[int, str], last: str | None) -> str:
-    """A job's output: that of starts that were lost, as far as it is kept, and then that of the last one."""
-    told = [f"[... start {start}, which was lost, had printed: ...]\n{lost[start]}\n" for start in sorted(lost)]
-    if last is None:
-        return next(iter(lost.values())) if len(lost) == 1 else "".join(told)
-    return "".join((*told, "[... the last start: ...]\n", last)) if told else last
-
-
 def read_log(objects: ObjectStore, kept: KeptLog) -> str:
     """The output that is kept.
 
@@ -117,4 +109,4 @@ def find_log(objects: ObjectStore, job_id: str) -> str:
         )
     texts = {start: read_log(objects, each) for start, each in kept.items()}
     last = texts.pop(0, None)
-    return joined(texts, last)
+    return joined_output(texts, last)

@@ -15,8 +15,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from checkmaite.jobs import StoreError
-from checkmaite.jobs.spi import Failed, ObjectStore
-from checkmaite.jobs_ray._kept_logs import KeptLog, joined, kept_log, kept_logs, outdated_logs, read_log
+from checkmaite.jobs.spi import Failed, ObjectStore, joined_output
+from checkmaite.jobs_ray._kept_logs import KeptLog, kept_log, kept_logs, outdated_logs, read_log
 from checkmaite.jobs_ray._machine._ending import Ending
 from checkmaite.jobs_ray._machine._events import Doubted, Ended, Event, Forgotten
 from checkmaite.jobs_ray._machine._record import Finished, Record, Running, Stopping
@@ -137,7 +137,7 @@ class LogKeeper:
             for number, each in kept.items()
             if last is None or (record is not None and number < record.attempt)
         }
-        return joined(lost, last) if lost or last is not None else None
+        return joined_output(lost, last) if lost or last is not None else None
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

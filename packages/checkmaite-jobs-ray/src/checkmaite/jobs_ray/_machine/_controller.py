@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from attrs import define
 from checkmaite.jobs import JobProgress
-from checkmaite.jobs.spi import Cancelled, Failed, LogBudget, LogTail, Outcome, Printed
+from checkmaite.jobs.spi import Cancelled, Failed, LogBudget, LogTail, LostOutput, Outcome, Printed
 from checkmaite.jobs_ray._messages import (
     EndReport,
     Held,
@@ -56,10 +56,19 @@ class _Task:
     end: EndReport | None = None
     end_number: int = 0
     printed: LogTail | None = None
+    lost: LostOutput | None = None
 
     def text(self) -> str:
-        """What it has printed so far."""
-        return self.printed.text() if self.printed else ""
+        """What it has printed so far, and what starts before it had printed here that were lost."""
+        text = self.printed.text() if self.printed else ""
+        return text if self.lost is None else self.lost.before(text)
+
+    def lost_so_far(self) -> LostOutput | None:
+        """What a further start begins with: this one was lost."""
+        if self.printed is not None:
+            self.lost = self.lost or LostOutput()
+            self.lost.add(self.launch.attempt, self.printed)
+        return self.lost
 
 
 class ControllerMachine:
@@ -152,9 +161,11 @@ class ControllerMachine:
             self._taken.add(start)
             if start in before:
                 continue
+            lost = None
             if job_id in self._tasks:
+                lost = self._tasks[job_id].lost_so_far()
                 self._drop(job_id)
-            self._tasks[job_id] = task = _Task(launch)
+            self._tasks[job_id] = task = _Task(launch, lost=lost)
             if start in self._unknown_stops:
                 task.then, stopped_at = self._unknown_stops.pop(start)
                 self.ended(start, Cancelled(), worker_lost=False, now=stopped_at)
@@ -261,10 +272,15 @@ class ControllerMachine:
 
     def recovered(self, start: Start, left: Printed) -> None:
         """The end of a job's output, as its dead worker has left it: more than the worker had told."""
-        task = self._task(start)
+        task, (job_id, attempt) = self._task(start), start
         if task is not None:
             task.printed = None
             self.printed(start, left)
+        elif (later := self._tasks.get(job_id)) is not None and later.launch.attempt > attempt:
+            tail = LogTail()
+            self._budget.extend(tail, left.start, left.text)
+            later.lost = later.lost or LostOutput()
+            later.lost.add(attempt, tail)
 
     def ended(
         self,
