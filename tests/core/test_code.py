@@ -19,7 +19,7 @@ import pytest
 from attrs import field, frozen
 from checkmaite.jobs import CapabilityRun, JobsError, WriteReceipt
 from checkmaite.jobs import _code as code_module
-from checkmaite.jobs._code import EditedCodeError, WrongProcessError, check_imports, content_of, enter
+from checkmaite.jobs._code import EditedCodeError, WrongProcessError, check_imports, content_of, enter, packed
 from checkmaite.jobs._execution import carry_out
 from checkmaite.jobs._interrupt import Interrupt
 from checkmaite.jobs._news import Reporter
@@ -66,11 +66,11 @@ def submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Enter
     monkeypatch.setattr(code_module._Process, "code", None)
     monkeypatch.setattr(code_module._Process, "imports", code_module._Process.imports)
     files = ["mycaps.py", "lazily.py", "plots.py", "mypackage/__init__.py", "mypackage/inside.py"]
-    for name in files:
+    for name in (*files, "gone.py"):
         write(tmp_path / name, 1)
-    contents = [(str(tmp_path / name), content_of(str(tmp_path / name))) for name in files]
-    gone = str(tmp_path / "gone.py"), "where the folder is not shared"
-    yield lambda: enter(Code("one", (str(tmp_path),), (*contents, gone)))
+    contents = {str(tmp_path / name): content_of(str(tmp_path / name)) for name in (*files, "gone.py")}
+    (tmp_path / "gone.py").unlink()  # as where the folder is not shared
+    yield lambda: enter(Code("one", (str(tmp_path),), packed(contents)))
     for name in set(sys.modules) - before:
         del sys.modules[name]
 
@@ -234,6 +234,14 @@ def test_a_job_fails_only_by_an_edit_of_what_it_imports(
 def test_the_code_travels_with_the_terms(code: Code | None) -> None:
     terms = Terms(store=StoreSpec("null", {}), facts={"user_id": "me"}, code=code)
     assert Terms.read(terms.written) == terms
+
+
+@pytest.mark.parametrize("name", ["module.py", "späte module.py", "not-\udcff-text.py", "new\nline.py"])
+def test_files_and_their_contents_are_packed_whole(name: str) -> None:
+    files = {f"/folder/{name}": "0123456789abcdef", "/folder/other.py": "fedcba9876543210"}
+    assert Code("digest", (), packed(files)).contents == files
+    assert Code("digest", (), tuple(files.items())).contents == files, "as earlier versions wrote them"
+    assert packed({}) == ()
 
 
 def test_terms_of_an_older_submitter_have_no_code() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from checkmaite.jobs.spi import content_of
 from checkmaite.jobs_ray_simple import _code
 from checkmaite.jobs_ray_simple._code import code_here
 
@@ -69,16 +70,21 @@ def test_what_is_beside_the_script_counts_and_the_script_does_not(
     assert code_here() != before
 
 
-def test_that_too_many_files_are_not_checked_is_said_once(
+def test_workers_are_told_of_all_modules_until_that_costs_too_much(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(_code, "_driver_paths", lambda: iter([str(folder)]))
     _code._warn_of_unchecked.cache_clear()
-    for number in range(_code._MOST_CHECKED + 1):
-        write(folder / f"local_module_{number}.py", "")
-        assert len(code_here().files) == number
-        importlib.import_module(f"local_module_{number}")
+    files = {str(folder / f"local_module_{number}.py"): f"VERSION = {number}" for number in range(100)}
+    for file, text in files.items():
+        write(Path(file), text)
+    importlib.import_module("local_module_1")
+    told = code_here()
+    assert told.contents == {file: content_of(file) for file in files}, "also those that only a job imports"
+    assert sum(len(text) for _, text in told.files) < 20 * len(files)
     assert not caplog.records
+    monkeypatch.setattr(_code, "_MOST_TOLD", 1_000)
+    write(folder / "local_module_1.py", "VERSION = 2")
     assert [code_here().files, code_here().files] == [(), ()]
     (record,) = caplog.records
     assert "if one is edited while a job waits" in record.getMessage()

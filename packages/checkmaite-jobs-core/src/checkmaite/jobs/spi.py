@@ -23,7 +23,7 @@ Check either with `checkmaite.jobs.testing`.
 """
 
 from checkmaite.jobs._arguments import usable_grace_s
-from checkmaite.jobs._code import Code, content_of
+from checkmaite.jobs._code import Code, content_of, packed
 from checkmaite.jobs._columns import ColumnType
 from checkmaite.jobs._comparing import Comparison, compared, prints_text
 from checkmaite.jobs._config import (
@@ -153,6 +153,7 @@ __all__ = [
     "open_store",
     "option",
     "outputs_uri_of",
+    "packed",
     "parse_options",
     "prints_text",
     "provenance_columns",

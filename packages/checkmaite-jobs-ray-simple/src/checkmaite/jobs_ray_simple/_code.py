@@ -21,15 +21,15 @@ from typing import Any, ClassVar
 
 import ray
 from attrs import frozen
-from checkmaite.jobs.spi import SETTLED_NS, Code, Version, Watched, content_of
+from checkmaite.jobs.spi import SETTLED_NS, Code, Version, Watched, content_of, packed
 from checkmaite.jobs_ray_simple._here import connected, through_client
 
 _log = logging.getLogger("checkmaite.jobs")
 _untyped: Any = ray  # the parts of Ray's API that carry no types
 _LARGEST = 2_000
 """Entries of a folder beyond which it holds other things than code; what was imported from it counts all the same."""
-_MOST_CHECKED = 64
-"""Imported files beside the script beyond which workers are not told of them: that would cost every job too much."""
+_MOST_TOLD = 32_768
+"""Bytes of what workers are told of files beyond which they are told nothing: that would cost every job too much."""
 _INSTALLED = tuple({os.path.join(path, "") for path in sysconfig.get_paths().values()})  # noqa: PTH118 - texts, for speed
 _OURS = ("checkmaite.jobs", "checkmaite.store_")
 _installed: dict[str, object] = {}
@@ -82,20 +82,32 @@ def _read(paths: tuple[str, ...], script: str, watched: Watched) -> Code:
     contents = {file: _content_of(file, watched) for file in files}
     digest = hashlib.sha256(repr((paths, contents)).encode(errors="surrogateescape")).hexdigest()[:32]
     folders = tuple(f"{path}/" for path in paths)
-    own = [(file, contents[file]) for file in files if file in imported and file.startswith(folders)]
-    if len(own) > _MOST_CHECKED:
+    return Code(digest, paths, _told({file: each for file, each in contents.items() if file.startswith(folders)}))
+
+
+class _Told:
+    """What workers were told last of files and their contents."""
+
+    contents: ClassVar[dict[str, str]] = {}
+    packed: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+
+def _told(contents: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    if contents != _Told.contents:
+        _Told.packed = packed({file: content for file, content in contents.items() if content})
+        _Told.contents = contents
+    if sum(len(text) for _, text in _Told.packed) > _MOST_TOLD:
         _warn_of_unchecked()
-        own = []
-    return Code(digest, paths, tuple(own))
+        return ()
+    return _Told.packed
 
 
 @cache
 def _warn_of_unchecked() -> None:
     _log.warning(
-        "this process has imported more than %d files of its own code, so workers are not told what is in them: if one "
-        "is edited while a job waits for its worker, the job runs what is there then. Where that may happen, send the "
-        'code along with runtime_env={"working_dir": "."}.',
-        _MOST_CHECKED,
+        "this process has so many modules in its own folders, several thousand, that workers are not told what is in "
+        "them: if one is edited while a job waits for its worker, the job runs what is there then. Where that may "
+        'happen, send the code along with runtime_env={"working_dir": "."}.'
     )
 
 
