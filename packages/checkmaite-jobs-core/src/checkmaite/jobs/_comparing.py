@@ -11,6 +11,7 @@ from checkmaite.jobs._fingerprint import Content, Fingerprints, ObjectPrint, dif
 from checkmaite.jobs._reuse import Prints
 
 _json = json.JSONEncoder(sort_keys=True).encode
+_CONFIG = '{"config": '
 _NOT_RECORDED = "all content: no fingerprint was recorded"
 
 
@@ -49,9 +50,14 @@ def prints_text(prints: Prints | None) -> str | None:
     return f"{{{', '.join(entries)}}}"
 
 
-@lru_cache(maxsize=256)
 def _entries(text: str) -> tuple[str, ...]:
-    """What stands between the braces of a JSON object; most jobs have most parts in common."""
+    """What stands between the braces of a JSON object."""
+    return (text[1:-1],) if text.startswith(_CONFIG) else _known_entries(text)
+
+
+@lru_cache(maxsize=256)
+def _known_entries(text: str) -> tuple[str, ...]:
+    """The same, of parts that most jobs have in common."""
     return tuple(f"{json.dumps(name)}: {json.dumps(each, sort_keys=True)}" for name, each in json.loads(text).items())
 
 

@@ -12,16 +12,18 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from checkmaite.jobs._hygiene._setting import Setting
 
 _STREAMS = ("stdin", "stdout", "stderr")
 _PARTS = ("closed", "encoding", "errors", "line_buffering", "write_through")
+_parts_of = attrgetter(*_PARTS)
 _SYS_HOOKS = ("excepthook", "unraisablehook", "displayhook", "breakpointhook")
 _SYS_FLAGS = ("tracebacklimit", "dont_write_bytecode", "pycache_prefix")
 _BUILTINS = tuple(name for name in vars(builtins) if name != "_")
+_those_built_in = itemgetter(*_BUILTINS)
 _ABSENT = object()
 
 
@@ -37,7 +39,7 @@ def settings() -> Iterator[Setting]:
     yield Setting("sys.argv", lambda: list(sys.argv), lambda before: sys.argv.__setitem__(slice(None), before))
     yield Setting("hooks", _hooks, _set_hooks)
     yield Setting("flags of Python", _flags, _set_flags)
-    yield Setting("built-in names", lambda: itemgetter(*_BUILTINS)(vars(builtins)), _set_built_in_names)
+    yield Setting("built-in names", _built_in_names, _set_built_in_names, only_by_jobs=True)
     yield Setting("tracing of memory", _memory_tracing, _leave_memory_tracing)
     yield Setting(
         "faulthandler",
@@ -70,8 +72,14 @@ def _set_tracing(before: tuple[Any, ...]) -> None:
 
 def _streams() -> list[tuple[Any, ...]]:
     """Each with what can be changed of it: a stream that was closed cannot be opened again."""
-    found = [getattr(sys, name) for name in _STREAMS]
-    return [(each, *(getattr(each, part, None) for part in _PARTS)) for each in found]
+    return [_with_parts(each) for each in (sys.stdin, sys.stdout, sys.stderr)]
+
+
+def _with_parts(stream: Any) -> tuple[Any, ...]:
+    try:
+        return stream, *_parts_of(stream)
+    except AttributeError:  # it is none of Python's own
+        return stream, *(getattr(stream, part, None) for part in _PARTS)
 
 
 def _set_streams(before: list[tuple[Any, ...]]) -> None:
@@ -84,7 +92,7 @@ def _set_streams(before: list[tuple[Any, ...]]) -> None:
 
 
 def _hooks() -> list[Any]:
-    return [*(getattr(sys, name) for name in _SYS_HOOKS), threading.excepthook]
+    return [sys.excepthook, sys.unraisablehook, sys.displayhook, sys.breakpointhook, threading.excepthook]
 
 
 def _set_hooks(before: list[Any]) -> None:
@@ -94,7 +102,8 @@ def _set_hooks(before: list[Any]) -> None:
 
 
 def _flags() -> list[Any]:
-    return [*(getattr(sys, name, _ABSENT) for name in _SYS_FLAGS), sys.get_asyncgen_hooks()]
+    kept = vars(sys)
+    return [*[kept.get(name, _ABSENT) for name in _SYS_FLAGS], sys.get_asyncgen_hooks()]
 
 
 def _set_flags(before: list[Any]) -> None:
@@ -105,6 +114,11 @@ def _set_flags(before: list[Any]) -> None:
             setattr(sys, name, value)
         elif hasattr(sys, name):
             delattr(sys, name)
+
+
+def _built_in_names() -> tuple[Any, ...]:
+    found: tuple[Any, ...] = _those_built_in(vars(builtins))
+    return found
 
 
 def _set_built_in_names(before: tuple[Any, ...]) -> None:

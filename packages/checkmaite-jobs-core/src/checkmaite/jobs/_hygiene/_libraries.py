@@ -38,10 +38,20 @@ def settings() -> Iterator[Setting]:
     yield Setting("temporary folder", lambda: getattr(_loaded("tempfile"), "tempdir", None), _set_temporary)
     yield Setting("start method of multiprocessing", _start_method, _set_start_method)
     yield Setting("event loop", _event_loop, _set_event_loop)
-    yield Setting("NumPy's treatment of errors", _numpy_errors, lambda before: sys.modules["numpy"].seterr(**before))
-    yield Setting("NumPy's way to print", _numpy_prints, lambda before: sys.modules["numpy"].set_printoptions(**before))
-    yield Setting("decimal arithmetic", _decimals, _set_decimals)
-    yield Setting("PyTorch's defaults", _torch_defaults, _set_torch_defaults)
+    yield Setting(
+        "NumPy's treatment of errors",
+        _numpy_errors,
+        lambda before: sys.modules["numpy"].seterr(**before),
+        only_by_jobs=True,
+    )
+    yield Setting(
+        "NumPy's way to print",
+        _numpy_prints,
+        lambda before: sys.modules["numpy"].set_printoptions(**before),
+        only_by_jobs=True,
+    )
+    yield Setting("decimal arithmetic", _decimals, _set_decimals, only_by_jobs=True)
+    yield Setting("PyTorch's defaults", _torch_defaults, _set_torch_defaults, only_by_jobs=True)
 
 
 def _loaded(name: str) -> Any:

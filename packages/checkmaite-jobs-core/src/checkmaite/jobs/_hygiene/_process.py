@@ -7,12 +7,15 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
 from attrs import frozen
 from checkmaite.jobs._hygiene._accelerators import hidden_accelerators
 from checkmaite.jobs._hygiene._health import take_suspicion
+from checkmaite.jobs._hygiene._system import as_kept
 from checkmaite.jobs._hygiene._world import World
 
 _log = logging.getLogger("checkmaite.jobs")
@@ -51,7 +54,7 @@ def for_one_job(process: WorkerProcess | None) -> Iterator[Callable[[], None]]:
         yield World({}).restore_for_write
         _end_in_spite_of(_started_since(threads_before))
         return
-    world = World(hidden_accelerators())
+    world = World(_hidden())
     take_suspicion()
     try:
         yield world.restore_for_write
@@ -69,6 +72,11 @@ def for_one_job(process: WorkerProcess | None) -> Iterator[Callable[[], None]]:
             _log.warning("this worker process takes no further job: %s", "; ".join(reasons))
             process.leave()
             _end_in_spite_of(threads)
+
+
+@cache
+def _hidden() -> Mapping[Any, Any]:
+    return as_kept(hidden_accelerators())
 
 
 def _nothing() -> None:

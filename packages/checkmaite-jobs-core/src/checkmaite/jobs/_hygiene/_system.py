@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from checkmaite.jobs._signals import get_handler, set_handler
 TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF) if sys.platform != "win32" else ()
 """The first is also `signal.alarm`'s."""
 
+_NO_TIMERS = [(0.0, 0.0)] * len(TIMERS)
 _SIGNALS = tuple(int(each) for each in signal.Signals if each.name not in {"SIGKILL", "SIGSTOP"})
 
 
@@ -32,22 +33,10 @@ def settings() -> Iterator[Setting]:
     yield Setting("signal handlers", _handlers, _set_handlers)
     yield Setting("working directory", os.getcwd, _set_directory)
     yield ENVIRONMENT
-    yield Setting("umask", _umask, os.umask)
+    yield Setting("umask", _umask, os.umask, only_by_jobs=True)
     if sys.platform != "win32":
         yield Setting("time zone", lambda: (time.tzname, time.timezone), lambda _: time.tzset())
-        import resource
-
-        limits = sorted({value for name, value in vars(resource).items() if name.startswith("RLIMIT_")})
-
-        def set_limits(before: Mapping[int, tuple[int, int]]) -> None:
-            for limit, values in before.items():
-                if resource.getrlimit(limit) != values:
-                    resource.setrlimit(limit, values)
-
-        def read_limits() -> Mapping[int, tuple[int, int]]:
-            return dict(zip(limits, map(resource.getrlimit, limits), strict=True))
-
-        yield Setting("resource limits", read_limits, set_limits, only_by_jobs=True)
+        yield from _limits()
         yield Setting(
             "priority",
             lambda: os.getpriority(os.PRIO_PROCESS, 0),
@@ -55,6 +44,26 @@ def settings() -> Iterator[Setting]:
         )
     if sys.platform == "linux":
         yield Setting("CPU affinity", lambda: os.sched_getaffinity(0), lambda before: os.sched_setaffinity(0, before))
+
+
+def _limits() -> Iterator[Setting]:
+    """Resource limits, those that a write may meet apart: each of them costs a call into the system."""
+    import resource
+
+    for_writes = {f"RLIMIT_{name}" for name in ("FSIZE", "NOFILE", "NPROC", "DATA", "AS", "CPU")}
+    numbers = {name: value for name, value in vars(resource).items() if name.startswith("RLIMIT_")}
+    met = {numbers[name] for name in for_writes & numbers.keys()}
+    for name, limits in (("limits of writing", sorted(met)), ("other limits", sorted({*numbers.values()} - met))):
+
+        def read(limits: Sequence[int] = limits) -> list[tuple[int, int]]:
+            return list(map(resource.getrlimit, limits))
+
+        def write(before: list[tuple[int, int]], limits: Sequence[int] = limits) -> None:
+            for limit, values in zip(limits, before, strict=True):
+                if resource.getrlimit(limit) != values:
+                    resource.setrlimit(limit, values)
+
+        yield Setting(name, read, write, only_by_jobs=True)
 
 
 def _handlers() -> list[Any]:
@@ -71,8 +80,10 @@ class _Timer:
 
 
 def _timers() -> list[_Timer]:
-    found = zip(TIMERS, map(signal.getitimer, TIMERS), strict=True)
-    return [_Timer(number, interval, first) for number, (first, interval) in found if first]
+    found = list(map(signal.getitimer, TIMERS))
+    if found == _NO_TIMERS:
+        return []
+    return [_Timer(number, interval, first) for number, (first, interval) in zip(TIMERS, found, strict=True) if first]
 
 
 def _set_timers(before: list[_Timer]) -> None:
@@ -100,15 +111,34 @@ def _environment() -> tuple[Any, Mapping[Any, Any]]:
     return environment, environment._data.copy()
 
 
+def as_kept(variables: Mapping[str, str]) -> Mapping[Any, Any]:
+    """Environment variables in the form in which `os.environ` keeps them, and the system takes them."""
+    environment: Any = os.environ
+    return {environment.encodekey(name): environment.encodevalue(value) for name, value in variables.items()}
+
+
+def add_variables(variables: Mapping[Any, Any]) -> None:
+    """Set variables, given `as_kept`: setting a dozen by `os.environ` costs a short job more than it does itself."""
+    environment: Any = os.environ
+    _set_variables(environment._data, variables)
+
+
+def _set_variables(kept: dict[Any, Any], variables: Mapping[Any, Any]) -> None:
+    for name, value in variables.items():
+        os.putenv(name, value)
+        kept[name] = value
+
+
 def _set_environment(before: tuple[Any, Mapping[Any, Any]]) -> None:
     zone = os.environ.get("TZ")
     environment, variables = before
     os.environ = environment  # noqa: B003 - the job may have put another mapping there
-    for name in environment._data.keys() - variables.keys():
-        del environment[environment.decodekey(name)]
-    if environment._data != variables:
-        for name, value in variables.items():
-            environment[environment.decodekey(name)] = environment.decodevalue(value)
+    kept = environment._data
+    for name in kept.keys() - variables.keys():
+        os.unsetenv(name)
+        del kept[name]
+    if kept != variables:
+        _set_variables(kept, variables)
     if sys.platform != "win32" and environment.get("TZ") != zone:
         time.tzset()
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import faulthandler
-import os
 import signal
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import compress
 from typing import Any
 
 from checkmaite.jobs._hygiene import _interpreter, _libraries, _system
@@ -22,7 +22,7 @@ OF_WRITES = frozenset(
         "signal handlers",
         "working directory",
         "umask",
-        "resource limits",
+        "limits of writing",
         "recursion limit",
         "limit of digits",
         "standard streams",
@@ -48,24 +48,25 @@ class World:
     """The process as it is when this is made. Main thread only.
 
     Args:
-        variables: Environment variables that the job finds beside those that are there.
+        variables: Environment variables that the job finds beside those that are there, as `os.environ` keeps them.
     """
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
+    def __init__(self, variables: Mapping[Any, Any]) -> None:
         lasting = _lasting()
-        self._before = {each.name: lasting[each] if each.only_by_jobs else each.read() for each in _settings()}
-        os.environ.update(variables)
-        self._found = {**self._before, _system.ENVIRONMENT.name: _system.ENVIRONMENT.read()}
+        self._before = [lasting[each] if each.only_by_jobs else each.read() for each in _settings()]
+        _system.add_variables(variables)
+        self._found = list(self._before)
+        self._found[_place_of_environment()] = _system.ENVIRONMENT.read()
 
     def restore_for_write(self) -> None:
         """Put back what writing relies on; the job is not over, and what asks to cancel it is noted still."""
         for attempt in range(_TRIES):
             try:
-                if attempt == 0 and self._is_as_found(_settings_of_writes()):
+                if attempt == 0 and _read(_settings_of_writes()) == _those_of_writes(self._found):
                     return
                 _stop_timers()
-                for each in _settings_of_writes():
-                    _put_back(each, self._before[each.name])
+                for each, before in zip(_settings_of_writes(), _those_of_writes(self._before), strict=True):
+                    _put_back(each, before)
             except BaseException:  # noqa: BLE001, S112 - raised by a signal handler that the job left behind
                 continue
             return
@@ -77,23 +78,40 @@ class World:
         """
         for attempt in range(_TRIES):
             try:
-                changed = (
-                    (_system.ENVIRONMENT,) if attempt == 0 and self._is_as_found(_settings()) else _silenced_settings()
-                )
-                return [each.name for each in changed if not _put_back(each, self._before[each.name])]
+                if attempt == 0 and _read(_settings()) == self._found:  # as most jobs leave it
+                    changed = [(_system.ENVIRONMENT, self._before[_place_of_environment()])]
+                else:
+                    _silence()
+                    changed = list(zip(_settings(), self._before, strict=True))
+                return [each.name for each, before in changed if not _put_back(each, before)]
             except BaseException:  # noqa: BLE001, S112 - what cannot be read was changed, or a handler of the job's raised
                 continue
         return ["signal handlers"]
 
-    def _is_as_found(self, settings: Sequence[Setting]) -> bool:
-        """Whether the job has changed nothing of these, as most do: all are compared at once."""
-        faulthandler.cancel_dump_traceback_later()
-        return [each.read() for each in settings] == [self._found[each.name] for each in settings]
+
+def _those_of_writes(values: Sequence[Any]) -> list[Any]:
+    return list(compress(values, _are_of_writes()))
+
+
+def _read(settings: Sequence[Setting]) -> list[Any]:
+    """What they are now; all are compared at once."""
+    faulthandler.cancel_dump_traceback_later()
+    return [each.read() for each in settings]
+
+
+@cache
+def _place_of_environment() -> int:
+    return _settings().index(_system.ENVIRONMENT)
+
+
+@cache
+def _are_of_writes() -> tuple[bool, ...]:
+    return tuple(each.name in OF_WRITES for each in _settings())
 
 
 @cache
 def _settings_of_writes() -> tuple[Setting, ...]:
-    return tuple(each for each in _settings() if each.name in OF_WRITES)
+    return tuple(compress(_settings(), _are_of_writes()))
 
 
 @cache
@@ -102,11 +120,10 @@ def _lasting() -> Mapping[Setting, Any]:
     return {each: each.read() for each in _settings() if each.only_by_jobs}
 
 
-def _silenced_settings() -> tuple[Setting, ...]:
-    """All of them, after a stop to what interrupts: timers, and requests to cancel a job that is over."""
+def _silence() -> None:
+    """Stop what interrupts: timers, and requests to cancel a job that is over."""
     _stop_timers()
     set_handler(signal.SIGINT, IGNORE)
-    return _settings()
 
 
 def _stop_timers() -> None:
