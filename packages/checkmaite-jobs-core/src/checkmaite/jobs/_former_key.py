@@ -44,10 +44,11 @@ def former_key(
     capability: Any, *, models: object, datasets: object, metrics: object, config: object
 ) -> FormerKey | None:
     """The key that earlier versions made of a run's config and ids; None if they refused it."""
+    plain = type(config) is dict and {*map(type, config)} <= {str} and {*map(type, config.values())} <= _PLAIN
     try:
         identity = {
             "capability_id": capability.id,
-            "config": _canonical(config),
+            "config": config if plain else _canonical(config),
             "datasets": [id_of(each) for _, each in each_given("datasets", datasets)],
             "metrics": [id_of(each) for _, each in each_given("metrics", metrics)],
             "models": [id_of(each) for _, each in each_given("models", models)],
@@ -55,6 +56,8 @@ def former_key(
         value = hashlib.sha256(_json(identity).encode()).hexdigest()
     except Exception:  # noqa: BLE001 - whatever a model raises when it is written, that made earlier versions refuse the run
         return None
+    if plain:  # as most are: there is one way to write it
+        return FormerKey(value=value)
     declared = _hints(getattr(type(capability), "run", None)).get("config", _UNDECLARED)
     return FormerKey(value=value, doubt=next(_doubts(config, declared, "config"), ""))
 

@@ -120,7 +120,7 @@ def prepare(
     Raises:
         JobSubmissionError: With every fault of every submission, or of the provenance that all of them share.
     """
-    prepared: list[PreparedSubmission] = []
+    checked: list[dict[str, Any]] = []
     problems: list[Problem] = []
     phase = "validate"
     if unwritable := unwritable_fields(provenance):
@@ -130,7 +130,7 @@ def prepare(
         found, faults, failed_phase = _prepare_one(submission, path, options_type, provenance, default_reuse)
         problems += [fault.below(path) for fault in faults]
         if found is not None:
-            prepared.append(found)
+            checked.append(found)
         elif failed_phase == "run_key" and len(problems) == len(faults):
             phase = failed_phase
         else:
@@ -138,15 +138,15 @@ def prepare(
     if problems:
         raise JobSubmissionError("Nothing was submitted.", phase=phase, problems=problems)
     fingerprinter = Fingerprinter(_say, in_process=in_process)
-    return [evolve(each, prints=_prints(each, fingerprinter)) for each in prepared]
+    return [PreparedSubmission(**each, prints=_prints(each, fingerprinter)) for each in checked]
 
 
-def _prints(prepared: PreparedSubmission, fingerprinter: Fingerprinter) -> Prints:
-    given = prepared.submission
+def _prints(checked: Mapping[str, Any], fingerprinter: Fingerprinter) -> Prints:
+    given = checked["submission"]
     found = fingerprinter.of(
         given.capability, models=given.models, datasets=given.datasets, metrics=given.metrics, config=given.config
     )
-    if prepared.has_default_config:
+    if checked["has_default_config"]:
         found = evolve(found, config=evolve(found.config, default=config_text(given.config)))
     return prints_of(found)
 
@@ -162,7 +162,8 @@ def _prepare_one(
     options_type: type[RunOptions],
     provenance: Provenance,
     default_reuse: ReusePolicy,
-) -> tuple[PreparedSubmission | None, list[Problem], str]:
+) -> tuple[dict[str, Any] | None, list[Problem], str]:
+    """What `PreparedSubmission` takes but fingerprints, or what is wrong, and in which phase that was found."""
     capability, config, has_default_config = submission.capability, submission.config, False
     problems = capability_problems(capability)
     if config is None and not problems:
@@ -197,19 +198,18 @@ def _prepare_one(
             "run_key",
         )
     return (
-        PreparedSubmission(
-            submission=submission,
-            capability_id=plain_text(capability.id),
-            job_name=_name_of(submission),
-            run_key=key,
-            prints=(),
-            reuse="never" if options.force else options.reuse or default_reuse,
-            resources=resources,
-            provenance=provenance,
-            options=options,
-            path=path,
-            has_default_config=has_default_config,
-        ),
+        {
+            "submission": submission,
+            "capability_id": plain_text(capability.id),
+            "job_name": _name_of(submission),
+            "run_key": key,
+            "reuse": "never" if options.force else options.reuse or default_reuse,
+            "resources": resources,
+            "provenance": provenance,
+            "options": options,
+            "path": path,
+            "has_default_config": has_default_config,
+        },
         [],
         "",
     )
@@ -218,8 +218,9 @@ def _prepare_one(
 def _name_of(submission: Submission) -> str:
     if submission.job_name is not None:
         return str(plain_text(submission.job_name))
-    encoded: bytes = submission.capability.id.encode()
-    return encoded[:JOB_NAME_LIMIT_BYTES].decode(errors="ignore")
+    name: str = plain_text(submission.capability.id)
+    encoded = name.encode()
+    return name if len(encoded) <= JOB_NAME_LIMIT_BYTES else encoded[:JOB_NAME_LIMIT_BYTES].decode(errors="ignore")
 
 
 def _name_problems(name: object) -> list[Problem]:

@@ -44,6 +44,10 @@ class Resources:
     share_gpus: bool = False
 
 
+_LEAST_ASKED = Resources()
+"""Of submissions that ask for nothing; what many jobs have in common travels once."""
+
+
 def resolve_resources(
     requested: object, *, config: object = None, capability: object = None
 ) -> tuple[Resources, list[Problem]]:
@@ -69,7 +73,7 @@ def resolve_resources(
         wrong = f"expected a mapping or a Resources, got {type(requested).__name__}."
         return Resources(), [Problem("resources", wrong, 'Pass, for example, resources={"num_cpus": 2}.')]
 
-    loose = {key: value for key, value in given.items() if key not in _KEYS}
+    loose = {key: value for key, value in given.items() if key not in _KEYS} if given else {}
     meant = {key: value for key, value in loose.items() if isinstance(key, str) and _is_of_the_cluster(key)}
     problems = [_unknown_key(str(key)) for key in loose if key not in meant]
     amounts: dict[str, Any] = {}
@@ -90,6 +94,8 @@ def resolve_resources(
             problems.append(problem)
         else:
             amounts[key] = _plain(value)
+    if not (given or problems):
+        return (Resources(**amounts) if amounts else _LEAST_ASKED), []
     custom, faults = _custom(given, meant)
     problems += faults
     problems += [each.below("resources.custom") for each in custom_problems(custom)]
@@ -154,10 +160,11 @@ def _first_given(key: str, given: Mapping[str, Any], config: object, capability:
         return f"resources.{key}", given[key]
     if key == "memory":
         return f"resources.{key}", None
-    value = config.get(key) if isinstance(config, Mapping) else _attribute(config, key)
+    value = config.get(key) if type(config) is dict or isinstance(config, Mapping) else _attribute(config, key)
     if value is not None:
         return f"config.{key}", value
-    return f"capability.default_{key}", _attribute(capability, f"default_{key}")
+    name = f"default_{key}"
+    return f"capability.{name}", _attribute(capability, name)
 
 
 def _attribute(owner: object, name: str) -> Any:

@@ -6,6 +6,7 @@ import secrets
 import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from checkmaite.jobs import (
@@ -53,6 +54,12 @@ _CANCEL_WAIT_S = 10.0
 _START_S = 10.0
 """What the start of the registry's process may take of the time that it has to answer for the first time."""
 _MOST_CONTEXTS = 256
+
+
+@lru_cache(maxsize=64)
+def _once(policy: Policy) -> Policy:
+    """The same object for equal ones: what many jobs have in common travels once."""
+    return policy
 
 
 class RayBackend:
@@ -276,13 +283,14 @@ class RayBackend:
             own = getattr(asked, name)
             return getattr(given, name) if own is None else own
 
-        return Policy(
+        policy = Policy(
             max_retries=chosen("max_retries"),
             max_attempts=chosen("max_attempts"),
             scheduling_timeout_s=chosen("scheduling_timeout_s"),
             resubmit=given.recovery == "resubmit",
             isolation=chosen("isolation"),
         )
+        return _once(policy)
 
     def _followed(self, method: str, *arguments: Any) -> list[Job]:
         """The handles of the jobs that the registry answers a call with; this client follows them from then on."""
