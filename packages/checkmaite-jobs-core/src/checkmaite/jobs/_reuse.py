@@ -58,6 +58,10 @@ class Reuse:
     differences: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """How it is pickled: most jobs have `RUN`, which travels by its name."""
+        return "RUN" if self is RUN else super().__reduce_ex__(protocol)
+
     def __str__(self) -> str:
         """A sentence without its full stop: ``STALE: models[0] 'lenet': content``."""
         whose = self.job_id or "a result in the store"

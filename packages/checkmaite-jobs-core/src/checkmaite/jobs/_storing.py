@@ -15,7 +15,7 @@ from checkmaite.jobs._provenance import Provenance
 from checkmaite.jobs._receipt import WriteReceipt
 from checkmaite.jobs._refs import CapabilityRunRef
 from checkmaite.jobs._report import Draft, Publication
-from checkmaite.jobs._reuse import Prints, Reuse, ReuseKind, ReusePolicy
+from checkmaite.jobs._reuse import RUN, Prints, Reuse, ReuseKind, ReusePolicy
 from checkmaite.jobs._stored import StoredRun
 
 _EARLIER_ATTEMPT = "An earlier attempt of this job had stored the run; these are its results."
@@ -57,7 +57,7 @@ def found_result(store: AnalyticsStore, order: WorkOrder, capability_id: str) ->
 def planned(found: StoredRun | None, policy: ReusePolicy, prints: Prints | None) -> Reuse:
     """What a stored result means for a run that is submitted."""
     if found is None:
-        return Reuse()
+        return RUN
     kind, comparison = ReuseKind.RUN, Comparison()
     if policy != "never":
         if policy != "always":
@@ -120,7 +120,7 @@ def keep_result(
         if (keeper := _keeper(store)) is not None:
             receipt, reuse = _written(keeper, run, published, order, provenance)
         else:
-            receipt, reuse = store.write_with_receipt(run, provenance=provenance), Reuse()
+            receipt, reuse = store.write_with_receipt(run, provenance=provenance), RUN
     except BaseException:
         published.withdraw()
         raise
@@ -159,10 +159,10 @@ def _written(
         return write(supersede=True), planned(before, order.reuse, order.prints)
     receipt = write(supersede=False)
     if receipt.created or receipt.store_uri is None:
-        return receipt, Reuse()
+        return receipt, RUN
     found = keeper.find_run(receipt.run_uid, revision=receipt.revision)
     if found is None or found.provenance.run_event_id == order.job_id:
-        return receipt, Reuse()
+        return receipt, RUN
     reuse = planned(found, order.reuse, order.prints)
     return (write(supersede=True) if reuse.kind is ReuseKind.STALE else receipt), reuse
 
@@ -185,7 +185,7 @@ def _of_the_winner(store: AnalyticsStore, order: WorkOrder, run: Any, receipt: W
         assert found is not None, "the receipt says that it is there"
         is_own = found.provenance.run_event_id == order.job_id
         notes = (_whose(found.provenance.job_id, order, run, found.ref),)
-        return Completed(ref=found.ref, reuse=Reuse() if is_own else reuse, notes=notes)
+        return Completed(ref=found.ref, reuse=RUN if is_own else reuse, notes=notes)
     is_own = is_by(store, run_uid, order.job_id)
     if order.reuse == "never" and not is_own:
         raise _one_result_only(store, run_uid)
@@ -196,7 +196,7 @@ def _of_the_winner(store: AnalyticsStore, order: WorkOrder, run: Any, receipt: W
         commit_uri=receipt.commit_uri,
     )
     whose = _whose(order.job_id if is_own else None, order, run, ref)
-    reuse = Reuse() if is_own else Reuse(kind=ReuseKind.REUSED, unknown=UNCOMPARED)
+    reuse = RUN if is_own else Reuse(kind=ReuseKind.REUSED, unknown=UNCOMPARED)
     return Completed(ref=ref, reuse=reuse, notes=(f"{whose} This analytics store keeps no reports.",))
 
 

@@ -123,6 +123,17 @@ def add_variables(variables: Mapping[Any, Any]) -> None:
     _set_variables(environment._data, variables)
 
 
+def take_back(variables: Mapping[Any, Any], before: tuple[Any, Mapping[Any, Any]]) -> None:
+    """Have these as they were before, where nothing else has changed."""
+    environment, there = before
+    for name in variables:
+        if name in there:
+            _set_variables(environment._data, {name: there[name]})
+        else:
+            os.unsetenv(name)
+            del environment._data[name]
+
+
 def _set_variables(kept: dict[Any, Any], variables: Mapping[Any, Any]) -> None:
     for name, value in variables.items():
         os.putenv(name, value)

@@ -53,6 +53,7 @@ class World:
 
     def __init__(self, variables: Mapping[Any, Any]) -> None:
         lasting = _lasting()
+        self._variables = variables
         self._before = [lasting[each] if each.only_by_jobs else each.read() for each in _settings()]
         _system.add_variables(variables)
         self._found = list(self._before)
@@ -79,11 +80,11 @@ class World:
         for attempt in range(_TRIES):
             try:
                 if attempt == 0 and _read(_settings()) == self._found:  # as most jobs leave it
-                    changed = [(_system.ENVIRONMENT, self._before[_place_of_environment()])]
-                else:
-                    _silence()
-                    changed = list(zip(_settings(), self._before, strict=True))
-                return [each.name for each, before in changed if not _put_back(each, before)]
+                    _system.take_back(self._variables, self._before[_place_of_environment()])
+                    return []
+                _silence()
+                pairs = zip(_settings(), self._before, strict=True)
+                return [each.name for each, before in pairs if not _put_back(each, before)]
             except BaseException:  # noqa: BLE001, S112 - what cannot be read was changed, or a handler of the job's raised
                 continue
         return ["signal handlers"]
