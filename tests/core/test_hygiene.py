@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import random
 import signal
@@ -260,6 +261,26 @@ def test_accelerators_are_hidden_in_a_process_that_is_reused(
         run(lambda: seen.append(os.environ.get("CUDA_VISIBLE_DEVICES")), each)
     assert seen == ["", "0,1", "0,1"]
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
+
+
+def test_they_are_hidden_from_native_code_too(process: WorkerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.delenv("TPU_VISIBLE_CHIPS", raising=False)
+    seen: list[list[str | None]] = []
+
+    def look() -> None:
+        seen.append([_seen_by_native_code(name) for name in ("CUDA_VISIBLE_DEVICES", "TPU_VISIBLE_CHIPS")])
+
+    run(look, process)
+    look()
+    assert seen == [["", ""], ["0,1", None]]
+
+
+def _seen_by_native_code(name: str) -> str | None:
+    getenv = ctypes.CDLL(None).getenv
+    getenv.restype = ctypes.c_char_p
+    found: bytes | None = getenv(name.encode())
+    return None if found is None else found.decode()
 
 
 # -- libraries that may be loaded -------------------------------------------------------------------------------------

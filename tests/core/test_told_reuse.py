@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import pickle
+from collections.abc import Callable
+
 import pytest
 from checkmaite.jobs import Reuse, ReuseKind
-from checkmaite.jobs._reuse import settled
+from checkmaite.jobs._comparing import prints_from_text, prints_of, prints_text
+from checkmaite.jobs._fingerprint import fingerprints_of
+from checkmaite.jobs._reuse import RUN, settled
 
 NONE = Reuse()
 ON_PURPOSE = Reuse(job_id="before")
@@ -33,3 +40,19 @@ def test_what_the_worker_has_found_needless_counts_and_else_what_was_decided(
     decided: Reuse, found: Reuse, told: Reuse
 ) -> None:
     assert settled(decided, found) == told
+
+
+@pytest.mark.parametrize("travel", [lambda reuse: pickle.loads(pickle.dumps(reuse)), copy.deepcopy])
+def test_a_decision_travels_and_the_usual_one_stays_one_object(travel: Callable[[Reuse], Reuse]) -> None:
+    other = Reuse(kind=ReuseKind.STALE, job_id="j", differences=("config: threshold",))
+    assert travel(other) == other
+    assert travel(Reuse()) == RUN
+    assert travel(RUN) is RUN
+
+
+@pytest.mark.parametrize("config", [{"threshold": 0.5, 'said "so"': "é"}, [1, {"config": 2}], None])
+def test_fingerprints_are_one_text_in_a_column_whose_names_are_sorted(config: object) -> None:
+    prints = prints_of(fingerprints_of(object(), config=config))
+    text = prints_text(prints)
+    assert text == json.dumps(json.loads(text or ""), sort_keys=True)
+    assert prints_from_text(text) == prints

@@ -38,7 +38,7 @@ def settings() -> Iterator[Setting]:
     yield Setting("sys.path", lambda: list(sys.path), _set_path)
     yield Setting("sys.argv", lambda: list(sys.argv), lambda before: sys.argv.__setitem__(slice(None), before))
     yield Setting("hooks", _hooks, _set_hooks)
-    yield Setting("flags of Python", _flags, _set_flags)
+    yield Setting("flags of Python", _flags, _set_flags, only_by_jobs=True)
     yield Setting("built-in names", _built_in_names, _set_built_in_names, only_by_jobs=True)
     yield Setting("tracing of memory", _memory_tracing, _leave_memory_tracing)
     yield Setting(
@@ -50,7 +50,10 @@ def settings() -> Iterator[Setting]:
     yield Setting("warnings filters", lambda: (list(warnings.filters), warnings.showwarning), _set_warnings)
     yield Setting("logging", _logging, _set_logging)
     yield Setting(
-        "locale", lambda: locale.setlocale(locale.LC_ALL), lambda before: locale.setlocale(locale.LC_ALL, before)
+        "locale",
+        lambda: locale.setlocale(locale.LC_ALL),
+        lambda before: locale.setlocale(locale.LC_ALL, before),
+        only_by_jobs=True,
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import struct
 import sys
 from typing import Any
 
-_WORD_BYTES, _WORDS = 4, 4
+_ENTROPY = "=4I2Q"
+"""128 bits for each generator, as NumPy and Python take them."""
 
 
 def from_fresh_entropy() -> None:
@@ -17,8 +19,8 @@ def from_fresh_entropy() -> None:
     same place. Left to themselves Python and NumPy take 20 KB of entropy, which costs a job of no work more than it
     does itself; 128 bits of it are enough.
     """
-    words = [int.from_bytes(os.urandom(_WORD_BYTES), "big") for _ in range(_WORDS)]
-    random.seed(int.from_bytes(os.urandom(_WORD_BYTES * _WORDS), "big"))
+    *words, low, high = struct.unpack(_ENTROPY, os.urandom(struct.calcsize(_ENTROPY)))
+    random.seed(high << 64 | low)
     if (numpy_random := sys.modules.get("numpy.random")) is not None:
         numpy_random.seed(words)
     if (torch := _torch()) is not None:

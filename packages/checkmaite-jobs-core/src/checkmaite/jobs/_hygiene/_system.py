@@ -29,6 +29,7 @@ def settings() -> Iterator[Setting]:
             "blocked signals",
             lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()),
             lambda before: signal.pthread_sigmask(signal.SIG_SETMASK, before),
+            only_by_jobs=True,
         )
     yield Setting("signal handlers", _handlers, _set_handlers)
     yield Setting("working directory", os.getcwd, _set_directory)
