@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import sysconfig
+import venv
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -102,8 +104,7 @@ def test_each_client_runs_its_own_version(
 
     (first,) = start(1).rest()  # it makes the registry
     assert first.split()[:2] == ["1", "1"]
-    # Modules in two versions, each in a folder like site-packages, chosen by the environment that is sent; and, last,
-    # an installed distribution in two versions: Ray has pip install each for the jobs whose environment names it.
+    # Modules in two versions, each in a folder like site-packages, chosen by the environment that is sent.
     for version in (8, 9):
         write(tmp_path / f"site-{version}", version)
     sites = {version: {"env_vars": {"PYTHONPATH": str(tmp_path / f"site-{version}")}} for version in (8, 9)}
@@ -119,8 +120,6 @@ def test_each_client_runs_its_own_version(
         10: (SIMPLE, {}),
         11: (SIMPLE, {"runtime_env": WHOLE}),
         12: (SIMPLE, {"address": cluster.client, "runtime_env": WHOLE}),
-        13: (RUNS, {"sent": True, "runtime_env": {"py_modules": [wheel(tmp_path, 13)]}}),
-        14: (RUNS, {"sent": True, "runtime_env": {"py_modules": [wheel(tmp_path, 14)]}}),
     }
     said: dict[int, list[str]] = {}
     waiting = iter(clients)
@@ -132,6 +131,45 @@ def test_each_client_runs_its_own_version(
     assert {version: line.split()[:2] for version, (line,) in said.items()} == {
         version: [str(version)] * 2 for version in said
     }
+
+
+def python_with(folder: Path, distribution: str) -> str:
+    """A Python of its own with this wheel installed, and what the tests' own Python has."""
+    venv.create(folder, symlinks=True)
+    (installed,) = folder.glob("lib/*/site-packages")
+    zipfile.ZipFile(distribution).extractall(installed)
+    (installed / "tests.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
+    return str(folder / "bin" / "python")
+
+
+INSTALLED = """
+for kind, env in json.loads(os.environ["ENVIRONMENTS"]):
+    options = json.loads(os.environ["OPTIONS"])
+    if kind == "ray-simple":
+        options = {name: options[name] for name in ("address", "analytics_store")}
+    configure_job_backend(kind, **options, runtime_env=env, force_reinit=True)
+    say(ran())
+"""
+
+
+def test_jobs_run_the_installed_version_that_their_environment_names(client: Start, tmp_path: Path) -> None:
+    """A distribution in two versions: each in a Python of its own, and each installed by Ray for the jobs that name it.
+
+    The submitter, which changes from one to the next, has a third.
+    """
+    write(tmp_path / "client-0" / "sent", 1, packages=True)
+    wheels = {version: wheel(tmp_path, version) for version in (2, 3)}
+    pythons = {
+        version: {"py_executable": python_with(tmp_path / f"python-{version}", wheels[version])} for version in wheels
+    }
+    sent = {version: {"py_modules": [wheels[version]]} for version in wheels}
+    environments = [
+        *((version, "ray", env[version]) for env in (pythons, sent) for version in wheels),
+        *((2, "ray-simple", pythons[2]), (3, "ray-simple", sent[3])),
+    ]
+    asked = json.dumps([each[1:] for each in environments])
+    said = client(ASKS + INSTALLED, env={"ENVIRONMENTS": asked}).rest(3 * SOON_S)
+    assert [line.split()[:2] for line in said] == [[str(version)] * 2 for version, *_ in environments]
 
 
 def test_edited_code_is_run_and_unchanged_code_finds_its_workers(
