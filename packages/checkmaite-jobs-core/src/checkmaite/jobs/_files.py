@@ -69,6 +69,12 @@ def probe_folder(folder: str) -> None:
                 os.unlink(made)
 
 
+def list_folder(folder: str, *, folders: bool) -> list[str]:
+    """Names of the files in a folder, or of the folders. The type comes with the name: no file is looked at."""
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if (entry.is_dir() if folders else entry.is_file())]
+
+
 def _make_folder(folder: str) -> None:
     """Make a folder and those above it, durably."""
     if not os.path.isdir(folder):

@@ -20,7 +20,7 @@ from checkmaite.jobs._errors import (
     StoreCorruptError,
     StoreError,
 )
-from checkmaite.jobs._files import create_file, probe_folder
+from checkmaite.jobs._files import create_file, list_folder, probe_folder
 from checkmaite.jobs._object_errors import means_exists, translation
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import known_implementations
@@ -210,12 +210,16 @@ class ObjectStore:
         with self.errors_of(prefix):
             folder = self.uri_of(prefix) if prefix else self._root
             try:
-                found = self.filesystem.ls(folder, detail=True, refresh=True)
+                if self.is_local:
+                    found = list_folder(folder, folders=kind == "directory")
+                else:
+                    entries = self.filesystem.ls(folder, detail=True, refresh=True)
+                    found = [each["name"].rstrip("/").rpartition("/")[2] for each in entries if each["type"] == kind]
             except FileNotFoundError:
-                self._check_bucket()
+                if not self._bucket_was_there:
+                    self._check_bucket()
                 return []
-            names = (entry["name"].rstrip("/").rpartition("/")[2] for entry in found if entry["type"] == kind)
-            return sorted(name for name in names if name and not name.startswith("."))
+            return sorted(name for name in found if name and not name.startswith("."))
 
     def _check_bucket(self) -> None:
         """A missing folder is empty, but a missing bucket is an error."""
