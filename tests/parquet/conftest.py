@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from checkmaite.store_parquet import ParquetStore
 
+from tests.parquet.compacting import CompactingStore
+
 
 @pytest.fixture
 def s3_requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -24,10 +26,11 @@ def s3_requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return requests
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", "compacted", "s3"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], ParquetStore]:
     """Opens the same store each time it is called."""
-    if request.param == "local":
-        return lambda: ParquetStore(str(tmp_path / "store"))
+    if request.param in ("local", "compacted"):
+        kind = ParquetStore if request.param == "local" else CompactingStore
+        return lambda: kind(str(tmp_path / "store"))
     bucket, options = request.getfixturevalue("bucket"), request.getfixturevalue("s3_options")
     return lambda: ParquetStore(f"s3://{bucket}/store", options)

@@ -27,7 +27,7 @@ from reporting import progress_cost
 from rich.console import Console
 from rich.table import Table
 from simulating import simulation
-from storing import s3_requests, write_cost
+from storing import s3_requests, store_reading, write_cost
 from through_client import ray_client
 from throughput import null_store, parquet_store, pool_sizes, ray_simple
 from with_journals import with_journals
@@ -39,6 +39,7 @@ MEASURES: dict[str, Callable[[Cluster], list[Figure]]] = {
         import_cost,
         write_cost,
         s3_requests,
+        store_reading,
         ray_simple,
         null_store,
         parquet_store,

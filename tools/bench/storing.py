@@ -1,17 +1,20 @@
-"""What one write to the Parquet store costs, whatever the store holds."""
+"""What writes to the Parquet store and reads of it cost, whatever it holds."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pyarrow.parquet as pq
 from checkmaite.jobs.testing import SampleRun
 from checkmaite.store_parquet import ParquetStore
+from checkmaite.store_parquet._manifest import INDEXES
 from cluster import Cluster
 from endpoint import s3_bucket
 from figures import Comparison, Figure, seconds
@@ -19,6 +22,8 @@ from figures import Comparison, Figure, seconds
 _PRESENT = (1_000, 10_000)
 _WRITES = 200
 _RUNS_ON_S3 = 300
+_READ, _FRESH, _ROWS = 10_000, 200, 20
+_ROUNDS = 7
 
 
 def write_cost(_: Cluster) -> list[Figure]:
@@ -38,6 +43,80 @@ def write_cost(_: Cluster) -> list[Figure]:
         ).at_most(1.2)
         for count in _PRESENT
     ]
+
+
+def store_reading(_: Cluster) -> list[Figure]:
+    """Queries of a compacted store, each against DuckDB on one plain file of the same rows, by turns."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = ParquetStore(f"{folder}/store")
+        _fill(store, range(_READ))
+        store.compact()
+        plain = _in_one_file(store, folder)
+        found = _reads(f"{_READ:,} runs of {_ROWS} rows", store, plain, 3)
+        _fill(store, range(_READ, _READ + _FRESH))
+        plain = _in_one_file(store, folder)
+        return found + _reads(f"the same and {_FRESH} runs that are not compacted", store, plain, 8)
+
+
+def _fill(store: ParquetStore, numbers: range) -> None:
+    """Store runs as jobs do, but for waiting for the disk."""
+    sync, os.fsync = os.fsync, lambda _: None
+    try:
+        for number in numbers:
+            rows = [
+                {"table_name": "scores", "model": f"m{row % 5}", "score": (number * 31 + row * 17) % 1000 / 1000}
+                for row in range(_ROWS)
+            ]
+            store.write(SampleRun(run_uid=f"run-{number:06}", records=rows))
+    finally:
+        os.fsync = sync
+
+
+def _in_one_file(store: ParquetStore, folder: str) -> dict[str, str]:
+    """By table one plain file of the same rows."""
+    files = {name: f"{folder}/{name}.parquet" for name in ("scores", "runs")}
+    for name, file in files.items():
+        pq.write_table(store.read_table(name), file)
+    return files
+
+
+def _reads(about: str, store: ParquetStore, plain: dict[str, str], reach: float) -> list[Figure]:
+    """Warm: a process has read the store before. Cold: it has not, but has imported what it needs."""
+    uid = "run-000077"
+    grouped = (
+        "select model, count(*) as n, avg(score) as mean from {scores} as s join {runs} as r using (run_uid) "
+        "where r.entity_type = 'dataset' group by model"
+    )
+    one = f"select * from {{scores}} as s where run_uid = '{uid}'"
+    tables = {"scores": "scores", "runs": "runs"}
+    asks: dict[str, tuple[Callable[[], object], str]] = {
+        "group-by": (lambda: store.query_sql(grouped.format(**tables)), grouped),
+        "one run by SQL": (lambda: store.query_sql(one.format(**tables)), one),
+        "one run by read_table": (lambda: store.read_table("scores", run_uids=[uid]), one),
+        "list_tables": (store.list_tables, "select distinct capability_table from {runs}"),
+        "describe_table": (
+            lambda: store.describe_table("scores"),
+            "select count(*), count(distinct run_uid) from {scores}",
+        ),
+    }
+    figures = []
+    for name, (ours, sql) in asks.items():
+        baseline, cold, warm = [], [], []
+        for _ in range(_ROUNDS):
+            baseline.append(1000 * seconds(lambda: _plainly(sql, plain)))  # noqa: B023
+            INDEXES.forget()
+            cold.append(1000 * seconds(ours))
+            warm.append(1000 * seconds(ours))
+        for state, measured in (("warm", warm), ("cold", cold)):
+            title = f"{name}, {state}: {about}"
+            figures.append(Comparison(name=title, unit="ms", baseline=baseline, measured=measured).at_most(reach))
+    return figures
+
+
+def _plainly(sql: str, files: dict[str, str]) -> object:
+    with duckdb.connect() as connection:
+        named = {name: f"'{file}'" for name, file in files.items()}
+        return connection.sql(sql.format(**named)).to_arrow_table()
 
 
 def _holding(count: int, folder: str) -> ParquetStore:

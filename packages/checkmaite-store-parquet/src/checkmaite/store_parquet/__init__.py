@@ -1,6 +1,7 @@
 """The ``"parquet"`` analytics store: plain Parquet files in a folder or bucket."""
 
 from checkmaite.store_parquet import _engine  # noqa: F401 - first: everything else needs pyarrow
+from checkmaite.store_parquet._compacting import Backlog, Compaction
 from checkmaite.store_parquet._store import ParquetOptions, ParquetStore
 
-__all__ = ["ParquetOptions", "ParquetStore"]
+__all__ = ["Backlog", "Compaction", "ParquetOptions", "ParquetStore"]

@@ -19,12 +19,11 @@ from checkmaite.jobs import StoreNotFoundError
 from checkmaite.jobs.spi import ObjectStore, object_name
 from checkmaite.store_parquet._layout import RUNS
 from checkmaite.store_parquet._rows import RUNS_METADATA_KEY
-from checkmaite.store_parquet._schema import RUNS_COLUMNS, arrow_schema, plain_type
+from checkmaite.store_parquet._schema import RUNS_SCHEMA, plain_type
 
 _NAME = re.compile(r"[0-9]{10,}(_[0-9a-f]+)?\.parquet")
 _REVISION = "revision"
 _KEYS = ("run_uid", "capability_table", "entity_type", "entity_id")
-_RUNS_SCHEMA = arrow_schema(RUNS_COLUMNS)
 
 
 def may_be_foreign(name: str) -> bool:
@@ -79,7 +78,7 @@ class ForeignRuns:
     def runs(self) -> pa.Table:
         """Its rows of the table ``runs``, as its store keeps them apart: also a second event of the same run."""
         found = [table for _, table in self._readable(self._files, _KEYS)]
-        rows = _fitting(found, _RUNS_SCHEMA) if found else _RUNS_SCHEMA.empty_table()
+        rows = _fitting(found, RUNS_SCHEMA) if found else RUNS_SCHEMA.empty_table()
         place = rows.schema.get_field_index(_REVISION)
         rows = rows.set_column(place, _REVISION, pa.array([1] * rows.num_rows, pa.int64()))
         return self._chosen(rows, but=self._superseded)

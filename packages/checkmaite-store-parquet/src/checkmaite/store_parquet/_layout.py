@@ -10,6 +10,9 @@
 ``_schema/TABLE/<column>.json`` type of a column that came later; never changed
 ``_schema/TABLE/,<column>.json`` what a column of whole numbers became: floats, or whole numbers that no float keeps
 ``_artifacts/<name>``           documents, such as large reports
+``_compact/<number>.json``      which parts hold copies of rows; the highest number counts
+``_compact/<part>/``            copies of the rows of many results: ``TABLE.parquet``, ``TABLE!2.parquet`` and so on
+``_compact/<part>/_index.parquet``  the commits that the part stands for
 ==============================  ==========================================================================
 
 The first commit of a revision wins, and what it does not name is no part of the run. Revisions of a run have no gaps,
@@ -24,9 +27,13 @@ from checkmaite.jobs.spi import object_name
 
 RUNS = "runs"
 SCHEMA = "_schema"
+COMPACTED = "_compact"
 SUFFIX = ".parquet"
+TABLE = r"[A-Za-z][A-Za-z0-9_]{0,99}"
+"""What names of tables are like."""
 
 _NUMBER = re.compile(r"[2-9]|[1-9][0-9]{1,8}")
+_MANIFEST = re.compile(r"([0-9]{8,})\.json")
 
 
 def commit_key(run_uid: str, revision: int = 1) -> str:
@@ -37,6 +44,16 @@ def commit_key(run_uid: str, revision: int = 1) -> str:
 def payload_key(table: str, run_uid: str, revision: int = 1, tag: str = "") -> str:
     """Key of a revision's rows in a table; with a tag, of those of one attempt."""
     return f"{table}/{_revision_name(run_uid, revision)}{f'.{tag}' if tag else ''}{SUFFIX}"
+
+
+def is_payload(key: object, table: object) -> bool:
+    """Whether a commit may name this file as that of this table; what it names is not trusted."""
+    return (
+        isinstance(key, str)
+        and isinstance(table, str)
+        and re.fullmatch(TABLE, table) is not None
+        and re.fullmatch(rf"{table}/[^/]+{re.escape(SUFFIX)}", key) is not None
+    )
 
 
 def revision_of(commit: str) -> tuple[str, int] | None:
@@ -67,8 +84,33 @@ def is_widening(name: str) -> bool:
     return name.startswith(",")
 
 
+def manifest_key(number: int) -> str:
+    """Key of a manifest."""
+    return f"{COMPACTED}/{number:08}.json"
+
+
+def manifest_number(name: str) -> int | None:
+    """The number of a manifest, from a name in ``_compact/``; None of other names."""
+    found = _MANIFEST.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+def part_key(part: str, table: str, revision: int) -> str:
+    """Key of a part's copies of a table's rows."""
+    return f"{COMPACTED}/{part}/{table}{_mark(revision)}{SUFFIX}"
+
+
+def index_key(part: str) -> str:
+    """Key of the list of commits that a part stands for; no table is named so."""
+    return f"{COMPACTED}/{part}/_index{SUFFIX}"
+
+
 def _revision_name(run_uid: str, revision: int) -> str:
-    return f"{object_name(run_uid)}{f'!{revision}' if revision > 1 else ''}"
+    return f"{object_name(run_uid)}{_mark(revision)}"
+
+
+def _mark(revision: int) -> str:
+    return f"!{revision}" if revision > 1 else ""
 
 
 def artifact_key(name: str) -> str:

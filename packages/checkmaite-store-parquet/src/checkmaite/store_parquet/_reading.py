@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from operator import itemgetter
 from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.dataset as ds
-from checkmaite.jobs import ColumnDescription, QueryError, StoreCorruptError, StoreNotFoundError, TableDescription
+from checkmaite.jobs import ColumnDescription, QueryError, StoreNotFoundError, TableDescription
 from checkmaite.jobs.spi import ColumnType, ObjectStore, nearest_name, object_name
 from checkmaite.store_parquet._arguments import check_choice, check_query
+from checkmaite.store_parquet._compacted import CompactedRuns
+from checkmaite.store_parquet._datasets import REVISION, Piece, dataset_of, reading, revisions_of
 from checkmaite.store_parquet._foreign import ForeignRuns, is_commit, may_be_foreign, names_files
 from checkmaite.store_parquet._layout import RUNS, SCHEMA, is_widening, revision_of, schema_key
-from checkmaite.store_parquet._schema import RUNS_COLUMNS, arrow_schema, columns_from_json
+from checkmaite.store_parquet._manifest import newest_manifest
+from checkmaite.store_parquet._schema import RUNS_SCHEMA, arrow_schema, columns_from_json
 
 Revision = int | Literal["all"] | None
 
-_REVISION, _PAYLOAD = "revision", "payload"
-_RUNS_SCHEMA = arrow_schema(RUNS_COLUMNS)
+_PAYLOAD = "payload"
 
 
 class CommittedRuns:
     """Results that are committed now: one consistent view of all tables.
+
+    The manifest of what is compacted is read before the commits are listed, so that no run is in neither.
 
     Args:
         objects: The store.
@@ -49,31 +51,38 @@ class CommittedRuns:
             raise QueryError.of(f"revision is {revision!r}.", 'Pass a whole number from 1 on, "all", or leave it out.')
         self._objects = objects
         self._tells_revisions = telling and revision == "all"
-        named = {name: found for name in objects.names(RUNS) if (found := revision_of(name)) is not None}
+        self._compacted = CompactedRuns(objects, newest_manifest(objects))
+        listed = self._compacted.not_in(objects.names(RUNS))
+        named = {name: found for name in listed if (found := revision_of(name)) is not None}
         foreign = [name for name in named if may_be_foreign(name) and not is_commit(objects, f"{RUNS}/{name}")]
         for name in foreign:
             del named[name]
-        newest = dict(sorted(named.values()))
+        later = self._compacted.later
+        for run, number in named.values():
+            if number > max(1, later.get(run, 0)):
+                later[run] = number
         self.foreign = ForeignRuns(
             objects,
             [f"{RUNS}/{name}" for name in foreign if revision in (None, 1, "all")],
-            own=newest,
-            superseded={run for run, number in newest.items() if number > 1} if revision is None else (),
+            own={run for run, _ in named.values()} | self._compacted.runs if foreign else (),
+            superseded=later if revision is None else (),
             run_uids=run_uids,
         )
         if run_uids is not None:
             runs = {object_name(run_uid) for run_uid in run_uids}
             named = {name: found for name, found in named.items() if found[0] in runs}
         if revision is None:
-            named = {name: found for name, found in named.items() if newest[found[0]] == found[1]}
+            named = {name: found for name, found in named.items() if later.get(found[0], 1) == found[1]}
         elif revision != "all":
             named = {name: found for name, found in named.items() if found[1] == revision}
+        chosen = revision if isinstance(revision, int) else None
+        self._compacted.choose(chosen, later if revision is None else {}, run_uids)
         self._commits = {f"{RUNS}/{name}": number for name, (_, number) in sorted(named.items(), key=itemgetter(1))}
 
     def tables(self) -> list[str]:
         """Tables with rows of these results, sorted; ``runs`` is one when there is any."""
-        found = {*self._payloads, *self.foreign.tables}
-        return sorted([RUNS, *found]) if found else []
+        found = {*self._payloads, *self._compacted.tables, *self.foreign.tables}
+        return sorted({RUNS, *found}) if found else []
 
     def dataset(self, name: str) -> Any:
         """A dataset over the files of a table.
@@ -81,9 +90,9 @@ class CommittedRuns:
         Raises:
             StoreNotFoundError: None of these results has rows in it.
         """
-        files = self._files(name)
-        if files or name in self.foreign.tables or (name == RUNS and self.foreign.runs.num_rows):
-            return self._dataset(name, files)
+        pieces = self._pieces(name)
+        if pieces or name in self.foreign.tables or (name == RUNS and self.foreign.runs.num_rows):
+            return self._dataset(name, pieces)
         known = self.tables()
         near = nearest_name(name, known)
         meant = f" Did you mean {near!r}?" if near else ""
@@ -94,21 +103,25 @@ class CommittedRuns:
 
     def no_rows(self, name: str) -> Any:
         """A dataset without files that has the columns of a table."""
-        return self._dataset(name, {})
+        return self._dataset(name, [])
 
     def count_runs(self, name: str) -> int:
         """How many of these results have rows in a table."""
-        return len(self._files(name)) + self.foreign.count(name)
+        return len(self._files(name)) + self._compacted.count(name) + self.foreign.count(name)
+
+    def _pieces(self, name: str) -> list[Piece]:
+        """The files of a table: those of commits, and copies."""
+        return [*revisions_of(self._files(name)), *self._compacted.pieces(name)]
 
     def _files(self, name: str) -> Mapping[str, int]:
-        """The files of a table, each with its revision."""
+        """The files of a table that are not compacted, each with its revision."""
         payloads = self._payloads  # reading them leaves out what is no commit
         return self._commits if name == RUNS else payloads.get(name, {})
 
     @cached_property
     def _payloads(self) -> dict[str, dict[str, int]]:
         """By table the files of these results, as the commits name them, each with its revision."""
-        wanted = ["capability_table", _PAYLOAD, _REVISION]
+        wanted = ["capability_table", _PAYLOAD, REVISION]
         found: dict[str, dict[str, int]] = {}
         named = self._named_by(self._commits, wanted)
         if named is None:
@@ -116,17 +129,14 @@ class CommittedRuns:
             named = self._named_by(self._commits, wanted)
         if named is not None:
             for row in named.group_by(wanted).aggregate([]).sort_by(_PAYLOAD).to_pylist():
-                found.setdefault(row["capability_table"], {})[row[_PAYLOAD]] = row[_REVISION]
+                found.setdefault(row["capability_table"], {})[row[_PAYLOAD]] = row[REVISION]
         return found
 
     def _named_by(self, commits: Mapping[str, int], columns: list[str]) -> pa.Table | None:
         """These columns of commits; None when something else is among them."""
         if not commits:
             return None
-        dataset = _telling_revisions(
-            _dataset(self._objects, RUNS, _RUNS_SCHEMA, commits),
-            {self._objects.path_of(file): number for file, number in commits.items()},
-        )
+        dataset = dataset_of(self._objects, RUNS_SCHEMA, revisions_of(commits), tells=True)
         with self._objects.errors_of(RUNS):
             try:
                 named = dataset.to_table(columns=columns)
@@ -141,22 +151,17 @@ class CommittedRuns:
         warnings.warn(f"{uri} is left out: it is no commit of a run.", RuntimeWarning, stacklevel=2)
         return False
 
-    def _dataset(self, name: str, files: Mapping[str, int]) -> Any:
+    def _dataset(self, name: str, pieces: Sequence[Piece]) -> Any:
         tells = name == RUNS or self._tells_revisions
-        schema = _RUNS_SCHEMA if name == RUNS else arrow_schema(_columns(self._objects, name, bool(files)))
+        schema = RUNS_SCHEMA if name == RUNS else arrow_schema(columns_of(self._objects, name, bool(pieces)))
         theirs = self.foreign.runs if name == RUNS else self.foreign.rows(name, schema)
         schema = theirs.schema
         if tells and name != RUNS:
-            if _REVISION in schema.names:
-                raise QueryError.of(
-                    f"{name!r} has a column {_REVISION!r} of its own.", "Read its revisions one by one."
-                )
-            theirs = theirs.append_column(_REVISION, pa.array([1] * theirs.num_rows, pa.int64()))
+            if REVISION in schema.names:
+                raise QueryError.of(f"{name!r} has a column {REVISION!r} of its own.", "Read its revisions one by one.")
+            theirs = theirs.append_column(REVISION, pa.array([1] * theirs.num_rows, pa.int64()))
             schema = theirs.schema
-        own = _dataset(self._objects, name, schema, files)
-        if tells:
-            own = _telling_revisions(own, {self._objects.path_of(file): number for file, number in files.items()})
-        return ds.dataset([own, ds.dataset(theirs)]) if theirs.num_rows else own
+        return dataset_of(self._objects, schema, pieces, tells=tells, rows=theirs)
 
 
 def read_table(
@@ -216,40 +221,7 @@ def describe_table(objects: ObjectStore, name: str) -> TableDescription:
     return TableDescription(name=name, columns=columns, runs=runs.count_runs(name), rows=rows)
 
 
-@contextmanager
-def reading(objects: ObjectStore, name: str) -> Iterator[None]:
-    """Within the block, what Arrow raises becomes a `StoreError`."""
-    with objects.errors_of(name):
-        try:
-            yield
-        except pa.ArrowInvalid as error:
-            uri, reason = objects.uri_of(name), str(error).splitlines()[0]
-            raise StoreCorruptError(
-                f"{uri}: a file there is not readable Parquet ({reason}). Restore it from a backup.",
-                uri=uri,
-            ) from error
-
-
-def _dataset(objects: ObjectStore, name: str, schema: pa.Schema, files: Iterable[str]) -> Any:
-    with reading(objects, name):
-        return ds.dataset(
-            [objects.path_of(file) for file in files],
-            schema=schema,
-            format="parquet",
-            filesystem=objects.filesystem,
-        )
-
-
-def _telling_revisions(dataset: Any, revisions: Mapping[str, int]) -> Any:
-    """The dataset with a column ``revision``, which the files need not have: those of earlier versions do not."""
-    fragments = [
-        dataset.format.make_fragment(path, dataset.filesystem, ds.field(_REVISION) == revisions[path])
-        for path in dataset.files
-    ]
-    return ds.FileSystemDataset(fragments, dataset.schema, dataset.format, dataset.filesystem)
-
-
-def _columns(objects: ObjectStore, name: str, has_files: bool) -> dict[str, ColumnType]:
+def columns_of(objects: ObjectStore, name: str, has_files: bool) -> dict[str, ColumnType]:
     """The table's columns, those that came later last, each with the type that it has become.
 
     None are known of a table that only the CheckMAITE package's store has written to, and that has no files here.

@@ -44,6 +44,9 @@ def arrow_schema(columns: Mapping[str, ColumnType]) -> pa.Schema:
     return pa.schema([pa.field(name, _ARROW[kind]) for name, kind in columns.items()])
 
 
+RUNS_SCHEMA = arrow_schema(RUNS_COLUMNS)
+
+
 def plain_type(kind: pa.DataType) -> pa.DataType:
     """The type that a column of another writer has in a table; null stays null.
 

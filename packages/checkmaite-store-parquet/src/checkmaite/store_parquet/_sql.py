@@ -10,7 +10,8 @@ import pyarrow as pa
 from checkmaite.jobs import MissingDependencyError, QueryError
 from checkmaite.jobs.spi import ObjectStore, nearest_name
 from checkmaite.store_parquet._arguments import check_query
-from checkmaite.store_parquet._reading import CommittedRuns, Revision, reading
+from checkmaite.store_parquet._datasets import reading
+from checkmaite.store_parquet._reading import CommittedRuns, Revision
 
 _LOCKS = (
     "SET TimeZone = 'UTC'",  # else instants are compared and shown in the zone of whatever machine asks

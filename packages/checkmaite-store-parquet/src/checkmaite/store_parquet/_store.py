@@ -33,6 +33,7 @@ from checkmaite.store_parquet._arguments import (
     provenance_given,
 )
 from checkmaite.store_parquet._commits import Commits
+from checkmaite.store_parquet._compacting import Backlog, Compaction, Compactor
 from checkmaite.store_parquet._layout import artifact_key
 from checkmaite.store_parquet._rows import runs_rows
 from checkmaite.store_parquet._types import TableTypes
@@ -151,6 +152,22 @@ class ParquetStore:
         check_text("run_uid", run_uid)
         found = Commits(self._objects).newest(run_uid)
         return found.stored.ref.store_uri if found is not None else _reading.foreign_uri(self._objects, run_uid)
+
+    def compact(self) -> Compaction:
+        """Copy the rows of all results that are not copied yet into few large files, which readers then take instead.
+
+        What is there is not changed, and writers, readers and other compactors may go on meanwhile. A compaction that
+        is interrupted has kept what it says it has, and the next one goes on from there. It has a quarter of a gigabyte
+        of rows in memory, twice over, or the rows of one run where they are more.
+
+        Raises:
+            StoreError: The store refused or could not be reached.
+        """
+        return Compactor(self._objects).compact()
+
+    def backlog(self) -> Backlog:
+        """How much has gathered since the last compaction, and whether `compact` is worth it."""
+        return Compactor(self._objects).backlog()
 
     def probe(self) -> None:
         """See that runs can be written here and read; see `checkmaite.jobs.spi.HasProbe`."""
