@@ -132,6 +132,66 @@ def careless_bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return name
 
 
+class Outage:
+    """Whether objects can be created on that server: a request during an outage is answered with 503.
+
+    Attributes:
+        is_on: Whether there is one.
+    """
+
+    is_on = False
+
+
+@pytest.fixture
+def outage(monkeypatch: pytest.MonkeyPatch) -> Outage:
+    """An outage of that server, which the test lets begin and end."""
+    from moto.s3.exceptions import S3ClientError
+    from moto.s3.responses import S3Response
+
+    class SlowDownError(S3ClientError):
+        code = 503
+
+        def __init__(self) -> None:
+            super().__init__("SlowDown", "Please reduce your request rate.")
+
+    found, put = Outage(), S3Response.put_object
+
+    def put_unless(self: S3Response) -> Any:
+        if found.is_on:
+            raise SlowDownError
+        return put(self)
+
+    monkeypatch.setattr(S3Response, "put_object", put_unless)
+    return found
+
+
+@pytest.fixture
+def expired_keys(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Access keys that this server takes no more: its replies to HEAD have no body, as from S3."""
+    from moto.s3.exceptions import S3ClientError
+    from moto.s3.responses import S3Response
+
+    class ExpiredTokenError(S3ClientError):
+        code = 400
+
+        def __init__(self) -> None:
+            super().__init__("ExpiredToken", "The provided token has expired.")
+
+    expired = set[str]()
+
+    def unless_expired(answer: Any) -> Any:
+        def answered(self: S3Response, *args: Any, **kwargs: Any) -> Any:
+            if any(f"Credential={key}/" in self.headers.get("Authorization", "") for key in expired):
+                raise ExpiredTokenError
+            return answer(self, *args, **kwargs)
+
+        return answered
+
+    for name in ("put_object", "get_object", "head_object", "list_objects_v2"):
+        monkeypatch.setattr(S3Response, name, unless_expired(getattr(S3Response, name)))
+    return expired
+
+
 @pytest.fixture
 def s3_options(s3_endpoint: str) -> dict[str, Any]:
     """The options of a store on that server."""

@@ -7,7 +7,7 @@ import os
 import pickle
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from checkmaite.jobs import (
     StorePermissionError,
     StoreUnavailableError,
     _files,
+    _outages,
     _probing,
     configure_job_backend,
 )
@@ -95,7 +96,7 @@ def broken(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     elif request.param in ("closed", "silent"):
         for name in ("WORKER_LIMIT_S", "CLIENT_LIMIT_S"):
             monkeypatch.setattr(_probing, name, SILENT_S)
-        monkeypatch.setattr(_probing, "PATIENCE_S", SILENT_S)
+        monkeypatch.setattr(_outages, "PATIENCE_S", SILENT_S)
         with listener(takes=request.param == "silent") as url:
             options = {"key": "k", "secret": "hunter2", "endpoint_url": url}
             yield Broken({"uri": "s3://bucket/x", "storage_options": options}, StoreUnavailableError, "did not answer")
@@ -157,28 +158,6 @@ def test_a_store_that_is_away_for_a_moment_ends_no_job(tmp_path: Path, monkeypat
     assert isinstance(outcome, Completed)
     (waited, *_) = [each.progress.message for each in news if isinstance(each, Progressed)]
     assert waited.startswith("nothing has run yet: s3://away: the store did not answer (503).")
-
-
-def test_only_a_store_that_does_not_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_probing, "PATIENCE_S", 3.0)
-    slept: list[float] = []
-    monkeypatch.setattr(_probing.time, "monotonic", lambda: sum(slept))
-    monkeypatch.setattr(_probing.time, "sleep", slept.append)
-    said: list[str] = []
-
-    def refuses(error: StoreError) -> Callable[[], None]:
-        def ask() -> None:
-            raise error
-
-        return ask
-
-    with pytest.raises(StorePermissionError):
-        _probing.patiently(refuses(StorePermissionError("no")), said.append)
-    assert (slept, said) == ([], [])
-    with pytest.raises(StoreUnavailableError):
-        _probing.patiently(refuses(StoreUnavailableError("away.")), said.append)
-    assert slept == [0.5, 1.0]
-    assert said == ["nothing has run yet: away. It is asked again, for 3 s in all."] * 2
 
 
 def test_configuring_says_so(broken: Broken) -> None:

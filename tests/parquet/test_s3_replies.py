@@ -62,7 +62,7 @@ REQUESTS: dict[str, Callable[[ObjectStore], object]] = {
 @pytest.mark.parametrize(("code", "kind"), REPLIES)
 def test_what_an_s3_reply_means(code: str, kind: type[StoreError], request_name: str) -> None:
     """All that botocore would try again, and S3's own words for it, may succeed later."""
-    objects = ObjectStore("s3://bucket/folder")
+    objects = ObjectStore("s3://bucket/folder", {"key": "given", "secret": "with it"})
     objects._filesystem = Refuses(code)
     with pytest.raises(StoreError) as caught:
         REQUESTS[request_name](objects)

@@ -81,7 +81,7 @@ def fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submit:
 
     def fail(*records: Any, store: str = "parquet", **options: Any) -> str:
         place = {"uri": str(tmp_path / "store")} if store == "parquet" else {}
-        configure_job_backend("inline", analytics_store={"backend": store, **place}, **options)
+        configure_job_backend("inline", analytics_store={"backend": store, **place}, store_retry_s=0, **options)
         with pytest.raises(JobFailedError) as caught:
             submit_capability(Computes(records)).result(60)
         shutdown_job_backend()

@@ -31,6 +31,7 @@ def configure_job_backend(
     *,
     analytics_store: Mapping[str, Any] | AnalyticsStoreConfig = _MISSING,
     artifact_store: Mapping[str, Any] | ArtifactStoreConfig | None = None,
+    store_retry_s: float | None = 3600.0,
     **backend_options: Any,
 ) -> JobBackend:
     """Choose where jobs run and where their results go, for every later submission of this process.
@@ -43,6 +44,8 @@ def configure_job_backend(
             ``{"backend": "parquet", "uri": "./analytics_store"}``; Parquet when no backend is named.
         artifact_store: ``{"uri": ..., "storage_options": {...}}``, where documents such as reports above 256 KiB go.
             Left out: into the analytics store, if it keeps documents.
+        store_retry_s: Seconds for which the results of a finished run are tried to be stored while a store does not
+            answer; then their rows are kept in a file, which the job's error names. 0 tries once, None has no limit.
         **backend_options: The backend's own options; see its page.
 
     Returns:
@@ -56,7 +59,8 @@ def configure_job_backend(
     from checkmaite.jobs._configuring import read_configuration
     from checkmaite.jobs._probing import probe_from_client
 
-    backend_type, config, context = read_configuration(kind, analytics_store, artifact_store, backend_options)
+    options = {"store_retry_s": store_retry_s, **backend_options}
+    backend_type, config, context = read_configuration(kind, analytics_store, artifact_store, options)
     probe_from_client(context.store, remote=bool(getattr(config, "is_remote", False)))
     with active.lock:
         backend = cast(JobBackend, backend_type(config, context))

@@ -16,6 +16,7 @@ from checkmaite.jobs._errors import ConfigurationError
 from checkmaite.jobs._problems import Problem, unknown_name
 
 C = TypeVar("C")
+DEFAULT_RETRY_S = 3600.0
 
 
 def option(doc: str, **arguments: Any) -> Any:
@@ -148,11 +149,14 @@ class StoreSpec:
         backend: Name of the store's entry point.
         options: Its options, already checked and made absolute. They may hold secrets, so they are never shown.
         artifacts: Where documents go instead; None leaves them to the store, if it keeps any.
+        retry_s: Seconds for which results that are computed are tried to be stored while a store does not answer;
+            None: without end.
     """
 
     backend: str
     options: Mapping[str, Any] = field(factory=dict, repr=False, hash=False)
     artifacts: ArtifactFolder | None = None
+    retry_s: float | None = DEFAULT_RETRY_S
 
 
 @frozen

@@ -5,14 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import NOTHING, evolve
-from checkmaite.jobs._config import BackendContext, parse_options
+from attrs import NOTHING, evolve, frozen, validators
+from checkmaite.jobs._config import DEFAULT_RETRY_S, BackendContext, option, parse_options
 from checkmaite.jobs._discovery import BACKENDS_GROUP, artifact_folder, load_plugin, store_spec
 from checkmaite.jobs._errors import ConfigurationError
 from checkmaite.jobs._places import remember_place
 from checkmaite.jobs._problems import Problem
 
 _STORES = ("analytics_store", "artifact_store")
+
+
+@frozen
+class StoringOptions:
+    """Options of storing that every backend has.
+
+    Attributes:
+        store_retry_s: See `configure_job_backend`.
+    """
+
+    store_retry_s: float | None = option(
+        "seconds for which the results of a finished run are tried to be stored while the store does not answer; "
+        "0: once. None: no limit.",
+        default=DEFAULT_RETRY_S,
+        validator=validators.optional(validators.ge(0)),
+    )
+
+
+_OF_STORING = frozenset({"store_retry_s"})
 
 
 def read_configuration(
@@ -24,15 +43,20 @@ def read_configuration(
         kind: As for `configure_job_backend`; so are the others.
         analytics_store: `attrs.NOTHING` when it was left out.
         artifact_store: None when it was left out.
-        backend_options: The backend's own options.
+        backend_options: The backend's own options, and those of storing.
 
     Raises:
         ConfigurationError: Something is wrong; the error lists everything that is.
     """
     backend_type, problems = load_plugin(BACKENDS_GROUP, kind, path="kind")
     config = None
+    own = {name: value for name, value in backend_options.items() if name not in _OF_STORING}
     if not problems:
-        config, problems = parse_options(backend_type.config_type, backend_options, beside=_STORES)
+        config, problems = parse_options(backend_type.config_type, own, beside=(*_STORES, *_OF_STORING))
+    storing, faults = parse_options(
+        StoringOptions, {name: backend_options[name] for name in _OF_STORING if name in backend_options}
+    )
+    problems += faults
     remote = bool(getattr(config, "is_remote", False))
     if analytics_store is NOTHING:
         example = 'Pass, for example, analytics_store={"backend": "parquet", "uri": "./analytics_store"}.'
@@ -42,7 +66,7 @@ def read_configuration(
     problems += faults
     artifacts, faults = artifact_folder(artifact_store, remote=remote)
     problems += faults
-    if problems or spec is None:
+    if problems or spec is None or storing is None:
         raise ConfigurationError(
             f"The job backend {kind!r} cannot be configured like this; nothing was changed.", problems
         )
@@ -50,4 +74,4 @@ def read_configuration(
         remember_place(uri, spec.options.get("storage_options") or {})
     if artifacts is not None:
         remember_place(artifacts.uri, artifacts.storage_options)
-    return backend_type, config, BackendContext(evolve(spec, artifacts=artifacts))
+    return backend_type, config, BackendContext(evolve(spec, artifacts=artifacts, retry_s=storing.store_retry_s))

@@ -23,9 +23,10 @@ from checkmaite.jobs._interrupt import Interrupt
 from checkmaite.jobs._naming import plain_text
 from checkmaite.jobs._news import Post, Printed, Reporter
 from checkmaite.jobs._order import Wire, WorkOrder
+from checkmaite.jobs._outages import patiently, until_stored
 from checkmaite.jobs._outcome import Cancelled, Outcome
 from checkmaite.jobs._output import captured
-from checkmaite.jobs._probing import patiently, ready_store
+from checkmaite.jobs._probing import ready_store
 from checkmaite.jobs._protocols import AnalyticsStore
 from checkmaite.jobs._report import collect_report
 from checkmaite.jobs._running import reporting
@@ -215,10 +216,12 @@ def _run(
         if before_write is not None:
             before_write()
         provenance = order.provenance(completed_at=datetime.now(UTC))
-        try:
+
+        def keep() -> Outcome:
             return keep_result(remembered, draft, store=store, order=order, provenance=provenance)
-        except Exception as error:
-            phase.kept = keep_rows(
+
+        def save(error: Exception) -> str:
+            return keep_rows(
                 remembered,
                 error,
                 store=store,
@@ -226,4 +229,13 @@ def _run(
                 provenance=provenance,
                 report=draft.report if draft.content is None else None,
             )
+
+        try:
+            return until_stored(keep, say, limit_s=order.terms.store.retry_s, interrupt=interrupt)
+        except KeyboardInterrupt as stopped:
+            if isinstance(error := stopped.__cause__, Exception):
+                reporter.printed(f"The job was stopped while its results waited to be stored. {save(error)}\n")
+            raise
+        except Exception as error:
+            phase.kept = save(error)
             raise

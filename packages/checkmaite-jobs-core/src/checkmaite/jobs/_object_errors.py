@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from checkmaite.jobs._errors import StoreError, StoreNotFoundError, StorePermissionError, StoreUnavailableError
 
-_PERMISSION_CODES = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "403"})
+_PERMISSION_CODES = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "403"})
+_EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _MISSING_CODES = frozenset({"NoSuchBucket", "NoSuchKey", "404"})
 _PASSING_CODES = frozenset(
     {
@@ -50,15 +51,36 @@ def means_exists(error: OSError) -> bool:
     return code_of(error) in _EXISTS_CODES
 
 
-def translation(error: Exception, uri: str, said: str) -> StoreError:
+def means_expired(error: Exception) -> bool:
+    """Whether the credentials were good once."""
+    return code_of(error) in _EXPIRED_CODES
+
+
+def has_no_words(error: Exception) -> bool:
+    """Whether S3 refused a request without a word: its reply to a HEAD has no body, whatever is wrong."""
+    return code_of(error) == "400"
+
+
+def translation(error: Exception, uri: str, said: str, *, renews: bool = False) -> StoreError:
     """The error that users see.
 
     Args:
         error: What a filesystem raised.
         uri: The object or folder concerned.
         said: The exception's own words, without secrets.
+        renews: Whether credentials come from where there may be new ones: the environment, a file, a provider.
     """
     code, name = code_of(error), type(error).__name__
+    if code in _EXPIRED_CODES:
+        whence = (
+            "They are the environment's, a file's or a provider's, which is asked again each time: renew them there."
+            if renews
+            else "They are in storage_options, and stay as they were when the backend was configured: configure it "
+            "with new ones, or leave them out there and let the environment of each process supply them."
+        )
+        expired = StorePermissionError(f"{uri}: the credentials have expired ({code}). {whence}", uri=uri)
+        expired.retryable = renews
+        return expired
     is_read_only = isinstance(error, OSError) and error.errno == errno.EROFS
     if isinstance(error, PermissionError) or is_read_only or code in _PERMISSION_CODES or name == "NoCredentialsError":
         return StorePermissionError(

@@ -21,7 +21,7 @@ from checkmaite.jobs._errors import (
     StoreError,
 )
 from checkmaite.jobs._files import create_file, list_folder, probe_folder
-from checkmaite.jobs._object_errors import means_exists, translation
+from checkmaite.jobs._object_errors import has_no_words, means_exists, means_expired, translation
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import known_implementations
 
@@ -31,6 +31,9 @@ _PACKAGES = {"s3": "checkmaite-jobs[s3]", "s3a": "checkmaite-jobs[s3]"}
 
 _KEEP_LISTINGS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl"})
 """Filesystems that answer from their last listing, without end: an object that came after it would be 'not there'."""
+
+_CREDENTIALS = frozenset({"key", "secret", "token", "username", "password", "aws_access_key_id", "aws_session_token"})
+"""Options of a filesystem, or of its client, that hold credentials: without them it looks for some around it."""
 
 _SECRET_LENGTH = 4
 _PROBE = "_probe"
@@ -81,6 +84,7 @@ class ObjectStore:
         self._options = dict(storage_options or {})
         self._lock = threading.Lock()
         self._filesystem: Any = None
+        self._looks_for_credentials = False
         self._bucket_was_there = False
 
     def __repr__(self) -> str:
@@ -252,7 +256,7 @@ class ObjectStore:
             client = dict(options.get("client_kwargs") or {})
             options["client_kwargs"] = {"endpoint_url": options.pop("endpoint_url"), **client}
         try:
-            return fsspec.filesystem(self._scheme, **options)
+            return fsspec.filesystem(self._scheme, skip_instance_cache=self._looks_for_credentials, **options)
         except ImportError as error:
             requirement = _EXTRAS.get(self._scheme, error.name or self._scheme)
             raise MissingDependencyError(
@@ -270,7 +274,24 @@ class ObjectStore:
         except (JobsError, Warning):
             raise
         except Exception as error:
-            raise translation(error, uri, self._masked(error)) from error
+            raise self._told(self._in_words(error, key), uri) from error
+
+    def _in_words(self, error: Exception, key: str) -> Exception:
+        """The error, or what S3 says where the same object is read: its replies to HEAD have no words."""
+        if has_no_words(error):
+            try:
+                self.filesystem.cat_file(self.uri_of(key), start=0, end=1)
+            except Exception as said:  # noqa: BLE001 - whatever it is, it is about the same object
+                return said
+        return error
+
+    def _told(self, error: Exception, uri: str) -> StoreError:
+        """What users see; after it, credentials that have expired are looked for again."""
+        given = _CREDENTIALS.intersection((*self._options, *(self._options.get("client_kwargs") or ())))
+        renews = means_expired(error) and not given
+        if renews:
+            self._filesystem, self._looks_for_credentials = None, True
+        return translation(error, uri, self._masked(error), renews=renews)
 
     def _masked(self, error: Exception) -> str:
         """The first line of a foreign error, without any value of the options."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 from checkmaite.jobs._config import StoreSpec
 from checkmaite.jobs._discovery import open_store
@@ -27,13 +26,6 @@ WORKER_LIMIT_S = 30.0
 CLIENT_LIMIT_S = 10.0
 """How long configuring a backend does."""
 
-PATIENCE_S = 60.0
-"""How long a job that has computed nothing yet asks a store again that does not answer: a short outage ends no job."""
-
-_FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 8.0
-_T = TypeVar("_T")
-
 _DIFFERS_BY_PROCESS = (StoreNotFoundError, StorePermissionError, StoreUnavailableError)
 
 
@@ -49,30 +41,6 @@ def ready_store(spec: StoreSpec) -> AnalyticsStore:
     if isinstance(store, HasProbe):
         _within(WORKER_LIMIT_S, store.probe, store.uri)
     return store
-
-
-def patiently(ask: Callable[[], _T], say: Callable[[str], object]) -> _T:
-    """What a store answers, asked again for a while when it does not; all else that it raises is raised at once.
-
-    Args:
-        ask: Asks it.
-        say: Is told what is waited for; an empty text at the end.
-    """
-    until, pause, waited = time.monotonic() + PATIENCE_S, _FIRST_PAUSE_S, False
-    while True:
-        try:
-            answer = ask()
-        except StoreUnavailableError as error:
-            if time.monotonic() + pause > until:
-                raise
-            say(f"nothing has run yet: {error} It is asked again, for {PATIENCE_S:g} s in all.")
-        else:
-            if waited:
-                say("")
-            return answer
-        waited = True
-        time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE_S)
 
 
 def probe_from_client(spec: StoreSpec, *, remote: bool) -> None:
