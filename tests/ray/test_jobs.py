@@ -29,6 +29,8 @@ from checkmaite.jobs import (
 )
 from checkmaite.jobs.testing import SampleCapability
 
+from tests import outages
+from tests.conftest import Outage
 from tests.ray import capabilities
 from tests.ray.clusters import SOON_S, Client, wait_until
 from tests.ray.conftest import starts, submit
@@ -274,3 +276,12 @@ def test_listings_filter_and_page(backend: JobBackend, tmp_path: Path) -> None:
         pages.append([job.job_id for job in page])
         before = page[-1].created_at.timestamp()
     assert pages == [newest_first[:4], newest_first[4:8], newest_first[8:]]
+
+
+def test_results_outlive_an_outage(
+    configure: Callable[..., JobBackend], bucket: str, s3_options: dict[str, Any], outage: Outage, tmp_path: Path
+) -> None:
+    backend = configure(analytics_store={"uri": f"s3://{bucket}/store", "storage_options": s3_options})
+    outages.check_that_results_outlive_an_outage(
+        outage, tmp_path, lambda uid: backend.analytics_store.read_table("sample_scores", run_uids=[uid])
+    )

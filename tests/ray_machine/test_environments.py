@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from attrs import evolve
 from checkmaite.jobs.spi import Code, StoreSpec, Terms
 from checkmaite.jobs_ray._machine._book import JobBook
 from checkmaite.jobs_ray._machine._contexts import context_of, shape_of
@@ -54,6 +55,18 @@ def test_the_last_offer_counts() -> None:
     for token in ("expired", "fresh"):
         machine.offer("s", context(token))
     assert placed(machine) == {"job of s": "fresh"}
+
+
+def test_how_long_results_wait_for_a_store_is_as_it_was_submitted() -> None:
+    """Also where the next client of the scope has chosen another time."""
+    store = context("secret").terms.store
+    before = Context(Terms(store=evolve(store, retry_s=None), facts={}), None)
+    row = json.loads(json.dumps(shape_of(before)))
+    assert context_of(shape_from(row), context("secret")) == before
+    row[0].pop()
+    assert context_of(shape_from(row), before) == context("secret"), (
+        "journals that were written before it was an option"
+    )
 
 
 @pytest.mark.parametrize("code", [None, Code("digest", ("folder", "script"), (("file", "content"),))])

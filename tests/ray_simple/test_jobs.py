@@ -39,6 +39,8 @@ from checkmaite.jobs_ray_simple._demand import RemoteWork
 from checkmaite.jobs_ray_simple._flights import _work_that_posts_to
 from checkmaite.jobs_ray_simple._meaning import finished_from
 
+from tests import outages
+from tests.conftest import Outage
 from tests.ray_simple import capabilities
 from tests.ray_simple.conftest import older_core
 from tests.stopping import stop_backend
@@ -367,3 +369,11 @@ def test_a_forced_run_is_the_next_revision_with_its_own_report(tmp_path: Path) -
     ]
     runs = backend.analytics_store.read_table("runs", revision="all", columns=["revision"])  # type: ignore[call-arg]
     assert sorted(set(runs.column("revision").to_pylist())) == [1, 2]
+
+
+def test_waiting_for_a_store_can_be_cancelled(
+    local_ray: Any, bucket: str, s3_options: dict[str, Any], outage: Outage, tmp_path: Path
+) -> None:
+    configure_job_backend("ray-simple", analytics_store={"uri": f"s3://{bucket}/store", "storage_options": s3_options})
+    outages.check_that_waiting_can_be_cancelled(outage, tmp_path)
+    stop_backend()

@@ -252,11 +252,13 @@ class ObjectStore:
         options = dict(self._options)
         if self._scheme in _KEEP_LISTINGS:
             options["use_listings_cache"] = False  # also when the user says otherwise: it would give wrong answers
+        if self._looks_for_credentials:
+            options["skip_instance_cache"] = True
         if self._scheme in _EXTRAS and "endpoint_url" in options:
             client = dict(options.get("client_kwargs") or {})
             options["client_kwargs"] = {"endpoint_url": options.pop("endpoint_url"), **client}
         try:
-            return fsspec.filesystem(self._scheme, skip_instance_cache=self._looks_for_credentials, **options)
+            return fsspec.filesystem(self._scheme, **options)
         except ImportError as error:
             requirement = _EXTRAS.get(self._scheme, error.name or self._scheme)
             raise MissingDependencyError(

@@ -27,6 +27,7 @@ from checkmaite.jobs._code import Code, content_of, packed
 from checkmaite.jobs._columns import ColumnType
 from checkmaite.jobs._comparing import Comparison, compared, prints_text
 from checkmaite.jobs._config import (
+    DEFAULT_RETRY_S,
     ArtifactFolder,
     BackendContext,
     StoreSpec,
@@ -78,6 +79,7 @@ from checkmaite.jobs._watched import SETTLED_NS, Version, Watched
 
 __all__ = [
     "DEFAULT_GRACE_S",
+    "DEFAULT_RETRY_S",
     "EXPLANATION_BYTES",
     "LOG_LIMIT_CHARACTERS",
     "RUN",

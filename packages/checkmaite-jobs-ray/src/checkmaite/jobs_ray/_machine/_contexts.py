@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from attrs import evolve
-from checkmaite.jobs.spi import ArtifactFolder, Code, StoreSpec, Terms, versions_here
+from checkmaite.jobs.spi import DEFAULT_RETRY_S, ArtifactFolder, Code, StoreSpec, Terms, versions_here
 from checkmaite.jobs_ray._messages import Context
 
 _UPLOADED = ("working_dir", "py_modules")
@@ -29,6 +29,7 @@ class StoreShape(NamedTuple):
         hidden: Names of the others.
         artifacts: Where documents go, when that is not the store.
         artifacts_hidden: Whether that needs more than its URI.
+        retry_s: How long results are tried to be stored, as for `StoreSpec`.
     """
 
     backend: str
@@ -36,6 +37,7 @@ class StoreShape(NamedTuple):
     hidden: tuple[str, ...]
     artifacts: str | None = None
     artifacts_hidden: bool = False
+    retry_s: float | None = DEFAULT_RETRY_S
 
 
 class Shape(NamedTuple):
@@ -89,14 +91,15 @@ def context_of(shape: Shape, offer: Context | None = None) -> Context | None:
     """
     if not shape.lacks:
         artifacts = ArtifactFolder(uri=shape.store.artifacts) if shape.store.artifacts is not None else None
-        spec, environment = StoreSpec(shape.store.backend, dict(shape.store.plain), artifacts), None
-    elif offer is None or (_store_shape(offer.terms.store), _environment_shape(offer.runtime_env)) != (
-        shape.store,
-        shape.environment,
-    ):
+        store = shape.store
+        spec, environment = StoreSpec(store.backend, dict(store.plain), artifacts, store.retry_s), None
+    elif offer is None or (
+        _store_shape(evolve(offer.terms.store, retry_s=shape.store.retry_s)),
+        _environment_shape(offer.runtime_env),
+    ) != (shape.store, shape.environment):
         return None
     else:
-        spec, environment = offer.terms.store, offer.runtime_env
+        spec, environment = evolve(offer.terms.store, retry_s=shape.store.retry_s), offer.runtime_env
     _, python, core = shape.versions
     versions = evolve(versions_here(), python=python, core=core)
     code = Code(*shape.code) if shape.code else None
@@ -107,9 +110,10 @@ def _store_shape(spec: StoreSpec) -> StoreShape:
     hidden = tuple(sorted(name for name, value in spec.options.items() if not _is_plain(name, value)))
     plain = {name: value for name, value in spec.options.items() if name not in hidden}
     folder = spec.artifacts
+    shape = StoreShape(spec.backend, plain, hidden, retry_s=spec.retry_s)
     if folder is None:
-        return StoreShape(spec.backend, plain, hidden)
-    return StoreShape(spec.backend, plain, hidden, folder.uri, bool(folder.storage_options))
+        return shape
+    return shape._replace(artifacts=folder.uri, artifacts_hidden=bool(folder.storage_options))
 
 
 def _is_plain(name: str, value: object) -> bool:
