@@ -470,7 +470,7 @@ values = dict(
     closure=[closure(2), functools.partial(helper, 2), helper, Metric(1).__call__, Metric],
     plain=[datetime.datetime(2026, 1, 1, tzinfo=zoneinfo.ZoneInfo("UTC")), decimal.Decimal("1.10"), uuid.UUID(int=5)],
     typing=[typing.Optional[int], list[str], int | None, re.compile("a+")],
-    path=pathlib.Path("/data"),
+    path=pathlib.PurePath("/data"),
     numbers=[-0.0, float("inf"), float("nan"), 2**70, 1j],
 )
 try:

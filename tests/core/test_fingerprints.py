@@ -6,12 +6,15 @@ import json
 import os
 import sqlite3
 import threading
+from collections import OrderedDict, UserList, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import FunctionType, SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from checkmaite.jobs._fingerprint import (
@@ -335,6 +338,30 @@ def using_a_global(path: Any) -> Callable[[], Any]:
     return FunctionType((lambda: PATH).__code__, {"PATH": path})  # type: ignore[name-defined] # noqa: F821 - given here
 
 
+class Row(NamedTuple):
+    """As an index has them."""
+
+    path: str
+    label: int = 0
+
+
+class MadeOf:
+    """Says itself how it is made."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __reduce__(self) -> Any:
+        return MadeOf, (self._path,)
+
+
+class StateIsAPath(MadeOf):
+    __reduce__ = object.__reduce__
+
+    def __getstate__(self) -> str:
+        return self._path
+
+
 NAMING: dict[str, Callable[[Any], Any]] = {
     "dataclass": Table,
     "path": lambda path: Table(Path(path)),
@@ -345,6 +372,11 @@ NAMING: dict[str, Callable[[Any], Any]] = {
     "partial": lambda path: model("m", load=partial(closing_over, path)),
     "keyword": lambda path: model("m", load=partial(closing_over, path=path)),
     "global": lambda path: model("m", load=using_a_global(path)),
+    "namedtuple": lambda path: Table(Row(path)),
+    "made of": lambda path: Table(MadeOf(path)),
+    "state": lambda path: Table(StateIsAPath(path)),
+    "ordered": lambda path: Table(OrderedDict(path=path)),
+    "itself": Path,
 }
 
 
@@ -399,8 +431,39 @@ def test_files_that_are_not_read_are_said(tmp_path: Path, monkeypatch: pytest.Mo
     for several in (names, tuple(files), {*names}, [{"file_name": names[0]}], dict.fromkeys(range(99), names[0])):
         assert content(Table(several)).reason == "files that it names are not read"
     (tmp_path / "gone.bin").symlink_to(tmp_path / "nowhere")
-    for name in ("nothing.bin", "gone.bin", "s3://bucket/a.bin", "a\0.bin", "x" * 2000 + ".bin", "1.5", "", "/"):
+    for name in ("nothing.bin", "gone.bin", "a\0.bin", "x" * 2000 + ".bin", "1.5", "", "a://", "n/a", "mean/std", "/"):
         assert ("is not read" in content(Table(name)).reason) is (name == "/")
+
+
+@pytest.mark.parametrize(
+    "name", ["s3://bucket/a.bin", "/no/such/folder", "images/no such.png", Path("no-such.bin"), Path("images")]
+)
+def test_what_is_elsewhere_counts_by_its_name_and_that_is_said(name: Any) -> None:
+    found = content(Table(name))
+    assert found.reason == f"{name} is not here and not read"
+    assert content(Table([name])).reason == "files that it names are not read"
+    assert found.digest != content(Table(f"{name}x")).digest
+
+
+def test_that_files_named_by_arrays_and_tables_are_not_read_is_said(tmp_path: Path) -> None:
+    numpy, pandas, arrow = (pytest.importorskip(name) for name in ("numpy", "pandas", "pyarrow"))
+    file = tmp_path / "a.png"
+    file.touch()
+    columns = {"label": ["cat", "dog"], "file": [str(file), "b.png"]}
+    index = pandas.DataFrame(columns)
+    naming = [
+        *(index, index["file"], index.astype(object), index.set_index("file"), index.astype("category")),
+        *(arrow.table(columns), arrow.array(columns["file"]), arrow.chunked_array([columns["file"]])),
+        *(numpy.array(columns["file"]), numpy.array(columns["file"], dtype=object)),
+        *(deque(columns["file"]), UserList(columns["file"])),
+    ]
+    if find_spec("polars") is not None:
+        polars = import_module("polars")
+        naming += [polars.DataFrame(columns), polars.Series(columns["file"])]
+    for each in naming:
+        assert content(Table(each)).reason == "files that it names are not read", each
+    for each in (index[["label"]], index[:0], numpy.array(["a/b"]), arrow.table({"n": [1]})):
+        assert content(Table(each)).reason == "", each
 
 
 def test_what_a_capability_or_a_config_names_may_be_what_it_writes(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from checkmaite.jobs._fingerprint._hashing import content, node
+from checkmaite.jobs._fingerprint._referred import tell_of_values
 from checkmaite.jobs._fingerprint._remembered import array_content
 from checkmaite.jobs._fingerprint._walk import Steps, Walk, loaded
 
@@ -39,8 +40,11 @@ def _numpy_steps(value: Any, walk: Walk, kind: type | None = None) -> Steps:
         for name in plain.dtype.names:
             parts += name.encode(), (yield f"[{name!r}]", plain[name])
     elif plain.dtype.kind in "OT":  # objects, and text of any length: the buffer holds addresses
+        tell_of_values(plain.ravel()[:1].tolist(), walk)
         parts += plain.dtype.str.encode(), (yield "", plain.ravel().tolist())
     else:
+        if plain.dtype.kind == "U":
+            tell_of_values(plain.ravel()[:1].tolist(), walk)
         flat = numpy.ascontiguousarray(plain).reshape(-1).view(numpy.uint8)
         place = plain.__array_interface__["data"][0], plain.strides
         parts += plain.dtype.str.encode(), array_content("array", flat, place, walk.pace)
@@ -85,6 +89,7 @@ def _arrow_steps(value: Any, walk: Walk) -> Steps:
     """Arrow's tables and arrays, and polars' frames: how they are divided into chunks makes no difference."""
     kind = yield ".__class__", type(value)
     table = _as_arrow_table(value)
+    tell_of_values(table.slice(0, 1).to_pylist(), walk)
     arrow = sys.modules["pyarrow"]
     sink = arrow.BufferOutputStream()
     with arrow.ipc.new_stream(sink, table.schema) as writer:

@@ -16,6 +16,7 @@ from checkmaite.jobs._fingerprint._given import each_given, id_of
 from checkmaite.jobs._fingerprint._hashing import Pace, node, plain_bytes
 from checkmaite.jobs._fingerprint._paths import names_some
 from checkmaite.jobs._fingerprint._prints import Content, Fingerprints, ObjectPrint
+from checkmaite.jobs._fingerprint._referred import attribute
 from checkmaite.jobs._fingerprint._walk import MOST_OBJECTS, Opaque, TooLarge, Walk, told
 from checkmaite.jobs._texts import shortened
 
@@ -161,7 +162,7 @@ def content_of(value: Any, walk: Walk, *, by_field: bool = False) -> Content:
         by_field: Whether each of its fields gets a digest of its own.
     """
     try:
-        digest = walk.digest(value)
+        digest = walk.digest(attribute(value, walk))
     except TooLarge:
         reason = f"it holds more than {MOST_OBJECTS:,} objects; give it a fingerprint() or a metadata['digest']"
         return Content(digest=None, reason=f"cannot be fingerprinted: {reason}")
@@ -177,7 +178,7 @@ def content_of(value: Any, walk: Walk, *, by_field: bool = False) -> Content:
 
 def _plain_content(value: Any, pace: Pace, *, by_field: bool) -> Content | None:
     """What `content_of` gives of plain values that name no files, as most configs are; None for everything else."""
-    plain = None if type(value) is dict and names_some(value) else plain_bytes(value, pace)
+    plain = None if names_some(value) else plain_bytes(value, pace)
     if plain is None:
         return None
     parts = {}

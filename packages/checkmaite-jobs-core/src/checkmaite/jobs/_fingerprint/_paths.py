@@ -20,6 +20,8 @@ MOST_VALUES = 64
 _MOST_NESTING = 4
 _LONGEST = 1024
 _LIKE_A_PATH = re.compile(r"[^\n\0]*([/\\]|\.\w{1,8}\Z)[^\n\0]*")
+_URL = re.compile(r"[A-Za-z][\w+.-]*://\S+")
+_HAS_SUFFIX = re.compile(r".*[/\\].*\.[A-Za-z]\w{0,7}")
 _SETTLED_NS = 2 * 10**9
 _MOST_REMEMBERED = 4096
 
@@ -32,7 +34,7 @@ def may_name(value: Any) -> bool:
     """Whether a value may be the name of a file, by its looks."""
     if type(value) is str:
         return 0 < len(value) <= _LONGEST and "://" not in value and _LIKE_A_PATH.fullmatch(value) is not None
-    return isinstance(value, Path)
+    return issubclass(type(value), Path)
 
 
 def named_by(value: Any) -> os.stat_result | None:
@@ -43,6 +45,17 @@ def named_by(value: Any) -> os.stat_result | None:
         return None
 
 
+def names_elsewhere(value: Any) -> bool:
+    """Whether a value that names nothing here is the name of a file all the same: on a worker's disk, behind a URL."""
+    if type(value) is not str:
+        return issubclass(type(value), Path)
+    if not 0 < len(value) <= _LONGEST:
+        return False
+    if "://" in value:
+        return _URL.fullmatch(value) is not None
+    return may_name(value) and (os.path.isabs(value) or _HAS_SUFFIX.fullmatch(value) is not None)
+
+
 def names_some(value: Any, *, levels: int = _MOST_NESTING) -> bool:
     """Whether there are files that a value names: itself, a small mapping's value, or a collection's first."""
     if type(value) in CONTAINERS:
@@ -50,7 +63,7 @@ def names_some(value: Any, *, levels: int = _MOST_NESTING) -> bool:
     if type(value) is dict:
         looked_at = islice(value.values(), len(value) if len(value) <= MOST_VALUES else 1)
         return levels > 0 and any(names_some(each, levels=levels - 1) for each in looked_at)
-    return named_by(value) is not None
+    return named_by(value) is not None or names_elsewhere(value)
 
 
 def file_node(path: str | Path, pace: Pace) -> bytes | None:

@@ -40,16 +40,16 @@ def reduced_steps(value: Any, walk: Walk) -> Steps:
         )
     make, arguments, state, items, pairs, setter = (*taken, None, None, None, None)[:6]
     parts = [(yield ".__class__", type(value)), (yield ".__reduce__()", make)]
-    parts.append((yield "", tuple(arguments or ())))
+    parts.append((yield "", tuple(attribute(each, walk) for each in arguments or ())))
     if isinstance(state, dict) and all(type(name) is str for name in state):
         parts.append(node("attributes", (yield from attribute_parts(state, type(value), walk))))
     elif isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):  # with __slots__
         both = {**(state[0] or {}), **state[1]}
         parts.append(node("attributes", (yield from attribute_parts(both, type(value), walk))))
     else:
-        parts.append((yield "", state))
-    parts.append((yield "", list(items) if items is not None else None))
-    parts.append(node("pairs", (yield from paired_parts(pairs)) if pairs is not None else []))
+        parts.append((yield "", attribute(state, walk)))
+    parts.append((yield "", attribute(list(items), walk) if items is not None else None))
+    parts.append(node("pairs", (yield from paired_parts(list(pairs), walk)) if pairs is not None else []))
     parts.append((yield "", setter))
     return node("object", parts)
 

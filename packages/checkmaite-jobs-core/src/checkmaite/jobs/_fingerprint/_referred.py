@@ -13,7 +13,15 @@ from typing import Any
 
 from attrs import frozen
 from checkmaite.jobs._fingerprint._hashing import node
-from checkmaite.jobs._fingerprint._paths import CONTAINERS, MOST_BYTES, file_node, may_name, named_by, names_some
+from checkmaite.jobs._fingerprint._paths import (
+    CONTAINERS,
+    MOST_BYTES,
+    file_node,
+    may_name,
+    named_by,
+    names_elsewhere,
+    names_some,
+)
 from checkmaite.jobs._fingerprint._walk import Steps, Walk
 
 UNREAD = "files that it names are not read"
@@ -32,7 +40,13 @@ def attribute(value: Any, walk: Walk) -> Any:
         return value
     if type(value) in CONTAINERS:
         return Referring(value) if names_some(value) else value
-    return Referring(value) if may_name(value) else value
+    return Referring(value) if may_name(value) or names_elsewhere(value) else value
+
+
+def tell_of_values(first: Any, walk: Walk) -> None:
+    """Tell that files are not read which the values of an array or a table name, by the looks of the first."""
+    if walk.refers and names_some(first):
+        walk.tell_unread(UNREAD)
 
 
 def referring_steps(value: Referring, walk: Walk) -> Steps:
@@ -52,4 +66,6 @@ def referring_steps(value: Referring, walk: Walk) -> Steps:
             return held
         else:
             walk.tell_unread(f"{shown} cannot be read")
+    elif names_elsewhere(given):
+        walk.tell_unread(f"{os.fspath(given)} is not here and not read")
     return (yield "", given)
