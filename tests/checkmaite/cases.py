@@ -10,14 +10,20 @@ from typing import Any, NamedTuple
 
 import checkmaite.core as core
 from checkmaite.core import image_classification as ic
+from checkmaite.core import multiobject_tracking as mot
 from checkmaite.core import object_detection as od
 from checkmaite.core.capability_core import Capability
+from checkmaite.core.image_classification.dataeval_sufficiency_capability import (
+    DataevalSufficiency,
+    DataevalSufficiencyConfig,
+)
 from checkmaite.core.image_classification.metrics import (
     accuracy_multiclass_torch_metric_factory as accuracy,
 )
 from checkmaite.core.image_classification.metrics import (
     f1score_multiclass_torch_metric_factory as f1_score,
 )
+from checkmaite.core.multiobject_tracking.metrics import clear_mot_metrics_factory as clear_mot
 from checkmaite.core.object_detection.metrics import (
     map50_torch_metric_factory as map50,
 )
@@ -25,17 +31,18 @@ from checkmaite.core.object_detection.metrics import (
     multiclass_map50_torch_metric_factory as class_map50,
 )
 
-from tests.checkmaite.digits import Classified, Classifier, Detector, Located
+from tests.checkmaite.digits import Classified, Classifier, Detector, Located, Tracker, Videos
 
 
 class Case(NamedTuple):
-    """What a capability runs on; a config of None is the capability's own default."""
+    """What a capability runs on; a config of None is the capability's own default, and not every run has rows."""
 
     capability: type[Any]
     datasets: Callable[[], list[Any]]
     models: Callable[[], list[Any]] = list
     metrics: Callable[[], list[Any]] = list
     config: Callable[[], Any] = lambda: None
+    has_rows: bool = True
 
     def arguments(self) -> dict[str, Any]:
         given = {"datasets": self.datasets(), "models": self.models(), "metrics": self.metrics()}
@@ -61,6 +68,11 @@ def _saliency_of_objects() -> Any:
     from xaitk_saliency.impls.gen_object_detector_blackbox_sal.drise import DRISEStack
 
     return od.XaitkExplainableConfig(saliency_generator=DRISEStack(n=10, s=4, p1=0.5, seed=0))
+
+
+def _two_steps() -> Any:
+    """A network is trained twice, by one batch each time: in as many seconds as it takes minutes by default."""
+    return DataevalSufficiencyConfig(num_iters=1, device="cpu", use_amp=False, sufficiency_schedule=[32, 64])
 
 
 def _images() -> list[Any]:
@@ -93,6 +105,13 @@ CASES = {
     "ic saliency": Case(
         ic.XaitkExplainable, lambda: [Classified(1)], lambda: [Classifier()], list, _saliency_of_images
     ),
+    "ic sufficiency": Case(
+        DataevalSufficiency,
+        lambda: [Classified(500, side=32)],
+        metrics=lambda: [accuracy(num_classes=10)],
+        config=_two_steps,
+        has_rows=False,
+    ),
     "od cleaning": Case(od.DataevalCleaning, _scenes),
     "od bias": Case(od.DataevalBias, _scenes),
     "od feasibility": Case(od.DataevalFeasibility, _scenes),
@@ -109,16 +128,11 @@ CASES = {
         lambda: _brighter(od.NrtkRobustnessConfig),
     ),
     "od saliency": Case(od.XaitkExplainable, lambda: [Located(1)], lambda: [Detector()], config=_saliency_of_objects),
+    "mot evaluation": Case(mot.MaiteEvaluation, lambda: [Videos()], lambda: [Tracker()], lambda: [clear_mot()]),
 }
 
-CANNOT = {
-    "checkmaite.core.multiobject_tracking.maite_evaluation_capability.MaiteEvaluation": (
-        "needs videos and a tracker in files: neither can be made of still digits."
-    ),
-    "checkmaite.core.image_classification.dataeval_sufficiency_capability.DataevalSufficiency": (
-        "trains a model that its metric brings along, and has no default config."
-    ),
-}
+CANNOT: dict[str, str] = {}
+"""Capability classes that cannot run on a CPU with data that needs no download, each with the reason."""
 
 
 def exported() -> set[type[Any]]:

@@ -111,6 +111,75 @@ class Detector:
         return Boxes(boxes, scores.argmax(1), scores.max(1))
 
 
+@dataclass
+class Frame:
+    """A frame of a video."""
+
+    pixels: Any
+    time_s: float
+    pts: int
+    frame_index: int
+
+
+@dataclass
+class Tracks(Boxes):
+    """What is seen in a frame, and of which object it is."""
+
+    track_ids: Any
+
+
+@dataclass
+class Tracked:
+    """A multi-object tracking target."""
+
+    frame_tracks: list[Tracks]
+
+
+class Videos:
+    """Videos of two digits that move to the right, each on its own half, and where they are in each frame."""
+
+    def __init__(self, count: int = 2, *, frames: int = 4, name: str = "moving") -> None:
+        self.metadata = {"id": f"{name}-{count}", "index2label": NAMES}
+        self.images, self.labels = images(2 * count, seed=2)
+        self.frames = frames
+
+    def __len__(self) -> int:
+        return len(self.labels) // 2
+
+    def __getitem__(self, index: int) -> tuple[Any, Any, dict[str, Any]]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)  # where iteration ends
+        pair = slice(2 * index, 2 * index + 2)
+        still, labels = np.concatenate(list(self.images[pair]), axis=1), self.labels[pair]
+        pixels = [np.pad(still, ((0, 0), (0, 0), (step, SIDE - step))) for step in range(self.frames)]
+        video = [Frame(each, step / 10, step, step) for step, each in enumerate(pixels)]
+        target = Tracked([_tracks(step, labels, np.ones(2, np.float32)) for step in range(self.frames)])
+        return video, target, {"id": f"video-{index}", "height": 2 * SIDE, "width": 2 * SIDE}
+
+
+class Tracker:
+    """Says that the first bright column of a frame is where both digits begin; a small network says which they are."""
+
+    def __init__(self, name: str = "small-tracker") -> None:
+        self.metadata = {"id": name, "index2label": NAMES}
+        self.index2label = NAMES
+        self.classifier = Classifier()
+
+    def __call__(self, batch: Any) -> Any:
+        return [Tracked([self._found(np.asarray(frame.pixels)) for frame in video]) for video in batch]
+
+    def _found(self, image: Any) -> Tracks:
+        bright = np.flatnonzero(image.any(axis=(0, 1)))
+        begin = int(bright[0]) if len(bright) else 0
+        scores = np.stack(self.classifier([image[:, :SIDE], image[:, SIDE:]]))
+        return _tracks(begin, scores.argmax(1), scores.max(1))
+
+
+def _tracks(left: int, labels: Any, scores: Any) -> Tracks:
+    boxes = np.array([[left, 0, left + SIDE, SIDE], [left, SIDE, left + SIDE, 2 * SIDE]], np.float32)
+    return Tracks(boxes, labels, scores, np.arange(2))
+
+
 def random_weights(folder: Path) -> None:
     """Put random weights where torchvision would put the pretrained ones that it fetches for embeddings.
 

@@ -33,21 +33,27 @@ def test_a_capability_runs_as_it_is(configure: Callable[..., Any], kind: str, na
     job = submit_capability(case.capability(), **given)
     ref = job.result(SOON_S)
     store = backend.analytics_store
-    (table,) = set(store.list_tables()) - {"runs"}
-    assert store.read_table(table).column("run_uid").to_pylist().count(ref.run_uid) >= 1
+    tables = set(store.list_tables())
+    assert len(tables) == (2 if case.has_rows else 0)
+    assert all(ref.run_uid in store.read_table(table).column("run_uid").to_pylist() for table in tables)
     assert ref.report is not None, job.explain()
     assert "Note" not in job.explain()
     text = ref.open_report().read().decode()
     assert text.startswith("# ")
     assert (ref.report.media_type, ref.report.filename) == ("text/markdown", f"{name_of(case.capability)}.md")
     assert ref.report.text == (text if len(text.encode()) <= 256 * 1024 else None)
-    fingerprints = json.loads(store.read_table("runs").column("fingerprints").to_pylist()[0])
-    assert bool(fingerprints["config"].get("default")) == (given["config"] is None)
+    if case.has_rows:
+        fingerprints = json.loads(store.read_table("runs").column("fingerprints").to_pylist()[0])
+        assert bool(fingerprints["config"].get("default")) == (given["config"] is None)
 
+    if not case.has_rows and kind != "ray":
+        return  # what these reuse is what the store has, which is told nothing of a run without rows
     again = submit_capability(case.capability(), **case.arguments())
     assert again.result(SOON_S) == ref
     assert again.job_id == job.job_id or again.reuse.kind is ReuseKind.REUSED
 
+    if not case.has_rows:
+        return
     # Answered from the store only: a scope of its own knows no other job.
     configure(**({"idempotency_scope": "another"} if kind == "ray" else {}))
     stored = submit_capability(case.capability(), **case.arguments())
