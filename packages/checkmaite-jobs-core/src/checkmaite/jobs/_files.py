@@ -8,7 +8,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
+from collections.abc import Iterable
+
+_HIDDEN = re.compile(r"\.[0-9a-f]{16}\.(tmp|probe|probe\.tmp)")
 
 
 def create_file(path: str, content: bytes | memoryview) -> bool:
@@ -73,6 +77,36 @@ def list_folder(folder: str, *, folders: bool) -> list[str]:
     """Names of the files in a folder, or of the folders. The type comes with the name: no file is looked at."""
     with os.scandir(folder) as entries:
         return [entry.name for entry in entries if (entry.is_dir() if folders else entry.is_file())]
+
+
+def modified_in(folder: str, names: Iterable[str]) -> dict[str, float]:
+    """When files of a folder were written, in seconds since the epoch; without those that have gone."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            found[name] = os.stat(f"{folder}/{name}").st_mtime
+    return found
+
+
+def sweep_hidden(folder: str, before: float) -> int:
+    """Delete the hidden files below a folder that `create_file` and `probe_folder` leave when they are killed.
+
+    Args:
+        folder: Absolute.
+        before: Only those that were written before this instant, in seconds since the epoch.
+
+    Returns:
+        How many were deleted.
+    """
+    swept = 0
+    for inside, _, names in os.walk(folder):
+        hidden = [name for name in names if _HIDDEN.fullmatch(name)]
+        for name, written in modified_in(inside, hidden).items():
+            if written < before:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(f"{inside}/{name}")
+                    swept += 1
+    return swept
 
 
 def _make_folder(folder: str) -> None:

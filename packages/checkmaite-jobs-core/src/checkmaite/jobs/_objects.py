@@ -20,7 +20,7 @@ from checkmaite.jobs._errors import (
     StoreCorruptError,
     StoreError,
 )
-from checkmaite.jobs._files import create_file, list_folder, probe_folder
+from checkmaite.jobs._files import create_file, list_folder, modified_in, probe_folder, sweep_hidden
 from checkmaite.jobs._object_errors import has_no_words, means_exists, means_expired, translation
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import known_implementations
@@ -205,6 +205,27 @@ class ObjectStore:
     def names(self, prefix: str) -> list[str]:
         """Names of the objects directly below ``prefix/``, sorted; empty when there are none."""
         return self._listed(prefix, "file")
+
+    def modified(self, prefix: str) -> dict[str, float]:
+        """When each object directly below ``prefix/`` was written, in seconds since the epoch by the store's clock.
+
+        One of which the store does not say it is left out.
+        """
+        names = self.names(prefix)
+        with self.errors_of(prefix):
+            if self.is_local:
+                return modified_in(self.uri_of(prefix), names)
+            entries = self.filesystem.ls(self.uri_of(prefix), detail=True, refresh=True) if names else []
+            found = {each["name"].rpartition("/")[2]: each.get("LastModified", each.get("created")) for each in entries}
+            return {name: found[name].timestamp() for name in names if hasattr(found.get(name), "timestamp")}
+
+    def sweep(self, before: float) -> int:
+        """Delete what writers that were killed have left of objects they were creating, if it is older than an instant.
+
+        Only local disks have any. How many files were deleted.
+        """
+        with self.errors_of(""):
+            return sweep_hidden(self._root, before) if self.is_local else 0
 
     def folders(self, prefix: str = "") -> list[str]:
         """Names of the folders directly below ``prefix/``, sorted; empty when there are none."""

@@ -3,5 +3,6 @@
 from checkmaite.store_parquet import _engine  # noqa: F401 - first: everything else needs pyarrow
 from checkmaite.store_parquet._compacting import Backlog, Compaction
 from checkmaite.store_parquet._store import ParquetOptions, ParquetStore
+from checkmaite.store_parquet._vacuum import Vacuumed
 
-__all__ = ["Backlog", "Compaction", "ParquetOptions", "ParquetStore"]
+__all__ = ["Backlog", "Compaction", "ParquetOptions", "ParquetStore", "Vacuumed"]

@@ -8,6 +8,10 @@ from os import PathLike, fspath
 from checkmaite.jobs import ArgumentError, ConfigurationError, Problem, Provenance, QueryError
 from checkmaite.jobs.spi import shown, uri_problem
 
+SHORTEST_GRACE_S = 2 * 3600
+"""A compactor gives up what it has been making for half of it."""
+DEFAULT_GRACE_S = 24 * 3600.0
+
 
 def check_place(uri: object, storage_options: object) -> None:
     """Refuse what cannot be a store's place.
@@ -81,6 +85,17 @@ def check_text(name: str, given: object) -> None:
     if not isinstance(given, str):
         problem = Problem(name, f"expected text, got {shown(given)}.", "Pass a text.")
         raise ArgumentError("The store was not asked.", [problem])
+
+
+def check_grace(grace_s: object) -> None:
+    """Refuse a grace in which a reader or a compactor may be at work.
+
+    Raises:
+        ArgumentError: It is too short, or no number.
+    """
+    if isinstance(grace_s, bool) or not isinstance(grace_s, (int, float)) or not grace_s >= SHORTEST_GRACE_S:
+        remedy = f"Pass {SHORTEST_GRACE_S} or more, or leave it out for a day."
+        raise ArgumentError("Nothing was deleted.", [Problem("grace_s", f"{shown(grace_s)} is too short.", remedy)])
 
 
 def check_query(name: str, given: object) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from attrs import evolve, field, frozen
 from checkmaite.jobs import StoreError, StoreNotFoundError
 from checkmaite.jobs.spi import ObjectStore
+from checkmaite.store_parquet._arguments import SHORTEST_GRACE_S
 from checkmaite.store_parquet._compacted import CompactedRuns
 from checkmaite.store_parquet._datasets import REVISION, RUN
 from checkmaite.store_parquet._foreign import may_be_foreign, names_files
@@ -188,7 +190,7 @@ class Compactor:
             if not (fits and part.take_in(old, self._schema)):
                 kept.append(old)
         new = Manifest(number=manifest.number + 1, token=secrets.token_hex(8), parts=(*kept, part.written()))
-        if self._published(new):
+        if part.is_in_time and self._published(new):
             return new.parts[-1].commits - sum(old.commits for old in manifest.parts if old not in kept)
         part.discard()
         return 0
@@ -216,11 +218,17 @@ class _NewPart:
         self._tables: dict[tuple[str, int], list[pa.Table]] = {}
         self._counts: dict[tuple[str, int], int] = {}
         self._created: list[str] = []
+        self._began = time.monotonic()
         self.size = 0
 
     @property
     def commits(self) -> int:
         return len(self._commits)
+
+    @property
+    def is_in_time(self) -> bool:
+        """Whether no vacuum can have taken its files for left ones."""
+        return time.monotonic() - self._began < SHORTEST_GRACE_S / 2
 
     def add(self, result: _Result, schemas: Mapping[str, pa.Schema]) -> None:
         """Add a result.

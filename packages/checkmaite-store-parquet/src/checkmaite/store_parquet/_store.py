@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from os import PathLike, fspath
@@ -25,6 +26,8 @@ from checkmaite.jobs.spi import (
 )
 from checkmaite.store_parquet import _reading, _sql
 from checkmaite.store_parquet._arguments import (
+    DEFAULT_GRACE_S,
+    check_grace,
     check_one_run,
     check_place,
     check_revision,
@@ -37,6 +40,7 @@ from checkmaite.store_parquet._compacting import Backlog, Compaction, Compactor
 from checkmaite.store_parquet._layout import artifact_key
 from checkmaite.store_parquet._rows import runs_rows
 from checkmaite.store_parquet._types import TableTypes
+from checkmaite.store_parquet._vacuum import Vacuum, Vacuumed
 from checkmaite.store_parquet._writing import RunWriter
 
 
@@ -168,6 +172,22 @@ class ParquetStore:
     def backlog(self) -> Backlog:
         """How much has gathered since the last compaction, and whether `compact` is worth it."""
         return Compactor(self._objects).backlog()
+
+    def vacuum(self, *, grace_s: float = DEFAULT_GRACE_S) -> Vacuumed:
+        """Delete copies that later compactions have replaced, and what killed writers and compactors have left.
+
+        Runs are never deleted: all of their results stay readable.
+
+        Args:
+            grace_s: What was of use, or was written, in the last so many seconds stays. A reader that needs longer may
+                fail, and then has to read again.
+
+        Raises:
+            StoreError: The store refused or could not be reached.
+            ArgumentError: The grace is shorter than two hours.
+        """
+        check_grace(grace_s)
+        return Vacuum(self._objects, time.time() - grace_s).run()
 
     def probe(self) -> None:
         """See that runs can be written here and read; see `checkmaite.jobs.spi.HasProbe`."""
