@@ -20,7 +20,7 @@ import pytest
 
 PARTS = {"ray": "ray", "ray_simple": "ray", "acceptance": "ray", "distributions": "install"}
 """Folders whose tests have a mark."""
-FIRST = (*PARTS, "ray_machine", "contract", "parquet")
+FIRST = (*PARTS, "ray_registry", "contract", "parquet")
 """Folders whose files take longest: short ones fill up what is left at the end."""
 WHOLE = ("tests/distributions/",)
 """Folders whose files share what takes long to make."""

@@ -54,8 +54,16 @@ def test_the_tree_obeys_its_contracts() -> None:
         (f"{RAY}/_new_room.py", "import checkmaite.jobs_ray_simple._options", "The backend ray enters ray-simple"),
         (f"{RAY}/_new_room.py", "import checkmaite.jobs_ray_simple", "The backend ray enters ray-simple"),
         (f"{RAY}/_new_room.py", "import checkmaite.store_parquet", "A backend knows no store"),
-        (f"{RAY}/_journal/_reading.py", "import time", "The journal's logic has no Ray, clock"),
-        (f"{RAY}/_journal/_perform.py", "import ray", "Ray's journal is read without Ray"),
+        (f"{RAY}/journal/reading.py", "import time", "The journal's logic has no Ray, clock"),
+        (f"{RAY}/journal/runner.py", "import ray", "Ray's journal is read without Ray"),
+        (f"{RAY}/registry/model/record.py", "import time", "Ray's logic has no Ray, clock"),
+        (
+            f"{RAY}/registry/model/record.py",
+            "import checkmaite.jobs_ray.journal.steps",
+            "Ray's logic knows the messages",
+        ),
+        (f"{RAY}/registry/shell.py", "import ray", "Of each room one module knows Ray"),
+        (f"{RAY}/controller/actor.py", "import checkmaite.jobs_ray.registry.shell", "The rooms of ray"),
         (f"{STORE}/_layout.py", "import checkmaite.store_parquet._store", "The floors of store-parquet"),
     ],
 )

@@ -18,8 +18,8 @@ from checkmaite.jobs import (
 from checkmaite.jobs._preparing import prepare
 from checkmaite.jobs._provenance import Provenance
 from checkmaite.jobs.testing import SampleCapability
-from checkmaite.jobs_ray import _sizes
-from checkmaite.jobs_ray._config import RayOptions, RayRunOptions
+from checkmaite.jobs_ray.client import payload_limits
+from checkmaite.jobs_ray.config import RayOptions, RayRunOptions
 
 from tests.refusals import Said, assert_refused, assert_said
 
@@ -128,17 +128,17 @@ def test_a_number_of_one_job_is_finite(number: float) -> None:
     ids=["one job", "one of several", "all together", "more than a large job"],
 )
 def test_too_many_bytes(monkeypatch: pytest.MonkeyPatch, sizes: list[int], most: int, said: Said) -> None:
-    monkeypatch.setattr(_sizes, "MOST_BATCH_BYTES", 20)
+    monkeypatch.setattr(payload_limits, "MOST_BATCH_BYTES", 20)
     with pytest.raises(JobSubmissionError) as caught:
-        _sizes.refuse_large([bytes(size) for size in sizes], most)
+        payload_limits.refuse_large([bytes(size) for size in sizes], most)
     assert_said(caught.value.problems, said)
     assert caught.value.phase == "serialize"
 
 
 @pytest.mark.parametrize(("sizes", "most"), [([], 10), ([10, 10], 10), ([40], 40), ([20, 20], 40)])
 def test_bytes_that_may_be_sent(monkeypatch: pytest.MonkeyPatch, sizes: list[int], most: int) -> None:
-    monkeypatch.setattr(_sizes, "MOST_BATCH_BYTES", 20)
-    _sizes.refuse_large([bytes(size) for size in sizes], most)
+    monkeypatch.setattr(payload_limits, "MOST_BATCH_BYTES", 20)
+    payload_limits.refuse_large([bytes(size) for size in sizes], most)
 
 
 def test_a_scope_is_required(active: JobBackend) -> None:

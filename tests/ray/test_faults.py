@@ -28,7 +28,7 @@ from checkmaite.jobs import (
     submit_capability,
     wait_all,
 )
-from checkmaite.jobs_ray._ray._calls import Line
+from checkmaite.jobs_ray.client.cluster import ParkedCalls
 
 from tests.ray import capabilities
 from tests.ray.clusters import SOON_S, Client, Cluster, Node, wait_until
@@ -231,7 +231,7 @@ def test_a_client_that_submits_to_a_new_registry_first_hears_of_its_earlier_jobs
     backend = fragile()
     jobs = submit_waiting(tmp_path)
     submitted = threading.Event()
-    monkeypatch.setattr(Line, "_pause", lambda _: submitted.wait(SOON_S))  # before a parked call is made again
+    monkeypatch.setattr(ParkedCalls, "_pause", lambda _: submitted.wait(SOON_S))  # before a parked call is made again
     os.kill(control.registry(), signal.SIGKILL)
     jobs.append(submit(capabilities.nothing, tmp_path, run_uid="new"))
     submitted.set()

@@ -433,7 +433,7 @@ def test_a_journal_that_is_away_for_a_while_costs_no_handle(
         store = {"backend": "parquet", "uri": "s3://away/store", "storage_options": options}
         space = {**place, "analytics_store": store, "registry_namespace": f"away-{tmp_path.name}"}
         waits = run(
-            "import checkmaite.jobs_ray._feed as feed\nfeed._LEAST_PATIENCE_S = 0.0\n"
+            "import checkmaite.jobs_ray.client.subscription as feed\nfeed._LEAST_PATIENCE_S = 0.0\n"
             "configure()\njob = submit_capability(**submission('waits', 'wait'))\n"
             "while str(job.status) != 'RUNNING':\n    time.sleep(0.01)\n"
             "say(job.status)\nsys.stdin.readline()\nsay(job.status)\nsay(job.wait(60))\n",

@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 import pytest
 from checkmaite.jobs.spi import parse_options
-from checkmaite.jobs_ray._config import RayOptions, RegistrySettings
-from checkmaite.jobs_ray._former_options import REFUSED, RENAMED
+from checkmaite.jobs_ray.config import RayOptions, RegistrySettings
+from checkmaite.jobs_ray.names import REFUSED, RENAMED
 
 from tests.ray_simple.conftest import run_script
 

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from checkmaite.jobs.spi import ObjectStore
-from checkmaite.jobs_ray._journal._format import Header, Kind
-from checkmaite.jobs_ray._journal._journal import Journal, lead
-from checkmaite.jobs_ray._journal._leader import Leader
-from checkmaite.jobs_ray._journal._perform import perform
-from checkmaite.jobs_ray._journal._reading import Found, read_journal
+from checkmaite.jobs_ray.journal.format import Header, Kind, Leader
+from checkmaite.jobs_ray.journal.reading import Found, read_journal
+from checkmaite.jobs_ray.journal.runner import perform
+from checkmaite.jobs_ray.journal.storage import Journal, lead
 
 
 def leader(name: str = "one") -> Leader:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from checkmaite.jobs import IncompatibleVersionError, StoreCorruptError
-from checkmaite.jobs_ray._journal._format import Kind, decode, encode
+from checkmaite.jobs_ray.journal.format import Kind, decode, encode
 from hypothesis import given
 from hypothesis import strategies as st
 

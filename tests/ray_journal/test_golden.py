@@ -1,4 +1,4 @@
-"""A journal of format version 1, written once and kept, is read as the book that it was then.
+"""A journal of format version 1, written once and kept, is read as the table that it was then.
 
 Those of versions 3 and 4 say the same: each is the one before, led once more by that version, which made a snapshot.
 
@@ -20,14 +20,14 @@ import attrs
 import pytest
 from checkmaite.jobs import ReuseKind, StoreNotFoundError, read_job_history
 from checkmaite.jobs.spi import Completed, ObjectStore
-from checkmaite.jobs_ray._journal._perform import perform
-from checkmaite.jobs_ray._journal._reading import read_journal
-from checkmaite.jobs_ray._machine._book import JobBook
-from checkmaite.jobs_ray._machine._events import Noted
-from checkmaite.jobs_ray._machine._record import Doubtful, Finished, Record
-from checkmaite.jobs_ray._messages import Kept
-from checkmaite.jobs_ray._replay import book_of, take_over
-from checkmaite.jobs_ray._rows import rows_of, snapshot_rows
+from checkmaite.jobs_ray.journal.reading import read_journal
+from checkmaite.jobs_ray.journal.replay import table_of, take_over
+from checkmaite.jobs_ray.journal.runner import perform
+from checkmaite.jobs_ray.journal.schema import rows_of, snapshot_rows
+from checkmaite.jobs_ray.registry.model.events import Noted
+from checkmaite.jobs_ray.registry.model.job_table import JobTable
+from checkmaite.jobs_ray.registry.model.record import Doubtful, Finished, JobRecord
+from checkmaite.jobs_ray.wire import StoredPayload
 
 from tests.ray_journal.making import counter, leader
 
@@ -40,7 +40,7 @@ EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return b64encode(value).decode()
-    if isinstance(value, Kept):
+    if isinstance(value, StoredPayload):
         return {"key": value.key, "size": value.size}
     return value.isoformat() if isinstance(value, datetime) else value
 
@@ -49,21 +49,21 @@ def _named(value: object, *names: str) -> dict[str, Any]:
     return {name: _plain(getattr(value, name)) for name in names}
 
 
-def _seen(record: Record) -> dict[str, Any]:
+def _seen(record: JobRecord) -> dict[str, Any]:
     """One job, as far as anybody relies on it."""
-    draft, state = record.draft, record.state
+    spec, state = record.spec, record.state
     seen = _named(record, "attempt", "losses", "supersedes", "created_at")
-    seen |= _named(draft, "scope", "run_key", "job_name", "capability_id", "payload", "context")
-    seen["force"] = draft.basis.policy == "never"
+    seen |= _named(spec, "scope", "run_key", "job_name", "capability_id", "payload", "context")
+    seen["force"] = spec.basis.policy == "never"
     seen |= {"status": record.status.value, "state": type(state).__name__, "notes": list(record.notes)}
     # These versions had no policy, only whether the job was forced.
-    order = [*draft.order[:3], draft.order[3] == "never", *draft.order[4:]] if draft.order else []
+    order = [*spec.order[:3], spec.order[3] == "never", *spec.order[4:]] if spec.order else []
     seen |= {"order": order, "owner": record.owner and list(record.owner)}
     # The first version's snapshots did not keep where a job in doubt had run; its events did.
     is_told = record.where is not None and not isinstance(state, Doubtful)
     seen["where"] = _named(record.where, "node", "pid", "at") if is_told else None
-    seen["resources"] = _named(draft.resources, "num_cpus", "num_gpus", "memory", "custom")
-    seen["policy"] = _named(draft.policy, "max_retries", "max_attempts", "scheduling_timeout_s", "resubmit")
+    seen["resources"] = _named(spec.resources, "num_cpus", "num_gpus", "memory", "custom")
+    seen["policy"] = _named(spec.policy, "max_retries", "max_attempts", "scheduling_timeout_s", "resubmit")
     if isinstance(state, Finished):
         said = attrs.asdict(state.outcome)
         if isinstance(state.outcome, Completed):
@@ -77,14 +77,14 @@ def _seen(record: Record) -> dict[str, Any]:
     return seen
 
 
-def _assert_as_expected(book: JobBook) -> None:
-    found = {job_id: _seen(record) for job_id, record in book.records.items()}
+def _assert_as_expected(table: JobTable) -> None:
+    found = {job_id: _seen(record) for job_id, record in table.records.items()}
     assert found.keys() == EXPECTED["jobs"].keys()
     for job_id, expected in EXPECTED["jobs"].items():
         outcome = found[job_id].get("outcome", {})
         found[job_id]["outcome"] = {name: outcome.get(name) for name in expected.get("outcome", {})}
         assert found[job_id] == {"outcome": {}, **expected}, job_id
-    assert {name: list(shape.lacks) for name, shape in book.shapes.items()} == EXPECTED["contexts"]
+    assert {name: list(redacted.lacks) for name, redacted in table.redacted_contexts.items()} == EXPECTED["contexts"]
 
 
 def _history(scope: str, registry_actor_name: str = "golden", version: str = "version-1") -> Any:
@@ -126,7 +126,7 @@ def test_where_no_journal_is_there_is_no_history() -> None:
 @pytest.mark.parametrize("version", ["version-1", "version-3", "version-4"])
 def test_its_book_is_as_it_was(version: str) -> None:
     objects = ObjectStore(str(VERSIONS / version / JOURNAL))
-    _assert_as_expected(book_of(perform(read_journal(objects.root), objects)))
+    _assert_as_expected(table_of(perform(read_journal(objects.root), objects)))
 
 
 def test_its_first_snapshot_alone_is_read_too(tmp_path: Path) -> None:
@@ -134,20 +134,20 @@ def test_its_first_snapshot_alone_is_read_too(tmp_path: Path) -> None:
     shutil.copytree(GOLDEN / JOURNAL, tmp_path / "journal")
     objects = ObjectStore(str(tmp_path / "journal"))
     objects.delete(f"snap/{objects.names('snap')[-1]}")
-    _assert_as_expected(book_of(perform(read_journal(objects.root), objects)))
+    _assert_as_expected(table_of(perform(read_journal(objects.root), objects)))
 
 
 def test_this_version_goes_on_with_it(tmp_path: Path) -> None:
     shutil.copytree(GOLDEN / JOURNAL, tmp_path / "journal")
     objects = ObjectStore(str(tmp_path / "journal"))
     found = perform(read_journal(objects.root), objects)
-    journal, book = perform(take_over(objects.root, leader("later"), counter("later"), found), objects)
-    _assert_as_expected(book)
-    job_id = next(iter(book.records))
+    journal, table = perform(take_over(objects.root, leader("later"), counter("later"), found), objects)
+    _assert_as_expected(table)
+    job_id = next(iter(table.records))
     number = perform(journal.append(rows_of([Noted(job_id, "seen by a later version")])), objects)
-    book.apply(Noted(job_id, "seen by a later version"))
-    perform(journal.snapshot(number, snapshot_rows(book)), objects)
-    read = book_of(perform(read_journal(objects.root), objects))
+    table.apply(Noted(job_id, "seen by a later version"))
+    perform(journal.snapshot(number, snapshot_rows(table)), objects)
+    read = table_of(perform(read_journal(objects.root), objects))
     assert {each: _seen(record) for each, record in read.records.items()} == {
-        each: _seen(record) for each, record in book.records.items()
+        each: _seen(record) for each, record in table.records.items()
     }

@@ -12,15 +12,14 @@ from typing import Any
 import pytest
 from checkmaite.jobs import StoreCorruptError, StoreNotFoundError, StoreUnavailableError
 from checkmaite.jobs.spi import ObjectStore
-from checkmaite.jobs_ray._actors import _log_keeper
-from checkmaite.jobs_ray._actors._log_keeper import LogKeeper
-from checkmaite.jobs_ray._kept_logs import find_log
-from checkmaite.jobs_ray._machine._ending import ending_of
-from checkmaite.jobs_ray._machine._events import Doubted, Ended, Event, Forgotten
-from checkmaite.jobs_ray._machine._record import Finished, Owner, Record, Running
-from checkmaite.jobs_ray._messages import Where
+from checkmaite.jobs_ray.journal.logs import find_log
+from checkmaite.jobs_ray.registry import log_keeper
+from checkmaite.jobs_ray.registry.log_keeper import LogKeeper
+from checkmaite.jobs_ray.registry.model.events import Doubted, Ended, Event, Forgotten
+from checkmaite.jobs_ray.registry.model.record import Finished, JobRecord, Owner, Running, ending_of
+from checkmaite.jobs_ray.wire import Where
 
-from tests.ray_machine.making import ERROR, completed, draft
+from tests.ray_registry.making import ERROR, completed, spec
 
 
 class Keeping:
@@ -29,7 +28,7 @@ class Keeping:
     def __init__(self, folder: Path, **changed: Any) -> None:
         self.objects = ObjectStore(str(folder))
         self.printed: dict[str, str] = {}
-        self.records = {job_id: Record(draft(job_id), 1.0, attempt=1) for job_id in "abcd"}
+        self.records = {job_id: JobRecord(spec(job_id), 1.0, attempt=1) for job_id in "abcd"}
         self.left: dict[str, str] = {}
         self.keeper = self.begun(**changed)
 
@@ -55,7 +54,7 @@ class Keeping:
 
     def runs(self, job_id: str, start: int) -> None:
         where = Where("node", 4711, 1.0)
-        self.records[job_id] = Record(draft(job_id), 1.0, Running(Owner("controller", 1), where), attempt=start)
+        self.records[job_id] = JobRecord(spec(job_id), 1.0, Running(Owner("controller", 1), where), attempt=start)
 
     async def happens(self, events: Sequence[Event]) -> None:
         self.keeper.note(events)
@@ -132,8 +131,8 @@ def test_a_later_registry_keeps_what_is_still_there_and_deletes_what_is_nobodys(
         for number in (9, 10):
             keeping.objects.create(f"log/b~1-{number}.5.txt.gz", b"12345")
         keeping.keeper = keeping.begun()
-        records: Iterable[Record] = [
-            Record(draft(job_id), 1.0, Finished(ending_of(ERROR), at))
+        records: Iterable[JobRecord] = [
+            JobRecord(spec(job_id), 1.0, Finished(ending_of(ERROR), at))
             for job_id, at in (("a", 9.0), ("b", 9.0), ("c", 1.0))
         ]
         keeping.keeper.catch_up(records, since=5.0)
@@ -169,7 +168,7 @@ def test_a_store_that_is_away_for_a_moment_is_asked_again(tmp_path: Path, monkey
         await keeping.happens(failed("a"))
         assert keeping.jobs() == ["a"]
 
-    monkeypatch.setattr(_log_keeper, "_AGAIN_S", 0.0)
+    monkeypatch.setattr(log_keeper, "_AGAIN_S", 0.0)
     asyncio.run(test())
 
 

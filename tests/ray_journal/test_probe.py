@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from checkmaite.jobs import ConfigurationError
 from checkmaite.jobs.spi import ObjectStore
-from checkmaite.jobs_ray._journal._probe import probe
+from checkmaite.jobs_ray.journal.runner import probe
 
 
 class Overwrites(ObjectStore):

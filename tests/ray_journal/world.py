@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from checkmaite.jobs import StoreUnavailableError
-from checkmaite.jobs_ray._journal._errors import SupersededError
-from checkmaite.jobs_ray._journal._journal import Journal, lead
-from checkmaite.jobs_ray._journal._layout import SEGMENTS, segment_key
-from checkmaite.jobs_ray._journal._reading import read_journal
-from checkmaite.jobs_ray._journal._steps import Create, Delete, Names, Pause, Read, ReadMany, Steps
+from checkmaite.jobs_ray.journal.format import SEGMENTS, SupersededError, segment_key
+from checkmaite.jobs_ray.journal.reading import read_journal
+from checkmaite.jobs_ray.journal.steps import Create, Delete, Names, Pause, Read, ReadMany, Steps
+from checkmaite.jobs_ray.journal.storage import Journal, lead
 
 from tests.ray_journal.making import counter, leader, rows_of
 

@@ -15,7 +15,7 @@ from checkmaite.jobs import list_jobs, submit_capabilities, submit_capability, w
 from checkmaite.jobs.spi import JobQuery
 from cluster import Cluster
 from figures import ROUNDS, Comparison, Figure, p50_ms
-from logic import CONTEXTS, Logic, Remembered, draft, remembered
+from logic import CONTEXTS, Logic, Remembered, remembered, spec
 
 _FINISHED = Remembered.finished
 _FEW = 100
@@ -45,7 +45,7 @@ class _Logic:
 
     def submit(self) -> float:
         def told() -> None:
-            self._logic.machine.submit([draft()], CONTEXTS, self._logic.now)
+            self._logic.machine.submit([spec()], CONTEXTS, self._logic.now)
             self._logic.take()
 
         return p50_ms(told, _TIMES)

@@ -13,14 +13,13 @@ import work
 from attrs import evolve
 from checkmaite.jobs import CapabilityRunRef, Resources
 from checkmaite.jobs.spi import Completed, ObjectStore, StoreSpec, Terms
-from checkmaite.jobs_ray._journal._journal import lead
-from checkmaite.jobs_ray._journal._perform import perform
-from checkmaite.jobs_ray._journal._process import leader_here, new_nonce
-from checkmaite.jobs_ray._machine._events import Event
-from checkmaite.jobs_ray._machine._limits import Limits
-from checkmaite.jobs_ray._machine._registry import Assignment, RegistryMachine
-from checkmaite.jobs_ray._messages import Basis, Context, Draft, EndReport, Policy, StartReport, Where
-from checkmaite.jobs_ray._rows import rows_of, snapshot_rows
+from checkmaite.jobs_ray.journal.runner import leader_here, new_nonce, perform
+from checkmaite.jobs_ray.journal.schema import rows_of, snapshot_rows
+from checkmaite.jobs_ray.journal.storage import lead
+from checkmaite.jobs_ray.registry.model.events import Event
+from checkmaite.jobs_ray.registry.model.machine import Assignment, RegistryMachine
+from checkmaite.jobs_ray.registry.model.placement import Limits
+from checkmaite.jobs_ray.wire import Basis, Context, EndReport, JobSpec, Policy, StartReport, Where
 
 CONTEXTS = {"bench": Context(Terms(store=StoreSpec("null"), facts={}), None)}
 _CONTROLLER = "controller"
@@ -50,27 +49,27 @@ class Logic:
     def start(self, count: int, *, payload_bytes: int = 0) -> list[Assignment]:
         """Accept so many jobs and have them run."""
         self.now += 1
-        self.machine.submit([draft(payload_bytes) for _ in range(count)], CONTEXTS, self.now)
+        self.machine.submit([spec(payload_bytes) for _ in range(count)], CONTEXTS, self.now)
         placed = self.machine.place([_CONTROLLER], count, self.now)
         for each in placed:
-            self.machine.confirm(each, [launch.draft.job_id for launch in each.launches], self.now)
+            self.machine.confirm(each, [launch.spec.job_id for launch in each.launches], self.now)
         return placed
 
     def end(self, placed: list[Assignment]) -> None:
         """Have jobs that run complete."""
         where = Where("worker-node", 4711, self.now)
         for each in placed:
-            jobs = [(launch.draft.job_id, launch.draft.run_key) for launch in each.launches]
+            jobs = [(launch.spec.job_id, launch.spec.run_key) for launch in each.launches]
             starts = [StartReport(job_id, 1, where) for job_id, _ in jobs]
             ends = [EndReport(job_id, 1, _completed(run_key), False, self.now, where) for job_id, run_key in jobs]
             self.machine.report(_CONTROLLER, self._token, [*starts, *ends], self.now)
 
     def take(self) -> list[Event]:
         """What happened since this was asked last, and forget what else a shell would be told."""
-        self.machine.book.take_changed()
-        self.machine.book.take_unneeded()
+        self.machine.table.take_changed()
+        self.machine.table.take_unneeded()
         self.machine.take_effects()
-        return self.machine.book.take_events()
+        return self.machine.table.take_events()
 
 
 class Journaled:
@@ -101,14 +100,14 @@ class Journaled:
 
     def write(self) -> None:
         """Write what has happened."""
-        book = self.logic.machine.book
+        table = self.logic.machine.table
         perform(self._journal.append(rows_of(self.logic.take())), self._objects)
-        if self._snapshots and self._journal.is_snapshot_due(len(book.records)):
+        if self._snapshots and self._journal.is_snapshot_due(len(table.records)):
             self.snapshot(prune=True)
 
     def snapshot(self, *, prune: bool) -> None:
         """Make a snapshot up to the last segment, and delete what two cover if that is wanted."""
-        rows = snapshot_rows(self.logic.machine.book)
+        rows = snapshot_rows(self.logic.machine.table)
         perform(self._journal.snapshot(self._journal.tail, rows), self._objects)
         if prune:
             perform(self._journal.prune(), self._objects)
@@ -142,10 +141,10 @@ remembered = cache(Remembered)
 """The one of this run: making it takes a while."""
 
 
-def draft(payload_bytes: int = 0) -> Draft:
+def spec(payload_bytes: int = 0) -> JobSpec:
     """A job such as a client proposes it, ids and payload no more regular than theirs."""
     number, job_id = next(_numbers), secrets.token_hex(16)
-    return Draft(
+    return JobSpec(
         job_id=job_id,
         scope="scope",
         run_key=hashlib.sha256(str(number).encode()).hexdigest(),

@@ -11,18 +11,17 @@ import time
 from pathlib import Path
 
 from checkmaite.jobs.spi import ObjectStore
-from checkmaite.jobs_ray._journal._journal import lead
-from checkmaite.jobs_ray._journal._perform import perform
-from checkmaite.jobs_ray._journal._process import leader_here, new_nonce
-from checkmaite.jobs_ray._journal._reading import read_journal
-from checkmaite.jobs_ray._replay import book_of
+from checkmaite.jobs_ray.journal.reading import read_journal
+from checkmaite.jobs_ray.journal.replay import table_of
+from checkmaite.jobs_ray.journal.runner import leader_here, new_nonce, perform
+from checkmaite.jobs_ray.journal.storage import lead
 
 began, jobs = time.perf_counter(), 0
 for folder in sys.argv[1:]:
     objects = ObjectStore(folder)
     found = perform(read_journal(folder), objects)
     _, found = perform(lead(folder, leader_here("bench"), new_nonce, found), objects)
-    jobs = len(book_of(found).records)
+    jobs = len(table_of(found).records)
 took_s = time.perf_counter() - began
 peak_kb = next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
 print(json.dumps([took_s, int(peak_kb) / 1024, jobs]))  # getrusage would begin with its parent's peak

@@ -10,7 +10,7 @@ from figures import Figure
 
 _SEEDS = 300
 _ROOT = HERE.parent.parent
-_MODULE = "tests.ray_machine.simulation"
+_MODULE = "tests.ray_registry.simulation"
 
 
 def simulation(_: Cluster) -> list[Figure]:

@@ -1,1 +1,0 @@
-"""The actors' shells: they carry out what the machines decide."""

@@ -1,1 +1,0 @@
-"""The wall to Ray: the only modules that know its actors, tasks and exceptions."""

@@ -1,0 +1,307 @@
+"""``"ray"``: jobs that a registry on the cluster keeps, so that clients share them and they outlive clients."""
+
+from __future__ import annotations
+
+import secrets
+import warnings
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from checkmaite.jobs import (
+    AnalyticsStore,
+    BackendUnavailableError,
+    ConfigurationError,
+    Job,
+    JobsError,
+    JobSubmissionError,
+    Reuse,
+)
+from checkmaite.jobs.spi import (
+    BackendContext,
+    Code,
+    Deadline,
+    JobHandle,
+    JobQuery,
+    PreparedSubmission,
+    Terms,
+    WorkOrder,
+    new_job_id,
+    open_store,
+)
+from checkmaite.jobs_ray.client.cluster import Calls, create_cleanly, environment_here
+from checkmaite.jobs_ray.client.history import journal_objects, read_history
+from checkmaite.jobs_ray.client.job import RayJob
+from checkmaite.jobs_ray.client.payload_limits import refuse_large
+from checkmaite.jobs_ray.client.subscription import Subscription
+from checkmaite.jobs_ray.cluster import find, get_or_create, withdraw_unplaced
+from checkmaite.jobs_ray.config import RayOptions, RayRunOptions, RegistrySettings
+from checkmaite.jobs_ray.handshake import client_hello
+from checkmaite.jobs_ray.journal.location import JournalLocation
+from checkmaite.jobs_ray.journal.logs import find_log
+from checkmaite.jobs_ray.registry.actor import JobRegistry
+from checkmaite.jobs_ray.wire import Basis, Context, JobFacts, JobSpec, Policy
+from checkmaite.jobs_ray_simple.wall import Connection, carried, code_here, connect, payloads
+
+_IN_MEMORY = (
+    "The jobs of scope {scope!r} are kept in memory only: they are forgotten when the registry or its cluster ends. "
+    "Pass journal_uri, a folder or URL that outlives the cluster, to keep them."
+)
+_CANCEL_WAIT_S = 10.0
+_START_S = 10.0
+"""What the start of the registry's process may take of the time that it has to answer for the first time."""
+_MOST_CONTEXTS = 256
+
+
+@lru_cache(maxsize=64)
+def _once(policy: Policy) -> Policy:
+    """The same object for equal ones: what many jobs have in common travels once."""
+    return policy
+
+
+class RayBackend:
+    """Runs jobs on a Ray cluster through a registry that every client of the scope shares."""
+
+    config_type: ClassVar[type[RayOptions]] = RayOptions
+    run_options_type: ClassVar[type[RayRunOptions]] = RayRunOptions
+    name = "ray"
+
+    def __init__(self, options: RayOptions, context: BackendContext) -> None:
+        self._options = options
+        self.default_reuse = options.reuse
+        self._scope = options.idempotency_scope
+        self._store_spec = context.store
+        self._store = open_store(context.store)
+        self._journal = JournalLocation.of(options, context.store)
+        self._closed = False
+        self._contexts: dict[bytes, tuple[str, Context]] = {}
+        self._connection: Connection = connect(
+            options, live_jobs=self._would_be_lost, fall_silent=lambda: self._subscription.fall_silent()
+        )
+        self._calls = Calls(options.registry_name, self._find_registry)
+        try:
+            self._environment = environment_here()
+            here = Context(Terms(store=context.store, facts={}), self._environment)
+            patience_s = options.registry_update_timeout_s
+            self._subscription = Subscription(
+                self._calls, self._scope, here, patience_s=patience_s, idle=self._release_when_idle
+            )
+            is_kept = self._greet()
+            self._ask("offer", self._scope, here)
+        except BaseException:
+            self._connection.release()
+            raise
+        if not is_kept:
+            warnings.warn(_IN_MEMORY.format(scope=self._scope), stacklevel=3)
+
+    @classmethod
+    def read_history(cls, options: RayOptions, context: BackendContext) -> Any:
+        """The jobs of a scope as a table; see `checkmaite.jobs.read_job_history`."""
+        return read_history(options, context.store)
+
+    @classmethod
+    def read_logs(cls, options: RayOptions, context: BackendContext, job_id: str) -> str:
+        """What a job has printed, as it is kept; see `checkmaite.jobs.read_job_logs`."""
+        return find_log(journal_objects(options, context.store), job_id)
+
+    @property
+    def analytics_store(self) -> AnalyticsStore:
+        """The store that jobs write to."""
+        return self._store
+
+    def submit(self, submissions: Sequence[PreparedSubmission]) -> list[Job]:
+        """Have the registry accept all of them; see `JobBackend.submit`.
+
+        Raises:
+            BackpressureError: The registry is full; nothing was accepted.
+            JobSubmissionError: The batch is too large for it at any time; nothing was accepted.
+            BackendUnavailableError: The registry did not answer; the same submission may be made again.
+        """
+        if self._closed:
+            raise JobSubmissionError("This ray backend was shut down; configure one again.", phase="connect")
+        pickled = payloads(submissions)
+        refuse_large(pickled, self._options.max_payload_bytes)
+        contexts: dict[str, Context] = {}
+        code = code_here()
+        specs = [self._spec(each, payload, code, contexts) for each, payload in zip(submissions, pickled, strict=True)]
+        return self._followed("submit", specs, contexts)
+
+    def plan(self, submissions: Sequence[PreparedSubmission]) -> list[Reuse | None]:
+        """What the registry would decide about each; see `PlansReuse`.
+
+        Raises:
+            BackendUnavailableError: The registry did not answer.
+        """
+        code = code_here()
+        specs = [self._spec(each, b"", code, {})._replace(order=()) for each in submissions]
+        found: list[Reuse | None] = self._ask("plan", specs)
+        return found
+
+    def get_job(self, job_id: str) -> Job:
+        """A job of the scope, whoever submitted it; see `JobBackend.get_job`."""
+        known = self._subscription.handle(job_id)
+        return known or self._followed("get", self._scope, job_id)[0]
+
+    def list_jobs(self, query: JobQuery) -> list[Job]:
+        """The scope's jobs that match, whoever submitted them, newest first."""
+        return self._followed("list_jobs", self._scope, query)
+
+    def ask_to_cancel(self, job_id: str, grace_s: float) -> bool:
+        """See `checkmaite.jobs_ray.client.job.RegistryClient`."""
+        accepted: bool = self._ask("cancel", self._scope, job_id, grace_s)
+        return accepted
+
+    def cancel(self, job: JobHandle, grace: float) -> None:
+        """See `JobControls`; a `RayJob` asks itself."""
+        self.ask_to_cancel(job.job_id, grace)
+
+    def explain(self, job: JobHandle) -> str:
+        """What the registry knows of a job beyond its facts."""
+        try:
+            said: str = self._ask("explain", self._scope, job.job_id)
+        except JobsError as error:
+            return f"(More is not known now: {error})"
+        return said
+
+    def logs(self, job_id: str) -> str | None:
+        """What a job has printed; None when it is kept no more."""
+        found: str | None = self._ask("logs", self._scope, job_id)
+        return found
+
+    def hand_over(self) -> None:
+        """Accept nothing more; jobs go on, and handles given out before stay up to date."""
+        self._closed = True
+        self._release_when_idle()
+
+    def shutdown(self, *, wait: bool = True) -> None:
+        """Stop using the registry. Jobs on a cluster go on without this process.
+
+        Jobs on a Ray of this process's own end with it, so they are waited for; or cancelled, if that Ray ends now.
+        """
+        self._closed = True
+        connection = self._connection
+        if connection.ends_with_process and (wait or connection.ends_with_its_users):
+            jobs = self._subscription.live()
+            if not wait:
+                for job in jobs:
+                    job.cancel(grace=0)
+            deadline = Deadline.after(None if wait else _CANCEL_WAIT_S)
+            for job in jobs:
+                job.wait(deadline.remaining_s())
+        self._subscription.close(
+            "this process has shut its job backend down; the job itself goes on where a cluster runs it"
+        )
+        self._connection.release()
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        return self._calls.ask(method, *arguments, timeout_s=self._options.registry_update_timeout_s)
+
+    def _find_registry(self) -> Any:
+        options = self._options
+        named = {"name": options.registry_name, "namespace": options.registry_namespace}
+        found = find(**named)
+        if found is not None:
+            return found
+        actor: dict[str, Any] = {
+            **named,
+            "settings": {
+                **RegistrySettings(**options.asked).wire(),
+                **named,
+                "journal": self._journal.to_text() if self._journal else None,
+                "journal_uri": self._journal.uri if self._journal else None,
+                "where": self._connection.address,
+            },
+            "num_cpus": options.registry_num_cpus,
+            "memory": options.registry_memory,
+            "resources": options.registry_resources,
+        }
+        if self._environment:
+            told = {"actor_class": f"{JobRegistry.__module__}:{JobRegistry.__name__}", **actor}
+            create_cleanly(self._connection.address, told, timeout_s=options.registry_startup_timeout_s)
+        return get_or_create(JobRegistry, **actor)
+
+    def _greet(self) -> bool:
+        """Agree with the registry; whether it keeps a journal."""
+        timeout_s = self._options.registry_startup_timeout_s
+        said = client_hello(self._options.asked, patience_s=max(timeout_s / 2, timeout_s - _START_S))
+        try:
+            return self._calls.ask("hello", said, timeout_s=timeout_s)["journal_uri"] is not None
+        except BackendUnavailableError as error:
+            options = self._options
+            if withdraw_unplaced(options.registry_name, options.registry_namespace):
+                raise ConfigurationError(
+                    f"The registry {options.registry_name!r} found no node within {timeout_s:g} s: none has what "
+                    "registry_num_cpus, registry_memory and registry_resources ask for. It was withdrawn; change these "
+                    "options, or start a node that has it."
+                ) from error
+            raise ConfigurationError(f"{error} registry_startup_timeout_s bounds this first call.") from error
+
+    def _spec(self, prepared: PreparedSubmission, payload: bytes, code: Code, contexts: dict[str, Context]) -> JobSpec:
+        job_id = new_job_id()
+        provenance = prepared.provenance.for_job(
+            job_id=job_id, backend=self.name, submitted_at=datetime.now(UTC), scope=self._scope
+        )
+        order = WorkOrder.of(prepared, store=self._store_spec, provenance=provenance, code=code)
+        written, *rest, _ = order.to_wire()  # the fingerprints are in the basis
+        name, context = self._context(written, order.terms)
+        contexts[name] = context
+        return JobSpec(
+            job_id=job_id,
+            scope=self._scope,
+            run_key=prepared.run_key.value,
+            job_name=prepared.job_name,
+            capability_id=prepared.capability_id,
+            resources=prepared.resources,
+            order=tuple(rest),
+            payload=carried(payload),
+            context=name,
+            policy=self._policy(prepared.options),
+            basis=Basis(
+                prints=prepared.prints,
+                policy=prepared.reuse,
+                by=prepared.provenance.user_id,
+                former_key=prepared.run_key.former_value,
+            ),
+        )
+
+    def _context(self, written: bytes, terms: Terms) -> tuple[str, Context]:
+        """The context with these terms, and its id. Each change of the provenance makes another one."""
+        known = self._contexts.get(written)
+        if known is None:
+            if len(self._contexts) >= _MOST_CONTEXTS:
+                self._contexts.clear()
+            known = self._contexts[written] = secrets.token_hex(8), Context(terms, self._environment)
+        return known
+
+    def _policy(self, asked: Any) -> Policy:
+        given = self._options
+
+        def chosen(name: str) -> Any:
+            own = getattr(asked, name)
+            return getattr(given, name) if own is None else own
+
+        policy = Policy(
+            max_retries=chosen("max_retries"),
+            max_attempts=chosen("max_attempts"),
+            scheduling_timeout_s=chosen("scheduling_timeout_s"),
+            resubmit=given.recovery == "resubmit",
+            isolation=chosen("isolation"),
+        )
+        return _once(policy)
+
+    def _followed(self, method: str, *arguments: Any) -> list[Job]:
+        """The handles of the jobs that the registry answers a call with; this client follows them from then on."""
+        with self._subscription.asking() as asked:
+            said: JobFacts | list[JobFacts] = self._ask(method, self._subscription.client, *arguments)
+            found = [said] if isinstance(said, JobFacts) else said
+            return list(self._subscription.handles(found, lambda facts: RayJob(facts, self), asked))
+
+    def _would_be_lost(self) -> int:
+        return len(self._subscription.live()) if self._connection.ends_with_process else 0
+
+    def _release_when_idle(self) -> None:
+        if self._closed and not self._subscription.live():
+            self._connection.release()

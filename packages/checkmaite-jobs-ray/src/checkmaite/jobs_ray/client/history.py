@@ -1,0 +1,100 @@
+"""The jobs of a scope as a table, read from the journal by anybody and at any time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from checkmaite.jobs import ConfigurationError, MissingDependencyError, StoreNotFoundError
+from checkmaite.jobs.spi import Completed, Failed, ObjectStore, StoreSpec, prints_text, settled
+from checkmaite.jobs_ray.config import RayOptions
+from checkmaite.jobs_ray.journal.location import JournalLocation
+from checkmaite.jobs_ray.journal.reading import read_journal
+from checkmaite.jobs_ray.journal.replay import table_of
+from checkmaite.jobs_ray.journal.runner import perform
+from checkmaite.jobs_ray.registry.model.record import Finished, JobRecord
+
+_TEXTS = ("job_id", "job_name", "capability_id", "status", "error_type")
+_INSTANTS = ("submitted_at", "started_at", "finished_at")
+
+
+def read_history(options: RayOptions, store: StoreSpec) -> Any:
+    """See `checkmaite.jobs.read_job_history`."""
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise MissingDependencyError(
+            "A table of jobs needs pyarrow.", requirement="checkmaite-jobs[parquet]"
+        ) from error
+    objects = journal_objects(options, store)
+    found = perform(read_journal(objects.root), objects)
+    if found.leader is None:
+        raise StoreNotFoundError(
+            f"{objects.root}: there is no journal. Its folder follows from idempotency_scope or registry_actor_name, "
+            "registry_namespace, and journal_uri or the analytics store's URI: pass what was passed to "
+            "configure_job_backend().",
+            uri=objects.root,
+        )
+    table = table_of(found)
+    scope = options.idempotency_scope
+    records = sorted(
+        (record for record in table.records.values() if record.spec.scope == scope), key=lambda each: each.created_at
+    )
+    instant = pa.timestamp("us", tz="UTC")
+    types = {
+        **dict.fromkeys(_TEXTS, pa.string()),
+        **dict.fromkeys(_INSTANTS, instant),
+        "node": pa.string(),
+        "attempts": pa.int64(),
+        "run_uid": pa.string(),
+        "revision": pa.int64(),
+        "store_uri": pa.string(),
+        "commit_uri": pa.string(),
+        "reuse": pa.string(),
+        "fingerprints": pa.string(),
+    }
+    return pa.Table.from_pylist([_row(record) for record in records], schema=pa.schema(types))
+
+
+def journal_objects(options: RayOptions, store: StoreSpec) -> ObjectStore:
+    """The folder of the journal that these options lead to.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    place = JournalLocation.of(options, store)
+    if place is None:
+        raise ConfigurationError(
+            "There is no journal to read: jobs are kept in memory only. Pass journal_uri, as it was when they were "
+            "submitted."
+        )
+    return place.objects(options.registry_namespace, options.registry_name)
+
+
+def _row(record: JobRecord) -> dict[str, Any]:
+    spec, state = record.spec, record.state
+    outcome = state.outcome if isinstance(state, Finished) else None
+    decided = spec.basis.decided
+    ref = outcome.ref if isinstance(outcome, Completed) else None
+    return {
+        "job_id": spec.job_id,
+        "job_name": spec.job_name,
+        "capability_id": spec.capability_id,
+        "status": str(record.status),
+        "error_type": outcome.error_type if isinstance(outcome, Failed) else None,
+        "submitted_at": _instant(record.created_at),
+        "started_at": _instant(record.where.at) if record.where else None,
+        "finished_at": _instant(state.at) if isinstance(state, Finished) else None,
+        "node": record.where.node if record.where else None,
+        "attempts": record.attempt,
+        "run_uid": ref.run_uid if ref else None,
+        "revision": ref.revision if ref else None,
+        "store_uri": ref.store_uri if ref else None,
+        "commit_uri": ref.commit_uri if ref else None,
+        "reuse": str(settled(decided, outcome.reuse) if isinstance(outcome, Completed) else decided),
+        "fingerprints": prints_text(spec.basis.prints),
+    }
+
+
+def _instant(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

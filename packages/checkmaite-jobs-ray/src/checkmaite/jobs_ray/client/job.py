@@ -1,0 +1,90 @@
+"""A handle on a job that a registry keeps."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Protocol
+
+from checkmaite.jobs.spi import (
+    DEFAULT_GRACE_S,
+    EXPLANATION_BYTES,
+    JobControls,
+    JobHandle,
+    Progressed,
+    Started,
+    shortened,
+    usable_grace_s,
+)
+from checkmaite.jobs_ray.wire import Change, JobFacts
+
+_NO_OUTPUT = "[... the output of this job is no longer kept ...]\n"
+
+
+class RegistryClient(JobControls, Protocol):
+    """What a handle asks of the registry, through its backend."""
+
+    def ask_to_cancel(self, job_id: str, grace_s: float) -> bool:
+        """Begin to stop the job; False when it was final."""
+        ...
+
+    def logs(self, job_id: str) -> str | None:
+        """What the job has printed; None when it is kept no more."""
+        ...
+
+
+class RayJob(JobHandle):
+    """A `Job` whose facts come from the registry, so that every client sees the same."""
+
+    def __init__(self, facts: JobFacts, registry: RegistryClient) -> None:
+        super().__init__(
+            job_id=facts.job_id,
+            job_name=facts.job_name,
+            capability_id=facts.capability_id,
+            created_at=datetime.fromtimestamp(facts.created_at, UTC),
+            controls=registry,
+        )
+        self._registry = registry
+        self.decided(facts.reuse)
+        self._seen_attempt = 0
+        self.learn(facts)
+
+    def learn(self, facts: JobFacts | Change) -> None:
+        """Take in what the registry says."""
+        if facts.where is not None and facts.attempt > self._seen_attempt:
+            self._seen_attempt = facts.attempt
+            node, pid, at = facts.where
+            self.apply(Started(node=node, pid=pid, at=datetime.fromtimestamp(at, UTC)))
+        if facts.progress is not None:
+            self.apply(Progressed(facts.progress))
+        if facts.outcome is not None:
+            ended_at = facts.finished_at
+            self.finish(facts.outcome, None if ended_at is None else datetime.fromtimestamp(ended_at, UTC))
+        else:
+            self.advance(facts.status)
+
+    def cancel(self, grace: float = DEFAULT_GRACE_S) -> bool:
+        """Ask the registry to stop the job, by force after `grace` seconds; see `Job.cancel`.
+
+        True means that the job will end CANCELLED, for every client.
+
+        Raises:
+            BackendUnavailableError: The registry did not answer; whether the job will be stopped is not known.
+        """
+        grace_s = usable_grace_s(grace)
+        return self.outcome is None and self._registry.ask_to_cancel(self.job_id, grace_s)
+
+    def explain(self) -> str:
+        """Why the job is where it is, in words, as the registry knows it."""
+        said = super().explain()
+        if self.outcome is None:
+            return said
+        return shortened(f"{said} {self._registry.explain(self)}".rstrip(), EXPLANATION_BYTES)
+
+    def logs(self) -> str:
+        """What the job has printed so far, stdout and stderr together; of very long output the end.
+
+        Raises:
+            BackendUnavailableError: The registry did not answer.
+        """
+        found = self._registry.logs(self.job_id)
+        return _NO_OUTPUT if found is None else found

@@ -1,0 +1,215 @@
+"""The controller: a detached actor that owns the Ray tasks of many jobs.
+
+It decides nothing about jobs. It launches and cancels what the registry says, and tells the registry, which asks, how
+its jobs go on. Its tasks end with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from checkmaite.jobs.spi import Failed, Leaving, News, Printed, Progressed, Started, failure
+from checkmaite.jobs_ray.cluster import Arrivals, is_elsewhere, left_output, this_actor
+from checkmaite.jobs_ray.config import RegistrySettings
+from checkmaite.jobs_ray.controller.cluster import Landed, Tasks, told_of
+from checkmaite.jobs_ray.controller.machine import Cancel, ControllerMachine
+from checkmaite.jobs_ray.notifier import Notifier
+from checkmaite.jobs_ray.wire import Inventory, Launch, LostStart, Report, Start, Stop, Where, start_of
+from checkmaite.jobs_ray_simple.wall import is_known
+
+_log = logging.getLogger("checkmaite.jobs")
+_LOG_CHARACTERS = 64 * 2**20
+_SWEEP_S = 1.0
+_WATCH_S = 2.0
+_WATCH_SHARE = 0.02
+"""Of its time the controller spends at most so much on looking for workers that have died."""
+_PROGRESS_DELAY_S = 0.1
+_AT_ONCE = 50
+"""Tasks that are launched before others get a turn on the event loop."""
+
+
+class JobController:
+    """One of a registry's pool. All methods run on one event loop, and each may be called again after a lost reply.
+
+    Args:
+        settings: `RegistrySettings` as a mapping.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        kept = RegistrySettings(**settings)
+        self._incarnation = secrets.token_hex(8)
+        self._machine = ControllerMachine(
+            self._incarnation,
+            retention_s=kept.controller_retention_s,
+            max_retained=kept.max_retained_terminal_controllers,
+            max_log_characters=_LOG_CHARACTERS,
+        )
+        self._tasks = Tasks(this_actor(), self._take)
+        self._arrivals = Arrivals()
+        self._patience_s = kept.lease_ttl_s / 2  # a registry that has no answer within a lease asks again
+        self._looking_into: dict[Start, asyncio.Task[None]] = {}
+        self._to_launch: deque[Launch] = deque()
+        self._launching: asyncio.Task[None] | None = None
+        self._news = Notifier(lambda: self._machine.live)
+        self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
+        self._watching = asyncio.get_running_loop().create_task(self._watch())
+
+    async def incarnation(self) -> str:
+        """Which start of this process this is."""
+        return self._incarnation
+
+    async def attach(self, token: int) -> Inventory:
+        """See `ControllerMachine.attach`."""
+        found = self._machine.attach(token)
+        self._arrivals.abandon()
+        return found
+
+    async def keep(self, token: int, starts: Sequence[Start]) -> None:
+        """See `ControllerMachine.keep`."""
+        self._cancel(self._machine.keep(token, starts, time.time()))
+
+    async def launch(self, token: int, launches: Sequence[Launch]) -> list[str]:
+        """Take jobs; the ids of those that this controller has now. Ray gets them when the answer is on its way.
+
+        A job is taken once its payload is this process's own, so that it no longer needs the registry's. One whose
+        payload does not come, since who had it is gone, or not in time, is left out and may be brought again.
+        """
+        if any(is_elsewhere(launch.spec.payload) for launch in launches):
+            launches = await self._with_payloads(token, launches)
+        self._to_launch.extend(self._machine.launch(token, launches))
+        if self._launching is None or self._launching.done():
+            self._launching = asyncio.get_running_loop().create_task(self._launch_all())
+        return [launch.spec.job_id for launch in launches]
+
+    async def stop(self, token: int, stops: Sequence[Stop]) -> None:
+        """See `ControllerMachine.stop`."""
+        self._cancel(self._machine.stop(token, stops, time.time()))
+        self._news.notify()
+
+    async def feed(self, token: int, after: int, wait_s: float) -> tuple[int, Sequence[Report]]:
+        """The reports after number `after`, as soon as there are any; after `wait_s` seconds there may be none."""
+        _, waiting = self._machine.reports(token, after)
+        if waiting:
+            await self._news.gather()
+        else:
+            await self._news.wait(wait_s)
+        return self._machine.reports(token, after)
+
+    async def logs(self, job_id: str) -> str | None:
+        """What a job has printed; None when it is not remembered here. Of a worker that has died it is looked for."""
+        if looking := [task for start, task in self._looking_into.items() if start[0] == job_id]:
+            await asyncio.wait(looking)
+        return self._machine.logs(job_id)
+
+    async def post(self, start: Start, news: Sequence[News]) -> None:
+        """A worker tells how its job goes on."""
+        for each in news:
+            match each:
+                case Started():
+                    self._machine.started(start, Where(each.node, each.pid, each.at.timestamp()))
+                    self._news.notify()
+                case Progressed():
+                    self._machine.progressed(start, each.progress)
+                    self._news.notify_soon(_PROGRESS_DELAY_S)
+                case Printed():
+                    self._machine.printed(start, each)
+                case Leaving():
+                    self._machine.leaving(start, each.cause)
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    async def _with_payloads(self, token: int, launches: Sequence[Launch]) -> list[Launch]:
+        """Those that are here, or whose payloads are; what an earlier call has brought needs none again."""
+        lacking = self._machine.lacking(token, launches)
+        asked = {start_of(each): each.spec.payload for each in lacking}
+        came = await self._arrivals.own(asked, self._patience_s)
+        # This very call may have come a second time, and may have taken more, in the meantime.
+        absent = {start_of(each) for each in self._machine.lacking(token, lacking)} - came.keys()
+        return [
+            each._replace(spec=each.spec._replace(payload=came.get(start_of(each), each.spec.payload)))
+            for each in launches
+            if start_of(each) not in absent
+        ]
+
+    async def _launch_all(self) -> None:
+        await asyncio.sleep(0.0005)
+        number = 0
+        while self._to_launch:
+            self._launch(self._to_launch.popleft())
+            number += 1
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    def _launch(self, launch: Launch) -> None:
+        start = start_of(launch)
+        try:
+            if self._machine.begins(start, time.time()):
+                self._tasks.launch(launch)
+        except Exception as error:  # noqa: BLE001 - whatever Ray raises for one job must not keep the others
+            self._machine.ended(start, failure(error, phase="launch"), worker_lost=False, now=time.time())
+            self._news.notify()
+
+    def _take(self, landed: Sequence[Landed]) -> None:
+        now = time.time()
+        for start, finished, worker_lost in landed:
+            if start in self._looking_into:
+                continue
+            if finished.printed is not None:
+                self._machine.printed(start, finished.printed)
+            known = self._machine.known_of(start) if worker_lost else None
+            if known is not None and isinstance(finished.outcome, Failed):
+                looking = self._look_into(start, finished.outcome, known)
+                self._looking_into[start] = asyncio.get_running_loop().create_task(looking)
+                continue
+            where = Where(*finished.where) if finished.where else None
+            self._machine.ended(start, finished.outcome, worker_lost=worker_lost, now=now, where=where)
+        self._news.notify()
+
+    async def _look_into(self, start: Start, failed: Failed, known: LostStart) -> None:
+        """End a start whose worker has died, and take in what that has left: more than it had told.
+
+        Where Ray does not know how it died, that is waited for, since it may say so.
+        """
+        death = self._tasks.death_of(known)
+        told, counts = told_of(failed, known, death)
+        at_once = known.is_stopped or is_known(death, known.last_words)
+        if at_once:
+            self._end_lost(start, told, counts=counts)
+        left = await left_output(start[0], told.node, known.launch.context.runtime_env)
+        if left is not None:
+            self._machine.recovered(start, left.printed)
+        if not at_once:
+            told, counts = told_of(failed, known, death, left)
+            self._end_lost(start, told, counts=counts)
+        del self._looking_into[start]
+
+    def _end_lost(self, start: Start, failed: Failed, *, counts: bool) -> None:
+        self._machine.ended(start, failed, worker_lost=True, now=time.time(), counts=counts)
+        self._news.notify()
+
+    def _cancel(self, cancels: Sequence[Cancel]) -> None:
+        loop, now = asyncio.get_running_loop(), time.time()
+        for start, force_at in cancels:
+            if force_at > now:
+                self._tasks.interrupt(start)
+                loop.call_later(force_at - now, self._tasks.force, start)
+            else:
+                self._tasks.force(start)
+
+    async def _watch(self) -> None:
+        while True:
+            began = time.monotonic()
+            if (begun := self._machine.begun()) and (lost := await self._tasks.lost(begun)):
+                self._take(lost)
+            await asyncio.sleep(max(_WATCH_S, (time.monotonic() - began) / _WATCH_SHARE))
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            self._machine.sweep(time.time())

@@ -1,0 +1,173 @@
+"""A controller's tasks: launched, cancelled, brought home."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, NamedTuple
+
+import ray
+from attrs import evolve
+from checkmaite.jobs.spi import Failed, Finished, News, Remains, failure
+from checkmaite.jobs_ray.wire import Launch, LostStart, Start, Where, start_of
+from checkmaite.jobs_ray_simple.wall import (
+    LOST_WORKER,
+    Death,
+    Deaths,
+    Leave,
+    RemoteWork,
+    cancel,
+    dead_for_a_while,
+    explained,
+    finished_from,
+    leave_driver,
+    lost_worker,
+    make_version_check,
+)
+
+
+class Landed(NamedTuple):
+    """How a task ended; `worker_lost` when its worker or node died, so that another start may help."""
+
+    start: Start
+    finished: Finished
+    worker_lost: bool
+
+
+def _work_that_posts_to(controller: Any, leave: Leave | None) -> Callable[[bytes, bytes], bytes]:
+    """The worker's function for one kind of process, with its controller inside: Ray sends a function once to each.
+
+    It is nested so that it travels by value, and what it needs is in core: workers have no copy of this package. It
+    imports that itself, once the folders are gone that Ray gives the worker of whoever made the registry, and its core
+    is known to be of the submitter's version. Bytes go in and come out, because Ray pickles any other object in a way
+    that costs several times as much.
+    """
+    check_versions, is_new = make_version_check(), True
+
+    def checkmaite_job(letter: bytes, payload: bytes) -> bytes:
+        worker: Any = ray  # its parts that carry no types
+        if worker._private.worker.global_worker.core_worker.get_current_task_attempt_number():
+            return b""  # what follows a start whose worker was lost is the registry's to decide
+        nonlocal is_new
+        order, start = pickle.loads(letter)  # noqa: S301 - builtins, from the controller
+        if is_new:
+            leave_driver()
+            check_versions(order[0])
+            is_new = False
+        from checkmaite.jobs.spi import WorkerProcess, execute
+
+        def post(_: str, news: Sequence[News]) -> Future[Any]:
+            arrived: Future[Any] = controller.post.remote(start, list(news)).future()
+            return arrived
+
+        return pickle.dumps(execute(order, payload, post, WorkerProcess(leave)))
+
+    return checkmaite_job
+
+
+def told_of(failed: Failed, known: LostStart, death: Death | None, left: Remains | None = None) -> tuple[Failed, bool]:
+    """The outcome of a lost worker with what can be learnt of the process that died, and whether it is to blame.
+
+    It is not when Ray killed it for memory of which another worker there had more.
+    """
+    where, reserved = known.where, known.launch.spec.resources.memory
+    if where is not None:
+        failed = evolve(failed, node=where.node, pid=where.pid)
+    told = explained(failed, death, last_words=known.last_words, reserved=reserved, left=left)
+    return told, death is None or where is None or death.had_most
+
+
+class Tasks:
+    """The Ray tasks of one controller. Its methods run on the controller's event loop.
+
+    Args:
+        controller: Handle of the controller's actor, for news.
+        landed: Called with tasks that have ended, several at a time when they end in quick succession.
+    """
+
+    def __init__(self, controller: Any, landed: Callable[[Sequence[Landed]], None]) -> None:
+        self._landed = landed
+        self._loop = asyncio.get_running_loop()
+        self._refs: dict[Start, Any] = {}
+        self._home: deque[tuple[Start, Future[Any]]] = deque()
+        self._deaths = Deaths()
+        self._work = RemoteWork(partial(_work_that_posts_to, controller))
+
+    def launch(self, launch: Launch) -> None:
+        """Hand a job to Ray.
+
+        Retries are the registry's: a second start by Ray only brings the word that the first was lost. It is allowed
+        since Ray kills last, after this controller and its registry, what it may not start again and uses up a node's
+        memory.
+        """
+        spec, context = launch.spec, launch.context
+        start = start_of(launch)
+        letter = pickle.dumps(((context.terms.written, *spec.wire), start))
+        ref = self._work.start(
+            *(letter, spec.payload),
+            job_name=spec.job_name,
+            resources=spec.resources,
+            isolation=spec.policy.isolation,
+            runtime_env=context.runtime_env,
+            max_retries=1,
+            code=context.terms.code.digest if context.terms.code else "",
+        )
+        self._refs[start] = ref
+        ref.future().add_done_callback(partial(self._come_home, start))
+
+    def interrupt(self, start: Start) -> None:
+        """Raise KeyboardInterrupt in a task, or take it out of the queue; one that is over stays as it is."""
+        if start in self._refs:
+            cancel(self._refs[start], force=False)
+
+    def force(self, start: Start) -> None:
+        """End a task's worker; one that is over stays as it is."""
+        if start in self._refs:
+            cancel(self._refs[start], force=True)
+
+    async def lost(self, begun: Mapping[Start, Where]) -> list[Landed]:
+        """Of tasks that have begun, those whose worker has died: Ray tells it when it has room to start them again."""
+        dead = await asyncio.to_thread(dead_for_a_while, set(begun.values()))
+        return [self._give_up(start) for start, where in begun.items() if where in dead and start in self._refs]
+
+    def _give_up(self, start: Start) -> Landed:
+        cancel(self._refs.pop(start), force=False)
+        return Landed(start, Finished(outcome=lost_worker()), worker_lost=True)
+
+    def death_of(self, known: LostStart) -> Death | None:
+        """What Ray can tell of the process that died under a start, each time once."""
+        where = known.where
+        return self._deaths.of_task(where.pid, where.node) if where is not None else self._deaths.of_task(None)
+
+    def _come_home(self, start: Start, future: Future[Any]) -> None:
+        """Called on a thread of Ray's; the loop is woken once for all that come before it looks."""
+        self._home.append((start, future))
+        if len(self._home) == 1:
+            self._loop.call_soon_threadsafe(self._bring_home)
+
+    def _bring_home(self) -> None:
+        landed: list[Landed] = []
+        while self._home:
+            start, future = self._home[0]
+            landed.append(_end_of(start, future))
+            self._refs.pop(start, None)
+            self._home.popleft()  # not before it was dealt with: while there is one, nobody wakes the loop again
+        self._landed(landed)
+
+
+def _end_of(start: Start, future: Future[Any]) -> Landed:
+    """How a task ended; one whose result cannot be read has failed, and keeps no other back."""
+    try:
+        error = future.exception()
+        result = future.result() if error is None else b"no result"
+        if result == b"":
+            return Landed(start, Finished(outcome=lost_worker()), worker_lost=True)
+        # The bytes were made by core's `execute`, of this project's classes alone.
+        finished = finished_from(error) if error is not None else pickle.loads(result)  # noqa: S301
+    except Exception as unreadable:  # noqa: BLE001 - whatever a result raises when it is unpickled
+        return Landed(start, Finished(outcome=failure(unreadable, phase="run")), worker_lost=False)
+    return Landed(start, finished, worker_lost=isinstance(error, LOST_WORKER))

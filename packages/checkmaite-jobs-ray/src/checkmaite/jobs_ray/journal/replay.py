@@ -1,0 +1,95 @@
+"""What a journal amounts to: the table of all its jobs, and the payloads that these still need."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import chain
+
+from checkmaite.jobs_ray.journal.format import JournalCorruptError, Leader
+from checkmaite.jobs_ray.journal.reading import Found
+from checkmaite.jobs_ray.journal.schema import events_of, restore
+from checkmaite.jobs_ray.journal.steps import Delete, Names, Steps
+from checkmaite.jobs_ray.journal.storage import Journal, lead
+from checkmaite.jobs_ray.registry.model.job_table import JobTable, ReplayState
+from checkmaite.jobs_ray.wire import StoredPayload
+
+_PAYLOADS = "payload"
+
+
+def payload_key(job_id: str, nonce: str) -> str:
+    """Where to keep a payload beside the journal.
+
+    Each call that submits a job keeps a copy of its own, and deletes no other: which of several calls, perhaps to
+    several registries, has made the job is known only later.
+
+    Args:
+        job_id: The job's, for people.
+        nonce: What no other key has.
+    """
+    return f"{_PAYLOADS}/{job_id}-{nonce}"
+
+
+def take_over(root: str, leader: Leader, new_nonce: Callable[[], str], found: Found) -> Steps[tuple[Journal, JobTable]]:
+    """Lead the journal; what it amounts to. Payloads that no job needs are deleted.
+
+    They are looked for before this leads. A leader that is superseded meanwhile, and does not know it, thus deletes
+    nothing that a later one has kept.
+
+    Args:
+        root: Where the journal is, for errors.
+        leader: Who will lead; one that never has.
+        new_nonce: Gives what no other object carries.
+        found: The journal as it was read already.
+
+    Raises:
+        JobsError: See `lead` and `table_of`.
+    """
+    names: list[str] = yield Names(_PAYLOADS)
+    journal, found = yield from lead(root, leader, new_nonce, found)
+    table = table_of(found)
+    needed = {each.spec.payload.key for each in table.live() if isinstance(each.spec.payload, StoredPayload)}
+    unneeded = [key for name in names if (key := f"{_PAYLOADS}/{name}") not in needed]
+    if unneeded:
+        yield Delete(unneeded)
+    return journal, table
+
+
+def table_of(found: Found) -> JobTable:
+    """The table that the snapshot and every event after it make.
+
+    Raises:
+        JournalCorruptError: A row is none that this project writes, or contradicts those before it.
+    """
+    replayed = ReplayState()
+    try:
+        with _no_garbage():
+            restore(replayed, found.snapshot_rows())
+            for event in chain.from_iterable(map(events_of, found.batches())):
+                replayed.apply(event)
+            return JobTable.of(replayed)
+    except (ValueError, TypeError, KeyError, IndexError, AssertionError, AttributeError) as error:
+        raise JournalCorruptError.of(
+            found.root,
+            f"what it says cannot be ({type(error).__name__}: {error})",
+            "Restore the folder from a copy; move it away or pass another journal_uri to begin without a history.",
+        ) from error
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Within the block nothing looks for garbage: it would find records only, more each time, and cost a third more.
+
+    What was made meanwhile is old at once, by a short freeze, else the next look would take a tenth of a second.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if not gc.get_freeze_count():  # whoever froze something wants it to stay so
+            gc.freeze()
+            gc.unfreeze()
+        if was_enabled:
+            gc.enable()

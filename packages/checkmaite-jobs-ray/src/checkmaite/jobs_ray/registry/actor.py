@@ -1,0 +1,295 @@
+"""The registry: a detached actor that knows every job of its scopes and gives them to controllers.
+
+What clients may call. `RegistryMachine` decides, `Shell` carries out; an answer leaves once all that it says is
+durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from checkmaite.jobs import (
+    BackendUnavailableError,
+    BackpressureError,
+    JobSubmissionError,
+    Reuse,
+    StoreError,
+)
+from checkmaite.jobs.spi import JobQuery
+from checkmaite.jobs_ray.cluster import arrived, end_this_actor
+from checkmaite.jobs_ray.config import RegistrySettings
+from checkmaite.jobs_ray.handshake import check_client
+from checkmaite.jobs_ray.journal.location import JournalLocation
+from checkmaite.jobs_ray.registry.cluster import missing_program_of, shortage_of
+from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
+from checkmaite.jobs_ray.registry.shell import Shell
+from checkmaite.jobs_ray.registry.subscriptions import Listeners
+from checkmaite.jobs_ray.wire import Change, Context, Cursor, JobFacts, JobSpec
+
+_log = logging.getLogger("checkmaite.jobs")
+_FORGET_S = 10.0
+_RETRY_AFTER_S = 0.25
+_PATIENCE_S = 20.0
+"""A caller is told after so long that the journal does not answer."""
+_END_AFTER_S = 1.0
+
+
+class JobRegistry:
+    """The actor. All methods run on one event loop, and each may be called again after a lost reply.
+
+    Args:
+        settings: `RegistrySettings` as a mapping, with the actor's own ``name`` and ``namespace``.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        named = dict(settings)
+        self._name, self._namespace = named.pop("name"), named.pop("namespace")
+        place, where = named.pop("journal"), named.pop("where")
+        self._settings = RegistrySettings(**named)
+        self._journal_writer = None
+        if place is not None:
+            objects = JournalLocation.from_text(place).objects(self._namespace, self._name)
+            self._journal_writer = JournalWriter(objects, name=self._name, where=where)
+        self._listeners = Listeners(lambda job_id: self._begun.result().machine.change(job_id))
+        self._submissions = 0
+        loop = asyncio.get_running_loop()
+        self._begun = loop.create_task(self._begin())
+        self._forgetting = loop.create_task(self._forget_silent())
+
+    # -- what clients call --------------------------------------------------------------------------------------------
+
+    async def hello(self, client: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Whether this client and this registry understand each other; what this one runs and keeps to.
+
+        Raises:
+            IncompatibleVersionError: They do not.
+            ConfigurationError: The client asks for settings that this registry does not have.
+            BackendUnavailableError: The journal does not answer, or refuses what this registry opens it with.
+        """
+        answer = check_client(client, registry=self._name, settings=self._settings)
+        try:
+            shell = await self._shell(client["patience_s"])
+            shell.commits.check()
+            if self._journal_writer is not None and self._journal_writer.is_refused:
+                raise self._waits()
+        except Exception:
+            if self._begun.done():  # it can do nothing any more: who configures again gets a new one
+                end_this_actor(_END_AFTER_S)
+            raise
+        return answer
+
+    async def offer(self, scope: str, context: Context) -> None:
+        """A client supplies what the journal does not keep, for its scope's jobs of a lost cluster that wait for it."""
+        shell = await self._shell()
+        shell.machine.offer(scope, context)
+        shell.after()
+
+    async def submit(self, client: str, specs: Sequence[JobSpec], contexts: Mapping[str, Context]) -> list[JobFacts]:
+        """Accept all of these jobs or none; the facts of the job that stands for each. The client follows them.
+
+        Raises:
+            BackpressureError: There is no room; nothing was accepted.
+            JobSubmissionError: There never is room for so many; nothing was accepted.
+        """
+        self._submissions += 1
+        try:
+            if self._submissions > self._settings.registry_max_pending_calls:
+                raise BackpressureError(
+                    f"The registry {self._name!r} works on as many submissions as it may at once: "
+                    f"registry_max_pending_calls={self._settings.registry_max_pending_calls}. Nothing was accepted.",
+                    retry_after_s=_RETRY_AFTER_S,
+                )
+            await asyncio.sleep(0)  # lets all calls that have arrived be counted
+            received = [spec._replace(payload=arrived(spec.payload)) for spec in specs]
+            return await self._submit(client, received, contexts)
+        finally:
+            self._submissions -= 1
+
+    async def plan(self, specs: Sequence[JobSpec]) -> list[Reuse | None]:
+        """What `submit` would decide about each spec now; None where no job of its run is known."""
+        return (await self._shell()).machine.plan(specs)
+
+    async def follow(self, client: str, jobs: Sequence[str], scope: str, context: Context) -> tuple[str, list[str]]:
+        """Tell this client of these jobs from now on, beginning with what they are now.
+
+        Returns:
+            Which listener tells it, for its cursor; those of the jobs that are not known.
+        """
+        await self.offer(scope, context)
+        machine = (await self._shell()).machine
+        known = [job_id for job_id in jobs if machine.change(job_id) is not None]
+        listener = self._listeners.follow(client, known)
+        self._listeners.tell(known)
+        return listener, sorted({*jobs}.difference(known))
+
+    async def changes(
+        self, client: str, received: Cursor, wait_s: float, patience_s: float
+    ) -> tuple[Cursor, list[Change]] | None:
+        """What changed of the jobs that a client follows, as soon as something does; nothing after `wait_s` seconds.
+
+        Args:
+            client: Who asks.
+            received: How far it has heard; a lost answer is given again.
+            wait_s: Seconds.
+            patience_s: Seconds after which there is no news as long as the journal does not answer.
+
+        Returns:
+            How far it has heard then, and the changes. None when its listener is not here, because the registry has
+            begun anew or has forgotten the client: it must follow again, also when a later call made a new listener,
+            which does not know of the earlier jobs.
+        """
+        try:
+            shell = await self._shell(patience_s)
+        except BackendUnavailableError:
+            if self._begun.done():
+                raise
+            return received, []
+        answer = await self._listeners.changes(client, received, wait_s)
+        try:
+            if answer is not None:
+                await self._durable(shell, patience_s)
+        except BackendUnavailableError:
+            shell.commits.check()
+            return received, []  # they are given again
+        return answer
+
+    async def get(self, client: str, scope: str, job_id: str) -> JobFacts:
+        """What is known of a job; the client follows it.
+
+        Raises:
+            JobNotFoundError: The scope has no such job.
+        """
+        shell = await self._shell()
+        facts = shell.machine.facts(scope, job_id)
+        self._listeners.follow(client, [job_id] if facts.outcome is None else [])
+        await self._durable(shell)
+        return facts
+
+    async def list_jobs(self, client: str, scope: str, query: JobQuery) -> list[JobFacts]:
+        """The jobs of a scope that match, newest first; the client follows those that are not final."""
+        shell = await self._shell()
+        found = shell.machine.list_jobs(scope, query)
+        self._listeners.follow(client, [each.job_id for each in found if each.outcome is None])
+        await self._durable(shell)
+        return found
+
+    async def cancel(self, scope: str, job_id: str, grace_s: float) -> bool:
+        """Begin to stop a job; False when it was final already.
+
+        Raises:
+            JobNotFoundError: The scope has no such job.
+        """
+        shell = await self._shell()
+        accepted = shell.machine.cancel(scope, job_id, grace_s, time.time())
+        shell.after()
+        await self._durable(shell)
+        return accepted
+
+    async def explain(self, scope: str, job_id: str) -> str:
+        """Why a job is where it is.
+
+        Raises:
+            JobNotFoundError: The scope has no such job.
+        """
+        shell = await self._shell()
+        said, waiting = shell.machine.explain(scope, job_id)
+        short = program = ""
+        if waiting is not None:
+            short = shell.controllers_trouble() or shortage_of(waiting.resources)
+            program = await missing_program_of(shell.machine.environment_of(waiting))
+        trouble = (
+            f"The journal in {self._journal_writer.trouble}."
+            if self._journal_writer and self._journal_writer.trouble
+            else ""
+        )
+        return " ".join(part for part in (short, program, said, shell.unanswered(job_id), trouble) if part)
+
+    async def logs(self, scope: str, job_id: str) -> str | None:
+        """What a job has printed; None when it is kept no more.
+
+        Raises:
+            JobNotFoundError: The scope has no such job.
+            StoreError: It is kept beside the journal, and cannot be read.
+        """
+        shell = await self._shell()
+        return await shell.logs(scope, job_id)
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    async def _begin(self) -> Shell:
+        table = await self._journal_writer.open() if self._journal_writer else None
+        shell = Shell(
+            self._name,
+            self._namespace,
+            self._settings,
+            journal_writer=self._journal_writer,
+            table=table,
+            tell=self._listeners.tell,
+        )
+        await shell.recover()
+        return shell
+
+    async def _shell(self, patience_s: float = _PATIENCE_S) -> Shell:
+        """The shell, once the registry has begun.
+
+        Raises:
+            BackendUnavailableError: It has not begun in time.
+            JobsError: It cannot.
+        """
+        if self._begun.done():
+            return self._begun.result()
+        try:
+            async with asyncio.timeout(patience_s):
+                return await asyncio.shield(self._begun)
+        except TimeoutError:
+            raise self._waits() from None
+
+    async def _durable(self, shell: Shell, patience_s: float = _PATIENCE_S) -> None:
+        """Wait until everything that has happened so far is durable, and this registry has just been seen to lead.
+
+        Raises:
+            BackendUnavailableError: It is not in time, or another registry has taken over.
+        """
+        try:
+            async with asyncio.timeout(patience_s):
+                await shell.commits.durable()
+                if self._journal_writer is not None and not await self._journal_writer.seems_led():
+                    await shell.commits.prove()
+        except (TimeoutError, StoreError) as error:
+            raise self._waits(error) from None
+
+    def _waits(self, error: Exception | None = None) -> BackendUnavailableError:
+        trouble = (self._journal_writer.trouble if self._journal_writer else "") or str(error or "")
+        return BackendUnavailableError(
+            f"The registry {self._name!r} waits for its journal"
+            + (f", which in {trouble}" if trouble else ".")
+            + " Jobs that were accepted go on. Try again later."
+        )
+
+    async def _submit(self, client: str, specs: Sequence[JobSpec], contexts: Mapping[str, Context]) -> list[JobFacts]:
+        shell = await self._shell()
+        machine, table = shell.machine, shell.machine.table
+        kept = await shell.keep_payloads(specs)
+        try:
+            admissions = machine.submit(kept, contexts, time.time())
+        except (BackpressureError, JobSubmissionError):
+            shell.forget_payloads(kept)
+            raise
+        shell.forget_payloads(spec for spec, each in zip(kept, admissions, strict=True) if not each.is_new)
+        shell.packages.keep(context.runtime_env for context in contexts.values())
+        found = [table.records[each.job_id] for each in admissions]
+        self._listeners.follow(client, [record.spec.job_id for record in found if record.is_live])
+        facts = [table.facts(record)._replace(reuse=each.reuse) for record, each in zip(found, admissions, strict=True)]
+        shell.after()
+        await self._durable(shell)
+        await shell.taken([each.job_id for each in admissions if each.is_new])
+        return facts
+
+    async def _forget_silent(self) -> None:
+        while True:
+            await asyncio.sleep(_FORGET_S)
+            self._listeners.forget_silent()

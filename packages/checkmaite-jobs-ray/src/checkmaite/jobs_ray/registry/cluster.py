@@ -1,0 +1,120 @@
+"""What the registry asks of Ray for its jobs: what a store holds, what they wait for, code that clients have sent.
+
+Ray deletes an uploaded folder once the client that uploaded it has gone. A job that starts later, on a node that has no
+copy, would find nothing. A pin keeps the folder for a time; the registry renews it while a live job needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import ray
+import ray.exceptions as rx
+from checkmaite.jobs import JobsError, Resources, StorePermissionError
+from checkmaite.jobs.spi import Completed
+from checkmaite.jobs_ray.wire import Context, JobSpec
+from checkmaite.jobs_ray_simple.wall import cluster_resources, leave_driver, missing_program, shortage
+
+_CPUS = 0.01
+"""Keeps the question off nodes that run no jobs, without taking much of one that does."""
+_log = logging.getLogger("checkmaite.jobs")
+_PIN_S = 3_600
+_RENEW_AFTER_S = 1_200.0
+_UPLOADED = "gcs://"
+
+
+def _work() -> Callable[[bytes, Any], dict[str, Completed]]:
+    """The worker's function, nested so that it travels by value: workers have no copy of this package."""
+
+    def checkmaite_lookup(written_terms: bytes, jobs: Any) -> dict[str, Completed]:
+        leave_driver()
+        from checkmaite.jobs.spi import stored_runs
+
+        return stored_runs(written_terms, jobs)
+
+    return checkmaite_lookup
+
+
+class UnanswerableError(Exception):
+    """The store cannot be asked, and asking again changes nothing: what it needs is missing or damaged."""
+
+
+async def look_up(context: Context, specs: Sequence[JobSpec]) -> dict[str, Completed]:
+    """Of these jobs, those whose run the store of their context holds, and their outcomes; see `stored_runs`.
+
+    Raises:
+        UnanswerableError: Waiting does not help.
+        Exception: Whatever else Ray or the store raises; then nothing is known.
+    """
+    options: dict[str, Any] = {"num_cpus": _CPUS, "name": "look for stored runs"}
+    if context.runtime_env:
+        options["runtime_env"] = dict(context.runtime_env)
+    task: Any = ray.remote(_work())
+    jobs = [(spec.capability_id, spec.order) for spec in specs]
+    try:
+        found: dict[str, Completed] = await task.options(**options).remote(context.terms.written, jobs)
+    except Exception as error:
+        if _is_for_good(error):
+            raise UnanswerableError(str(getattr(error, "cause", error))) from error
+        raise
+    return found
+
+
+def _is_for_good(error: Exception) -> bool:
+    """Whether a start of the job will meet the same. Permissions may be granted, and clients bring new tokens."""
+    cause = getattr(error, "cause", error)
+    if isinstance(cause, JobsError):
+        return not cause.retryable and not isinstance(cause, StorePermissionError)
+    return isinstance(cause, (rx.RuntimeEnvSetupError, ImportError))
+
+
+# -- code that clients have sent ---------------------------------------------------------------------------------------
+
+
+class Packages:
+    """Which uploaded folders are pinned, and since when."""
+
+    def __init__(self) -> None:
+        self._pinned_at: dict[str, float] = {}
+
+    def keep(self, environments: Iterable[Mapping[str, Any] | None]) -> None:
+        """Pin the folders that these runtime environments name, unless that was done lately."""
+        now = time.monotonic()
+        for uri in {uri for each in environments if each for uri in _uploads(each)}:
+            if now - self._pinned_at.get(uri, -_RENEW_AFTER_S) >= _RENEW_AFTER_S:
+                self._pinned_at[uri] = now
+                _pin(uri)
+        for uri in [uri for uri, at in self._pinned_at.items() if now - at > _PIN_S]:
+            del self._pinned_at[uri]
+
+
+def _uploads(environment: Mapping[str, Any]) -> list[str]:
+    named = [environment.get("working_dir"), *(environment.get("py_modules") or ())]
+    return [each for each in named if isinstance(each, str) and each.startswith(_UPLOADED)]
+
+
+def _pin(uri: str) -> None:
+    from ray.experimental import internal_kv  # an interface without promises; the only module that uses it
+
+    try:
+        internal_kv._pin_runtime_env_uri(uri, expiration_s=_PIN_S)
+    except Exception:  # noqa: BLE001 - without the pin jobs still run while their client lives, so it is only said
+        _log.warning("%s may be gone when its client has gone: it cannot be kept", uri, exc_info=True)
+
+
+# -- what jobs wait for ------------------------------------------------------------------------------------------------
+
+
+def shortage_of(wanted: Resources) -> str:
+    """Why a job that Ray has not started yet waits, as a sentence."""
+    nodes, free = cluster_resources()
+    return shortage(wanted, nodes=nodes, free=free)
+
+
+async def missing_program_of(runtime_env: Mapping[str, Any] | None) -> str:
+    """Why no worker can start with this runtime environment, as a sentence; empty when nothing is known against it."""
+    return await asyncio.to_thread(missing_program, runtime_env)

@@ -1,0 +1,280 @@
+"""The registry's journal: read when it begins, led from then on, and written without holding up its event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from checkmaite.jobs import (
+    BackendUnavailableError,
+    ConfigurationError,
+    JobsError,
+    Problem,
+    StoreCorruptError,
+    StoreError,
+    StorePermissionError,
+)
+from checkmaite.jobs.spi import ObjectStore
+from checkmaite.jobs_ray.journal.format import Leader, SupersededError, segment_key
+from checkmaite.jobs_ray.journal.logs import LOGS
+from checkmaite.jobs_ray.journal.reading import Found, read_journal
+from checkmaite.jobs_ray.journal.replay import payload_key, take_over
+from checkmaite.jobs_ray.journal.runner import leader_here, new_nonce, perform, probe
+from checkmaite.jobs_ray.journal.schema import rows_of, snapshot_rows
+from checkmaite.jobs_ray.journal.steps import Pause, Steps
+from checkmaite.jobs_ray.journal.storage import Journal
+from checkmaite.jobs_ray.registry.model.events import Event
+from checkmaite.jobs_ray.registry.model.job_table import JobTable
+from checkmaite.jobs_ray.wire import StoredPayload
+
+T = TypeVar("T")
+_log = logging.getLogger("checkmaite.jobs")
+_AGAIN_S = 2.0
+_LOOK_S = 0.25
+_LED_S = 1.0
+_DYING_S = 15.0
+"""A registry that led before may take so long to end with its cluster."""
+_TITLE = b"JobRegistry"
+_NOT_RUNNING = "ZTXt"
+"""States in /proc: a zombie, stopped, dead, traced. A stopped one is fenced when it goes on."""
+
+
+class JournalWriter:
+    """One registry's journal, and the payloads beside it. All methods run on one event loop.
+
+    Args:
+        objects: Where it is.
+        name: The registry's, for errors.
+        where: Where the registry is, for whoever meets its journal.
+    """
+
+    def __init__(self, objects: ObjectStore, *, name: str, where: str) -> None:
+        self._objects = objects
+        self._name = name
+        self._where = where
+        self._trouble: StoreError | None = None
+        self._writer = ThreadPoolExecutor(1, "checkmaite-journal-writer")
+        self._others = ThreadPoolExecutor(16, "checkmaite-journal")
+        self._journal: Journal | None = None
+        self._is_writing = False
+        self._led_at = 0.0
+        self._table = JobTable()
+        self.logs_before: Sequence[str] = ()
+        """Names in the folder of kept output, before this registry led the journal: a later leader's are not there."""
+        self._snapshot: asyncio.Task[None] | None = None
+        self._chores: set[asyncio.Task[None]] = set()
+
+    @property
+    def objects(self) -> ObjectStore:
+        """Where it is."""
+        return self._objects
+
+    @property
+    def trouble(self) -> str:
+        """Why the journal cannot be reached at the moment; empty when it can."""
+        return f"{self._objects.root} cannot be used now: {self._trouble}" if self._trouble else ""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether what this opens the journal with, such as a token, is not accepted at the moment."""
+        return isinstance(self._trouble, StorePermissionError)
+
+    @property
+    def epoch(self) -> int:
+        """Larger than every number that an earlier leader of the journal has given away."""
+        assert self._journal is not None, "it has been opened"
+        return int(self._journal.leader.started_at * 1_000_000)
+
+    async def open(self) -> JobTable:
+        """Take the journal over; what it holds.
+
+        Raises:
+            ConfigurationError: It cannot be kept there, or a registry that lives leads it.
+            StoreCorruptError: It is damaged.
+            IncompatibleVersionError: It was written by a newer version.
+        """
+        while True:
+            try:
+                return await self._open()
+            except StoreError as error:
+                if not error.retryable:
+                    raise self._refusal(error) from error
+                self._trouble = error
+                _log.warning("the journal of registry %s does not answer: %s", self._name, error)
+                await asyncio.sleep(_AGAIN_S)
+
+    async def write(self, events: Sequence[Event], *, are_all: bool) -> None:
+        """Make events durable, however long that takes.
+
+        Args:
+            events: What happened.
+            are_all: Whether the table shows these events, and none that come after them.
+
+        Raises:
+            BackendUnavailableError: Another registry leads the journal now.
+        """
+        journal = self._journal
+        assert journal is not None, "it has been opened"
+        rows = None
+        if are_all and self._snapshot is None and journal.is_snapshot_due(len(self._table.records)):
+            rows = snapshot_rows(self._table)
+        self._is_writing = True
+        try:
+            number = await self._in(self._writer, lambda: self._perform(journal.append(rows_of(events))))
+        except SupersededError as error:
+            raise BackendUnavailableError(
+                f"The registry {self._name!r} of this cluster keeps jobs no more: another one has taken over its "
+                f"journal, {error.by or 'which is not known'}. Connect to the cluster of that one, or call "
+                "configure_job_backend() again to take the journal back."
+            ) from error
+        finally:
+            self._is_writing = False
+        self._trouble = None
+        self._led_at = time.monotonic()
+        if rows is not None:
+            self._snapshot = asyncio.get_running_loop().create_task(self._store(journal, number, rows))
+
+    async def seems_led(self) -> bool:
+        """Whether nobody else seems to lead; it is looked up unless that was seen less than a second ago.
+
+        Raises:
+            StoreError: The journal cannot be read.
+        """
+        assert self._journal is not None, "it has been opened"
+        if self._is_writing or time.monotonic() - self._led_at < _LED_S:
+            return True
+        looked_at = time.monotonic()
+        taken = await self._in(self._others, partial(self._objects.exists, segment_key(self._journal.tail + 1)))
+        if not taken:
+            self._led_at = looked_at
+        return not taken
+
+    async def keep(self, payloads: Sequence[tuple[str, bytes | memoryview]]) -> list[StoredPayload]:
+        """Keep payloads durably beside the journal, each with its job's id."""
+
+        def create(job_id: str, payload: bytes | memoryview) -> StoredPayload:
+            key = payload_key(job_id, new_nonce())
+            self._objects.create(key, payload)
+            return StoredPayload(key, len(payload))
+
+        calls = [self._in(self._others, partial(create, job_id, payload)) for job_id, payload in payloads]
+        return list(await asyncio.gather(*calls))
+
+    async def load(self, kept: StoredPayload) -> bytes:
+        """A payload that was kept.
+
+        Raises:
+            StoreError: It cannot be read.
+        """
+        return await self._in(self._others, partial(self._objects.read, kept.key))
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Delete payloads that no start needs any more; one that cannot be deleted stays until the next beginning."""
+        for key in keys:
+            task = asyncio.get_running_loop().create_task(self._delete(key))
+            self._chores.add(task)
+            task.add_done_callback(self._chores.discard)
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    async def _open(self) -> JobTable:
+        found = await self._in(self._writer, lambda: self._perform(read_journal(self._objects.root)))
+        if found.leader is None:
+            await self._in(self._writer, partial(probe, self._objects))
+        else:
+            await self._outlive(found.leader)
+        self.logs_before = await self._in(self._others, partial(self._objects.names, LOGS))
+        leader = leader_here(self._where)
+        self._journal, self._table = await self._in(self._writer, partial(self._lead, leader, found))
+        return self._table
+
+    def _lead(self, leader: Leader, found: Found) -> tuple[Journal, JobTable]:
+        journal, table = self._perform(take_over(self._objects.root, leader, new_nonce, found))
+        self._trouble = None
+        return journal, table
+
+    async def _outlive(self, before: Leader) -> None:
+        """Wait for the registry that led before to end with its cluster.
+
+        Raises:
+            ConfigurationError: It does not.
+        """
+        deadline = time.monotonic() + _DYING_S
+        while is_running(before):
+            if time.monotonic() > deadline:
+                raise ConfigurationError(
+                    f"The journal of the registry {self._name!r} cannot be taken over.",
+                    [
+                        Problem(
+                            "journal_uri",
+                            f"a registry that runs on this machine leads {self._objects.root}: {before}.",
+                            "Connect to its cluster with address=..., end it, or choose another idempotency_scope.",
+                        )
+                    ],
+                )
+            await asyncio.sleep(_LOOK_S)
+
+    async def _store(self, journal: Journal, number: int, rows: Iterable[Any]) -> None:
+        try:
+            await self._in(self._others, lambda: self._perform(journal.snapshot(number, rows)))
+            await self._in(self._others, lambda: self._perform(journal.prune()))
+        except JobsError as error:  # the journal is as good as before; another one follows
+            _log.warning("a snapshot of registry %s was not stored: %s", self._name, error)
+        finally:
+            self._snapshot = None
+
+    async def _delete(self, key: str) -> None:
+        try:
+            await self._in(self._others, partial(self._objects.delete, key))
+        except StoreError as error:
+            _log.info("a payload is left behind: %s", error)
+
+    def _perform(self, steps: Steps[T]) -> T:
+        return perform(steps, self._objects, self._pause)
+
+    def _pause(self, pause: Pause) -> None:
+        self._trouble = pause.cause
+        _log.warning("the journal of registry %s does not answer: %s", self._name, pause.cause)
+        time.sleep(pause.seconds)
+
+    async def _in(self, threads: ThreadPoolExecutor, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads, call)
+
+    def _refusal(self, error: StoreError) -> JobsError:
+        """What a user is told whose journal cannot be opened."""
+        if not isinstance(error, StoreCorruptError):
+            return ConfigurationError(
+                f"The journal of the registry {self._name!r} cannot be kept.",
+                [
+                    Problem(
+                        "journal_uri",
+                        str(error),
+                        "Pass the journal_uri of a folder or bucket that the registry may write to, or "
+                        "journal_uri=None to keep jobs in memory only.",
+                    )
+                ],
+            )
+        return error
+
+
+# -- the registry that led before --------------------------------------------------------------------------------------
+
+
+def is_running(leader: Leader) -> bool:
+    """Whether a registry runs on this machine; False where that cannot be told, such as for another machine's."""
+    here = leader_here("")
+    if (leader.host, leader.boot_id) != (here.host, here.boot_id) or not here.boot_id or leader.pid == os.getpid():
+        return False
+    process = Path("/proc") / str(leader.pid)
+    try:
+        state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+        return state not in _NOT_RUNNING and _TITLE in (process / "cmdline").read_bytes()
+    except OSError:
+        return False

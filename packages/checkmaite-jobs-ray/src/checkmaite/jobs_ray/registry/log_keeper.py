@@ -1,0 +1,236 @@
+"""Keeps the output of jobs beside the journal, so that it outlives workers, controllers and the cluster.
+
+Of a job that is over it is kept once. Of one that runs it is kept now and then, as long as there is something new,
+since nobody can ask a cluster that is gone; of one whose controller has died it is looked for on the worker's node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+from checkmaite.jobs import StoreError
+from checkmaite.jobs.spi import Failed, ObjectStore, joined_output
+from checkmaite.jobs_ray.journal.logs import KeptLog, kept_log, kept_logs, outdated_logs, read_log
+from checkmaite.jobs_ray.registry.model.events import Doubted, Ended, Event, Forgotten
+from checkmaite.jobs_ray.registry.model.record import Ending, Finished, JobRecord, Running, Stopping
+
+T = TypeVar("T")
+_log = logging.getLogger("checkmaite.jobs")
+_AT_ONCE = 4
+"""Outputs that pass through this process at the same time: each may take some megabytes."""
+_TRIES = 5
+_AGAIN_S = 2.0
+_ROUND_S = 30.0
+"""The output of jobs that run is looked at so often."""
+_ROUND_SHARE = 0.05
+"""And takes at most so much of the time: of many jobs that print much it is kept less often."""
+
+Lost = tuple[int, Awaitable[str | None]]
+"""The number of a start, and what is found of its output."""
+
+
+class LogKeeper:
+    """The kept output of one registry's jobs. All methods run on one event loop.
+
+    Args:
+        objects: Where the journal is.
+        names: What was in the folder of kept output before this registry led the journal.
+        keeps_all: Whether the output of every job is kept, not only of those that failed.
+        most_bytes: What all of it may take; then that of the oldest jobs is deleted.
+        fetch: Gives a finished job's output; None where nobody has it any more.
+        records: The jobs that are listed.
+        look_for: Has the output of a start looked for whose controller has died; None where there is none to be found.
+    """
+
+    def __init__(
+        self,
+        objects: ObjectStore,
+        names: Iterable[str],
+        *,
+        keeps_all: bool,
+        most_bytes: int,
+        fetch: Callable[[str], Awaitable[str | None]],
+        records: Mapping[str, JobRecord],
+        look_for: Callable[[str], Lost | None],
+    ) -> None:
+        self._objects = objects
+        self._keeps_all = keeps_all
+        self._most_bytes = most_bytes
+        self._fetch = fetch
+        self._records = records
+        self._look_for = look_for
+        found = list(names)
+        self._kept = {job_id: dict(of_job) for job_id, of_job in kept_logs(found).items()}
+        self._printed: dict[str, int] = {}  # what a job had printed when it was kept last
+        self._bytes = sum(each.size for of_job in self._kept.values() for each in of_job.values())
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._looks = asyncio.Semaphore(_AT_ONCE)  # each is a process on a node, and may take seconds
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "checkmaite-logs")
+        self._chores: set[asyncio.Task[None]] = set()
+        self._drop([job_id for job_id in self._kept if job_id not in records])
+        for each in outdated_logs(found):
+            self._spawn(self._delete(each))
+
+    def catch_up(self, records: Iterable[JobRecord], since: float) -> None:
+        """Keep what an earlier registry did not get to keep, as far as controllers have it.
+
+        Args:
+            records: The jobs.
+            since: Of jobs that ended before this no controller has the output.
+        """
+        for record in records:
+            state, job_id = record.state, record.spec.job_id
+            is_wanted = isinstance(state, Finished) and state.at >= since and self._wants(state.ending)
+            if is_wanted and 0 not in self._kept.get(job_id, {}):
+                self._spawn(self._keep(job_id))
+
+    def note(self, events: Sequence[Event]) -> Mapping[str, asyncio.Task[None]]:
+        """This has happened, and is durable; the jobs whose output is on its way, with what is done when it is kept."""
+        under_way = {}
+        for each in events:
+            if isinstance(each, Ended):
+                self._printed.pop(each.job_id, None)
+                if self._wants(each.ending):
+                    under_way[each.job_id] = self._spawn(self._keep(each.job_id))
+                else:
+                    self._drop_start(each.job_id)
+            elif isinstance(each, Doubted) and (lost := self._look_for(each.job_id)) is not None:
+                self._spawn(self._keep_lost(each.job_id, *lost))
+            elif isinstance(each, Forgotten):
+                self._drop([each.job_id])
+        return under_way
+
+    async def watch(self) -> None:
+        """Keep the output of jobs that run, for as long as they do."""
+        pause = _ROUND_S
+        while True:
+            await asyncio.sleep(pause)
+            began = time.monotonic()
+            await self.keep_running()
+            pause = max(_ROUND_S, (time.monotonic() - began) / _ROUND_SHARE)
+
+    async def keep_running(self) -> None:
+        """Keep what the jobs that run have printed by now."""
+        running = [each for each in self._records.values() if isinstance(each.state, Running | Stopping)]
+        await asyncio.gather(*(self._keep_running(each.spec.job_id, each.attempt) for each in running))
+
+    async def read(self, job_id: str) -> str | None:
+        """The output of a job that is listed; None when nobody has it any more.
+
+        Raises:
+            StoreError: It cannot be read, or is damaged.
+        """
+        kept, record = dict(self._kept.get(job_id, {})), self._records.get(job_id)
+        over = kept.pop(0, None)
+        last = (
+            await self._fetch(job_id) if over is None else await self._in_thread(partial(read_log, self._objects, over))
+        )
+        lost = {
+            number: await self._in_thread(partial(read_log, self._objects, each))
+            for number, each in kept.items()
+            if last is None or (record is not None and number < record.attempt)
+        }
+        return joined_output(lost, last) if lost or last is not None else None
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    async def _text(self, kept: KeptLog) -> str:
+        return await self._in_thread(partial(read_log, self._objects, kept))
+
+    def _wants(self, ending: Ending) -> bool:
+        return self._keeps_all or isinstance(ending, Failed)
+
+    async def _keep(self, job_id: str) -> None:
+        async with self._turns:
+            text = await self._fetch(job_id)
+            if text is not None and 0 not in self._kept.get(job_id, {}):
+                await self._put(job_id, text, 0)
+
+    async def _keep_running(self, job_id: str, start: int) -> None:
+        """Keep what a start has printed by now, unless it is what is kept already."""
+        async with self._turns:
+            text = await self._fetch(job_id)
+            if text and self._is_at(job_id, start) and self._printed.get(job_id) != (printed := hash(text)):
+                self._printed[job_id] = printed
+                await self._put(job_id, text, start)
+
+    def _is_at(self, job_id: str, start: int) -> bool:
+        record = self._records.get(job_id)
+        return record is not None and record.attempt == start and isinstance(record.state, Running | Stopping)
+
+    async def _keep_lost(self, job_id: str, start: int, found: Awaitable[str | None]) -> None:
+        async with self._looks:
+            text = await found
+        if text:
+            async with self._turns:
+                await self._put(job_id, text, start)
+
+    async def _put(self, job_id: str, text: str, start: int) -> None:
+        """Keep a text, in the place of what was kept of the same start."""
+        number = time.time_ns() // 1_000_000
+        kept, content = await self._in_thread(partial(kept_log, job_id, text, start, number))
+        if not await self._stored(kept, content):
+            return
+        of_job = self._kept.setdefault(job_id, {})
+        if start in of_job:
+            self._delete_all([of_job.pop(start)])
+        of_job[start] = kept
+        self._bytes += kept.size
+        record = self._records.get(job_id)
+        if record is None:  # it was forgotten meanwhile
+            self._drop([job_id])
+        elif start == 0 or (isinstance(record.state, Finished) and not self._wants(record.state.ending)):
+            self._drop_start(job_id)
+        while self._bytes > self._most_bytes:
+            self._drop([next(iter(self._kept))])
+
+    def _drop_start(self, job_id: str) -> None:
+        """Delete what was kept of a job's last start while it ran; that of starts that were lost stays."""
+        record, of_job = self._records.get(job_id), self._kept.get(job_id, {})
+        if record is not None and record.attempt in of_job:
+            self._delete_all([of_job.pop(record.attempt)])
+        if not of_job:
+            self._kept.pop(job_id, None)
+
+    async def _stored(self, kept: KeptLog, content: bytes) -> bool:
+        for _ in range(_TRIES):
+            try:
+                await self._in_thread(partial(self._objects.create, kept.key, content))
+            except StoreError as error:
+                _log.warning("the output of a job is not kept: %s", error)
+                if not error.retryable:
+                    return False
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                return True
+        return False
+
+    def _drop(self, jobs: Iterable[str]) -> None:
+        for job_id in jobs:
+            self._delete_all(self._kept.pop(job_id, {}).values())
+
+    def _delete_all(self, logs: Iterable[KeptLog]) -> None:
+        for each in logs:
+            self._bytes -= each.size
+            self._spawn(self._delete(each))
+
+    async def _delete(self, kept: KeptLog) -> None:
+        try:
+            await self._in_thread(partial(self._objects.delete, kept.key))
+        except StoreError as error:  # the next registry deletes what is nobody's
+            _log.info("the output of a job is left behind: %s", error)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+        return task
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)

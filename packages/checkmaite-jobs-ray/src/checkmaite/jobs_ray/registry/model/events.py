@@ -1,0 +1,250 @@
+"""What has happened: the only things that change records, and what the journal keeps; and how each changes a record."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, assert_never
+
+from attrs import evolve
+from checkmaite.jobs.spi import Cancelled, Failed
+from checkmaite.jobs_ray.registry.model.contexts import RedactedContext
+from checkmaite.jobs_ray.registry.model.record import (
+    Doubtful,
+    Ending,
+    Finished,
+    JobRecord,
+    Owner,
+    Placed,
+    Running,
+    Scheduling,
+    State,
+    Stopping,
+    Waiting,
+    status_in,
+)
+from checkmaite.jobs_ray.wire import JobSpec, Where
+
+_NOTES = 20
+
+
+class Introduced(NamedTuple):
+    """The context of jobs to come."""
+
+    context: str
+    redacted: RedactedContext
+
+
+class Submitted(NamedTuple):
+    """A job was accepted."""
+
+    spec: JobSpec
+    at: float
+    supersedes: str | None
+
+
+class Adopted(NamedTuple):
+    """A registry took a job over from the controller that has it: one that it did not know, or a later start."""
+
+    spec: JobSpec
+    at: float
+    supersedes: str | None
+    attempt: int
+    losses: int
+    owner: Owner
+
+    @property
+    def job_id(self) -> str:
+        """The job."""
+        return self.spec.job_id
+
+
+class Resumed(NamedTuple):
+    """A registry that has begun anew found the job where the journal says that it is, and goes on with it."""
+
+    job_id: str
+    owner: Owner
+
+
+class Doubted(NamedTuple):
+    """Its controller is gone, and whether its run was stored before is not known yet."""
+
+    job_id: str
+    reason: str
+
+
+class Assigned(NamedTuple):
+    """A job was given to a controller: the start number `attempt`."""
+
+    job_id: str
+    attempt: int
+    owner: Owner
+
+
+class Launched(NamedTuple):
+    """Ray has the job."""
+
+    job_id: str
+    at: float
+
+
+class WorkerStarted(NamedTuple):
+    """A worker has begun it."""
+
+    job_id: str
+    where: Where
+
+
+class StopAsked(NamedTuple):
+    """It is being stopped."""
+
+    job_id: str
+    then: Cancelled | Failed
+
+
+class Requeued(NamedTuple):
+    """Its start came to nothing, and another one follows.
+
+    Attributes:
+        note: What to tell of it, if anything.
+        lost: Whether it counts against the job's retries.
+        attempted: Whether it counts as a start at all: a controller that refuses a job has not started it.
+    """
+
+    job_id: str
+    note: str | None
+    lost: bool = False
+    attempted: bool = True
+
+
+class Ended(NamedTuple):
+    """It is final.
+
+    Attributes:
+        ending: How it ended.
+        where: The worker that had it; None where the record says it, or nobody knows.
+    """
+
+    job_id: str
+    ending: Ending
+    at: float
+    where: Where | None = None
+
+
+class Noted(NamedTuple):
+    """Something to tell in the job's explanation."""
+
+    job_id: str
+    note: str
+
+
+class Forgotten(NamedTuple):
+    """A finished job is no longer kept."""
+
+    job_id: str
+
+
+JobEvent = (
+    Submitted
+    | Adopted
+    | Resumed
+    | Doubted
+    | Assigned
+    | Launched
+    | WorkerStarted
+    | StopAsked
+    | Requeued
+    | Ended
+    | Noted
+    | Forgotten
+)
+Event = Introduced | JobEvent
+
+
+# -- how an event changes a record -------------------------------------------------------------------------------------
+
+
+RecordEvent = Adopted | Resumed | Doubted | Assigned | Launched | WorkerStarted | StopAsked | Requeued | Ended | Noted
+
+
+def accepted(event: Submitted | Adopted) -> JobRecord:
+    """The record that a job begins with."""
+    new = JobRecord(event.spec, event.at, supersedes=event.supersedes)
+    return after(new, event) if isinstance(event, Adopted) else new
+
+
+def after(record: JobRecord, event: RecordEvent) -> JobRecord:  # noqa: C901 - one table, a line or two for each event
+    """The record after an event, the most frequent first. The registry asks only for what its state allows."""
+    state = record.state
+    assert not isinstance(state, Finished) or isinstance(event, Noted), f"{event} after the end"
+    match event:
+        case Assigned():
+            return _in(record, Placed(event.owner), attempt=event.attempt, controller=event.owner.controller)
+        case Launched():
+            return _in(record, Scheduling(_owner(record), event.at)) if isinstance(state, Placed) else record
+        case WorkerStarted():
+            if isinstance(state, Stopping):
+                return _in(record, evolve(state, where=event.where))
+            return _in(record, Running(_owner(record), event.where))
+        case Ended():
+            ended = Finished(event.ending, event.at, event.where or record.where)
+            return _in(record, ended, spec=record.spec.slim())
+        case Adopted():
+            controller = event.owner.controller
+            state = Scheduling(event.owner, event.at)
+            return _in(record, state, attempt=event.attempt, controller=controller, losses=event.losses)
+        case Resumed():
+            return record._replace(state=_owned_by(state, event.owner), controller=event.owner.controller)
+        case Doubted():
+            return _in(record, Doubtful(event.reason, record.where))
+        case StopAsked():
+            return _in(record, Stopping(_owner(record), record.where, event.then))
+        case Requeued():
+            notes = record.notes if event.note is None else _with(record.notes, event.note)
+            attempt, losses = record.attempt - (not event.attempted), record.losses + event.lost
+            return _in(record, Waiting(), attempt=attempt, losses=losses, notes=notes)
+        case Noted():
+            return record._replace(notes=_with(record.notes, event.note))
+        case _:
+            assert_never(event)
+
+
+def _with(notes: tuple[str, ...], note: str) -> tuple[str, ...]:
+    """The notes with one more; of a job that is started again without end the first and the newest stay."""
+    return (*notes, note) if len(notes) < _NOTES else (notes[0], *notes[2 - _NOTES :], note)
+
+
+def _owned_by(state: State, owner: Owner) -> State:
+    assert not isinstance(state, Waiting | Doubtful | Finished), "who goes on with a job had it before"
+    return evolve(state, owner=owner)
+
+
+def _in(
+    record: JobRecord,
+    state: State,
+    *,
+    spec: JobSpec | None = None,
+    attempt: int | None = None,
+    controller: str | None = None,
+    losses: int | None = None,
+    notes: tuple[str, ...] | None = None,
+) -> JobRecord:
+    """The record in another state. It is written out since `_replace`, four times in each job's life, costs double."""
+    status, meant = record.status, status_in(state)
+    if meant is not status and status.may_become(meant):
+        status = meant
+    return JobRecord(
+        record.spec if spec is None else spec,
+        record.created_at,
+        state,
+        status,
+        record.attempt if attempt is None else attempt,
+        record.controller if controller is None else controller,
+        record.losses if losses is None else losses,
+        record.supersedes,
+        record.notes if notes is None else notes,
+    )
+
+
+def _owner(record: JobRecord) -> Owner:
+    owner = record.owner
+    assert owner is not None, f"{record.spec.job_id} has no controller"
+    return owner

@@ -1,0 +1,54 @@
+"""Why a job is where it is, in words."""
+
+from __future__ import annotations
+
+from checkmaite.jobs import JobStatus
+from checkmaite.jobs_ray.registry.model.job_table import JobTable
+from checkmaite.jobs_ray.registry.model.known_contexts import KnownContexts
+from checkmaite.jobs_ray.registry.model.record import Doubtful, JobRecord, Placed, Scheduling, Waiting
+
+_NAMED = 3
+"""Running jobs that an explanation names."""
+
+
+def explanation(record: JobRecord, table: JobTable, contexts: KnownContexts) -> tuple[str, bool]:
+    """What there is to say of a job, as sentences, and whether it waits for a worker."""
+    said = list(record.notes)
+    if record.is_cancelling:
+        said.append("It is being cancelled.")
+    if record.supersedes is not None and not record.spec.basis.decided.differences:
+        said.append(f"It supersedes {record.supersedes}, which had completed: force=True ran it again on purpose.")
+    if record.attempt > 1 and record.is_live:
+        said.append(f"This is start number {record.attempt}.")
+    waits = False
+    match record.state:
+        case Waiting() | Doubtful() if record.spec.context not in contexts:
+            said.append(_lacking(table.redacted_contexts[record.spec.context].lacks))
+        case Doubtful(reason=reason):
+            said.append(f"{reason[0].upper()}{reason[1:]}; the store is asked whether its run was stored before.")
+        case Waiting() | Placed() | Scheduling():
+            said.append(_place_in_queue(record, table))
+            waits = True
+    return " ".join(said), waits
+
+
+def _lacking(names: tuple[str, ...]) -> str:
+    return (
+        f"It waits for what the journal does not keep: {', '.join(names)}. It goes on when a client of its scope "
+        "configures the backend with the same store and these."
+    )
+
+
+def _place_in_queue(record: JobRecord, table: JobTable) -> str:
+    records, index = table.records, table.scopes[record.spec.scope]
+    before = sum(
+        records[job_id].created_at < record.created_at
+        for job_id in index.with_status(JobStatus.PENDING, JobStatus.SCHEDULING)
+    )
+    running = [records[job_id].spec.job_name for job_id in index.with_status(JobStatus.RUNNING)]
+    where = "no controller has taken it yet" if record.owner is None else "Ray has it"
+    said = f"It is number {before + 1} in the queue of its scope; {where}."
+    if running:
+        more = f" and {len(running) - _NAMED} more" if len(running) > _NAMED else ""
+        said += f" Running now: {', '.join(running[:_NAMED])}{more}."
+    return said

@@ -1,0 +1,288 @@
+"""All jobs of a registry and every way to find them; it changes by events only.
+
+While a journal is read, a table is more than is needed: records alone are, and are filed once when all is known.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from checkmaite.jobs import JobNotFoundError, JobProgress
+from checkmaite.jobs.spi import JobQuery
+from checkmaite.jobs_ray.registry.model.contexts import RedactedContexts
+from checkmaite.jobs_ray.registry.model.events import (
+    Adopted,
+    Assigned,
+    Ended,
+    Event,
+    Forgotten,
+    Introduced,
+    Resumed,
+    Submitted,
+    accepted,
+    after,
+)
+from checkmaite.jobs_ray.registry.model.index import ScopeIndex
+from checkmaite.jobs_ray.registry.model.record import Doubtful, Finished, JobRecord, Owner, Placed, Waiting
+from checkmaite.jobs_ray.wire import Change, JobFacts, StoredPayload
+
+
+class JobTable:
+    """Records, and indexes that agree with them.
+
+    Attributes:
+        records: Every job by its id.
+        scopes: Each scope's index.
+        redacted_contexts: The contexts of live jobs, as far as they may be written down.
+        waiting: Jobs that no controller has, in the order in which they get one.
+        doubtful: Jobs of which the store has to be asked.
+        owned: Jobs of each controller.
+        unconfirmed: Number of jobs given to a controller that has not confirmed them.
+        progress: What running jobs said last. It is news, not history: no event carries it.
+        last_token: The largest token of a lease that a job was given under.
+    """
+
+    def __init__(self) -> None:
+        self.records: dict[str, JobRecord] = {}
+        self.scopes: defaultdict[str, ScopeIndex] = defaultdict(ScopeIndex)
+        self.redacted_contexts = RedactedContexts()
+        self.waiting: dict[str, None] = {}
+        self.doubtful: dict[str, None] = {}
+        self.owned: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        self.unconfirmed = 0
+        self.progress: dict[str, JobProgress] = {}
+        self.last_token = 0
+        self._last_us = 0
+        self._events: list[Event] = []
+        self._changed: dict[str, None] = {}
+        self._unneeded: list[str] = []
+
+    @classmethod
+    def of(cls, replayed: ReplayState) -> JobTable:
+        """The table of what a journal says. It takes the records themselves."""
+        table = cls()
+        table.records, table.redacted_contexts, table.last_token = (
+            replayed.records,
+            replayed.redacted_contexts,
+            replayed.last_token,
+        )
+        last_at = max((record.created_at for record in replayed.records.values()), default=0.0)
+        table._last_us = round(max(last_at, replayed.last_at) * 1_000_000)
+        by_scope: defaultdict[str, list[JobRecord]] = defaultdict(list)
+        for job_id, record in replayed.records.items():
+            by_scope[record.spec.scope].append(record)
+            if record.is_live:
+                table._file(job_id, record)
+        table.scopes.update((scope, ScopeIndex.of(records)) for scope, records in by_scope.items())
+        return table
+
+    def apply(self, event: Event) -> None:
+        """Change what the event says."""
+        self._events.append(event)
+        match event:
+            case Introduced():
+                self.redacted_contexts.introduce(event.context, event.redacted)
+            case Submitted():
+                self._add(accepted(event))
+            case Adopted() if event.job_id not in self.records:
+                self._add(accepted(event))
+            case Forgotten():
+                record = self.records.pop(event.job_id)
+                index = self.scopes[record.spec.scope]
+                index.forget_oldest(record)
+                if not len(index):
+                    del self.scopes[record.spec.scope]
+            case _:
+                before = self.records[event.job_id]
+                self._replace(before, after(before, event))
+
+    def unique_time(self, now: float) -> float:
+        """`now`, moved on by microseconds if need be.
+
+        No two jobs are accepted at the same instant, so that a listing can be continued from one.
+        """
+        self._last_us = max(round(now * 1_000_000), self._last_us + 1)
+        return self._last_us / 1_000_000
+
+    def take_events(self) -> list[Event]:
+        """What happened since this was asked last, in order."""
+        taken, self._events = self._events, []
+        return taken
+
+    def take_changed(self) -> list[str]:
+        """Ids of the jobs whose facts changed since this was asked last."""
+        taken, self._changed = list(self._changed), {}
+        return taken
+
+    def take_unneeded(self) -> list[str]:
+        """Keys of the payloads beside the journal that no start needs any more, since this was asked last."""
+        taken, self._unneeded = self._unneeded, []
+        return taken
+
+    def note_progress(self, job_id: str, progress: JobProgress) -> None:
+        """Keep what a job says of its progress."""
+        self.progress[job_id] = progress
+        self._changed[job_id] = None
+
+    def of_scope(self, scope: str, job_id: str) -> JobRecord:
+        """A job of a scope.
+
+        Raises:
+            JobNotFoundError: The scope has no such job.
+        """
+        record = self.records.get(job_id)
+        if record is None or record.spec.scope != scope:
+            raise JobNotFoundError(job_id, where=f"the scope {scope!r}")
+        return record
+
+    def facts(self, record: JobRecord) -> JobFacts:
+        """A record as clients see it."""
+        spec, state = record.spec, record.state
+        ended = state if isinstance(state, Finished) else None
+        return JobFacts(
+            job_id=spec.job_id,
+            job_name=spec.job_name,
+            capability_id=spec.capability_id,
+            created_at=record.created_at,
+            status=record.status,
+            attempt=record.attempt,
+            cancelling=record.is_cancelling,
+            where=record.where,
+            progress=self.progress.get(spec.job_id),
+            outcome=ended.outcome if ended else None,
+            finished_at=ended.at if ended else None,
+            reuse=spec.basis.decided,
+        )
+
+    def change(self, job_id: str) -> Change | None:
+        """What to tell a follower of a job; None when it is forgotten."""
+        record = self.records.get(job_id)
+        return None if record is None else Change(job_id, *self.facts(record)[4:-1])
+
+    def live(self) -> Iterator[JobRecord]:
+        """The jobs that are not final."""
+        for job_ids in (self.waiting, self.doubtful, *self.owned.values()):
+            for job_id in job_ids:
+                yield self.records[job_id]
+
+    def matching(self, scope: str, query: JobQuery) -> list[JobRecord]:
+        """The jobs of a scope that a query wants, newest first."""
+        index = self.scopes.get(scope)
+        return index.matching(query, self.records.__getitem__) if index else []
+
+    def _add(self, record: JobRecord) -> None:
+        spec = record.spec
+        job_id = spec.job_id
+        self._last_us = max(self._last_us, round(record.created_at * 1_000_000))
+        self.records[job_id] = record
+        self.scopes[spec.scope].add(record)
+        if record.is_live:
+            self._file(job_id, record)
+            self.redacted_contexts.use(spec.context)
+        self._changed[job_id] = None
+
+    def _replace(self, before: JobRecord, now: JobRecord) -> None:
+        job_id = now.spec.job_id
+        self.records[job_id] = now
+        if before.status is not now.status:
+            self.scopes[now.spec.scope].update(before.status, now)
+        if before.state is not now.state:
+            self._refile(job_id, before, now)
+        self._changed[job_id] = None
+
+    def _refile(self, job_id: str, before: JobRecord, now: JobRecord) -> None:
+        owner = now.owner
+        if owner is not None and owner == before.owner:
+            self.unconfirmed += isinstance(now.state, Placed) - isinstance(before.state, Placed)
+            return
+        self._unfile(job_id, before)
+        self._file(job_id, now)
+        if owner is None:
+            self.progress.pop(job_id, None)
+        if not now.is_live:
+            self._end(before)
+
+    def _end(self, live: JobRecord) -> None:
+        self.redacted_contexts.drop(live.spec.context)
+        if isinstance(live.spec.payload, StoredPayload):
+            self._unneeded.append(live.spec.payload.key)
+
+    def _file(self, job_id: str, record: JobRecord) -> None:
+        if isinstance(record.state, Waiting):
+            self.waiting[job_id] = None
+        elif isinstance(record.state, Doubtful):
+            self.doubtful[job_id] = None
+        elif (owner := record.owner) is not None:
+            self.last_token = max(self.last_token, owner.token)
+            self.owned[owner.controller][job_id] = None
+            self.unconfirmed += isinstance(record.state, Placed)
+
+    def _unfile(self, job_id: str, record: JobRecord) -> None:
+        if isinstance(record.state, Waiting):
+            del self.waiting[job_id]
+        elif isinstance(record.state, Doubtful):
+            del self.doubtful[job_id]
+        elif (owner := record.owner) is not None:
+            del self.owned[owner.controller][job_id]
+            self.unconfirmed -= isinstance(record.state, Placed)
+
+
+# -- while a journal is read -------------------------------------------------------------------------------------------
+
+
+class ReplayState:
+    """The records that rows and events make, in order.
+
+    Attributes:
+        records: Every job by its id: those that are final in the order in which they became so, those that live in
+            that in which they were accepted.
+        redacted_contexts: The contexts of live jobs.
+        last_at: When the last of the forgotten jobs was accepted.
+        last_token: The largest token of a lease that an event has named.
+    """
+
+    def __init__(self) -> None:
+        self.records: dict[str, JobRecord] = {}
+        self.redacted_contexts = RedactedContexts()
+        self.last_at = 0.0
+        self.last_token = 0
+
+    def restore(self, records: Iterable[JobRecord]) -> None:
+        """Take in records as they were."""
+        for record in records:
+            spec = record.spec
+            self.records[spec.job_id] = record
+            if not isinstance(record.state, Finished):
+                self.redacted_contexts.use(spec.context)
+
+    def apply(self, event: Event) -> None:
+        """Change what the event says.
+
+        Raises:
+            KeyError, AssertionError: It cannot follow those before it.
+        """
+        records = self.records
+        match event:
+            case Introduced():
+                self.redacted_contexts.introduce(event.context, event.redacted)
+            case Submitted():
+                self.restore([accepted(event)])
+            case Ended():
+                record = records.pop(event.job_id)
+                records[event.job_id] = after(record, event)
+                self.redacted_contexts.drop(record.spec.context)
+            case Adopted() if event.job_id not in records:
+                self.restore([accepted(event)])
+                self._note_token(event.owner)
+            case Forgotten():
+                record = records.pop(event.job_id)
+                assert not record.is_live, f"{event.job_id} was forgotten while it was live"
+                self.last_at = max(self.last_at, record.created_at)
+            case _:
+                records[event.job_id] = after(records[event.job_id], event)
+                if isinstance(event, Assigned | Resumed | Adopted):
+                    self._note_token(event.owner)
+
+    def _note_token(self, owner: Owner) -> None:
+        self.last_token = max(self.last_token, owner.token)

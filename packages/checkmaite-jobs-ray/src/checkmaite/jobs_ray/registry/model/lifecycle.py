@@ -1,0 +1,203 @@
+"""How a job goes on once it was accepted: it waits for a worker, is stopped, is started again, ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from heapq import heapify, heappop, heappush
+from typing import NamedTuple
+
+from attrs import evolve
+from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome
+from checkmaite.jobs_ray.registry.model.events import Ended, Requeued, StopAsked
+from checkmaite.jobs_ray.registry.model.job_table import JobTable
+from checkmaite.jobs_ray.registry.model.record import (
+    Doubtful,
+    JobRecord,
+    Owner,
+    Placed,
+    Scheduling,
+    Stopping,
+    Waiting,
+    ending_of,
+)
+from checkmaite.jobs_ray.wire import Context, EndReport, JobSpec, Stop, Where
+
+_UNSWEPT = 500
+
+
+class Lifecycle:
+    """Changes jobs of a table by events, and leaves in `effects` what has to happen outside.
+
+    Args:
+        table: The jobs.
+        now: The time.
+    """
+
+    def __init__(self, table: JobTable, now: float) -> None:
+        self._table = table
+        self._deadlines = Deadlines()
+        self.effects: list[Effect] = []
+        for record in table.live():
+            if isinstance(record.state, Waiting | Placed | Scheduling):
+                self.expect_worker(record.spec, record.attempt - (record.owner is not None), now)
+
+    def expect_worker(self, spec: JobSpec, attempts_before: int, now: float) -> None:
+        """Begin to count the time in which a job must find a worker, if it has such a time."""
+        timeout_s = spec.policy.scheduling_timeout_s
+        if timeout_s is not None:
+            self._deadlines.add(now + timeout_s, spec.job_id, attempts_before)
+
+    def end_overdue(self, now: float) -> None:
+        """End the jobs that have found no worker in time."""
+        for job_id, attempts_before in self._deadlines.passed(now):
+            record = self._without_worker(job_id, attempts_before)
+            if record is not None:
+                self.stop(record, no_worker(record), 0.0, now)
+        if len(self._deadlines) > 2 * sum(len(index.live) for index in self._table.scopes.values()) + _UNSWEPT:
+            self._deadlines.keep(self._without_worker)
+
+    def stop(self, record: JobRecord, then: Cancelled | Failed, grace_s: float, now: float) -> None:
+        """Begin to stop a job; without a controller it ends at once."""
+        owner = record.owner
+        if owner is None:
+            self.finish(record, then, now)
+        else:
+            self._table.apply(StopAsked(record.spec.job_id, then))
+            self.tell(owner, Stop(record.spec.job_id, record.attempt, grace_s, then))
+
+    def tell(self, owner: Owner, stop: Stop) -> None:
+        """Have a controller told to end a job."""
+        self.effects.append(StopJobs(owner.controller, owner.token, [stop]))
+
+    def end(self, record: JobRecord, report: EndReport, now: float) -> None:
+        """A job's work has stopped: it ends, or is started again."""
+        state = record.state
+        if isinstance(state, Stopping):
+            in_time = isinstance(report.outcome, Completed) and isinstance(state.then, Failed)
+            self.finish(record, report.outcome if in_time else state.then, report.at, report.where)
+        elif report.worker_lost:
+            self._lose_worker(record, report, now)
+        else:
+            self.finish(record, report.outcome, report.at, report.where)
+
+    def start_again_or_end(self, record: JobRecord, reason: str, now: float) -> None:
+        """A job's controller is gone, and with it what it had begun; the store does not hold its run."""
+        policy = record.spec.policy
+        if policy.resubmit and record.attempt < policy.max_attempts:
+            self._requeue(record, f"Start {record.attempt} ended when {reason}.", now)
+        else:
+            self.finish(record, lost(reason, record), now)
+
+    def finish(self, record: JobRecord, outcome: Outcome, at: float, where: Where | None = None) -> None:
+        """A job is final."""
+        where = None if where == record.where else where
+        self._table.apply(Ended(record.spec.job_id, ending_of(outcome), at, where))
+
+    def _lose_worker(self, record: JobRecord, report: EndReport, now: float) -> None:
+        attempt, failed = record.attempt, report.outcome
+        cause = failed.exit_cause if isinstance(failed, Failed) and failed.exit_cause else "its worker died"
+        if record.spec.policy.allows_retry(attempt, record.losses, counts=report.counts):
+            spared = "" if report.counts else " It does not count: another worker there had more memory."
+            self._requeue(record, f"Start {attempt} was lost: {cause}.{spared}", now, lost=report.counts)
+            return
+        if isinstance(failed, Failed):
+            failed = evolve(failed, exit_cause=f"{cause}; starts: {attempt}")
+        self.finish(record, failed, report.at, report.where)
+
+    def _requeue(self, record: JobRecord, note: str, now: float, *, lost: bool = False) -> None:
+        self._table.apply(Requeued(record.spec.job_id, note, lost=lost))
+        self.expect_worker(record.spec, record.attempt, now)
+
+    def _without_worker(self, job_id: str, attempts_before: int) -> JobRecord | None:
+        """The job, when the start after so many others has not found a worker."""
+        record = self._table.records.get(job_id)
+        if record is None or not isinstance(record.state, Waiting | Doubtful | Placed | Scheduling):
+            return None
+        return record if record.attempt - (record.owner is not None) == attempts_before else None
+
+
+# -- failures of what is around a job ----------------------------------------------------------------------------------
+
+
+def lost(reason: str, record: JobRecord) -> Failed:
+    """Its start was lost, and no other follows."""
+    return Failed(
+        error_type="ControllerLost",
+        error_message=f"start {record.attempt} ended when {reason}",
+        phase="lost",
+        node=record.where.node if record.where else None,
+        pid=record.where.pid if record.where else None,
+        exit_cause=reason,
+        lost=True,
+        remedy='Submit it again, or raise max_attempts; with recovery="resubmit" that happens by itself.',
+    )
+
+
+def superseded(other: str) -> Failed:
+    """Another job stands for its run by now."""
+    return Failed(
+        error_type="RunSubmittedAgain",
+        error_message=f"{other} was submitted for the same run while the controller of this job could not be reached",
+        phase="lost",
+        lost=True,
+        remedy=f"Use {other}.",
+    )
+
+
+def no_worker(record: JobRecord) -> Failed:
+    """It found no worker in the time that it had."""
+    return Failed(
+        error_type="SchedulingTimeout",
+        error_message=f"no worker took it within {record.spec.policy.scheduling_timeout_s:g} s",
+        phase="schedule",
+        remedy="Ask for resources that the cluster has free, or raise scheduling_timeout_s.",
+    )
+
+
+# -- deadlines ---------------------------------------------------------------------------------------------------------
+
+
+class Deadlines:
+    """Starts that must have found a worker by an instant. One that has found it is left in and ignored when due."""
+
+    def __init__(self) -> None:
+        self._due: list[tuple[float, str, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def add(self, at: float, job_id: str, attempts_before: int) -> None:
+        """Expect the start after `attempts_before` others by an instant."""
+        heappush(self._due, (at, job_id, attempts_before))
+
+    def passed(self, now: float) -> Iterator[tuple[str, int]]:
+        """Take out what was due: job ids and the attempts that had been made when it was added."""
+        while self._due and self._due[0][0] <= now:
+            _, job_id, attempts_before = heappop(self._due)
+            yield job_id, attempts_before
+
+    def keep(self, wanted: Callable[[str, int], object]) -> None:
+        """Leave out what is not wanted any more."""
+        self._due = [each for each in self._due if wanted(each[1], each[2])]
+        heapify(self._due)
+
+
+# -- effects -----------------------------------------------------------------------------------------------------------
+
+
+class StopJobs(NamedTuple):
+    """Tell a controller to end jobs."""
+
+    controller: str
+    token: int
+    stops: Sequence[Stop]
+
+
+class AskStore(NamedTuple):
+    """Ask the store of a context whether it holds the runs of jobs; `RegistryMachine.settle` takes the answer."""
+
+    context: Context
+    specs: Sequence[JobSpec]
+
+
+Effect = StopJobs | AskStore

@@ -1,0 +1,215 @@
+"""One job as the registry knows it: what was submitted, the state it is in, and how it ended.
+
+A state is a class, so that "completed without a result" or "running nowhere" cannot be written. Of a hundred thousand
+endings few are ever asked for, so they are kept as flat tuples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from attrs import frozen
+from checkmaite.jobs import CapabilityRunRef, JobStatus, Report, Reuse
+from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome
+from checkmaite.jobs_ray.wire import JobSpec, Where
+
+
+class Owner(NamedTuple):
+    """The controller that a job was given to, and the token of the lease that it had then."""
+
+    controller: str
+    token: int
+
+
+@frozen
+class Waiting:
+    """Accepted; no controller has it."""
+
+
+@frozen
+class Doubtful:
+    """Its controller is gone; the store is asked whether its run was stored before.
+
+    Attributes:
+        reason: How the controller went.
+        where: The worker that had begun it, when one has spoken.
+    """
+
+    reason: str
+    where: Where | None = None
+
+
+@frozen
+class Placed:
+    """Given to a controller that has not confirmed it yet."""
+
+    owner: Owner
+
+
+@frozen
+class Scheduling:
+    """Ray has it and waits for a worker."""
+
+    owner: Owner
+    since: float
+
+
+@frozen
+class Running:
+    """A worker has said that it started."""
+
+    owner: Owner
+    where: Where
+
+
+@frozen
+class Stopping:
+    """Asked to stop; it ends as `then` once its work has stopped."""
+
+    owner: Owner
+    where: Where | None
+    then: Cancelled | Failed
+
+
+class Finished(NamedTuple):
+    """It will never change again. A tuple, as a record is, because nearly all records are of finished jobs.
+
+    Attributes:
+        ending: How it ended.
+        at: When.
+        where: The worker that had it, when one has spoken.
+    """
+
+    ending: Ending
+    at: float
+    where: Where | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended, as clients are told it."""
+        return outcome_of(self.ending)
+
+
+State = Waiting | Doubtful | Placed | Scheduling | Running | Stopping | Finished
+
+
+def status_in(state: State) -> JobStatus:
+    """The status that a state alone means."""
+    match state:
+        case Waiting() | Doubtful() | Placed():
+            return JobStatus.PENDING
+        case Scheduling():
+            return JobStatus.SCHEDULING
+        case Running():
+            return JobStatus.RUNNING
+        case Stopping(where=where):
+            return JobStatus.SCHEDULING if where is None else JobStatus.RUNNING
+        case Finished(ending=ending):
+            return FINAL[type(ending)]
+
+
+class JobRecord(NamedTuple):
+    """One job. A tuple, because a registry that begins makes some for each job that it finds in its journal.
+
+    Attributes:
+        spec: What was submitted; without order and payload once the job is final.
+        created_at: When it was accepted, in seconds since the epoch; unique within a registry.
+        state: What is known of it.
+        status: What users see. It never goes back, also when a lost job is started again.
+        attempt: Number of the present or last start; 0 before the first.
+        controller: The one that has it, or had it last: its output is there.
+        losses: Starts that were lost with their worker.
+        supersedes: The completed job that this one runs again on purpose.
+        notes: What happened to it beyond the ordinary, for `explain`.
+    """
+
+    spec: JobSpec
+    created_at: float
+    state: State = Waiting()
+    status: JobStatus = JobStatus.PENDING
+    attempt: int = 0
+    controller: str | None = None
+    losses: int = 0
+    supersedes: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it may still change."""
+        return not isinstance(self.state, Finished)
+
+    @property
+    def is_cancelling(self) -> bool:
+        """Whether it is being stopped because somebody cancelled it."""
+        return isinstance(self.state, Stopping) and isinstance(self.state.then, Cancelled)
+
+    @property
+    def owner(self) -> Owner | None:
+        """The controller that has it."""
+        state = self.state
+        return None if isinstance(state, (Waiting, Doubtful, Finished)) else state.owner
+
+    @property
+    def where(self) -> Where | None:
+        """The worker of the present or last start, when one has spoken."""
+        match self.state:
+            case Running(where=where) | Doubtful(where=where) | Stopping(where=where) | Finished(where=where):
+                return where
+            case _:
+                return None
+
+
+# -- how a job ended ---------------------------------------------------------------------------------------------------
+
+
+class Success(NamedTuple):
+    """A `Completed` and its ref as one flat tuple, which costs a fifth of the two objects. The fields are theirs."""
+
+    run_uid: str
+    revision: int
+    capability_id: str
+    store_uri: str | None
+    commit_uri: str | None
+    outputs_uri: str | None
+    report: Report | None
+    notes: tuple[str, ...]
+    reuse: Reuse
+
+
+Ending = Success | Failed | Cancelled
+FINAL: Mapping[type[Ending], JobStatus] = {
+    Success: JobStatus.COMPLETED,
+    Failed: JobStatus.FAILED,
+    Cancelled: JobStatus.CANCELLED,
+}
+"""The status that each ending means."""
+
+
+def ending_of(outcome: Outcome) -> Ending:
+    """What is kept of an outcome: all of it."""
+    if not isinstance(outcome, Completed):
+        return outcome
+    ref = outcome.ref
+    where = ref.run_uid, ref.revision, ref.capability_id, ref.store_uri, ref.commit_uri, ref.outputs_uri, ref.report
+    return Success(*where, outcome.notes, outcome.reuse)
+
+
+def outcome_of(ending: Ending) -> Outcome:
+    """The outcome that `ending_of` was given."""
+    if not isinstance(ending, Success):
+        return ending
+    return Completed(ref=ref_of(ending), notes=ending.notes, reuse=ending.reuse)
+
+
+def ref_of(ending: Success) -> CapabilityRunRef:
+    """The ref of the outcome that `ending_of` was given."""
+    return CapabilityRunRef(
+        run_uid=ending.run_uid,
+        revision=ending.revision,
+        capability_id=ending.capability_id,
+        store_uri=ending.store_uri,
+        commit_uri=ending.commit_uri,
+        outputs_uri=ending.outputs_uri,
+        report=ending.report,
+    )

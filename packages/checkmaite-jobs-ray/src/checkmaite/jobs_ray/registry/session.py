@@ -1,0 +1,329 @@
+"""The registry's session with one controller: keeps it alive, gives it jobs and payloads, hears how they go on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any
+
+from checkmaite.jobs import Resources, StoreError, StoreNotFoundError
+from checkmaite.jobs.spi import failure
+from checkmaite.jobs_ray.cluster import Unreachable, answer, get_or_create, is_elsewhere, keep_payload, restart
+from checkmaite.jobs_ray.config import RegistrySettings
+from checkmaite.jobs_ray.controller.actor import JobController
+from checkmaite.jobs_ray.registry.cluster import shortage_of
+from checkmaite.jobs_ray.registry.model.lifecycle import StopJobs
+from checkmaite.jobs_ray.registry.model.machine import Assignment, RegistryMachine
+from checkmaite.jobs_ray.wire import EndReport, Inventory, JobSpec, Launch, StoredPayload
+
+_log = logging.getLogger("checkmaite.jobs")
+_AGAIN_S = 0.1
+_MOST_AGAIN_S = 5.0
+_REFUSED_S = 0.5
+_START_S = 60.0
+_LOGS_S = 20.0
+"""Longer than a controller looks for what a dead worker has left."""
+_DIED = "its controller's process died"
+_GONE = "its controller and its registry were lost"
+_TRIES = 10
+"""A payload that is nowhere but in a process's memory is lost when no controller could fetch it so many times."""
+
+
+class ControllerSession:
+    """One controller of the pool, for as long as the registry lives.
+
+    A controller that is silent for longer than its lease, or that comes back as another process, has lost its jobs: the
+    machine gives them away only after its process was ended, so that what it still ran has ended too.
+
+    Args:
+        name: The controller's name.
+        namespace: Its Ray namespace.
+        settings: The registry's.
+        machine: The registry's.
+        changed: Called after the machine was told something.
+        durable: Waits until everything that the machine was told is durable: only then a controller may forget it.
+        payloads: Gives what jobs start from.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        namespace: str,
+        settings: RegistrySettings,
+        machine: RegistryMachine,
+        changed: Callable[[], None],
+        durable: Callable[[], Awaitable[None]],
+        payloads: Payloads,
+    ) -> None:
+        self.name = name
+        self._namespace = namespace
+        self._settings = settings
+        self._machine = machine
+        self._changed = changed
+        self._durable = durable
+        self._payloads = payloads
+        self._actor: Any = None
+        self._incarnation: str | None = None
+        self._token = -1
+        self._after = 0
+        self._busy = False
+        self._keeping = False
+        self._trouble = ""
+        self._calls: set[asyncio.Task[None]] = set()
+        self.attached = asyncio.Event()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be given jobs."""
+        return self.attached.is_set() and not self._busy
+
+    async def run(self) -> None:
+        """Attach, listen, and attach again whatever happens."""
+        reason = _DIED
+        while True:
+            try:
+                if await self._attach(reason):
+                    reason = await self._listen()
+            except Exception:  # noqa: BLE001 - whatever Ray raises here, the registry must try again
+                _log.exception("the link to controller %s broke", self.name)
+            self.attached.clear()
+            self._changed()
+            await asyncio.sleep(_AGAIN_S)
+
+    def trouble(self) -> str:
+        """Why the controller is not there, as a sentence."""
+        settings = self._settings
+        wanted = Resources(
+            num_cpus=settings.controller_num_cpus,
+            memory=settings.controller_memory,
+            custom=settings.controller_resources or {},
+        )
+        why = self._trouble or shortage_of(wanted)
+        return f"No controller of its registry runs, which would start it. Of the controller: {why}"
+
+    def reserve(self) -> None:
+        """Take the controller's turn for an assignment that is to follow; it is busy until it has answered that."""
+        self._busy = True
+
+    def give(self, assignment: Assignment) -> None:
+        """Hand jobs to the controller."""
+        self._spawn(self._give(assignment))
+
+    def stop(self, effect: StopJobs) -> None:
+        """Tell the controller to end jobs."""
+        self._spawn(self._stop(effect))
+
+    async def logs(self, job_id: str) -> str | None:
+        """A job's output; None when the controller does not have it, or is not there."""
+        if self._actor is None:
+            return None
+        try:
+            logs: str | None = await answer(self._actor.logs.remote(job_id), _LOGS_S)
+        except (*Unreachable, TimeoutError):
+            return None
+        return logs
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    async def _attach(self, reason: str) -> bool:
+        """Become the one that the controller listens to; whether that succeeded."""
+        settings = self._settings
+        self._actor = get_or_create(
+            JobController,
+            self.name,
+            self._namespace,
+            settings.wire(),
+            num_cpus=settings.controller_num_cpus,
+            memory=settings.controller_memory,
+            resources=settings.controller_resources,
+        )
+        first = self._incarnation is None
+        try:
+            incarnation = await answer(self._actor.incarnation.remote(), _START_S if first else settings.lease_ttl_s)
+        except TimeoutError:
+            if first or self._keeping:  # it is stopped: its workers must end before its jobs start elsewhere
+                restart(self._actor)
+            self._lose(reason)
+            return False
+        except Unreachable as error:
+            said = str(error).strip().splitlines()
+            self._trouble = said[-1].strip() if said else type(error).__name__
+            self._lose(reason)
+            return False
+        if incarnation != self._incarnation:
+            if not first:
+                self._lose(_DIED)
+        elif not self._keeping:
+            self._lose(reason)
+        self._token = self._machine.grant(self.name, time.time())
+        try:
+            found: Inventory = await answer(self._actor.attach.remote(self._token), settings.lease_ttl_s)
+            keep = self._machine.adopt(self.name, self._token, found.held, time.time())
+            self._machine.miss(self.name, self._token, _GONE, time.time(), served=found.served)
+            self._incarnation, self._keeping = incarnation, True
+            self._changed()
+            await self._durable()
+            await answer(self._actor.keep.remote(self._token, keep), settings.lease_ttl_s)
+        except (*Unreachable, TimeoutError):
+            return False
+        self._trouble = ""
+        self._after = found.last
+        self._busy = self._keeping = False
+        self.attached.set()
+        self._changed()
+        return True
+
+    def _lose(self, reason: str) -> None:
+        self._keeping = False
+        if self._incarnation is None:  # what it had under an earlier registry may be in the store
+            self._machine.miss(self.name, self._token, _GONE, time.time())
+        else:
+            self._machine.lose(self.name, reason, time.time())
+        self._changed()
+
+    async def _listen(self) -> str:
+        """Hear reports until the lease is over; why it is."""
+        settings = self._settings
+        while True:
+            try:
+                self._after, reports = await answer(
+                    self._actor.feed.remote(self._token, self._after, settings.heartbeat_interval_s),
+                    settings.lease_ttl_s,
+                )
+            except TimeoutError:
+                restart(self._actor)
+                return f"its controller was silent for {settings.lease_ttl_s:g} s"
+            except Unreachable:
+                if not await self._is_the_same():
+                    return _DIED
+                continue
+            self._machine.report(self.name, self._token, reports, time.time())
+            self._changed()
+            await self._durable()
+
+    async def _is_the_same(self) -> bool:
+        """Whether the controller's process is still the one that was attached, after a call to it was lost."""
+        try:
+            async with asyncio.timeout(self._settings.lease_ttl_s):
+                while True:
+                    try:
+                        return bool(await self._actor.incarnation.remote() == self._incarnation)
+                    except Unreachable:
+                        await asyncio.sleep(_AGAIN_S)
+        except TimeoutError:
+            return False
+
+    async def _give(self, assignment: Assignment) -> None:
+        token = assignment.token
+        launches, refused = [], None
+        for each in assignment.launches:
+            try:
+                if (ready := await self._ready(each, token)) is not None:
+                    launches.append(ready)
+            except Exception as error:  # noqa: BLE001 - Ray has no room for it, say; the others do not wait for that
+                refused = error
+        if refused is not None:
+            _log.warning("jobs wait, since their payloads cannot be handed to controller %s: %s", self.name, refused)
+        taken = await self._told(token, lambda: self._actor.launch.remote(token, launches))
+        if taken is None:
+            return
+        taken = set(taken)
+        self._payloads.note([each.spec.job_id for each in launches], taken)
+        self._machine.confirm(assignment, taken, time.time())
+        self._changed()
+        if len(taken) < len(assignment.launches):  # they are given again: not as fast as they can be refused
+            await asyncio.sleep(_REFUSED_S)
+        if self._token == token:
+            self._busy = False
+            self._changed()
+
+    async def _ready(self, launch: Launch, token: int) -> Launch | None:
+        """The same with its payload; None when that cannot be had, or the lease is over."""
+        spec = launch.spec
+        while self._token == token:
+            try:
+                return launch._replace(spec=spec._replace(payload=await self._payloads.of(spec)))
+            except StoreError as error:
+                if error.retryable:
+                    await asyncio.sleep(_AGAIN_S)
+                    continue
+                now = time.time()
+                end = EndReport(spec.job_id, launch.attempt, failure(error, phase="launch"), worker_lost=False, at=now)
+                self._machine.report(self.name, token, [end], now)
+                self._changed()
+                return None
+        return None
+
+    async def _stop(self, effect: StopJobs) -> None:
+        await self._told(effect.token, lambda: self._actor.stop.remote(effect.token, effect.stops))
+
+    async def _told(self, token: int, call: Callable[[], Any]) -> Any:
+        """The answer to a call that may be repeated; None once the lease is over, which settles everything else.
+
+        Also what fails for another reason is repeated: it is not known whether an earlier one was carried out.
+        """
+        pause_s = _AGAIN_S
+        while self._token == token:
+            try:
+                return await answer(call(), self._settings.lease_ttl_s)
+            except (*Unreachable, TimeoutError):
+                await asyncio.sleep(_AGAIN_S)
+            except Exception:  # noqa: BLE001 - whatever Ray raises here, the controller must be given jobs again
+                if self._token == token:
+                    _log.warning("a call to controller %s failed", self.name, exc_info=True)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _MOST_AGAIN_S)
+        return None
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+
+
+# -- what jobs start from ----------------------------------------------------------------------------------------------
+
+
+class Payloads:
+    """Gives the payloads of jobs, from the journal where Ray has lost them.
+
+    Args:
+        load: Reads one from the journal; None when there is none.
+        is_live: Whether a job is one still.
+    """
+
+    def __init__(
+        self, load: Callable[[StoredPayload], Awaitable[bytes]] | None, is_live: Callable[[str], bool]
+    ) -> None:
+        self._load = load
+        self._is_live = is_live
+        self._missed: Counter[str] = Counter()
+
+    async def of(self, spec: JobSpec) -> Any:
+        """A spec's payload as a controller takes it.
+
+        Raises:
+            StoreError: It cannot be had; see `StoreError.retryable`.
+        """
+        payload, missed = spec.payload, self._missed[spec.job_id]
+        if isinstance(payload, StoredPayload):
+            if payload.ref is not None and not missed:
+                return payload.ref
+            assert self._load is not None, "only a journal keeps payloads"
+            return keep_payload(await self._load(payload))
+        if payload is None or (missed >= _TRIES and is_elsewhere(payload)):
+            raise StoreNotFoundError("what the job needs to start was lost with the process that had accepted it.")
+        return payload
+
+    def note(self, given: Collection[str], taken: Collection[str]) -> None:
+        """A controller was given these jobs, and has taken those: the others' payloads did not come."""
+        missed = [job_id for job_id in given if job_id not in taken]
+        if self._missed or missed:
+            for job_id in taken:
+                self._missed.pop(job_id, None)
+            self._missed.update(missed)
+            for job_id in [each for each in self._missed if not self._is_live(each)]:
+                del self._missed[job_id]

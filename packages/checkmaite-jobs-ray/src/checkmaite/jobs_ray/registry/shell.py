@@ -1,0 +1,331 @@
+"""What surrounds the registry's machine: it says what happens, and carries out what the machine wants.
+
+What the machine decides is durable before anything follows from it, inside the cluster or out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Container, Coroutine, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from checkmaite.jobs_ray.cluster import keep_payload, left_output
+from checkmaite.jobs_ray.config import RegistrySettings
+from checkmaite.jobs_ray.names import controller_name
+from checkmaite.jobs_ray.registry.cluster import Packages, UnanswerableError, look_up
+from checkmaite.jobs_ray.registry.group_commit import GroupCommit
+from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
+from checkmaite.jobs_ray.registry.log_keeper import LogKeeper, Lost
+from checkmaite.jobs_ray.registry.model.events import Event
+from checkmaite.jobs_ray.registry.model.job_table import JobTable
+from checkmaite.jobs_ray.registry.model.lifecycle import AskStore, Effect, StopJobs
+from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
+from checkmaite.jobs_ray.registry.model.placement import Limits
+from checkmaite.jobs_ray.registry.model.record import Placed, Waiting
+from checkmaite.jobs_ray.registry.session import ControllerSession, Payloads
+from checkmaite.jobs_ray.wire import JobSpec, StoredPayload
+from checkmaite.jobs_ray_simple.wall import is_large
+
+_log = logging.getLogger("checkmaite.jobs")
+_TICK_S = 0.5
+_KEEP_S = 60.0
+_ASK_AGAIN_S = 5.0
+_BATCH = 500
+"""Jobs in one call to a controller."""
+_LEFT = "its cluster's registry had more controllers than this one"
+_CONFIRM_S = 2.0
+"""Without a journal a submission waits at most this long for controllers to take its jobs."""
+_KEPT_S = 5.0
+"""The end of a job is told after so long at the latest, whether or not its output is kept by then."""
+_LOOKS = 5
+_LOOK_AGAIN_S = 1.0
+_GATHER_S = 10.0
+"""A registry that has just begun waits at most this long for all of its controllers."""
+
+
+class Shell:
+    """The machine and everything that it touches, on one event loop. Nothing is awaited between reading and writing it.
+
+    Args:
+        name: The registry's.
+        namespace: Its Ray namespace.
+        settings: What it keeps to.
+        journal_writer: Its journal; None keeps jobs in memory only.
+        table: What the journal holds.
+        tell: Called with the ids of jobs that changed, once the change is durable.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        namespace: str,
+        settings: RegistrySettings,
+        *,
+        journal_writer: JournalWriter | None,
+        table: JobTable | None,
+        tell: Callable[[Sequence[str]], object],
+    ) -> None:
+        # Later registries must grant larger tokens: after this one's process has died, and also when it goes on late.
+        epoch = journal_writer.epoch if journal_writer else time.time_ns() // 1_000
+        self.machine = RegistryMachine(_limits(settings), epoch=epoch, table=table, now=time.time())
+        self._journal_writer = journal_writer
+        self._tell = tell
+        self.commits = GroupCommit(journal_writer.write if journal_writer else None)
+        self.packages = Packages()
+        self._placeable = asyncio.Event()
+        self._confirmed = asyncio.Event()
+        payloads = Payloads(journal_writer.load if journal_writer else None, self._is_live)
+        names = [controller_name(name, number) for number in range(settings.controller_pool_size)]
+        self.sessions = {
+            each: ControllerSession(each, namespace, settings, self.machine, self.after, self.commits.durable, payloads)
+            for each in names
+        }
+        self.machine.keep_to(names, _LEFT, time.time())
+        self._chores: set[asyncio.Task[None]] = set()
+        self._unanswered: dict[str, str] = {}
+        self._log_keeper = self._keeper_of_logs(settings)
+        self._gathered = asyncio.get_running_loop().create_task(self._gather())
+        loops = [
+            *(session.run() for session in self.sessions.values()),
+            self._place(),
+            self._tick(),
+            self._keep_packages(),
+        ]
+        self._loops = [asyncio.get_running_loop().create_task(each) for each in loops]
+        if journal_writer is not None:
+            self._spawn(self._write())
+            self._spawn(self._catch_up(settings.controller_retention_s))
+        if self._log_keeper is not None:
+            self._loops.append(asyncio.get_running_loop().create_task(self._log_keeper.watch()))
+        self.after()
+
+    def after(self, then: Iterable[Callable[[], object]] = ()) -> None:
+        """Do what the machine wants done, each time that it was told something; and `then`, when that is durable."""
+        table = self.machine.table
+        events, changed, unneeded = table.take_events(), table.take_changed(), table.take_unneeded()
+        effects = self.machine.take_effects()
+        if events or changed or effects or then:
+            self.commits.add(events, partial(self._release, events, effects, changed, unneeded, then))
+        self._placeable.set()
+        self._confirmed.set()
+
+    async def keep_payloads(self, specs: Sequence[JobSpec]) -> list[JobSpec]:
+        """The specs with large payloads where they outlive this process, or at least do not fill its memory."""
+        if self._journal_writer is None:
+            return [spec._replace(payload=keep_payload(spec.payload)) for spec in specs]
+        places: dict[str, StoredPayload] = {}
+        # While payloads are stored a job that stood for one of these runs may end, so that this one is a new job.
+        while large := self._to_keep(specs, places):
+            kept = await self._journal_writer.keep([(spec.job_id, spec.payload) for spec in large])
+            for spec, where in zip(large, kept, strict=True):
+                places[spec.job_id] = where._replace(ref=keep_payload(spec.payload))
+        return [spec._replace(payload=places.get(spec.job_id, spec.payload)) for spec in specs]
+
+    def forget_payloads(self, specs: Iterable[JobSpec]) -> None:
+        """Delete the payloads of specs that came to nothing."""
+        if self._journal_writer is not None:
+            self._journal_writer.forget([spec.payload.key for spec in specs if isinstance(spec.payload, StoredPayload)])
+
+    async def taken(self, jobs: Sequence[str]) -> None:
+        """Without a journal, wait until controllers have these jobs: before, they are known to this process alone."""
+        if self._journal_writer is not None:
+            return
+        records, left = self.machine.table.records, iter(jobs)
+        try:
+            async with asyncio.timeout(_CONFIRM_S):
+                for job_id in left:
+                    while job_id in records and isinstance(records[job_id].state, Waiting | Placed):
+                        self._confirmed.clear()
+                        await self._confirmed.wait()
+        except TimeoutError:
+            _log.info("some jobs wait for a controller longer than %g s", _CONFIRM_S)
+
+    async def recover(self) -> None:
+        """Without a journal, learn from the controllers that are there what an earlier registry had accepted."""
+        if self._journal_writer is None:
+            await asyncio.shield(self._gathered)
+
+    def controllers_trouble(self) -> str:
+        """Why no controller can take jobs, as a sentence; empty when one can."""
+        sessions = list(self.sessions.values())
+        return "" if any(each.attached.is_set() for each in sessions) else sessions[0].trouble()
+
+    async def logs(self, scope: str, job_id: str) -> str | None:
+        """What a job has printed; None when it is kept no more.
+
+        Raises:
+            JobNotFoundError: The scope has no such job.
+            StoreError: It is kept, and cannot be read.
+        """
+        controller = self.machine.controller_of(scope, job_id)
+        return await (self._log_keeper.read(job_id) if self._log_keeper else self._printed(controller, job_id))
+
+    def unanswered(self, job_id: str) -> str:
+        """Why it is not known yet whether the store holds a job's run; empty when that is not asked."""
+        why = self._unanswered.get(job_id)
+        return f"The store has not answered yet: {why}" if why else ""
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _keeper_of_logs(self, kept: RegistrySettings) -> LogKeeper | None:
+        if self._journal_writer is None:
+            return None
+        records = self.machine.table.records
+
+        async def fetch(job_id: str) -> str | None:
+            record = records.get(job_id)
+            return await self._printed(record.controller, job_id) if record else None
+
+        return LogKeeper(
+            self._journal_writer.objects,
+            self._journal_writer.logs_before,
+            keeps_all=kept.keep_logs == "all",
+            most_bytes=kept.max_kept_log_bytes,
+            fetch=fetch,
+            records=records,
+            look_for=self._look_for,
+        )
+
+    def _look_for(self, job_id: str) -> Lost | None:
+        """Have the output of a job looked for on its worker's node: the controller's death ends the worker."""
+        record = self.machine.table.records.get(job_id)
+        if record is None or record.where is None:
+            return None
+        node, environment = record.where.node, self.machine.environment_of(record.spec)
+
+        async def found() -> str | None:
+            for _ in range(_LOOKS):
+                left = await left_output(job_id, node, environment)
+                if left is not None:
+                    return left.printed.text
+                await asyncio.sleep(_LOOK_AGAIN_S)
+            return None
+
+        return record.attempt, found()
+
+    async def _printed(self, controller: str | None, job_id: str) -> str | None:
+        """A job's output, as its controller remembers it; None when it does not, or is not there."""
+        session = self.sessions.get(controller or "")
+        return None if session is None else await session.logs(job_id)
+
+    def _to_keep(self, specs: Sequence[JobSpec], kept: Container[str]) -> list[JobSpec]:
+        """Those that would be new jobs now, and whose large payloads are not kept yet."""
+        return [
+            spec
+            for spec, decision in zip(specs, self.machine.decide(specs), strict=True)
+            if decision.holder is None and spec.job_id not in kept and is_large(spec.payload)
+        ]
+
+    def _release(
+        self,
+        events: Sequence[Event],
+        effects: list[Effect],
+        changed: list[str],
+        unneeded: list[str],
+        then: Iterable[Callable[[], object]],
+    ) -> None:
+        late = self._log_keeper.note(events) if self._log_keeper else {}
+        for job_id, kept in late.items():
+            self._spawn(self._tell_when(job_id, kept))
+        for effect in effects:
+            match effect:
+                case StopJobs():
+                    self.sessions[effect.controller].stop(effect)
+                case AskStore():
+                    self._spawn(self._ask(effect))
+        for act in then:
+            act()
+        if unneeded and self._journal_writer is not None:
+            self._journal_writer.forget(unneeded)
+        self._tell([job_id for job_id in changed if job_id not in late])
+
+    async def _tell_when(self, job_id: str, kept: asyncio.Task[None]) -> None:
+        """Tell of a job's end once its output is kept: whoever has heard of it may end the cluster."""
+        await asyncio.wait({kept}, timeout=_KEPT_S)
+        self._tell([job_id])
+
+    async def _catch_up(self, retention_s: float) -> None:
+        await asyncio.shield(self._gathered)
+        assert self._log_keeper is not None, "there is a journal"
+        self._log_keeper.catch_up(self.machine.table.records.values(), time.time() - retention_s)
+
+    async def _gather(self) -> None:
+        try:
+            async with asyncio.timeout(_GATHER_S):
+                for session in self.sessions.values():
+                    await session.attached.wait()
+        except TimeoutError:
+            _log.warning("the registry begins without some of its controllers")
+
+    async def _write(self) -> None:
+        try:
+            await self.commits.run()
+        finally:
+            for loop in self._loops:  # another registry leads now: this one changes nothing any more
+                loop.cancel()
+
+    async def _place(self) -> None:
+        await asyncio.shield(self._gathered)  # else the first controller would get all jobs that were waiting
+        while True:
+            await self._placeable.wait()
+            self._placeable.clear()
+            ready = [name for name, session in self.sessions.items() if session.is_ready]
+            assignments = self.machine.place(ready, _BATCH, time.time()) if ready else []
+            for each in assignments:
+                self.sessions[each.controller].reserve()
+            if assignments:
+                self.after([partial(self.sessions[each.controller].give, each) for each in assignments])
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self.machine.tick(time.time())
+            self.after()
+
+    async def _keep_packages(self) -> None:
+        while True:
+            await asyncio.sleep(_KEEP_S)
+            self.packages.keep(context.runtime_env for context in self.machine.contexts())
+
+    async def _ask(self, effect: AskStore) -> None:
+        asked = [spec.job_id for spec in effect.specs]
+        try:
+            stored = await look_up(effect.context, effect.specs)
+        except UnanswerableError as error:  # a start will meet the same, and the job's own end says so
+            _log.warning("the store cannot be asked which runs it holds: %s", error)
+            stored = {}
+        except Exception as error:  # noqa: BLE001 - whatever Ray or a store raises, nothing is known: it is asked again
+            _log.warning("the store cannot say which runs it holds", exc_info=True)
+            said = str(error).strip().splitlines() or [type(error).__name__]
+            self._unanswered |= dict.fromkeys(asked, said[-1])
+            await asyncio.sleep(_ASK_AGAIN_S)
+            self.machine.settle(asked, None, time.time())
+            self.machine.ask()
+            self.after()
+            return
+        for job_id in asked:
+            self._unanswered.pop(job_id, None)
+        self.machine.settle(asked, stored, time.time())
+        self.after()
+
+    def _is_live(self, job_id: str) -> bool:
+        record = self.machine.table.records.get(job_id)
+        return record is not None and record.is_live
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+
+def _limits(kept: RegistrySettings) -> Limits:
+    return Limits(
+        lease_ttl_s=kept.lease_ttl_s,
+        max_active_jobs_per_scope=kept.max_active_jobs_per_scope,
+        max_backlog=kept.controller_max_pending_calls * kept.controller_pool_size,
+        terminal_job_retention_s=kept.terminal_job_retention_s,
+        max_retained_terminal_jobs_per_scope=kept.max_retained_terminal_jobs_per_scope,
+    )

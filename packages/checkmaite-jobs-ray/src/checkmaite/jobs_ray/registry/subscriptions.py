@@ -1,0 +1,195 @@
+"""The clients that a registry tells of their jobs: who follows which, what each was told, whose call waits for more."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+from attrs import define, field
+from checkmaite.jobs import JobStatus
+from checkmaite.jobs.spi import Failed
+from checkmaite.jobs_ray.notifier import Notifier
+from checkmaite.jobs_ray.wire import Change, Cursor
+
+_CHANGES = 5_000
+"""Changes in one answer."""
+_SILENT_S = 120.0
+"""A client that has asked nothing for so long is forgotten; it may come back."""
+_FORGOTTEN = (
+    "the registry lists it no more: terminal_job_retention_s or max_retained_terminal_jobs_per_scope passed before "
+    "this client was told; the analytics store may hold its run"
+)
+
+
+@define
+class _Listener:
+    """One client.
+
+    Attributes:
+        notifier: Told when something changes of a job that it follows.
+        name: In the client's cursors: what another listener has told this client is no news of this one.
+        number: Of the last answer.
+        sent: The jobs in that.
+        over: Those of them that are final, or are listed no more: once it has the answer it follows them no more.
+        turn: Of the last call. When an earlier one is still parked, nobody hears its answer.
+    """
+
+    notifier: Notifier
+    name: str = field(factory=lambda: secrets.token_hex(8))
+    number: int = 0
+    sent: Sequence[str] = ()
+    over: Sequence[str] = ()
+    turn: int = 0
+
+
+class Listeners:
+    """All of them, on one event loop.
+
+    Args:
+        change_of: What a client is told of a job now; None of one that is not known any more, which is lost to it.
+    """
+
+    def __init__(self, change_of: Callable[[str], Change | None]) -> None:
+        self._change_of = change_of
+        self._followers = Followers()
+        self._listeners: dict[str, _Listener] = {}
+
+    def follow(self, client: str, jobs: Sequence[str]) -> str:
+        """Tell this client of these jobs from now on; the name of the listener that does."""
+        listener = self._listeners.get(client)
+        if listener is None:
+            listener = self._listeners[client] = _Listener(Notifier(lambda: self._followers.count(client)))
+        self._followers.follow(client, jobs, time.time())
+        return listener.name
+
+    def tell(self, changed: Sequence[str]) -> None:
+        """These jobs have changed."""
+        for client in self._followers.changed(changed):
+            self._listeners[client].notifier.notify()
+
+    async def changes(self, client: str, received: Cursor, wait_s: float) -> tuple[Cursor, list[Change]] | None:
+        """See `JobRegistry.changes`."""
+        listener = self._listeners.get(client)
+        if listener is None or listener.name != received.listener:
+            return None
+        if listener.number == received.number:
+            self._followers.unfollow(client, listener.over)
+        else:
+            self._followers.changed(listener.sent)
+            listener.notifier.notify()
+        turn = listener.turn = listener.turn + 1
+        await listener.notifier.wait(wait_s)
+        if self._listeners.get(client) is not listener:
+            return None
+        if listener.turn != turn:
+            listener.notifier.notify()
+            return received, []
+        ids = self._followers.take(client, _CHANGES, time.time())
+        if len(ids) == _CHANGES:
+            listener.notifier.notify()
+        found = [self._change_of(job_id) or _forgotten(job_id) for job_id in ids]
+        listener.number += 1
+        listener.sent, listener.over = ids, [each.job_id for each in found if each.outcome is not None]
+        return Cursor(listener.name, listener.number), found
+
+    def forget_silent(self) -> None:
+        """Forget the clients that have asked nothing for long."""
+        for client in self._followers.drop_silent(time.time() - _SILENT_S):
+            del self._listeners[client]
+
+
+def _forgotten(job_id: str) -> Change:
+    """What is told of a job that has ended and is not known any more: its handle must not wait for ever."""
+    failed = Failed(
+        error_type="JobLost",
+        error_message=_FORGOTTEN,
+        phase="lost",
+        exit_cause=_FORGOTTEN,
+        lost=True,
+        remedy="Look in the analytics store; a run that is not there can be submitted again. Configure a longer "
+        "retention where clients sleep for long.",
+    )
+    return Change(job_id, JobStatus.FAILED, 0, False, None, None, failed, None)
+
+
+# -- who follows which jobs --------------------------------------------------------------------------------------------
+
+
+@define
+class _Follower:
+    heard_at: float
+    jobs: set[str] = field(factory=set)
+    changed: dict[str, None] = field(factory=dict)
+
+
+class Followers:
+    """Clients, the jobs that each follows, and what changed since it was last told.
+
+    A change is kept as the job's id: what the client is told is the job as it is then, so that a slow client costs no
+    more than a fast one.
+    """
+
+    def __init__(self) -> None:
+        self._clients: dict[str, _Follower] = {}
+        self._of_job: defaultdict[str, set[str]] = defaultdict(set)
+
+    def follow(self, client: str, jobs: Iterable[str], now: float) -> None:
+        """Tell this client of these jobs from now on."""
+        follower = self._clients.setdefault(client, _Follower(now))
+        follower.heard_at = now
+        for job_id in jobs:
+            follower.jobs.add(job_id)
+            self._of_job[job_id].add(client)
+
+    def count(self, client: str) -> int:
+        """How many jobs a client follows."""
+        follower = self._clients.get(client)
+        return len(follower.jobs) if follower else 0
+
+    def unfollow(self, client: str, jobs: Iterable[str]) -> None:
+        """Tell it of these no more."""
+        follower = self._clients.get(client)
+        if follower is None:
+            return
+        for job_id in jobs:
+            follower.jobs.discard(job_id)
+            follower.changed.pop(job_id, None)
+            self._forget(client, job_id)
+
+    def changed(self, jobs: Iterable[str]) -> set[str]:
+        """Note changes; the clients that have something to hear."""
+        touched: set[str] = set()
+        for job_id in jobs:
+            for client in self._of_job.get(job_id, ()):
+                self._clients[client].changed[job_id] = None
+                touched.add(client)
+        return touched
+
+    def take(self, client: str, limit: int, now: float) -> list[str]:
+        """Ids of jobs that changed since the client was last told, at most `limit` of them."""
+        follower = self._clients[client]
+        follower.heard_at = now
+        if len(follower.changed) <= limit:
+            taken, follower.changed = list(follower.changed), {}
+            return taken
+        taken = [job_id for job_id, _ in zip(follower.changed, range(limit), strict=False)]
+        for job_id in taken:
+            del follower.changed[job_id]
+        return taken
+
+    def drop_silent(self, since: float) -> list[str]:
+        """Forget the clients that have not asked since an instant; which they were."""
+        silent = [client for client, follower in self._clients.items() if follower.heard_at < since]
+        for client in silent:
+            for job_id in self._clients.pop(client).jobs:
+                self._forget(client, job_id)
+        return silent
+
+    def _forget(self, client: str, job_id: str) -> None:
+        clients = self._of_job.get(job_id)
+        if clients is not None:
+            clients.discard(client)
+            if not clients:
+                del self._of_job[job_id]

@@ -1,0 +1,319 @@
+"""What travels between client, registry and controllers. Plain tuples: thousands of them cross each border at once.
+
+User objects travel as opaque bytes in `JobSpec.payload`; only workers unpickle them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from checkmaite.jobs import JobProgress, JobStatus, Resources, Reuse
+from checkmaite.jobs.spi import RUN, Cancelled, Failed, Outcome, Prints, ReusePolicy, Terms
+
+REGISTRY_PROTOCOL = 5
+"""Number of the language that clients, registry and controllers speak; raised when an older side could misread it."""
+
+
+class Policy(NamedTuple):
+    """How a job is run, and what to do when the machinery around it fails it.
+
+    Attributes:
+        max_retries: Starts that may be lost with their worker before the job fails; -1 for without limit.
+        max_attempts: Starts in all, for whatever reason.
+        scheduling_timeout_s: Seconds that a job may wait for a worker; None waits for ever.
+        resubmit: Whether a job is started again when the controller that owned it is lost.
+        isolation: "reuse" or "process": whether other jobs share its worker process.
+    """
+
+    max_retries: int
+    max_attempts: int
+    scheduling_timeout_s: float | None
+    resubmit: bool
+    isolation: str = "reuse"
+
+    def allows_retry(self, attempt: int, losses: int, *, counts: bool = True) -> bool:
+        """Whether start number `attempt`, lost with its worker as `losses` before it were, is followed by another.
+
+        Args:
+            attempt: Its number.
+            losses: The losses before it that count.
+            counts: Whether it counts itself.
+        """
+        return attempt < self.max_attempts and (not counts or self.max_retries < 0 or losses < self.max_retries)
+
+
+class Context(NamedTuple):
+    """What the jobs of one client have in common. It may hold secrets, so it is never written down.
+
+    Attributes:
+        terms: What their orders have in common: the store to write to, provenance, versions.
+        runtime_env: As Ray takes it for a task, uploads resolved; None for none.
+    """
+
+    terms: Terms
+    runtime_env: Mapping[str, Any] | None
+
+
+class Basis(NamedTuple):
+    """What decides, beside the run key, which result stands for a job's run.
+
+    Attributes:
+        prints: Fingerprints of what it stands on; None where an earlier version submitted it.
+        policy: When a result that is there stands for it.
+        by: Who submitted it, by provenance.
+        former_key: The run key that earlier versions gave to this run, when it was another one and stands for no other
+            run; a completed job of that key stands for it too.
+        decided: What was decided when it was accepted: that it replaces a stale result, or a good one on purpose.
+    """
+
+    prints: Prints | None = None
+    policy: ReusePolicy = "auto"
+    by: str | None = None
+    former_key: str | None = None
+    decided: Reuse = RUN
+
+
+Identity = tuple[str, Prints | None]
+"""A run key, and fingerprints."""
+
+
+class JobSpec(NamedTuple):
+    """One job as a client proposes it.
+
+    Attributes:
+        job_id: The client's proposal; the same one again is the same job, so that a call may be repeated.
+        scope: Its idempotency scope.
+        run_key: Identity of the run within the scope.
+        job_name: For people.
+        capability_id: The capability.
+        resources: What it needs.
+        order: What core's `execute` takes, less the terms, which are in the context, and the fingerprints, which are in
+            the basis. Builtins, opaque here.
+        payload: The pickled arguments, an object reference to them, or the `StoredPayload` that says where they are.
+        context: Which `Context` it has.
+        policy: What to do when the machinery fails it.
+        basis: What decides which result stands for its run.
+    """
+
+    job_id: str
+    scope: str
+    run_key: str
+    job_name: str
+    capability_id: str
+    resources: Resources
+    order: tuple[Any, ...]
+    payload: Any
+    context: str
+    policy: Policy
+    basis: Basis
+
+    @property
+    def identity(self) -> Identity:
+        """The run and what it stands on: of two live jobs that agree in both, one would be superfluous."""
+        return self.run_key, self.basis.prints
+
+    @property
+    def wire(self) -> tuple[Any, ...]:
+        """What core's `execute` takes after the terms."""
+        return *self.order, self.basis.prints
+
+    def slim(self) -> JobSpec:
+        """What is worth keeping of it when the job will not be started again."""
+        return self._replace(order=(), payload=None)
+
+
+class StoredPayload(NamedTuple):
+    """A payload that is kept beside the journal.
+
+    Attributes:
+        key: Where.
+        size: In bytes.
+        ref: To a copy in Ray's object store, while there is one.
+    """
+
+    key: str
+    size: int
+    ref: Any = None
+
+
+class Where(NamedTuple):
+    """A worker that has said that it started a job: its host name, process id and when (seconds since the epoch)."""
+
+    node: str
+    pid: int
+    at: float
+
+
+class JobFacts(NamedTuple):
+    """What is known of one job, as a client sees it.
+
+    Attributes:
+        created_at: When it was accepted, in seconds since the epoch; unique within a registry.
+        attempt: Number of the present or last start; 0 before the first.
+        finished_at: When it became final; None before.
+        reuse: What was decided about the submission that is answered with it, else about the job's own.
+    """
+
+    job_id: str
+    job_name: str
+    capability_id: str
+    created_at: float
+    status: JobStatus
+    attempt: int
+    cancelling: bool
+    where: Where | None
+    progress: JobProgress | None
+    outcome: Outcome | None
+    finished_at: float | None
+    reuse: Reuse = RUN
+
+
+class Change(NamedTuple):
+    """What a client that knows a job needs to bring its handle up to date; the fields are those of `JobFacts`."""
+
+    job_id: str
+    status: JobStatus
+    attempt: int
+    cancelling: bool
+    where: Where | None
+    progress: JobProgress | None
+    outcome: Outcome | None
+    finished_at: float | None
+
+
+class Cursor(NamedTuple):
+    """How far a client has heard the news of one listener.
+
+    A registry makes a listener when it first hears of a client, and another one when it has begun anew or has forgotten
+    the client in between. Only the listener that the client followed all its jobs with can tell it of all of them.
+
+    Attributes:
+        listener: Which; another one after each time.
+        number: Of its last answer that the client has, 0 before the first.
+    """
+
+    listener: str
+    number: int
+
+
+Start = tuple[str, int]
+"""A job's id and the number of the attempt."""
+
+
+class Launch(NamedTuple):
+    """An order to a controller to start one job, with all that a new registry would have to know of it.
+
+    Attributes:
+        context: The spec's.
+        losses: Starts before this one that were lost with their worker.
+    """
+
+    spec: JobSpec
+    context: Context
+    attempt: int
+    created_at: float
+    supersedes: str | None
+    losses: int
+
+
+class LostStart(NamedTuple):
+    """What a controller knows of a start whose worker was lost.
+
+    Attributes:
+        where: The worker, when it had spoken.
+        last_words: Why it said that it ends.
+        launch: The order that began it.
+        is_stopped: Whether it was to be stopped anyway.
+    """
+
+    where: Where | None
+    last_words: str | None
+    launch: Launch
+    is_stopped: bool
+
+
+def start_of(launch: Launch) -> Start:
+    """What an order starts."""
+    return launch.spec.job_id, launch.attempt
+
+
+class Stop(NamedTuple):
+    """An order to a controller to end one job: cooperatively now, by force after `grace_s` seconds.
+
+    Attributes:
+        then: How the job ends when its work has stopped; for a new registry to know.
+    """
+
+    job_id: str
+    attempt: int
+    grace_s: float
+    then: Cancelled | Failed
+
+
+class StartReport(NamedTuple):
+    """A worker has begun the job."""
+
+    job_id: str
+    attempt: int
+    where: Where
+
+
+class ProgressReport(NamedTuple):
+    """How far the job is."""
+
+    job_id: str
+    attempt: int
+    progress: JobProgress
+
+
+class EndReport(NamedTuple):
+    """The job's work has stopped.
+
+    Attributes:
+        worker_lost: Whether its worker or node died, so that another start may help.
+        where: The worker that had it; None where it is not known.
+        counts: Whether a lost worker counts against `Policy.max_retries`; not when Ray killed it for memory of which
+            another had more.
+    """
+
+    job_id: str
+    attempt: int
+    outcome: Outcome
+    worker_lost: bool
+    at: float
+    where: Where | None = None
+    counts: bool = True
+
+
+Report = StartReport | ProgressReport | EndReport
+
+
+class ControllerJob(NamedTuple):
+    """One job that a controller has, for a registry that knows nothing of it.
+
+    Attributes:
+        then: How it is to end, when it was told to stop.
+    """
+
+    launch: Launch
+    where: Where | None
+    then: Cancelled | Failed | None
+    end: EndReport | None
+
+
+class Inventory(NamedTuple):
+    """What a controller answers when a registry takes it over.
+
+    Attributes:
+        incarnation: Another one after each start of its process.
+        held: Its jobs, finished ones that it still remembers included.
+        last: Number of its last report.
+        served: Tokens that its process was attached with before, the last hundred. What it was given under one of
+            them, and neither holds nor has told the end of, has not reached it and never will.
+    """
+
+    incarnation: str
+    held: Sequence[ControllerJob]
+    last: int
+    served: Sequence[int] = ()

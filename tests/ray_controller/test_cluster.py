@@ -1,0 +1,150 @@
+"""Tasks that end: one that cannot be read, or of which nothing can be learnt, keeps none of the others back."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import time
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from checkmaite.jobs.spi import Failed, Finished
+from checkmaite.jobs_ray.controller.cluster import Landed, Tasks
+from checkmaite.jobs_ray_simple import _deaths
+from checkmaite.jobs_ray_simple._deaths import Death, Deaths, dead_for_a_while
+from checkmaite.jobs_ray_simple._meaning import explained, lost_worker
+
+from tests.ray_registry.making import completed
+
+
+def gives(result: bytes) -> Future[bytes]:
+    future: Future[bytes] = Future()
+    future.set_result(result)
+    return future
+
+
+def test_a_result_that_cannot_be_read_fails_its_job_alone() -> None:
+    async def story() -> None:
+        landed: list[Landed] = []
+        tasks = Tasks(None, landed.extend)
+        finished = Finished(outcome=completed("run"))
+        tasks._come_home(("broken", 1), gives(b"not a pickle"))
+        tasks._come_home(("well", 1), gives(pickle.dumps(finished)))
+        await asyncio.sleep(0)
+        (broken, well) = landed
+        assert broken.start == ("broken", 1)
+        assert isinstance(broken.finished.outcome, Failed)
+        assert not broken.worker_lost
+        assert well == (("well", 1), finished, False)
+        tasks._come_home(("again", 1), gives(b""))
+        await asyncio.sleep(0)
+        assert landed.pop().worker_lost, "a second start by Ray brings the word that the first was lost"
+        tasks._come_home(("later", 1), gives(pickle.dumps(finished)))
+        await asyncio.sleep(0)
+        assert [each.start[0] for each in landed] == ["broken", "well", "later"]
+
+    asyncio.run(story())
+
+
+GONE = (
+    "Worker unexpectedly exits with a connection error code 2. End of file. Some common causes include: (1) the moon."
+)
+LEASED = "The leased worker has unrecoverable failure. Worker is requested to be destroyed when it is returned. "
+OUT_OF_MEMORY = """2 worker(s) were killed due to the node running low on memory. Memory on the node was 9GB / 10GB
+OOM kill reason: Memory usage
+Top 10 memory users: PID\tMEM(GB)\tCOMMAND
+7\t5.00\tpython notebook.py
+4711\t{mine}\tray::checkmaite_job
+4712\t2.00\tray::checkmaite_job"""
+
+
+@pytest.mark.parametrize(
+    ("detail", "told"),
+    [
+        (GONE, ""),
+        (f"{LEASED}RPC error: Socket closed", ""),
+        (f"{LEASED}Worker exits with an exit code 7.", "Worker exits with an exit code 7"),
+    ],
+)
+def test_a_death_is_told_by_what_ray_knows_of_it(monkeypatch: pytest.MonkeyPatch, detail: str, told: str) -> None:
+    died(monkeypatch, {"n1": "host"}, detail)
+    assert Deaths().of_task(4711) == Death("host", 4711, told)
+
+
+@pytest.mark.parametrize(("mine", "had_most"), [(3.0, True), (2.0, True), (1.5, False)])
+def test_of_those_killed_for_memory_who_had_most_is_known(
+    monkeypatch: pytest.MonkeyPatch, mine: float, had_most: bool
+) -> None:
+    died(monkeypatch, {"n1": "host"}, OUT_OF_MEMORY.format(mine=f"{mine:.2f}"), 4, int(mine * 2**30))
+    death = Deaths().of_task(4711, "host")
+    assert death is not None
+    assert (death.memory, death.had_most) == (mine * 2**30, had_most)
+    failed = explained(lost_worker(), death, last_words="SIGTERM", reserved=2**30)
+    assert failed.exit_cause is not None
+    assert failed.exit_cause.endswith(f"its process had {mine:.2f} GiB, it had reserved 1.00 GiB")
+    assert (failed.error_type, failed.pid) == ("OutOfMemoryError", 4711)
+
+
+def test_a_death_with_its_node_is_one_of_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    died(monkeypatch, {"n1": "host"}, GONE, node_lives=False)
+    assert dead_for_a_while([("host", 4711, 0.0)]) == {("host", 4711, 0.0)}
+    failed = explained(lost_worker(), Deaths().of_task(4711), last_words=None, reserved=None)
+    assert (failed.error_type, failed.exit_cause, failed.lost) == ("NodeDiedError", "its node died", True)
+
+
+def test_a_process_is_dead_when_its_result_would_have_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    begun = ("host", 4711, now - 60)
+    for ended_at, is_dead in ((now - 30, True), (now - 0.5, False), (now - 90, False)):
+        died(monkeypatch, {"n1": "host"}, GONE, ended_at=ended_at)
+        assert dead_for_a_while([begun, ("another", 4711, now - 60), ("host", 4712, now - 60)]) == (
+            {begun} if is_dead else set()
+        )
+
+
+def died(
+    patch: pytest.MonkeyPatch,
+    nodes: dict[str, str],
+    detail: str,
+    exit_type: int = 0,
+    memory: int = 0,
+    *,
+    ended_at: float = 0.0,
+    node_lives: bool = True,
+) -> None:
+    """A worker of the node ``n1`` has died."""
+    row = SimpleNamespace(
+        worker_address=SimpleNamespace(
+            worker_id=b"worker", node_id=SimpleNamespace(hex=lambda: "n1"), ip_address="10.0.0.1"
+        ),
+        is_alive=False,
+        pid=4711,
+        start_time_ms=0,
+        end_time_ms=ended_at * 1_000,
+        exit_type=exit_type,
+        exit_detail=detail,
+        memory_used_bytes_at_death=memory,
+    )
+    known = [{"NodeID": name, "NodeManagerHostname": host, "Alive": node_lives} for name, host in nodes.items()]
+    patch.setattr(_deaths, "_rows", lambda: [row])
+    patch.setattr(_deaths, "_untyped", SimpleNamespace(nodes=lambda: known))
+
+
+def test_a_death_is_told_when_the_table_of_nodes_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nodes() -> Any:
+        raise ConnectionError("the control plane is away")
+
+    died(monkeypatch, {}, "It was killed.")
+    monkeypatch.setattr(_deaths, "_untyped", SimpleNamespace(nodes=nodes))
+    assert Deaths().of_task(4711) == Death("10.0.0.1", 4711, "It was killed")
+
+
+def test_nothing_is_told_when_the_table_of_workers_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rows() -> Any:
+        raise AttributeError("another Ray")
+
+    monkeypatch.setattr(_deaths, "_rows", rows)
+    assert Deaths().of_task(4711) is None
+    assert dead_for_a_while([("host", 4711, 0.0)]) == set()

@@ -1,0 +1,184 @@
+"""What there is in a simulation, what its parts tell, and the story of it all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import Any
+
+from checkmaite.jobs_ray.journal.schema import snapshot_rows
+from checkmaite.jobs_ray.journal.storage import Journal
+from checkmaite.jobs_ray.registry.model.events import Doubted, Event, Requeued
+from checkmaite.jobs_ray.registry.model.job_table import JobTable
+
+from tests.ray_registry.making import check_table, job_of, limits
+from tests.ray_registry.sim_clients import Ask, Clients, Refused
+from tests.ray_registry.sim_cluster import Analytics, Cluster
+from tests.ray_registry.sim_disk import Disk
+from tests.ray_registry.sim_registry import SimRegistry
+from tests.ray_registry.sim_truth import Truth, ViolationError, check_same
+
+LIMITS = limits(
+    lease_ttl_s=1e6,
+    max_active_jobs_per_scope=8,
+    max_backlog=10,
+    terminal_job_retention_s=200.0,
+    max_retained_terminal_jobs_per_scope=6,
+)
+
+
+class Stage:
+    """The processes, the stores, and what is remembered of them.
+
+    Attributes:
+        truth: What is durable.
+        leader: Id of the leader of the last fence.
+        tail: Number of the last object of the journal that has come into being.
+        at_fence: What was durable at each fence, for whoever leads from there.
+        is_cluster_lost: Whether the only cluster died since the last fence.
+        zeal: How many appends of one are followed by a snapshot.
+        misfortune: How much goes wrong beside storage calls.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.dice = Random(seed)
+        self.now = 1000.0
+        self.lines: list[tuple[float, str, tuple[Any, ...], Sequence[str]]] = []
+        self.limits = LIMITS
+        self.disk = Disk(
+            self.dice, self._created, self._deleted, self.say, trouble=self.dice.choice((0.0, 0.02, 0.1, 0.3))
+        )
+        self.analytics = Analytics()
+        self.truth = Truth(self.analytics)
+        self.clients = Clients(self.truth)
+        self.clusters: list[Cluster] = []
+        self.registries: list[SimRegistry] = []
+        self.leader = ""
+        self.at_fence: dict[int, Iterator[Any]] = {}
+        self.is_cluster_lost = False
+        self.misfortune = self.dice.choice((0.3, 0.7, 1.0, 2.0))
+        self.tail = 0
+        self.zeal = self.dice.choice((0.1, 0.3, 0.8))
+        self._nonces = 0
+
+    # -- what begins -------------------------------------------------------------------------------------------------
+
+    def begin_cluster(self) -> None:
+        number = self.clusters[-1].number + 1 if self.clusters else len(self.registries) + 1
+        cluster = Cluster(number, self.dice, self.analytics, self.say)
+        for name in "ab"[: self.dice.choice((1, 2))]:
+            cluster.begin(name)
+        self.clusters.append(cluster)
+        self.begin_registry(cluster)
+
+    def begin_registry(self, cluster: Cluster) -> None:
+        registry = SimRegistry(self, cluster, len(self.registries) + 1)
+        self.registries.append(registry)
+        self.say("{} begins on cluster {}", registry.name, cluster.number)
+
+    # -- what the parts tell ------------------------------------------------------------------------------------------
+
+    def say(self, text: str, *about: Any, jobs: Sequence[str] = ()) -> None:
+        """Remember it for the story."""
+        self.lines.append((self.now, text, about, jobs))
+
+    def story(self, jobs: Sequence[str]) -> str:
+        """What went wrong, and what happened to these jobs, or to all."""
+        wanted = frozenset(jobs)
+        lines = [f"seed {self.seed}, about {', '.join(sorted(wanted)) or 'everything'}:"]
+        for at, text, about, concerned in self.lines:
+            if not wanted or not concerned or wanted.intersection(concerned):
+                lines.append(f"  {at:9.3f} {text.format(*about) if about else text}")
+        return "\n".join(lines)
+
+    def new_nonce(self) -> str:
+        self._nonces += 1
+        return f"{self._nonces:016x}"
+
+    def opened(self, registry: SimRegistry, journal: Journal, table: JobTable) -> None:
+        """A registry has read the journal, up to its own fence."""
+        self.say("{} leads the journal from {} on", registry.name, journal.tail)
+        if journal.tail not in self.at_fence:
+            raise ViolationError(f"{registry.name} has no fence at {journal.tail}, or is not alone with it")
+        check_same(self.at_fence.pop(journal.tail), table, registry.name)
+        check_table(table, is_torn=True)
+
+    def happened(self, registry: SimRegistry, events: Sequence[Event]) -> None:
+        """A registry has decided something, which is not durable yet."""
+        for event in events:
+            job_id = job_of(event)
+            self.say("{}: {}", registry.name, event, jobs=(job_id,))
+            if isinstance(event, Doubted):
+                self._check_doubt(registry, job_id)
+            if isinstance(event, Requeued) and not event.attempted and self._leads(registry):
+                self._check_never_began(job_id)
+
+    def answered(self, registry: SimRegistry, ask: Ask, answer: Any) -> None:
+        """A client hears from a registry."""
+        about = [spec.job_id for spec in ask.specs] or [ask.job_id]
+        if isinstance(answer, Refused):
+            self.say("{} refuses {} of {}: {!r}", registry.name, ask.kind, about, answer.error, jobs=about)
+            return
+        said = [f"{each.job_id} {each.status}" for each in answer] if isinstance(answer, list) else answer
+        jobs = about + [each.job_id for each in answer] if isinstance(answer, list) else about
+        self.say("{} answers {} of {}: {}", registry.name, ask.kind, about, said, jobs=jobs)
+        self.clients.answered(ask, answer)
+
+    def _created(self, key: str, content: bytes, events: Sequence[Event]) -> None:
+        """An object of the journal has come into being: what is in it has happened for ever."""
+        if not key.startswith("seg/"):
+            return
+        number = int(key.removeprefix("seg/"))
+        if number <= self.tail:  # it was there, and pruned; a late create has brought it back
+            assert f"snap/{number:012}" <= max(name for name in self.disk.objects if name.startswith("snap/")), key
+            return
+        assert number == self.tail + 1, f"{key} comes after {self.tail}"
+        self.tail = number
+        if events:
+            self.truth.apply(events)
+            return
+        fields = json.loads(content[: content.index(b"\n")])
+        if fields["kind"] == "fence":
+            self.leader = fields["leader"]
+            self.at_fence[number] = snapshot_rows(self.truth.table)
+            if self.is_cluster_lost:
+                self.is_cluster_lost = False
+                self.truth.all_is_lost()
+
+    def _deleted(self, key: str) -> None:
+        if key.startswith("payload/"):
+            self.truth.check_unneeded(key)
+
+    def _check_doubt(self, registry: SimRegistry, job_id: str) -> None:
+        """A job is given up only when its controller's process is gone, or could not be reached."""
+        record = self.truth.table.records.get(job_id)
+        if record is None or record.owner is None:
+            return
+        session = registry.sessions.get(record.owner.controller)
+        if session is None:  # it is not of this pool
+            return
+        start, token = (job_id, record.attempt), record.owner.token
+        process = registry.cluster.processes[record.owner.controller]
+        task = process.machine._task(start)
+        if task is not None and task.end is None and not session.excused:
+            raise ViolationError(f"{job_id} is given up, and {process.incarnation} has it", [job_id])
+        reached = token not in process.leases or (token, start) in process.all_taken
+        if not reached and not session.excused and self._leads(registry):
+            raise ViolationError(f"{job_id} is taken for lost, and {process.incarnation} never got it", [job_id])
+
+    def _leads(self, registry: SimRegistry) -> bool:
+        """Whether what it decides can become durable, so that what is durable is what it knows."""
+        return registry.journal.leader.id == self.leader
+
+    def _check_never_began(self, job_id: str) -> None:
+        """A start that does not count never came to a controller."""
+        record = self.truth.table.records.get(job_id)
+        if record is None or record.owner is None:
+            return
+        start = record.owner.token, (job_id, record.attempt)
+        if any(start in each.all_taken for cluster in self.clusters for each in cluster.processes.values()):
+            raise ViolationError(
+                f"start {record.attempt} of {job_id} does not count, and a controller got it", [job_id]
+            )

@@ -1,0 +1,68 @@
+"""What goes wrong with whole processes."""
+
+from __future__ import annotations
+
+from tests.ray_registry.sim_actions import Actions
+from tests.ray_registry.sim_cluster import Cluster
+from tests.ray_registry.sim_registry import SimRegistry
+from tests.ray_registry.world import Process
+
+
+class Trouble(Actions):
+    """Processes die, sleep and wake up; clusters die, or are cut off and go on."""
+
+    def _trouble(self) -> None:
+        cluster, registry = self.clusters[-1], self.registries[-1]
+        process = self.dice.choice(list(cluster.processes.values()))
+        luck = self.dice.random()
+        if luck < 0.2:
+            self._registry_dies(registry)
+            self.begin_registry(cluster)
+        elif luck < 0.4:
+            self.say("{} falls asleep, and is taken for dead", registry.name)
+            registry.is_paused = True
+            self.begin_registry(cluster)
+        elif luck < 0.55:
+            for each in self.registries:
+                if each.is_paused:
+                    self.say("{} wakes up", each.name)
+                    each.is_paused = False
+        elif luck < 0.65:
+            process.is_paused = not process.is_paused
+            self.say("{} {}", process.incarnation, "falls asleep" if process.is_paused else "wakes up")
+        elif luck < 0.75:
+            self.say("{} dies", process.incarnation)
+            cluster.begin(process.name)
+        elif luck < 0.8:
+            self._falls_silent(registry, cluster, process)
+        elif luck < 0.93:
+            self._cluster_dies(cluster)
+            self.begin_cluster()
+        else:
+            self.say("cluster {} is cut off and goes on; another one begins", cluster.number)
+            self.begin_cluster()
+
+    def _falls_silent(self, registry: SimRegistry, cluster: Cluster, process: Process) -> None:
+        """A registry hears nothing of a controller for so long that it has it ended."""
+        calls = cluster.calls[process.name]
+        feeds = [each for each in calls if (each.method, each.registry) == ("feed", registry.number)]
+        if registry.may_act and feeds:
+            self.say("{} is silent for too long and is ended", process.incarnation)
+            cluster.begin(process.name)
+            calls.remove(feeds[0])
+            registry.sessions[process.name].silent()
+
+    def _registry_dies(self, registry: SimRegistry) -> None:
+        self.say("{} dies, {}", registry.name, " and ".join(each.what for each in registry.errands) or "doing nothing")
+        registry.state = "dead"
+        for errand in registry.errands:
+            self.disk.abandon(errand)
+        registry.errands.clear()
+
+    def _cluster_dies(self, cluster: Cluster) -> None:
+        self.say("cluster {} dies", cluster.number)
+        for registry in self.registries:
+            if registry.cluster is cluster and registry.state != "dead":
+                self._registry_dies(registry)
+        self.clusters.remove(cluster)
+        self.is_cluster_lost = not self.clusters

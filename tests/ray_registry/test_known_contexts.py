@@ -1,0 +1,80 @@
+"""What the journal does not keep comes from clients of the scope, and of several the last one counts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from attrs import evolve
+from checkmaite.jobs.spi import Code, StoreSpec, Terms
+from checkmaite.jobs_ray.journal.schema_parts import redacted_from
+from checkmaite.jobs_ray.registry.model.contexts import redacted_context, whole_context
+from checkmaite.jobs_ray.registry.model.job_table import JobTable
+from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
+from checkmaite.jobs_ray.wire import Context
+
+from tests.ray_registry.making import limits, spec
+
+
+def context(token: str) -> Context:
+    store = StoreSpec("parquet", {"uri": "s3://bucket", "storage_options": {"token": token}})
+    return Context(Terms(store=store, facts={}), None)
+
+
+def after_a_loss() -> RegistryMachine:
+    """A registry that has read a journal with a job of each of the scopes s and t, of contexts that look the same."""
+    before = RegistryMachine(limits())
+    for scope in "st":
+        job = spec(f"job of {scope}")._replace(scope=scope, context=f"context of {scope}")
+        before.submit([job], {job.context: context("before")}, 1_000.0)
+    table = JobTable()
+    for event in before.table.take_events():
+        table.apply(event)
+    return RegistryMachine(limits(), table=table)
+
+
+def placed(machine: RegistryMachine) -> dict[str, str]:
+    """The jobs that can start, and the tokens that their workers get."""
+    machine.grant("a", 1_000.0)
+    return {
+        launch.spec.job_id: launch.context.terms.store.options["storage_options"]["token"]
+        for assignment in machine.place(["a"], 100, 1_000.0)
+        for launch in assignment.launches
+    }
+
+
+def test_a_scope_gets_nothing_of_another() -> None:
+    machine = after_a_loss()
+    machine.offer("t", context("of t"))
+    machine.offer("unknown", context("of nobody"))
+    assert placed(machine) == {"job of t": "of t"}
+
+
+def test_the_last_offer_counts() -> None:
+    machine = after_a_loss()
+    for token in ("expired", "fresh"):
+        machine.offer("s", context(token))
+    assert placed(machine) == {"job of s": "fresh"}
+
+
+def test_how_long_results_wait_for_a_store_is_as_it_was_submitted() -> None:
+    """Also where the next client of the scope has chosen another time."""
+    store = context("secret").terms.store
+    before = Context(Terms(store=evolve(store, retry_s=None), facts={}), None)
+    row = json.loads(json.dumps(redacted_context(before)))
+    assert whole_context(redacted_from(row), context("secret")) == before
+    row[0].pop()
+    assert whole_context(redacted_from(row), before) == context("secret"), (
+        "journals that were written before it was an option"
+    )
+
+
+@pytest.mark.parametrize("code", [None, Code("digest", ("folder", "script"), (("file", "content"),))])
+def test_a_job_that_waited_when_its_cluster_was_lost_runs_the_code_that_it_was_submitted_with(
+    code: Code | None,
+) -> None:
+    before = Context(Terms(store=StoreSpec("null", {}), facts={}, code=code), None)
+    row = json.loads(json.dumps(redacted_context(before)))
+    assert whole_context(redacted_from(row)) == before
+    if code is None:
+        assert whole_context(redacted_from(row[:-1])) == before, "journals that were written before codes were"

@@ -1,0 +1,30 @@
+"""How long news waits for more: not at all when it is alone, a moment when many jobs are under way."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from checkmaite.jobs_ray.notifier import Notifier
+
+
+@pytest.mark.parametrize(("jobs", "gap_s"), [(0, 0.01), (1, 0.01), (60, 0.03), (100, 0.05), (10_000, 0.05)])
+def test_the_gap_grows_with_the_jobs(jobs: int, gap_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(delay: float) -> None:
+        slept.append(delay)
+        await sleep(0)
+
+    async def ring_twice() -> None:
+        notifier = Notifier(lambda: jobs)
+        for _ in range(2):
+            notifier.notify()
+            assert await notifier.wait(1)
+            assert not await notifier.wait(0)
+
+    monkeypatch.setattr(asyncio, "sleep", noted)
+    asyncio.run(ring_twice())
+    (waited,) = slept  # the first answer waits for nothing
+    assert gap_s - 0.01 < waited <= gap_s

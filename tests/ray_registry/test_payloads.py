@@ -1,0 +1,51 @@
+"""What jobs start from: from the journal where a copy in Ray's object store is lost, and not asked for without end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from checkmaite.jobs import StoreNotFoundError
+from checkmaite.jobs_ray.registry import session as session_module
+from checkmaite.jobs_ray.registry.session import Payloads
+from checkmaite.jobs_ray.wire import StoredPayload
+
+from tests.ray_registry.making import spec
+
+
+async def load(kept: StoredPayload) -> bytes:
+    return f"from {kept.key}".encode()
+
+
+def test_a_lost_copy_is_loaded_from_the_journal() -> None:
+    async def story() -> None:
+        payloads = Payloads(load, lambda _: True)
+        large = spec("large", payload=StoredPayload("key", 60_000, "copy"))
+        assert await payloads.of(large) == "copy"
+        payloads.note(["large", "other"], ["other"])
+        assert await payloads.of(large) == b"from key"
+        payloads.note(["large"], ["large"])
+        assert await payloads.of(large) == "copy"
+
+    asyncio.run(story())
+
+
+def test_what_is_nowhere_else_is_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "is_elsewhere", lambda payload: payload == "reference")
+
+    async def story() -> None:
+        live = {"large", "small"}
+        payloads = Payloads(None, live.__contains__)
+        large, small = spec("large", payload="reference"), spec("small")
+        for _ in range(9):
+            payloads.note(["large", "small"], [])
+        assert await payloads.of(large) == "reference"
+        payloads.note(["large", "small"], [])
+        with pytest.raises(StoreNotFoundError, match="lost with the process"):
+            await payloads.of(large)
+        assert await payloads.of(small) == small.payload
+        live.clear()
+        payloads.note(["another"], [])
+        assert not payloads._missed, "jobs that are over are remembered"
+
+    asyncio.run(story())

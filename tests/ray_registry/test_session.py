@@ -1,0 +1,237 @@
+"""A registry's end of a controller, whose Ray is a fake: calls are lost, and Ray refuses what it has no room for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import ray.exceptions as rx
+from checkmaite.jobs import JobStatus
+from checkmaite.jobs_ray.config import RegistrySettings
+from checkmaite.jobs_ray.controller.machine import ControllerMachine
+from checkmaite.jobs_ray.registry import session as session_module
+from checkmaite.jobs_ray.registry.model.lifecycle import AskStore
+from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
+from checkmaite.jobs_ray.registry.session import ControllerSession, Payloads
+from checkmaite.jobs_ray.wire import JobSpec
+
+from tests.ray_registry.making import CONTEXTS, limits, spec
+from tests.ray_registry.rig import new_controller
+
+
+class Wire:
+    """A controller's actor. What `troubles` says of a method happens to its next calls: one that raises is lost."""
+
+    def __init__(self, machine: ControllerMachine) -> None:
+        self.machine = machine
+        self.troubles: defaultdict[str, list[Callable[[], object]]] = defaultdict(list)
+        self.restarts = 0
+
+    def __getattr__(self, method: str) -> Any:
+        return _Method(lambda *arguments: self._call(method, *arguments))
+
+    def _call(self, method: str, *arguments: Any) -> Awaitable[Any]:
+        if method == "launch" and self.troubles["put"]:
+            self.troubles["put"].pop(0)()  # Ray has not taken the call
+        return self._answer(method, *arguments)
+
+    async def _answer(self, method: str, *arguments: Any) -> Any:
+        await asyncio.sleep(0)
+        given: Any = None
+        match method:
+            case "incarnation":
+                given = self.machine._incarnation
+            case "attach":
+                given = self.machine.attach(*arguments)
+            case "keep":
+                token, starts = arguments
+                self.machine.keep(token, starts, 0.0)
+            case "launch":
+                token, launches = arguments
+                self.machine.launch(token, launches)
+                given = [each.spec.job_id for each in launches]
+            case "feed":
+                token, after, _ = arguments
+                await asyncio.sleep(0.01)
+                given = self.machine.reports(token, after)
+        if self.troubles[method]:
+            self.troubles[method].pop(0)()
+        return given
+
+
+class _Method:
+    def __init__(self, remote: Any) -> None:
+        self.remote = remote
+
+
+class Given(Payloads):
+    """Payloads, for some of which Ray has no room."""
+
+    def __init__(self) -> None:
+        super().__init__(None, lambda _: True)
+        self.refused: list[str] = []
+
+    async def of(self, spec: JobSpec) -> Any:
+        if spec.job_id in self.refused:
+            self.refused.remove(spec.job_id)
+            raise rx.OutOfDiskError("local disk is full")
+        return await super().of(spec)
+
+
+class Rig:
+    """A link, its registry's machine, and its controller."""
+
+    def __init__(self) -> None:
+        self.wire = Wire(new_controller("first"))
+        self.payloads = Given()
+        self.effects: list[Any] = []
+        self._begin(0)
+
+    def submit(self, *jobs: str) -> None:
+        self.registry.submit([spec(each) for each in jobs], CONTEXTS, 1.0)
+
+    def status(self, job_id: str) -> JobStatus:
+        return self.registry.facts("scope", job_id).status
+
+    async def settled(self, *jobs: str) -> None:
+        """Place what waits, as the shell does, until the controller has all of these jobs."""
+        while any(self.status(each) is not JobStatus.SCHEDULING for each in jobs):
+            await self.place()
+
+    async def place(self) -> None:
+        """Give the controller what waits, if it can be given any."""
+        if self.session.is_ready:
+            for assignment in self.registry.place(["c"], 100, time.time()):
+                self.session.reserve()
+                self.session.give(assignment)
+        await asyncio.sleep(0.005)
+
+    def take_over(self, job_id: str) -> None:
+        """Another registry's controller, which has this job; its own registry is gone."""
+        old = RegistryMachine(limits())
+        token = old.grant("c", 1.0)
+        old.submit([spec(job_id)], CONTEXTS, 1.0)
+        (assignment,) = old.place(["c"], 10, 1.0)
+        self.wire.machine.attach(token)
+        self.wire.machine.keep(token, [], 1.0)
+        self.wire.machine.launch(token, assignment.launches)
+        self._begin(token)
+
+    def _begin(self, epoch: int) -> None:
+        self.registry = RegistryMachine(limits(), epoch=epoch)
+        self.session = ControllerSession(
+            "c", "namespace", RegistrySettings(), self.registry, self._changed, self._durable, self.payloads
+        )
+
+    def _changed(self) -> None:
+        self.effects += self.registry.take_effects()
+
+    async def _durable(self) -> None:
+        pass
+
+
+@pytest.fixture
+def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
+    made = Rig()
+
+    def restart(_: Any) -> None:
+        made.wire.restarts += 1
+
+    monkeypatch.setattr(session_module, "get_or_create", lambda *_, **__: made.wire)
+    monkeypatch.setattr(session_module, "restart", restart)
+    monkeypatch.setattr(session_module, "_AGAIN_S", 0.001)
+    monkeypatch.setattr(session_module, "_REFUSED_S", 0.001)
+    return made
+
+
+def told(rig: Rig, story: Callable[[], Awaitable[None]]) -> None:
+    """Let a story happen while the link runs."""
+
+    async def both() -> None:
+        running = asyncio.create_task(rig.session.run())
+        try:
+            await asyncio.wait_for(rig.session.attached.wait(), 5.0)
+            await asyncio.wait_for(story(), 5.0)
+        finally:
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+
+    asyncio.run(both())
+
+
+def raises(error: Exception) -> Callable[[], object]:
+    def trouble() -> None:
+        raise error
+
+    return trouble
+
+
+def test_a_payload_that_ray_has_no_room_for_keeps_no_other_job_and_is_tried_again(rig: Rig) -> None:
+    rig.payloads.refused = ["one", "one"]
+
+    async def story() -> None:
+        rig.submit("one", "two")
+        await rig.settled("one", "two")
+        assert rig.registry.facts("scope", "one").attempt == 1, "a start that came to nothing does not count"
+        rig.submit("three")
+        await rig.settled("three")
+
+    told(rig, story)
+    assert not rig.payloads.refused
+
+
+@pytest.mark.parametrize("method", ["put", "launch"])
+def test_a_call_that_ray_refuses_is_made_again(rig: Rig, method: str) -> None:
+    rig.wire.troubles[method] = [raises(rx.OutOfDiskError("local disk is full")), raises(rx.ObjectStoreFullError())]
+
+    async def story() -> None:
+        rig.submit("one")
+        await rig.settled("one")
+        rig.submit("two")
+        await rig.settled("two")
+
+    told(rig, story)
+    assert not rig.wire.troubles[method]
+
+
+def test_a_takeover_whose_last_answer_is_lost_gives_no_running_job_up(rig: Rig) -> None:
+    rig.take_over("one")
+    rig.wire.troubles["keep"] = [raises(rx.ActorUnavailableError("lost", None)), raises(TimeoutError())]
+
+    async def story() -> None:
+        assert rig.status("one") is JobStatus.SCHEDULING
+        facts = rig.registry.facts("scope", "one")
+        assert facts.attempt == 1
+        assert rig.wire.machine._live(("one", 1)) is not None, "the controller was told to end a job that runs"
+        rig.submit("two")
+        await rig.settled("two")
+
+    told(rig, story)
+    assert not rig.wire.troubles["keep"]
+    assert not [each for each in rig.effects if isinstance(each, AskStore)], "the job was in doubt"
+    assert rig.wire.restarts == 0
+
+
+def test_a_process_that_died_before_it_knew_what_to_keep_has_lost_its_jobs(rig: Rig) -> None:
+    rig.take_over("one")
+
+    def dies() -> None:
+        rig.wire.machine = new_controller("second")
+        raise rx.ActorUnavailableError("lost", None)
+
+    rig.wire.troubles["keep"] = [dies]
+
+    async def story() -> None:
+        (asked,) = [each for each in rig.effects if isinstance(each, AskStore)]
+        assert [each.job_id for each in asked.specs] == ["one"]
+        rig.registry.settle(["one"], {}, time.time())
+        while rig.wire.machine._live(("one", 2)) is None:
+            await rig.place()
+
+    told(rig, story)
