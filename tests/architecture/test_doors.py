@@ -8,13 +8,13 @@ from types import ModuleType
 
 import pytest
 
-WALL = "checkmaite.jobs_ray_simple.wall"
+LAYER = "checkmaite.jobs_ray_simple.cluster"
 DOORS = ["checkmaite.jobs", "checkmaite.jobs.spi", "checkmaite.jobs.testing"]
 
 
-@pytest.fixture(params=[*DOORS, WALL])
+@pytest.fixture(params=[*DOORS, LAYER])
 def door(request: pytest.FixtureRequest) -> ModuleType:
-    if request.param == WALL:
+    if request.param == LAYER:
         pytest.importorskip("checkmaite.jobs_ray_simple")  # absent from the environment that has core alone
     return importlib.import_module(request.param)
 

@@ -134,8 +134,8 @@ for name in ray.util.list_named_actors(all_namespaces=True):
 configure_job_backend("ray-simple", analytics_store={"backend": "null"})
 submit_capability(Mine(), config={}).result(60)
 from ray.util import state
-from checkmaite.jobs_ray_simple import _backend
-mailbox = _backend._Shared.flights._mailbox._actor
+from checkmaite.jobs_ray_simple import backend as backend_module
+mailbox = backend_module._Shared.running_tasks._mailbox._actor
 say(ray.get(mailbox.__ray_call__.remote(pid_of)), "mailbox")
 """
 

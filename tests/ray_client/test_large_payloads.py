@@ -9,7 +9,7 @@ import pytest
 import ray
 from checkmaite.jobs_ray.cluster import arrived, keep_payload
 from checkmaite.jobs_ray.config import RayOptions
-from checkmaite.jobs_ray_simple.wall import carried, is_large
+from checkmaite.jobs_ray_simple.cluster import carried, is_large
 
 LARGE = bytes(1_000_000)
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from checkmaite.jobs.spi import Failed, Finished
 from checkmaite.jobs_ray.controller.cluster import Landed, Tasks
-from checkmaite.jobs_ray_simple import _deaths
-from checkmaite.jobs_ray_simple._deaths import Death, Deaths, dead_for_a_while
-from checkmaite.jobs_ray_simple._meaning import explained, lost_worker
+from checkmaite.jobs_ray_simple.cluster import deaths
+from checkmaite.jobs_ray_simple.cluster.deaths import Death, Deaths, dead_for_a_while
+from checkmaite.jobs_ray_simple.cluster.ray_errors import explained, lost_worker
 
 from tests.ray_registry.making import completed
 
@@ -128,8 +128,8 @@ def died(
         memory_used_bytes_at_death=memory,
     )
     known = [{"NodeID": name, "NodeManagerHostname": host, "Alive": node_lives} for name, host in nodes.items()]
-    patch.setattr(_deaths, "_rows", lambda: [row])
-    patch.setattr(_deaths, "_untyped", SimpleNamespace(nodes=lambda: known))
+    patch.setattr(deaths, "_rows", lambda: [row])
+    patch.setattr(deaths, "_untyped", SimpleNamespace(nodes=lambda: known))
 
 
 def test_a_death_is_told_when_the_table_of_nodes_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +137,7 @@ def test_a_death_is_told_when_the_table_of_nodes_cannot_be_read(monkeypatch: pyt
         raise ConnectionError("the control plane is away")
 
     died(monkeypatch, {}, "It was killed.")
-    monkeypatch.setattr(_deaths, "_untyped", SimpleNamespace(nodes=nodes))
+    monkeypatch.setattr(deaths, "_untyped", SimpleNamespace(nodes=nodes))
     assert Deaths().of_task(4711) == Death("10.0.0.1", 4711, "It was killed")
 
 
@@ -145,6 +145,6 @@ def test_nothing_is_told_when_the_table_of_workers_cannot_be_read(monkeypatch: p
     def rows() -> Any:
         raise AttributeError("another Ray")
 
-    monkeypatch.setattr(_deaths, "_rows", rows)
+    monkeypatch.setattr(deaths, "_rows", rows)
     assert Deaths().of_task(4711) is None
     assert dead_for_a_while([("host", 4711, 0.0)]) == set()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from checkmaite.jobs import JobBackend, configure_job_backend, shutdown_job_backend
-from checkmaite.jobs_ray_simple.wall import ConnectionOptions
+from checkmaite.jobs_ray_simple.cluster import ConnectionOptions
 
 from tests.refusals import Said, assert_refused
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from checkmaite.jobs import ConfigurationError
 from checkmaite.jobs.testing._samples import wait_until
-from checkmaite.jobs_ray_simple._knock import knock
+from checkmaite.jobs_ray_simple.cluster.probe import probe_address
 
 from tests.ray_simple.conftest import free_port, head_node, run_script
 
@@ -192,7 +192,7 @@ def test_auto_says_soon_that_nothing_answers(monkeypatch: pytest.MonkeyPatch) ->
     where = f"127.0.0.1:{free_port()}"
     monkeypatch.setenv("RAY_ADDRESS", where)
     with pytest.raises(ConfigurationError, match=rf"address='auto': {where}: .*ray start --head"):
-        knock("auto", 5)
+        probe_address("auto", 5)
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_what_is_not_ray_is_an_error_in_time(
     address = f"{scheme}127.0.0.1:{request.getfixturevalue(listener)}"
     began = time.monotonic()
     with pytest.raises(ConfigurationError, match=cause) as caught:
-        knock(address, 1)
+        probe_address(address, 1)
     assert time.monotonic() - began < 5
     assert f"No Ray cluster answers at address='{address}'" in str(caught.value)
 
@@ -235,9 +235,9 @@ def test_what_is_not_ray_is_an_error_in_time(
 def test_the_other_port_of_a_cluster_is_recognised(cluster: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     with pytest.raises(ConfigurationError, match="the part of Ray that is addressed as 'host:port'"):
-        knock(f"ray://{cluster['driver']}", 5)
+        probe_address(f"ray://{cluster['driver']}", 5)
     with pytest.raises(ConfigurationError, match="the part of Ray that is addressed as 'ray://host:port'"):
-        knock(cluster["client"].removeprefix("ray://"), 5)
+        probe_address(cluster["client"].removeprefix("ray://"), 5)
 
 
 # -- losing one -----------------------------------------------------------------------------------------------------
@@ -252,13 +252,13 @@ import threading
 import ray
 from checkmaite.jobs import *
 from checkmaite.jobs.testing import SampleCapability
-from checkmaite.jobs_ray_simple._backend import _Shared
+from checkmaite.jobs_ray_simple.backend import _Shared
 configure_job_backend("ray-simple", analytics_store={"backend": "null"}, WHERE)
 job = submit_capability(SampleCapability(act="wait", folder="FOLDER"), config={"run_uid": "u"})
 while job.progress is None or "the sample complains" not in job.logs():
     threading.Event().wait(0.01)
 idle = threading.Event()  # then no thread of ours calls Ray
-_Shared.flights._queue.put(idle.set)
+_Shared.running_tasks._queue.put(idle.set)
 idle.wait()
 ray.shutdown()
 error = job.exception(timeout=10)

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 from checkmaite.jobs.spi import content_of
-from checkmaite.jobs_ray_simple import _code
-from checkmaite.jobs_ray_simple._code import code_here
+from checkmaite.jobs_ray_simple.cluster import code as code_module
+from checkmaite.jobs_ray_simple.cluster.code import code_here
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_what_a_job_may_import_from_the_same_package_counts(folder: Path, file: 
 def test_what_is_beside_the_script_counts_and_the_script_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_code, "_driver_paths", lambda: iter([str(tmp_path)]))
+    monkeypatch.setattr(code_module, "_driver_paths", lambda: iter([str(tmp_path)]))
     monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "script.py"), raising=False)
     before = code_here()
     assert before.paths == (str(tmp_path),)
@@ -73,8 +73,8 @@ def test_what_is_beside_the_script_counts_and_the_script_does_not(
 def test_workers_are_told_of_all_modules_until_that_costs_too_much(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(_code, "_driver_paths", lambda: iter([str(folder)]))
-    _code._warn_of_unchecked.cache_clear()
+    monkeypatch.setattr(code_module, "_driver_paths", lambda: iter([str(folder)]))
+    code_module._warn_of_unchecked.cache_clear()
     files = {str(folder / f"local_module_{number}.py"): f"VERSION = {number}" for number in range(100)}
     for file, text in files.items():
         write(Path(file), text)
@@ -83,7 +83,7 @@ def test_workers_are_told_of_all_modules_until_that_costs_too_much(
     assert told.contents == {file: content_of(file) for file in files}, "also those that only a job imports"
     assert sum(len(text) for _, text in told.files) < 20 * len(files)
     assert not caplog.records
-    monkeypatch.setattr(_code, "_MOST_TOLD", 1_000)
+    monkeypatch.setattr(code_module, "_MOST_TOLD", 1_000)
     write(folder / "local_module_1.py", "VERSION = 2")
     assert [code_here().files, code_here().files] == [(), ()]
     (record,) = caplog.records
@@ -113,10 +113,10 @@ def test_as_long_as_nothing_changes_nothing_is_read(folder: Path, monkeypatch: p
     write(folder / "local_package" / "data" / "two.py", "")
     importlib.import_module("local_package.one")
     settle(folder)
-    before, read = code_here(), _code._read
-    monkeypatch.setattr(_code, "_read", None)
+    before, read = code_here(), code_module._read
+    monkeypatch.setattr(code_module, "_read", None)
     assert code_here() is before
-    monkeypatch.setattr(_code, "_read", read)
+    monkeypatch.setattr(code_module, "_read", read)
     match change:
         case "edit":
             write(folder / "local_package" / "one.py", "VERSION = 2", at=2_000)
@@ -130,8 +130,8 @@ def test_as_long_as_nothing_changes_nothing_is_read(folder: Path, monkeypatch: p
 
 
 def test_a_large_folder_of_other_things_costs_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_code, "_LARGEST", 10)
-    monkeypatch.setattr(_code, "_driver_paths", lambda: iter([str(tmp_path)]))
+    monkeypatch.setattr(code_module, "_LARGEST", 10)
+    monkeypatch.setattr(code_module, "_driver_paths", lambda: iter([str(tmp_path)]))
     for number in range(20):
         write(tmp_path / f"file_{number}.py", "")
     before = code_here()
@@ -140,7 +140,7 @@ def test_a_large_folder_of_other_things_costs_little(tmp_path: Path, monkeypatch
 
 
 def test_an_installed_package_does_not_count(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    monkeypatch.setattr(_code, "_INSTALLED", (f"{folder}/",))
+    monkeypatch.setattr(code_module, "_INSTALLED", (f"{folder}/",))
     write(folder / "installed_module.py", "")
     before = code_here()
     importlib.import_module("installed_module")

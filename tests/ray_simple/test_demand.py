@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from checkmaite.jobs import Resources
-from checkmaite.jobs_ray_simple import _demand
-from checkmaite.jobs_ray_simple._demand import RemoteWork, shortage
+from checkmaite.jobs_ray_simple.cluster import resources as resources_module
+from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork, shortage
 
 TWO = [{"CPU": 4.0, "memory": 100.0}, {"CPU": 4.0, "GPU": 1.0}]
 UNTIL = ": it will wait until such a node joins."
@@ -61,7 +61,7 @@ class Remote:
 
 def test_each_task_gets_its_own_options_which_ray_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[dict[str, Any]] = []
-    monkeypatch.setattr(_demand.ray, "remote", lambda **_: lambda _: Remote(told))
+    monkeypatch.setattr(resources_module.ray, "remote", lambda **_: lambda _: Remote(told))
     work = RemoteWork(lambda _: lambda: b"", claim=str)
     wanted = [
         ("a", 1, None),
@@ -89,7 +89,7 @@ def test_each_task_gets_its_own_options_which_ray_is_told_once(monkeypatch: pyte
 def test_jobs_of_another_code_are_kept_apart_and_those_of_the_first_take_any_worker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_demand.ray, "remote", lambda **_: lambda _: Remote([]))
+    monkeypatch.setattr(resources_module.ray, "remote", lambda **_: lambda _: Remote([]))
     job: dict[str, Any] = {"job_name": "a", "resources": Resources(num_cpus=1), "isolation": "reuse"}
 
     def marks(work: RemoteWork, *codes: str) -> list[Any]:

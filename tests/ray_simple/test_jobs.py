@@ -35,9 +35,9 @@ from checkmaite.jobs._provenance import SHARED_FIELDS
 from checkmaite.jobs.spi import Failed, StoreSpec, Terms, WorkOrder
 from checkmaite.jobs.testing import SampleCapability, SampleRun
 from checkmaite.jobs.testing._samples import mark, wait_for_mark, wait_until
-from checkmaite.jobs_ray_simple._demand import RemoteWork
-from checkmaite.jobs_ray_simple._flights import _work_that_posts_to
-from checkmaite.jobs_ray_simple._meaning import finished_from
+from checkmaite.jobs_ray_simple.cluster.ray_errors import finished_from
+from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork
+from checkmaite.jobs_ray_simple.running_tasks import _work_that_posts_to
 
 from tests import outages
 from tests.conftest import Outage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import ray.exceptions as rx
 from checkmaite.jobs.spi import Cancelled, Failed
-from checkmaite.jobs_ray_simple._meaning import finished_from
+from checkmaite.jobs_ray_simple.cluster.ray_errors import finished_from
 
 
 def failed(error: BaseException) -> Failed:

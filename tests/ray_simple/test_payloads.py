@@ -8,7 +8,7 @@ import pytest
 from checkmaite.jobs import JobSubmissionError, Provenance, Submission
 from checkmaite.jobs._preparing import RunOptions, prepare
 from checkmaite.jobs.testing import SampleCapability
-from checkmaite.jobs_ray_simple._payloads import payloads
+from checkmaite.jobs_ray_simple.cluster.pickling import payloads
 
 
 class Locked(SampleCapability):

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from checkmaite.jobs import JobBackend, configure_job_backend, shutdown_job_backend
-from checkmaite.jobs_ray_simple import _runtime_env
-from checkmaite.jobs_ray_simple.wall import ConnectionOptions
+from checkmaite.jobs_ray_simple.cluster import ConnectionOptions
+from checkmaite.jobs_ray_simple.cluster import runtime_env as runtime_env_module
 from ray.exceptions import RuntimeEnvSetupError
 
 from tests.refusals import Said, assert_refused, assert_said
@@ -40,14 +40,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def everything_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_runtime_env, "find_spec", lambda name: name)
-    monkeypatch.setattr(_runtime_env, "which", lambda name: name)
+    monkeypatch.setattr(runtime_env_module, "find_spec", lambda name: name)
+    monkeypatch.setattr(runtime_env_module, "which", lambda name: name)
 
 
 @pytest.fixture
 def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_runtime_env, "find_spec", lambda name: None)
-    monkeypatch.setattr(_runtime_env, "which", lambda name: None)
+    monkeypatch.setattr(runtime_env_module, "find_spec", lambda name: None)
+    monkeypatch.setattr(runtime_env_module, "which", lambda name: None)
 
 
 LISTED, PATTERNS, PACKAGES = "Pass a list of folders, .py and", "Pass patterns as in .gitignore", 'as ["scipy==1.14"]'
@@ -215,4 +215,4 @@ def test_a_good_environment(env: dict[str, Any]) -> None:
     ],
 )
 def test_code_that_cannot_be_sent_is_named(raised: str, said: Said) -> None:
-    assert_said([_runtime_env.upload_problem(RuntimeEnvSetupError(f"Failed to set up.\n{raised}\n"))], said)
+    assert_said([runtime_env_module.upload_problem(RuntimeEnvSetupError(f"Failed to set up.\n{raised}\n"))], said)

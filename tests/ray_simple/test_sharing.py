@@ -10,7 +10,7 @@ LOCAL = """
 import pathlib, threading, ray
 from checkmaite.jobs import *
 from checkmaite.jobs.testing import SampleCapability
-from checkmaite.jobs_ray_simple.wall import ConnectionOptions, connect, is_connected
+from checkmaite.jobs_ray_simple.cluster import ConnectionOptions, connect, is_connected
 
 def gone():  # Ray ends on the thread that brings the last job home
     while is_connected():

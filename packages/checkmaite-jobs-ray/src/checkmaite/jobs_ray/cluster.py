@@ -13,7 +13,7 @@ import ray
 import ray.exceptions as rx
 from checkmaite.jobs.spi import Remains
 from checkmaite.jobs_ray.wire import Start
-from checkmaite.jobs_ray_simple.wall import REMAINS_S, carried, is_large, remains_of, stand_in
+from checkmaite.jobs_ray_simple.cluster import REMAINS_S, carried, is_large, remains_of, stand_in
 
 _log = logging.getLogger("checkmaite.jobs")
 _LOOK_S = 20.0

@@ -26,7 +26,7 @@ from checkmaite.jobs.spi import (
     usable_uri,
 )
 from checkmaite.jobs_ray.names import REFUSED, RENAMED, registry_name
-from checkmaite.jobs_ray_simple.wall import ConnectionOptions, isolation_level
+from checkmaite.jobs_ray_simple.cluster import ConnectionOptions, isolation_level
 
 _not_negative = validators.optional(validators.ge(0))
 _whole = validators.ge(1)

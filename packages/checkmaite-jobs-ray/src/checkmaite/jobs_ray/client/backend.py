@@ -42,7 +42,7 @@ from checkmaite.jobs_ray.journal.location import JournalLocation
 from checkmaite.jobs_ray.journal.logs import find_log
 from checkmaite.jobs_ray.registry.actor import JobRegistry
 from checkmaite.jobs_ray.wire import Basis, Context, JobFacts, JobSpec, Policy
-from checkmaite.jobs_ray_simple.wall import Connection, carried, code_here, connect, payloads
+from checkmaite.jobs_ray_simple.cluster import Connection, carried, code_here, connect, payloads
 
 _IN_MEMORY = (
     "The jobs of scope {scope!r} are kept in memory only: they are forgotten when the registry or its cluster ends. "

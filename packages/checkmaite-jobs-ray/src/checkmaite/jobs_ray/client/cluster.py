@@ -27,7 +27,7 @@ import ray
 import ray.exceptions as rx
 from checkmaite.jobs import BackendUnavailableError, ConfigurationError, JobsError
 from checkmaite.jobs.spi import Deadline
-from checkmaite.jobs_ray_simple.wall import enter_namespace, is_connected
+from checkmaite.jobs_ray_simple.cluster import enter_namespace, is_connected
 from ray._private.ray_constants import RAY_RUNTIME_ENV_HOOK
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 

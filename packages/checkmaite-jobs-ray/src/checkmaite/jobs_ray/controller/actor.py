@@ -21,7 +21,7 @@ from checkmaite.jobs_ray.controller.cluster import Landed, Tasks, told_of
 from checkmaite.jobs_ray.controller.machine import Cancel, ControllerMachine
 from checkmaite.jobs_ray.notifier import Notifier
 from checkmaite.jobs_ray.wire import Inventory, Launch, LostStart, Report, Start, Stop, Where, start_of
-from checkmaite.jobs_ray_simple.wall import is_known
+from checkmaite.jobs_ray_simple.cluster import is_known
 
 _log = logging.getLogger("checkmaite.jobs")
 _LOG_CHARACTERS = 64 * 2**20

@@ -14,7 +14,7 @@ import ray
 from attrs import evolve
 from checkmaite.jobs.spi import Failed, Finished, News, Remains, failure
 from checkmaite.jobs_ray.wire import Launch, LostStart, Start, Where, start_of
-from checkmaite.jobs_ray_simple.wall import (
+from checkmaite.jobs_ray_simple.cluster import (
     LOST_WORKER,
     Death,
     Deaths,

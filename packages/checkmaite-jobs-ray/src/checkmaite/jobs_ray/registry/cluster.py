@@ -17,7 +17,7 @@ import ray.exceptions as rx
 from checkmaite.jobs import JobsError, Resources, StorePermissionError
 from checkmaite.jobs.spi import Completed
 from checkmaite.jobs_ray.wire import Context, JobSpec
-from checkmaite.jobs_ray_simple.wall import cluster_resources, leave_driver, missing_program, shortage
+from checkmaite.jobs_ray_simple.cluster import cluster_resources, leave_driver, missing_program, shortage
 
 _CPUS = 0.01
 """Keeps the question off nodes that run no jobs, without taking much of one that does."""

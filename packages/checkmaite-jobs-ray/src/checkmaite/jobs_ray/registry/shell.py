@@ -27,7 +27,7 @@ from checkmaite.jobs_ray.registry.model.placement import Limits
 from checkmaite.jobs_ray.registry.model.record import Placed, Waiting
 from checkmaite.jobs_ray.registry.session import ControllerSession, Payloads
 from checkmaite.jobs_ray.wire import JobSpec, StoredPayload
-from checkmaite.jobs_ray_simple.wall import is_large
+from checkmaite.jobs_ray_simple.cluster import is_large
 
 _log = logging.getLogger("checkmaite.jobs")
 _TICK_S = 0.5

@@ -9,8 +9,8 @@ import ray.exceptions as rx
 from attrs import evolve
 from checkmaite.jobs import JobSubmissionError
 from checkmaite.jobs.spi import Cancelled, Failed, Finished, Outcome, Remains, failure
-from checkmaite.jobs_ray_simple._deaths import Death
-from checkmaite.jobs_ray_simple._ends import how_it_ended
+from checkmaite.jobs_ray_simple.cluster.deaths import Death
+from checkmaite.jobs_ray_simple.cluster.exit_causes import how_it_ended
 
 _errors: Any = rx  # their constructors carry no types
 _INSTALL_CORE = (

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attrs import frozen, validators
 from checkmaite.jobs.spi import RunOptions, check_policy, option
-from checkmaite.jobs_ray_simple._options import ConnectionOptions, isolation_level
+from checkmaite.jobs_ray_simple.cluster.options import ConnectionOptions, isolation_level
 
 _ONLY_REGISTRY = (
     '"ray-simple" keeps no registry: its jobs are known to this process alone. Leave it out, or use '

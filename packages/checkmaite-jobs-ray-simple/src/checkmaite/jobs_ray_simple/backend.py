@@ -25,65 +25,65 @@ from checkmaite.jobs.spi import (
     accept,
     open_store,
 )
-from checkmaite.jobs_ray_simple._code import code_here
-from checkmaite.jobs_ray_simple._config import RaySimpleOptions, RaySimpleRunOptions
-from checkmaite.jobs_ray_simple._connection import connect
-from checkmaite.jobs_ray_simple._demand import cluster_resources, shortage
-from checkmaite.jobs_ray_simple._flights import Departure, Flights
-from checkmaite.jobs_ray_simple._payloads import payloads
-from checkmaite.jobs_ray_simple._program import missing_program
+from checkmaite.jobs_ray_simple.cluster.code import code_here
+from checkmaite.jobs_ray_simple.cluster.connection import connect
+from checkmaite.jobs_ray_simple.cluster.pickling import payloads
+from checkmaite.jobs_ray_simple.cluster.programs import missing_program
+from checkmaite.jobs_ray_simple.cluster.resources import cluster_resources, shortage
+from checkmaite.jobs_ray_simple.config import RaySimpleOptions, RaySimpleRunOptions
+from checkmaite.jobs_ray_simple.running_tasks import RunningTasks, TaskRequest
 
 _CANCEL_WAIT_S = 10.0
 
 
 class _Shared:
-    """The flights of this process's connection, which every backend on it shares."""
+    """The running tasks of this process's connection, which every backend on it shares."""
 
     lock = threading.RLock()
-    flights: Flights | None = None
+    running_tasks: RunningTasks | None = None
 
 
-def _flights_for(backend: RaySimpleBackend, options: RaySimpleOptions) -> Flights:
+def _running_tasks_for(backend: RaySimpleBackend, options: RaySimpleOptions) -> RunningTasks:
     with _Shared.lock:
-        before = _Shared.flights
+        before = _Shared.running_tasks
         connection = connect(options, live_jobs=_live_jobs, fall_silent=_fall_silent)
         if before is not None and before.connection.identity == connection.identity:
-            connection.release()  # the flights hold one use for all of their backends
-            flights, before = before, None
+            connection.release()  # the running tasks hold one use for all of their backends
+            running_tasks, before = before, None
         else:
-            flights = _Shared.flights = Flights(connection)
-        flights.users.add(backend)
+            running_tasks = _Shared.running_tasks = RunningTasks(connection)
+        running_tasks.users.add(backend)
     if before is not None:
         before.close(connected=False)
-    return flights
+    return running_tasks
 
 
 def _live_jobs() -> int:
-    flights = _Shared.flights
-    return len(flights.live()) if flights else 0
+    running_tasks = _Shared.running_tasks
+    return len(running_tasks.live()) if running_tasks else 0
 
 
 def _fall_silent() -> None:
-    flights = _Shared.flights
-    if flights:
-        flights.fall_silent()
+    running_tasks = _Shared.running_tasks
+    if running_tasks:
+        running_tasks.fall_silent()
 
 
-def _end_unused(flights: Flights, *, only_idle: bool) -> None:
-    """End flights that no backend uses any more, and with them their use of the connection.
+def _end_unused(running_tasks: RunningTasks, *, only_idle: bool) -> None:
+    """End running tasks that no backend uses any more, and with them their use of the connection.
 
     The lock is not held while they end: their courier may be waiting for it, to do the same.
 
     Args:
-        flights: What may end.
+        running_tasks: What may end.
         only_idle: Let them go on while jobs are under way.
     """
     with _Shared.lock:
-        if flights.users or _Shared.flights is not flights or (only_idle and flights.live()):
+        if running_tasks.users or _Shared.running_tasks is not running_tasks or (only_idle and running_tasks.live()):
             return
-        _Shared.flights = None
-    flights.close(connected=flights.connection.is_alive())
-    flights.connection.release()
+        _Shared.running_tasks = None
+    running_tasks.close(connected=running_tasks.connection.is_alive())
+    running_tasks.connection.release()
 
 
 class RaySimpleBackend:
@@ -102,7 +102,7 @@ class RaySimpleBackend:
             retained=options.max_retained_terminal_jobs, where='this process\'s "ray-simple" backend'
         )
         self._closed = False
-        self._flights = _flights_for(self, options)
+        self._running_tasks = _running_tasks_for(self, options)
 
     @property
     def analytics_store(self) -> AnalyticsStore:
@@ -111,24 +111,24 @@ class RaySimpleBackend:
 
     def submit(self, submissions: Sequence[PreparedSubmission]) -> list[Job]:
         """Hand all of them to Ray; see `JobBackend.submit`."""
-        if self._closed or not self._flights.connection.is_alive():
+        if self._closed or not self._running_tasks.connection.is_alive():
             why = "was shut down" if self._closed else "has lost its Ray, which was shut down"
             raise JobSubmissionError(f"This ray-simple backend {why}; configure one again.", phase="connect")
         code = code_here()
-        departures = [
-            self._departure(prepared, payload, code)
+        requests = [
+            self._request(prepared, payload, code)
             for prepared, payload in zip(submissions, payloads(submissions), strict=True)
         ]
-        self._flights.launch(departures)
-        for each in departures:
+        self._running_tasks.launch(requests)
+        for each in requests:
             self._ledger.add(each.job)
-        return [each.job for each in departures]
+        return [each.job for each in requests]
 
-    def _departure(self, prepared: PreparedSubmission, payload: bytes, code: Code) -> Departure:
+    def _request(self, prepared: PreparedSubmission, payload: bytes, code: Code) -> TaskRequest:
         job, order = accept(prepared, controls=self, backend_name=self.name, store=self._store_spec, code=code)
         retries = getattr(prepared.options, "max_retries", None)
         isolation = getattr(prepared.options, "isolation", None)
-        return Departure(
+        return TaskRequest(
             job=job,
             order=pickle.dumps(order.to_wire()),
             payload=payload,
@@ -148,12 +148,12 @@ class RaySimpleBackend:
 
     def cancel(self, job: JobHandle, grace: float) -> None:
         """Stop a job through Ray: KeyboardInterrupt now, the end of its worker after `grace` seconds."""
-        self._flights.cancel(job, grace)
+        self._running_tasks.cancel(job, grace)
 
     def explain(self, job: JobHandle) -> str:
         """What a job waits for, when it waits."""
-        wanted = self._flights.resources(job)
-        if job.status is JobStatus.RUNNING or wanted is None or not self._flights.connection.is_alive():
+        wanted = self._running_tasks.resources(job)
+        if job.status is JobStatus.RUNNING or wanted is None or not self._running_tasks.connection.is_alive():
             return ""
         nodes, free = cluster_resources()
         env = ray.get_runtime_context().runtime_env
@@ -162,11 +162,11 @@ class RaySimpleBackend:
     def hand_over(self) -> None:
         """Accept nothing more; jobs go on, and when the last is final Ray ends if nobody else uses it."""
         self._closed = True
-        flights = self._flights
-        flights.users.discard(self)
-        for job in flights.live():
-            job.add_done_callback(lambda _: _end_unused(flights, only_idle=True))
-        _end_unused(flights, only_idle=True)
+        running_tasks = self._running_tasks
+        running_tasks.users.discard(self)
+        for job in running_tasks.live():
+            job.add_done_callback(lambda _: _end_unused(running_tasks, only_idle=True))
+        _end_unused(running_tasks, only_idle=True)
 
     def shutdown(self, *, wait: bool = True) -> None:
         """Stop, after every job is final; without `wait`, cancel those that are not, if their Ray ends now.
@@ -175,17 +175,17 @@ class RaySimpleBackend:
         handed over live in it too, so they are waited for, or cancelled, with this one's. On a Ray that stays up,
         without `wait`, jobs go on for as long as this process is connected to it.
         """
-        if not wait and not self._flights.connection.ends_with_its_users:
+        if not wait and not self._running_tasks.connection.ends_with_its_users:
             self.hand_over()
             return
         self._closed = True
-        flights = self._flights
-        jobs = flights.live() if flights.users <= {self} else self._ledger.live()
+        running_tasks = self._running_tasks
+        jobs = running_tasks.live() if running_tasks.users <= {self} else self._ledger.live()
         if not wait:
             for job in jobs:
                 job.cancel(grace=0)
         deadline = Deadline.after(None if wait else _CANCEL_WAIT_S)
         for job in jobs:
             job.wait(deadline.remaining_s())
-        flights.users.discard(self)
-        _end_unused(flights, only_idle=False)
+        running_tasks.users.discard(self)
+        _end_unused(running_tasks, only_idle=False)

@@ -8,7 +8,7 @@ from typing import Any
 import ray
 import ray.experimental.internal_kv
 from checkmaite.jobs import Resources
-from checkmaite.jobs_ray_simple._worker_processes import (
+from checkmaite.jobs_ray_simple.cluster.worker_processes import (
     ENDLESS,
     Leave,
     make_leave,

@@ -8,8 +8,8 @@ from typing import Any
 from attrs import frozen, validators
 from checkmaite.jobs import ConfigurationError, Problem
 from checkmaite.jobs.spi import option
-from checkmaite.jobs_ray_simple._here import is_elsewhere
-from checkmaite.jobs_ray_simple._runtime_env import environment_problems
+from checkmaite.jobs_ray_simple.cluster.ray_state import is_elsewhere
+from checkmaite.jobs_ray_simple.cluster.runtime_env import environment_problems
 
 ISOLATION_DOC = (
     'what jobs share a worker process: "reuse" lets one process take one job after the other, and restores it between '

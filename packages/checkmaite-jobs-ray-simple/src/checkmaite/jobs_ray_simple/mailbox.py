@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import ray
 from checkmaite.jobs.spi import Letter, NewsMailbox, RemotePost
-from checkmaite.jobs_ray_simple._apart import stand_in
+from checkmaite.jobs_ray_simple.cluster.actors import stand_in
 
 WAIT_S = 10.0
 """Seconds that the mailbox keeps a collector waiting when nothing arrives."""

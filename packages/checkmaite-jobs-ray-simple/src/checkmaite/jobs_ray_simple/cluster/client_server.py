@@ -19,14 +19,14 @@ import ray
 import ray.cloudpickle
 import ray.exceptions as rx
 from checkmaite.jobs import ConfigurationError, Problem
-from checkmaite.jobs_ray_simple import _program
-from checkmaite.jobs_ray_simple._here import client_worker
+from checkmaite.jobs_ray_simple.cluster import programs
+from checkmaite.jobs_ray_simple.cluster.ray_state import client_worker
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 _log = logging.getLogger("checkmaite.jobs")
 _untyped: Any = ray  # the parts of Ray's API that carry no types
 _cloudpickle: Any = ray.cloudpickle  # carries no types
-_cloudpickle.register_pickle_by_value(sys.modules[_program.__name__])  # nodes have no copy of this package
+_cloudpickle.register_pickle_by_value(sys.modules[programs.__name__])  # nodes have no copy of this package
 _LOOK_S = 15.0
 _UNMADE = "Failed to create runtime_env for Ray client server"
 _MOMENT_S = 0.1
@@ -58,7 +58,7 @@ def refuse_missing_program(address: str, runtime_env: Mapping[str, Any]) -> None
 
 def _look_for_program() -> Callable[[Mapping[str, Any]], str]:
     """The function that runs on the head node, and says why workers could not start there. It travels by value."""
-    lacking, host_name = _program.lacking_program, socket.gethostname
+    lacking, host_name = programs.lacking_program, socket.gethostname
 
     def checkmaite_looks(runtime_env: Mapping[str, Any]) -> str:
         return lacking(runtime_env, None, f"{host_name()}, the head node")

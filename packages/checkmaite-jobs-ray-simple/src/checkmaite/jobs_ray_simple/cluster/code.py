@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import ray
 from attrs import frozen
 from checkmaite.jobs.spi import SETTLED_NS, Code, Version, Watched, content_of, packed
-from checkmaite.jobs_ray_simple._here import connected, through_client
+from checkmaite.jobs_ray_simple.cluster.ray_state import connected, through_client
 
 _log = logging.getLogger("checkmaite.jobs")
 _untyped: Any = ray  # the parts of Ray's API that carry no types

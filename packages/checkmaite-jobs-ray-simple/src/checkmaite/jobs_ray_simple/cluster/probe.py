@@ -30,7 +30,7 @@ _REMEDY = (
 )
 
 
-def knock(address: str, timeout_s: float) -> None:
+def probe_address(address: str, timeout_s: float) -> None:
     """Return when a Ray cluster answers at an address and lets this process in.
 
     Args:

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from attrs import evolve
 from checkmaite.jobs import Problem
 from checkmaite.jobs.spi import shown, unknown_name
-from checkmaite.jobs_ray_simple._program import lacking_program
+from checkmaite.jobs_ray_simple.cluster.programs import lacking_program
 from ray.runtime_env import RuntimeEnv, RuntimeEnvConfig
 
 _PLUGINS = "RAY_RUNTIME_ENV_PLUGINS"

@@ -24,17 +24,17 @@ import ray.exceptions as rx
 from attrs import field, frozen
 from checkmaite.jobs import ConfigurationError
 from checkmaite.jobs.spi import Deadline
-from checkmaite.jobs_ray_simple._client_server import (
+from checkmaite.jobs_ray_simple.cluster.client_server import (
     could_not_start,
     is_told_by_server,
     no_wait_after_a_refusal,
     refuse_missing_program,
 )
-from checkmaite.jobs_ray_simple._here import client_worker, connected, is_own, through_client
-from checkmaite.jobs_ray_simple._knock import CLIENT, knock, no_cluster
-from checkmaite.jobs_ray_simple._mismatch import incompatible, is_mismatch
-from checkmaite.jobs_ray_simple._options import ConnectionOptions
-from checkmaite.jobs_ray_simple._runtime_env import upload_problem
+from checkmaite.jobs_ray_simple.cluster.options import ConnectionOptions
+from checkmaite.jobs_ray_simple.cluster.probe import CLIENT, no_cluster, probe_address
+from checkmaite.jobs_ray_simple.cluster.ray_state import client_worker, connected, is_own, through_client
+from checkmaite.jobs_ray_simple.cluster.runtime_env import upload_problem
+from checkmaite.jobs_ray_simple.cluster.versions import incompatible, is_mismatch
 from ray._private import ray_constants
 
 _log = logging.getLogger("checkmaite.jobs")
@@ -139,7 +139,8 @@ def connect(
         if is_connected() and (differences := _differences(wish)):
             _refuse_unless_free(differences, force=options.force_reinit)
             if wish.address not in (None, "local"):
-                knock(wish.address, options.connect_timeout_s)  # what is there ends only for something that answers
+                # What is there ends only for something that answers.
+                probe_address(wish.address, options.connect_timeout_s)
             _end()
         if not is_connected():
             _start(wish, Deadline.after(options.connect_timeout_s), options.connect_timeout_s)
@@ -258,7 +259,7 @@ def _start(wish: _Wish, deadline: Deadline, timeout_s: float) -> None:
     # Only what was asked for is passed on: Ray merges the rest with the environment's settings.
     env: dict[str, Any] = {} if wish.runtime_env is None else {"runtime_env": dict(wish.runtime_env)}
     if address != "local":
-        knock(address, timeout_s)
+        probe_address(address, timeout_s)
     for attempt in itertools.count(1):
         try:
             with _nothing_left_of_a_failure():

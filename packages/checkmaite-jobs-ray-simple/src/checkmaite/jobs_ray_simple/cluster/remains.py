@@ -7,7 +7,7 @@ from typing import Any
 
 import ray
 from checkmaite.jobs.spi import Remains
-from checkmaite.jobs_ray_simple._apart import leave_driver
+from checkmaite.jobs_ray_simple.cluster.actors import leave_driver
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 _untyped: Any = ray  # the parts of its API that carry no types

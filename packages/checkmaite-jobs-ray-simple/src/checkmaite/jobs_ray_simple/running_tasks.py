@@ -34,14 +34,14 @@ from checkmaite.jobs.spi import (
     Remains,
     Started,
 )
-from checkmaite.jobs_ray_simple._connection import Connection, cancel
-from checkmaite.jobs_ray_simple._deaths import Death, Deaths, dead_for_a_while
-from checkmaite.jobs_ray_simple._demand import RemoteWork
-from checkmaite.jobs_ray_simple._mailbox import Mailbox
-from checkmaite.jobs_ray_simple._meaning import LOST_WORKER, explained, finished_from, lost_worker, refused
-from checkmaite.jobs_ray_simple._payloads import carried, is_large
-from checkmaite.jobs_ray_simple._remains import REMAINS_S, remains_of
-from checkmaite.jobs_ray_simple._worker_processes import Leave, make_version_check
+from checkmaite.jobs_ray_simple.cluster.connection import Connection, cancel
+from checkmaite.jobs_ray_simple.cluster.deaths import Death, Deaths, dead_for_a_while
+from checkmaite.jobs_ray_simple.cluster.pickling import carried, is_large
+from checkmaite.jobs_ray_simple.cluster.ray_errors import LOST_WORKER, explained, finished_from, lost_worker, refused
+from checkmaite.jobs_ray_simple.cluster.remains import REMAINS_S, remains_of
+from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork
+from checkmaite.jobs_ray_simple.cluster.worker_processes import Leave, make_version_check
+from checkmaite.jobs_ray_simple.mailbox import Mailbox
 
 _log = logging.getLogger("checkmaite.jobs")
 _LISTEN_AGAIN_AFTER_S = 1.0
@@ -52,7 +52,7 @@ _ENDED = "this process's connection to Ray was ended"
 
 
 @frozen(kw_only=True)
-class Departure:
+class TaskRequest:
     """One job, ready to be handed to Ray.
 
     Attributes:
@@ -73,7 +73,7 @@ class Departure:
     isolation: str
     code: str
 
-    def left(self) -> Departure:
+    def left(self) -> TaskRequest:
         """The same once Ray has it: a large payload is not kept a second time."""
         return evolve(self, payload=b"") if is_large(self.payload) else self
 
@@ -94,18 +94,18 @@ class Departure:
 
 
 @define
-class _Flight:
+class _RunningTask:
     """A task under way.
 
     Attributes:
-        departure: What was handed to Ray.
+        request: What was handed to Ray.
         ref: Its reference.
         started: What its worker said last when it began.
         last_words: Why that worker said that it ends.
         given_up: Whether the worker was found dead, so that what Ray says of the task tells nothing more.
     """
 
-    departure: Departure
+    request: TaskRequest
     ref: Any
     started: Started | None = None
     last_words: str | None = None
@@ -144,12 +144,12 @@ def _work_that_posts_to(post: Post, leave: Leave | None) -> Callable[[bytes, byt
     return checkmaite_job
 
 
-def _explained(failed: Failed, flight: _Flight, death: Death | None, left: Remains | None = None) -> Failed:
+def _explained(failed: Failed, running: _RunningTask, death: Death | None, left: Remains | None = None) -> Failed:
     """A lost worker's outcome with what is known of it, and how often the job was started."""
-    started, wanted = flight.started, flight.departure
+    started, wanted = running.started, running.request
     if started is not None:
         failed = evolve(failed, node=started.node, pid=started.pid)
-    words, reserved = flight.last_words, wanted.resources.memory
+    words, reserved = running.last_words, wanted.resources.memory
     failed = explained(failed, death, last_words=words, reserved=reserved, left=left)
     return evolve(failed, exit_cause=f"{failed.exit_cause}; starts: {wanted.max_retries + 1}")
 
@@ -164,7 +164,7 @@ def _lost(why: str) -> Failed:
     )
 
 
-class Flights:
+class RunningTasks:
     """The tasks under way on one connection to Ray, of every backend that uses it. Thread-safe.
 
     Args:
@@ -175,7 +175,7 @@ class Flights:
         self.connection = connection
         self.users: set[object] = set()
         self._lock = threading.Lock()
-        self._under_way: dict[str, _Flight] = {}
+        self._under_way: dict[str, _RunningTask] = {}
         self._handles: WeakValueDictionary[str, JobHandle] = WeakValueDictionary()
         self._deaths = Deaths()
         self._queue: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
@@ -193,7 +193,7 @@ class Flights:
 
     # -- what a backend asks ------------------------------------------------------------------------------------------
 
-    def launch(self, departures: Sequence[Departure]) -> None:
+    def launch(self, requests: Sequence[TaskRequest]) -> None:
         """Hand jobs to Ray, all of them or none.
 
         Raises:
@@ -203,7 +203,7 @@ class Flights:
         try:
             with self._lock:
                 work = self._open()
-            for each in departures:
+            for each in requests:
                 self._handles[each.job.job_id] = each.job
                 refs.append(each.leave(work))
         except Exception as error:
@@ -211,12 +211,12 @@ class Flights:
             for ref in refs:
                 cancel(ref, force=True)
             raise refused(error) from error
-        for each, ref in zip(departures, refs, strict=True):
+        for each, ref in zip(requests, refs, strict=True):
             with self._lock:
-                self._under_way[each.job.job_id] = _Flight(each.left(), ref)
+                self._under_way[each.job.job_id] = _RunningTask(each.left(), ref)
             each.job.advance(JobStatus.SCHEDULING)
-        for each, ref in zip(departures, refs, strict=True):
-            # After all of them have left: through ray:// this waits for the server to have taken the task.
+        for each, ref in zip(requests, refs, strict=True):
+            # After Ray has all of them: through ray:// this waits for the server to have taken the task.
             ref.future().add_done_callback(partial(self._hand_to_courier, partial(self._land, each.job)))
         self._queue.put(self._listen)
         with self._lock:
@@ -227,22 +227,22 @@ class Flights:
 
     def cancel(self, job: JobHandle, grace: float) -> None:
         """Stop a job: cooperatively now, by force after `grace` seconds."""
-        flight = self._under_way.get(job.job_id)
-        if flight is None:
+        running = self._under_way.get(job.job_id)
+        if running is None:
             return
-        cancel(flight.ref, force=False)
+        cancel(running.ref, force=False)
         at = time.monotonic() + grace
         self._queue.put(lambda: self._at(at, partial(self._force, job.job_id)))
 
     def live(self) -> list[JobHandle]:
         """The jobs under way, oldest first."""
         with self._lock:
-            return [each.departure.job for each in self._under_way.values()]
+            return [each.request.job for each in self._under_way.values()]
 
     def resources(self, job: JobHandle) -> Resources | None:
         """What a job under way needs; None when it is over."""
-        flight = self._under_way.get(job.job_id)
-        return flight.departure.resources if flight else None
+        running = self._under_way.get(job.job_id)
+        return running.request.resources if running else None
 
     def close(self, *, connected: bool) -> None:
         """Stop listening. Jobs that are still under way are lost to this process.
@@ -307,8 +307,8 @@ class Flights:
         result = future.result() if error is None else b""
         # The bytes were made by core's `execute`, of this project's classes alone.
         finished: Finished | None = pickle.loads(result) if result else None  # noqa: S301
-        flight = self._under_way.get(job.job_id)
-        if flight is not None and flight.given_up:
+        running = self._under_way.get(job.job_id)
+        if running is not None and running.given_up:
             return
         if finished is None:
             finished = finished_from(error) if error is not None else Finished(outcome=lost_worker())
@@ -319,8 +319,8 @@ class Flights:
             if not self.connection.is_alive():
                 # It did not fail by itself: Ray ends the workers of a driver that leaves.
                 outcome = _lost(_ENDED)
-            elif flight is not None and not result and (error is None or isinstance(error, LOST_WORKER)):
-                self._recover(flight, outcome)
+            elif running is not None and not result and (error is None or isinstance(error, LOST_WORKER)):
+                self._recover(running, outcome)
                 return
         self._settle(job, outcome)
 
@@ -329,16 +329,16 @@ class Flights:
             self._under_way.pop(job.job_id, None)
         job.finish(outcome)
 
-    def _recover(self, flight: _Flight, failed: Failed) -> None:
+    def _recover(self, running: _RunningTask, failed: Failed) -> None:
         """End a job whose worker has died, after a look for what it had printed and not told, and for how it ended."""
-        job, death = flight.departure.job, self._death_of(flight)
+        job, death = running.request.job, self._death_of(running)
 
         def finish(left: Remains | None = None) -> None:
-            self._settle(job, _explained(failed, flight, death, left))
+            self._settle(job, _explained(failed, running, death, left))
 
         self._at(time.monotonic() + REMAINS_S, finish)
         try:
-            asked = remains_of(job.job_id, _explained(failed, flight, death).node)
+            asked = remains_of(job.job_id, _explained(failed, running, death).node)
         except Exception:  # noqa: BLE001 - whatever Ray raises about its nodes, the job has ended
             _log.info("what job %s printed last could not be looked for", job.job_id, exc_info=True)
             asked = []
@@ -357,30 +357,30 @@ class Flights:
         if not asked:
             finish()
 
-    def _death_of(self, flight: _Flight) -> Death | None:
-        started = flight.started
+    def _death_of(self, running: _RunningTask) -> Death | None:
+        started = running.started
         return self._deaths.of_task(started.pid, started.node) if started is not None else self._deaths.of_task(None)
 
     def _watch(self) -> None:
         """End jobs that may not be started again and whose worker has died: Ray tells it when it has room to do so."""
         with self._lock:
-            flights = self._under_way.values()
-            once = [each for each in flights if each.departure.max_retries == 0 and not each.given_up]
+            running_tasks = self._under_way.values()
+            once = [each for each in running_tasks if each.request.max_retries == 0 and not each.given_up]
             self._watching = bool(once) and self.connection.is_alive()
         if not self._watching:
             return
         self._at(time.monotonic() + _WATCH_S, self._watch)
         begun = {(was.node, was.pid, was.at.timestamp()): each for each in once if (was := each.started) is not None}
         for process in dead_for_a_while(begun.keys()) if begun else ():
-            flight = begun[process]
-            flight.given_up = True
-            cancel(flight.ref, force=False)
-            self._recover(flight, lost_worker())
+            running = begun[process]
+            running.given_up = True
+            cancel(running.ref, force=False)
+            self._recover(running, lost_worker())
 
     def _force(self, job_id: str) -> None:
-        flight = self._under_way.get(job_id)
-        if flight is not None:
-            cancel(flight.ref, force=True)
+        running = self._under_way.get(job_id)
+        if running is not None:
+            cancel(running.ref, force=True)
 
     def _listen(self) -> None:
         if self._listening or self._mailbox is None:
@@ -402,10 +402,10 @@ class Flights:
             return
         letters = self._mailbox.read(future.result())
         for job_id, news in letters:
-            flight = self._under_way.get(job_id)
-            if flight is not None:
+            running = self._under_way.get(job_id)
+            if running is not None:
                 for each in news:
-                    flight.hear(each)
+                    running.hear(each)
             job = self._handles.get(job_id)
             if job is not None:
                 for each in news:
@@ -427,6 +427,6 @@ class Flights:
     def _lose_all(self, why: str) -> None:
         with self._lock:
             lost, self._under_way = list(self._under_way.values()), {}
-        self._wreckage += [flight.ref for flight in lost]
-        for flight in lost:
-            flight.departure.job.finish(_lost(why))
+        self._wreckage += [running.ref for running in lost]
+        for running in lost:
+            running.request.job.finish(_lost(why))

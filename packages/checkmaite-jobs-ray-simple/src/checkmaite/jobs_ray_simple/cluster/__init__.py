@@ -1,0 +1,50 @@
+"""How Ray is reached, started, asked and told: the layer that ``"ray-simple"`` and ``"ray"`` stand on. Not for users.
+
+Connecting to a Ray and sharing the connection, actors that take nothing from their creator, what a job needs of a
+cluster, what travels to a worker, and what Ray's exceptions mean. ``"ray"`` takes what this door gives and nothing else
+of this package; the door follows its needs and moves in lockstep with it.
+"""
+
+from checkmaite.jobs_ray_simple.cluster.actors import enter_namespace, leave_driver, stand_in
+from checkmaite.jobs_ray_simple.cluster.code import code_here
+from checkmaite.jobs_ray_simple.cluster.connection import Connection, cancel, connect, is_connected
+from checkmaite.jobs_ray_simple.cluster.deaths import Death, Deaths, dead_for_a_while
+from checkmaite.jobs_ray_simple.cluster.options import ConnectionOptions, isolation_level
+from checkmaite.jobs_ray_simple.cluster.pickling import carried, is_large, payloads
+from checkmaite.jobs_ray_simple.cluster.programs import missing_program
+from checkmaite.jobs_ray_simple.cluster.ray_errors import LOST_WORKER, explained, finished_from, is_known, lost_worker
+from checkmaite.jobs_ray_simple.cluster.remains import REMAINS_S, remains_of
+from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork, cluster_resources, shortage
+from checkmaite.jobs_ray_simple.cluster.worker_processes import Leave, make_version_check
+
+__all__ = [
+    "LOST_WORKER",
+    "REMAINS_S",
+    "Connection",
+    "ConnectionOptions",
+    "Death",
+    "Deaths",
+    "Leave",
+    "RemoteWork",
+    "cancel",
+    "carried",
+    "cluster_resources",
+    "code_here",
+    "connect",
+    "dead_for_a_while",
+    "enter_namespace",
+    "explained",
+    "finished_from",
+    "is_connected",
+    "is_known",
+    "is_large",
+    "isolation_level",
+    "leave_driver",
+    "lost_worker",
+    "make_version_check",
+    "missing_program",
+    "payloads",
+    "remains_of",
+    "shortage",
+    "stand_in",
+]
