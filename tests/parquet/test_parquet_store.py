@@ -34,7 +34,7 @@ from checkmaite.jobs import (
 from checkmaite.jobs._objects import ObjectStore
 from checkmaite.jobs.spi import ColumnType, table_rows
 from checkmaite.jobs.testing import AnalyticsStoreContract, SampleRecord, SampleRun
-from checkmaite.store_parquet import ParquetStore
+from checkmaite.store_parquet import ParquetStore, _types
 from checkmaite.store_parquet._rows import holds_rows, payload_bytes
 from checkmaite.store_parquet._types import TableTypes, _Known
 
@@ -535,6 +535,25 @@ def test_sums_of_whole_numbers_are_whole_numbers(tmp_path: Path) -> None:
     (row,) = store.query_sql(query).to_pylist()
     assert row == {"wide": 3 * 2**62, "fits": 3 * (2**62 // 3), "real": pytest.approx(3.0 * 2**62), "n": 3}
     assert [type(row["fits"]), type(row["n"])] == [int, int]
+
+
+@pytest.mark.parametrize("number", [0.5, 2**60])
+def test_a_store_that_was_emptied_begins_anew(
+    open_store: OpenStore, number: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with other columns and types than the process remembers."""
+    monkeypatch.setattr(_types, "_TRUSTED_S", -1.0)
+    store = open_store()
+    store.write(SampleRun(run_uid="before", records=[{"table_name": "t", "a": 1, "gone": "x"}]))
+    store.write(SampleRun(run_uid="also before", records=[{"table_name": "t", "a": number, "gone": "x"}]))
+    objects = store._objects
+    objects.filesystem.rm(objects.path_of(""), recursive=True)
+    receipt = store.write_with_receipt(SampleRun(run_uid="after", records=[{"table_name": "t", "a": "text"}]))
+    assert receipt.created
+    for reader in (store, open_store()):
+        assert reader.read_table("t").select(["run_uid", "a"]).to_pylist() == [{"run_uid": "after", "a": "text"}]
+        assert reader.query_sql("select a from t").to_pylist() == [{"a": "text"}]
+        assert "gone" not in [column.name for column in reader.describe_table("t").columns]
 
 
 def test_secrets_are_never_shown(bucket: str, s3_options: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow.compute as pc
@@ -14,6 +15,8 @@ from checkmaite.store_parquet._schema import columns_from_json, columns_to_json
 
 _EXACT = 2**53
 """Arrow reads a whole number up to this as a float; one beyond makes the whole column unreadable as floats."""
+_TRUSTED_S = 60.0
+"""So long a process believes of a remote store that a table's types are still there; a disk is asked each time."""
 
 
 @frozen
@@ -23,20 +26,22 @@ class _Known:
     Attributes:
         types: Their types.
         settled: Those of whole numbers that hold some which no float keeps, and that will therefore never be floats.
+        since: When they were seen in the store, in seconds of this process's clock.
     """
 
     types: dict[str, ColumnType] = field(factory=dict)
     settled: set[str] = field(factory=set)
+    since: float = field(factory=time.monotonic)
 
 
 class TableTypes:
     """The types of a store's tables.
 
     The types of a table's first run are one object, created exclusively; a column that came later has one of its own.
-    Neither ever changes, so what was read once is true for ever and a warm process asks nothing. A column of whole
-    numbers may become one other thing, once: floats, with the first run that has some, or whole numbers for good, with
-    the first one that no float keeps. One object says which, so that of two writers one wins and every number stays
-    readable.
+    Neither ever changes, so what was read once is true as long as the table is there: somebody may have removed the
+    folder, and a warm process asks no more than that. A column of whole numbers may become one other thing, once:
+    floats, with the first run that has some, or whole numbers for good, with the first one that no float keeps. One
+    object says which, so that of two writers one wins and every number stays readable.
 
     Args:
         objects: The store.
@@ -52,7 +57,19 @@ class TableTypes:
         Raises:
             RecordError: A column has another type in the table. Nothing was written, and no type was fixed.
         """
+        for table in tables:
+            self._forget_if_gone(table.name)
         return self._fitted(self._fitted(tables, self._learn), self._agree)
+
+    def _forget_if_gone(self, table: str) -> None:
+        """Begin anew with a table whose folder somebody has removed, emptied or replaced."""
+        known, now = self._known.get(table), time.monotonic()
+        if known is None or not known.types or not (self._objects.is_local or now > known.since + _TRUSTED_S):
+            return
+        if self._objects.exists(schema_key(table)):
+            self._known[table] = evolve(known, since=now)
+        else:
+            del self._known[table]
 
     def _fitted(self, tables: Sequence[TableRows], ask: Callable[[TableRows, _Known], None]) -> list[TableRows]:
         fits: list[TableRows] = []
