@@ -184,6 +184,7 @@ EVERY_PROCESS = """
 import dataclasses, enum, json, pathlib, datetime, decimal
 from typing import Any
 import attrs, pydantic
+from checkmaite.jobs._default_config import config_text
 from checkmaite.jobs._run_key import run_key
 
 class Step(pydantic.BaseModel):
@@ -198,6 +199,7 @@ class Config(pydantic.BaseModel):
 class Part:
     inner: Any
     kinds: frozenset = frozenset({"x", "y", "z", 1, None, (1, "q")})
+    hidden: Any = attrs.field(default=frozenset({"secret", "another"}), repr=False)
 
 @dataclasses.dataclass
 class Plain:
@@ -219,7 +221,9 @@ configs = [
     {frozenset({"k", "l"}): {Mode.A, Mode.B, "text", b"bytes", 2.5}},
     Plain(Part(float("nan"))),
 ]
-print(json.dumps([run_key(Capability(), config=config).value for config in configs]))
+keys = [run_key(Capability(), config=config).value for config in configs]
+nested = {"b": [Part(Config(anything={frozenset({1, "q"}), "r", "s"}))], "a": frozenset(), "c": set("xyz")}
+print(json.dumps([keys, [config_text(config) for config in (*configs, nested)]]))
 """
 
 
@@ -230,8 +234,12 @@ def test_equal_configs_have_equal_keys_in_every_process(tmp_path: Path) -> None:
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         command = [sys.executable, str(tmp_path / "configs.py")]
         seen.add(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
-    (keys,) = map(json.loads, seen)
+    ((keys, texts),) = map(json.loads, seen)
     assert len(set(keys)) == 4
+    assert "kinds=frozenset({'x', 'y', 'z', (1, 'q'), 1, None})" in texts[1]
+    assert "anything={'r', 's', frozenset({'q', 1})}" in texts[-1]
+    assert texts[-1].endswith("'a': frozenset(), 'c': {'x', 'y', 'z'}}")
+    assert not any("secret" in text for text in texts)
 
 
 # --- The key of earlier versions --------------------------------------------------------------------------------

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
+from checkmaite.jobs._fingerprint import field_names, is_record
 from checkmaite.jobs._problems import Problem
 from checkmaite.jobs._texts import class_name, message_text, shortened
 
 _MAKERS = ("default_config", "_create_config")
 """Methods that make a default: of whoever wants to say it, and of the CheckMAITE package's capabilities."""
 _SHOWN_BYTES = 1_000
+_MOST_NESTING = 6
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -31,6 +34,35 @@ def default_config(capability: Any) -> tuple[Any, list[Problem]]:
 def config_text(config: object) -> str:
     """A config as it is recorded: the same text for equal configs in every process, of bounded length."""
     try:
-        return shortened(_ADDRESS.sub("", repr(config)), _SHOWN_BYTES)
+        return shortened(_ADDRESS.sub("", _shown(config)), _SHOWN_BYTES)
     except Exception:  # noqa: BLE001 - likewise
         return type(config).__name__
+
+
+def _shown(value: object) -> str:
+    """What `repr` shows, but each set in an order that does not follow the process's hash seed.
+
+    Nothing is shown that `repr` hides.
+    """
+    text = repr(value)
+    for each in _sets_in(value, _MOST_NESTING):
+        inside = ", ".join(sorted(map(_shown, each)))
+        text = text.replace(repr(each), repr(type(each)([0])).replace("0", inside))
+    return text
+
+
+def _sets_in(value: Any, levels: int) -> Iterator[set[Any] | frozenset[Any]]:
+    """The outermost sets in a value that are not empty."""
+    if type(value) in (set, frozenset):
+        if value:
+            yield value
+    elif levels:
+        parts: list[Any] = [*getattr(value, "__dict__", {}).values()]
+        if type(value) in (list, tuple):
+            parts += value
+        elif type(value) is dict:
+            parts += value.values()
+        if is_record(type(value)):
+            parts += (getattr(value, name, None) for name in field_names(type(value)))
+        for part in parts:
+            yield from _sets_in(part, levels - 1)

@@ -11,7 +11,7 @@ from checkmaite.jobs._fingerprint._prints import (
     differences,
     incomparable,
 )
-from checkmaite.jobs._fingerprint._records import field_names
+from checkmaite.jobs._fingerprint._records import field_names, is_record
 from checkmaite.jobs._fingerprint._walk import Opaque
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
     "id_of",
     "identity_of",
     "incomparable",
+    "is_record",
     "note_imported_code",
 ]
