@@ -147,6 +147,7 @@ def test_a_second_attempt_gives_what_the_first_one_stored(
     assert first.ref.outputs_uri not in second.notes[0]
     reports = list(Path(store.uri, "_artifacts").rglob("report.md"))
     assert len(reports) == (long > 1), "the loser's report is gone"
+    assert all(each.parent.name.startswith("job-") for each in reports), "what stays says whose it is"
     found = stored_runs(given.terms.written, [("draws", given.to_wire()[1:])])
     assert found["job"].ref == first.ref, "a registry that is started anew finds the same"
 

@@ -61,12 +61,16 @@ def collect_report(run: Any, *, threshold: float, interrupt: Interrupt) -> Draft
 class Publication:
     """A report where it is kept; `withdraw` takes it back when the run turns out not to be the one that counts.
 
+    An attempt that is killed in between cannot, so its document says by its name whose it is.
+
     Attributes:
         report: What the run ref says; None when there is none, or when it could not be kept.
         notes: What went wrong.
     """
 
-    def __init__(self, draft: Draft, run_uid: str, store: AnalyticsStore, artifacts: ArtifactFolder | None) -> None:
+    def __init__(
+        self, draft: Draft, run_uid: str, job_id: str, store: AnalyticsStore, artifacts: ArtifactFolder | None
+    ) -> None:
         self.report, self.notes = draft.report, draft.notes
         self._published: tuple[Any, str] | None = None
         if draft.report is None or draft.content is None:
@@ -80,7 +84,7 @@ class Publication:
             )
             return
         # Each attempt has a name of its own: no report ever stands beside another attempt's rows.
-        name = f"{run_uid}/{secrets.token_hex(8)}/{draft.report.filename}"
+        name = f"{run_uid}/{job_id}-{secrets.token_hex(8)}/{draft.report.filename}"
         try:
             uri = keeper.put_artifact(name, draft.content)
         except Exception as error:  # noqa: BLE001 - stores are plug-ins; a report is not worth the run

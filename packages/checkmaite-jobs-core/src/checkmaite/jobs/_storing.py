@@ -115,7 +115,7 @@ def keep_result(
         StoreError: The run could not be stored; nothing of it is visible.
     """
     run_uid = plain_text(getattr(run, "run_uid", None))  # the store refuses what is no run
-    published = Publication(draft, run_uid, store, order.terms.store.artifacts)
+    published = Publication(draft, run_uid, order.job_id, store, order.terms.store.artifacts)
     try:
         if (keeper := _keeper(store)) is not None:
             receipt, reuse = _written(keeper, run, published, order, provenance)
