@@ -193,7 +193,7 @@ def damage(folder: Path, what: str) -> None:
 DAMAGES = {
     "no commit": "it is not readable Parquet",
     "no run": "it is no commit of a run",
-    "rows of other columns": "its rows do not fit the columns of their tables",
+    "rows of other columns": "its rows do not fit the columns of their tables in _schema",
     "another name": "its name is not that of its run",
     "payload gone": "a/two.parquet is not there",
     "payload torn": "a/two.parquet is not readable Parquet",

@@ -9,7 +9,7 @@ import pyarrow as pa
 from attrs import asdict, evolve, frozen
 from checkmaite.jobs import CapabilityRunRef, Provenance, Report, StoreCorruptError
 from checkmaite.jobs.spi import ObjectStore, StoredRun, provenance_columns
-from checkmaite.store_parquet._layout import artifact_key, commit_key
+from checkmaite.store_parquet._layout import artifact_key, commit_key, is_payload
 from checkmaite.store_parquet._rows import commit_bytes, read_commit
 
 _SMALL_REPORT_BYTES = 16 * 1024
@@ -106,6 +106,8 @@ class Commits:
 
     def _commit(self, rows: list[dict[str, Any]], facts: Facts, revision: int, uri: str) -> Commit:
         first = rows[0]
+        if strange := [row for row in rows if not is_payload(row["payload"], row["capability_table"])]:
+            raise ValueError(f"it names {strange[0]['payload']!r}")
         ref = CapabilityRunRef(
             run_uid=first["run_uid"],
             revision=revision,

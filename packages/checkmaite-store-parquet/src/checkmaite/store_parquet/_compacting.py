@@ -15,13 +15,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from attrs import evolve, field, frozen
-from checkmaite.jobs import StoreError, StoreNotFoundError
+from checkmaite.jobs import StoreCorruptError, StoreError, StoreNotFoundError
 from checkmaite.jobs.spi import ObjectStore
 from checkmaite.store_parquet._arguments import SHORTEST_GRACE_S
 from checkmaite.store_parquet._compacted import CompactedRuns
 from checkmaite.store_parquet._datasets import REVISION, RUN
 from checkmaite.store_parquet._foreign import may_be_foreign, names_files
-from checkmaite.store_parquet._layout import RUNS, commit_key, index_key, is_payload, manifest_key, revision_of
+from checkmaite.store_parquet._layout import RUNS, commit_key, index_key, manifest_key, revision_of
 from checkmaite.store_parquet._manifest import (
     INDEXES,
     Index,
@@ -160,8 +160,6 @@ class Compactor:
             return "its name is not that of its run"
         tables = {}
         for table, payload in payloads.items():
-            if not is_payload(payload, table):
-                return f"it names {payload!r} as a file of {table!r}"
             try:
                 rows = _parquet(self._objects.read(payload))
             except StoreNotFoundError:
@@ -176,12 +174,15 @@ class Compactor:
     def _replaced(self, manifest: Manifest, taken: Sequence[_Result]) -> int:
         """Make the next manifest, with a part for these results; how many it has, none when another one was first."""
         part = _NewPart(self._objects)
-        schemas = {name: self._schema(name) for name in {name for result in taken for name in result.tables}}
+        schemas = {}
+        for name in {name for result in taken for name in result.tables}:
+            with contextlib.suppress(StoreCorruptError, StoreNotFoundError):  # readers of the table are told
+                schemas[name] = self._schema(name)
         for result in taken:
             try:
                 part.add(result, schemas)
-            except pa.ArrowException:
-                self._leave(result.commit, "its rows do not fit the columns of their tables")
+            except (KeyError, pa.ArrowException):
+                self._leave(result.commit, "its rows do not fit the columns of their tables in _schema")
         if not part.commits:
             return 0
         kept: list[Part] = []
@@ -235,6 +236,7 @@ class _NewPart:
 
         Raises:
             pa.ArrowException: Its rows do not fit; nothing was added.
+            KeyError: Nobody knows the columns of a table of it.
         """
         fitting = {name: fitted(table, schemas[name]) for name, table in result.tables.items()}
         runs = fitted(result.runs, RUNS_SCHEMA)

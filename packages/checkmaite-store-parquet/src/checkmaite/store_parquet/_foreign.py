@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from checkmaite.jobs import StoreNotFoundError
 from checkmaite.jobs.spi import ObjectStore, object_name
-from checkmaite.store_parquet._layout import RUNS
+from checkmaite.store_parquet._layout import RUNS, is_foreign_table, is_payload
 from checkmaite.store_parquet._rows import RUNS_METADATA_KEY
 from checkmaite.store_parquet._schema import RUNS_SCHEMA, plain_type
 
@@ -41,10 +41,11 @@ def is_commit(objects: ObjectStore, key: str) -> bool:
 
 
 def names_files(runs: pa.Table) -> bool:
-    """Whether every row is of a commit: it names a table and the file with the run's rows in it."""
-    return all(
-        name in runs.column_names and not runs.column(name).null_count for name in ("capability_table", "payload")
-    )
+    """Whether every row is of a commit: it names a table and the file in its folder with the run's rows."""
+    pair = ("payload", "capability_table")
+    if any(name not in runs.column_names for name in pair):
+        return False
+    return all(is_payload(*named) for named in set(zip(*(runs.column(name).to_pylist() for name in pair), strict=True)))
 
 
 class ForeignRuns:
@@ -86,7 +87,7 @@ class ForeignRuns:
     @cached_property
     def tables(self) -> frozenset[str]:
         """Tables with rows of these runs, beside ``runs``."""
-        return frozenset(self.runs.column("capability_table").unique().to_pylist())
+        return frozenset(filter(is_foreign_table, self.runs.column("capability_table").unique().to_pylist()))
 
     def rows(self, name: str, schema: pa.Schema) -> pa.Table:
         """Rows of a table, of runs of which this store holds no result.

@@ -33,6 +33,7 @@ TABLE = r"[A-Za-z][A-Za-z0-9_]{0,99}"
 """What names of tables are like."""
 
 _NUMBER = re.compile(r"[2-9]|[1-9][0-9]{1,8}")
+_TABLE = re.compile(TABLE)
 _MANIFEST = re.compile(r"([0-9]{8,})\.json")
 
 
@@ -48,12 +49,15 @@ def payload_key(table: str, run_uid: str, revision: int = 1, tag: str = "") -> s
 
 def is_payload(key: object, table: object) -> bool:
     """Whether a commit may name this file as that of this table; what it names is not trusted."""
-    return (
-        isinstance(key, str)
-        and isinstance(table, str)
-        and re.fullmatch(TABLE, table) is not None
-        and re.fullmatch(rf"{table}/[^/]+{re.escape(SUFFIX)}", key) is not None
-    )
+    if not isinstance(key, str) or not isinstance(table, str) or table == RUNS or not _TABLE.fullmatch(table):
+        return False
+    folder, _, name = key.partition("/")
+    return folder == table and name.endswith(SUFFIX) and "/" not in name
+
+
+def is_foreign_table(name: object) -> bool:
+    """Whether rows of another store may be in a folder of this name: it leads nowhere else and hides nothing."""
+    return isinstance(name, str) and object_name(name) == name and name[:1] not in ("", "_", ".") and name != RUNS
 
 
 def revision_of(commit: str) -> tuple[str, int] | None:

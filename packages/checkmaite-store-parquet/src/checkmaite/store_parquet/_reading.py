@@ -6,10 +6,18 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
-from checkmaite.jobs import ColumnDescription, QueryError, StoreNotFoundError, TableDescription
+from checkmaite.jobs import (
+    ColumnDescription,
+    QueryError,
+    StoreCorruptError,
+    StoreError,
+    StoreNotFoundError,
+    TableDescription,
+)
 from checkmaite.jobs.spi import ColumnType, ObjectStore, nearest_name, object_name
 from checkmaite.store_parquet._arguments import check_choice, check_query
 from checkmaite.store_parquet._compacted import CompactedRuns
@@ -225,9 +233,47 @@ def columns_of(objects: ObjectStore, name: str, has_files: bool) -> dict[str, Co
     """The table's columns, those that came later last, each with the type that it has become.
 
     None are known of a table that only the CheckMAITE package's store has written to, and that has no files here.
+
+    Raises:
+        StoreCorruptError: What is kept of them is not readable.
     """
-    first = objects.read(schema_key(name)) if has_files else objects.find(schema_key(name))
-    columns = columns_from_json(first) if first is not None else {}
+    columns = {}
+    if has_files or objects.exists(schema_key(name)):
+        columns = columns_at(objects, schema_key(name))
     for key in sorted(objects.names(f"{SCHEMA}/{name}"), key=is_widening):
-        columns.update(columns_from_json(objects.read(f"{SCHEMA}/{name}/{key}")))
+        columns.update(columns_at(objects, f"{SCHEMA}/{name}/{key}"))
     return columns
+
+
+def columns_at(objects: ObjectStore, key: str) -> dict[str, ColumnType]:
+    """The types that an object says.
+
+    Raises:
+        StoreNotFoundError: There is none.
+        StoreCorruptError: It says something else, or is somewhere else.
+    """
+    check_inside(objects, key)
+    try:
+        return columns_from_json(objects.read(key))
+    except ValueError as error:
+        if isinstance(error, StoreError):
+            raise
+        uri = objects.uri_of(key)
+        raise StoreCorruptError(
+            f"{uri}: this is not a list of column types ({error}). Restore it from a backup.", uri=uri
+        ) from error
+
+
+def check_inside(objects: ObjectStore, key: str) -> None:
+    """See that no symbolic link leads from the store to an object that says what tables are like.
+
+    Raises:
+        StoreCorruptError: One does.
+    """
+    parts = key.split("/")
+    for length in range(1, len(parts) + 1):
+        uri = objects.uri_of("/".join(parts[:length]))
+        if objects.is_local and Path(uri).is_symlink():
+            raise StoreCorruptError(
+                f"{uri}: a symbolic link is not followed. Put what it leads to in its place.", uri=uri
+            )

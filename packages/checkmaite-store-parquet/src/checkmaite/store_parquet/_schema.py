@@ -82,7 +82,10 @@ def columns_from_json(content: bytes) -> dict[str, ColumnType]:
     Raises:
         ValueError: The content is something else.
     """
-    return {name: ColumnType(kind) for name, kind in json.loads(content).items()}
+    try:
+        return {name: ColumnType(kind) for name, kind in json.loads(content).items()}
+    except (AttributeError, RecursionError, TypeError) as error:
+        raise ValueError(type(error).__name__) from error
 
 
 def provenance_row(provenance: Provenance) -> dict[str, object]:

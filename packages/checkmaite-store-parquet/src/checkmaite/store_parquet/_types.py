@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow.compute as pc
 from attrs import evolve, field, frozen
-from checkmaite.jobs import Problem, RecordError, StoreCorruptError, StoreNotFoundError
+from checkmaite.jobs import Problem, RecordError, StoreNotFoundError
 from checkmaite.jobs.spi import ColumnType, ObjectStore, TableRows, fitted, two_types
 from checkmaite.store_parquet import _reading
 from checkmaite.store_parquet._layout import column_key, schema_key, widening_key
-from checkmaite.store_parquet._schema import columns_from_json, columns_to_json
+from checkmaite.store_parquet._schema import columns_to_json
 
 _EXACT = 2**53
 """Arrow reads a whole number up to this as a float; one beyond makes the whole column unreadable as floats."""
@@ -132,23 +132,16 @@ class TableTypes:
 
     def _fixed(self, key: str, columns: Mapping[str, ColumnType]) -> Mapping[str, ColumnType]:
         """These types, when this call fixed them; else those that another writer had fixed before."""
-        return columns if self._objects.create(key, columns_to_json(columns)) else _types_of(self._objects, key)
+        _reading.check_inside(self._objects, key)
+        return (
+            columns if self._objects.create(key, columns_to_json(columns)) else _reading.columns_at(self._objects, key)
+        )
 
     def _types_in(self, key: str) -> Mapping[str, ColumnType]:
         try:
-            return _types_of(self._objects, key)
+            return _reading.columns_at(self._objects, key)
         except StoreNotFoundError:
             return {}
-
-
-def _types_of(objects: ObjectStore, key: str) -> Mapping[str, ColumnType]:
-    try:
-        return columns_from_json(objects.read(key))
-    except ValueError as error:
-        uri = objects.uri_of(key)
-        raise StoreCorruptError(
-            f"{uri}: this is not a list of column types ({error}). Restore it from a backup.", uri=uri
-        ) from error
 
 
 def _is_new(table: TableRows, known: _Known) -> bool:
