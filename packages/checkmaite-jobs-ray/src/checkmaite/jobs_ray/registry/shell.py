@@ -107,9 +107,9 @@ class Shell:
         table = self.machine.table
         events, changed, unneeded = table.take_events(), table.take_changed(), table.take_unneeded()
         effects = self.machine.take_effects()
+        self._placeable.set()  # first, so that what is submitted and where it is placed are written in one piece
         if events or changed or effects or then:
             self.commits.add(events, partial(self._release, events, effects, changed, unneeded, then))
-        self._placeable.set()
         self._confirmed.set()
 
     async def keep_payloads(self, specs: Sequence[JobSpec]) -> list[JobSpec]:

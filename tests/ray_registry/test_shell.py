@@ -1,0 +1,51 @@
+"""What surrounds the registry's machine, with a real journal and a controller whose Ray is a fake."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkmaite.jobs.spi import ObjectStore
+from checkmaite.jobs_ray.config import RegistrySettings
+from checkmaite.jobs_ray.registry import session
+from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
+from checkmaite.jobs_ray.registry.model.events import Assigned, Event, Introduced, Submitted
+from checkmaite.jobs_ray.registry.shell import Shell
+
+from tests.ray_registry.making import CONTEXTS, spec
+from tests.ray_registry.rig import new_controller
+from tests.ray_registry.test_session import Wire
+
+
+def test_what_is_submitted_and_where_it_is_placed_are_written_in_one_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job waits for each write before its worker can begin."""
+    wire = Wire(new_controller("first"))
+    monkeypatch.setattr(session, "get_or_create", lambda *_, **__: wire)
+
+    async def story() -> None:
+        writer = JournalWriter(ObjectStore(str(tmp_path)), name="r", where="here")
+        table = await writer.open()
+        write, written = writer.write, list[list[type[Event]]]()
+
+        async def noted(events: Sequence[Event], **more: Any) -> None:
+            written.append([type(each) for each in events])
+            await write(events, **more)
+
+        monkeypatch.setattr(writer, "write", noted)
+        settings = RegistrySettings(controller_pool_size=1)
+        shell = Shell("r", "namespace", settings, journal_writer=writer, table=table, tell=lambda _: None)
+        await shell._gathered
+        while shell._placeable.is_set():  # noqa: ASYNC110 - nobody says that it has been cleared
+            await asyncio.sleep(0)
+        shell.machine.submit([spec("a")], CONTEXTS, time.time())
+        shell.after()
+        await shell.commits.durable()
+        assert written == [[Introduced, Submitted, Assigned]]
+
+    asyncio.run(story())
