@@ -100,10 +100,24 @@ class Interrupt:
                 _raise_in(self._thread, KeyboardInterrupt)
 
     def _withdraw(self) -> None:
-        """Take back an interruption that was asked for and has not arrived."""
-        if self._thread is not None:
-            _raise_in(self._thread, None)
+        """Take back an interruption that was asked for and has not arrived; called by the thread that it is for.
+
+        Another one takes its place and is waited for. Where none does, CPython 3.11 goes on looking for it in every
+        thread, at every jump, and never gets on in one that is profiled or traced.
+        """
+        if self._thread is None or not self.requested:
+            return
+        try:
+            _raise_in(self._thread, _Withdrawn)
+            while True:
+                pass
+        except _Withdrawn:
+            pass
 
 
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error) if error else None)
+class _Withdrawn(BaseException):
+    """Takes the place of an interruption that has not arrived."""
+
+
+def _raise_in(thread: int, error: type[BaseException]) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
