@@ -128,11 +128,35 @@ def test_a_part_takes_in_those_that_are_no_larger(tmp_path: Path, monkeypatch: p
         {"n": 33, "x": 3 * 528}
     ]
     monkeypatch.setattr(_compacting, "PART_BYTES", 1)  # nothing may be taken in any more
-    monkeypatch.setattr(_compacting, "_AT_ONCE", 2)
     store.write([run(f"late-{number}", 0) for number in range(6)])
     assert store.compact().results == 6
-    assert sorted(part.commits for part in newest_manifest(store._objects).parts) == [1, 2, 2, 2, 32]
+    assert sorted(part.commits for part in newest_manifest(store._objects).parts) == [1, 1, 1, 1, 1, 1, 1, 32]
     assert store.describe_table("b").runs == 39
+
+
+def test_a_part_holds_no_more_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made in memory, where Arrow has no place for two gigabytes of texts in one column."""
+    store = ParquetStore(tmp_path)
+    store.write([run(f"run-{number:02}", "x" * 1000) for number in range(30)])
+    monkeypatch.setattr(_compacting, "PART_BYTES", 50_000)
+    assert store.compact().results == 30
+    parts = newest_manifest(store._objects).parts
+    assert max(part.size for part in parts) <= 50_000
+    assert min(part.commits for part in parts) > 1
+    assert store.describe_table("a").runs == 30
+
+
+def test_a_part_of_several_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which one holds a superseded run and the first rows of another."""
+    monkeypatch.setattr(_compacting, "_FORMAT", {**_compacting._FORMAT, "row_group_size": 4})
+    store = ParquetStore(tmp_path)
+    store.write([run("one", 1), run("three", 3), run("two", 2)])
+    store.compact()
+    store.write(run("one", 10), supersede=True)
+    rows = store.read_table("a")
+    assert store.describe_table("a").rows == rows.num_rows == 9
+    for uid in ("one", "three", "two"):
+        assert [row["place"] for row in rows.to_pylist() if row["run_uid"] == uid] == [0, 1, 2], "a run's rows in order"
 
 
 # -- columns ----------------------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -36,7 +37,6 @@ from checkmaite.store_parquet._reading import columns_of
 from checkmaite.store_parquet._schema import RUNS_SCHEMA, arrow_schema
 
 _READERS = 8
-_AT_ONCE = 256
 _FORMAT: Mapping[str, Any] = {"compression": "zstd", "row_group_size": 64 * 1024, "write_statistics": [RUN]}
 """Statistics of the run alone: readers find a run by them, and do not agree on what those of floats mean."""
 WORTH_COMPACTING = 200
@@ -120,20 +120,18 @@ class Compactor:
         return [name for name in listed if revision_of(name) and name not in self._not_ours]
 
     def _taken(self, names: Sequence[str]) -> list[_Result]:
-        """Results for the next part."""
+        """Results for the next part: no more than it may hold, but at least one if there is any."""
         taken: list[_Result] = []
         size = 0
         with ThreadPoolExecutor(_READERS) as pool:
-            for first in range(0, len(names), _AT_ONCE):
-                some = names[first : first + _AT_ONCE]
-                for name, found in zip(some, pool.map(self._read, some), strict=True):
-                    if isinstance(found, str):
-                        self._leave(name, found)
-                    elif found is not None:
-                        taken.append(found)
-                        size += found.size
-                if size >= PART_BYTES:
-                    break
+            for name, found in _ahead(pool, self._read, names):
+                if isinstance(found, str):
+                    self._leave(name, found)
+                elif found is not None:
+                    size += found.size
+                    if taken and size > PART_BYTES:
+                        break
+                    taken.append(found)
         return taken
 
     def _leave(self, name: str, reason: str) -> None:
@@ -286,6 +284,20 @@ class _NewPart:
     def _create(self, key: str, content: bytes) -> None:
         self._created.append(key)
         self._objects.create(key, content)
+
+
+def _ahead(
+    pool: Executor, read: Callable[[str], _Result | str | None], names: Sequence[str]
+) -> Iterator[tuple[str, _Result | str | None]]:
+    """What is read of each name, in order, and never more of them at once than are read at the same time."""
+    waiting: deque[tuple[str, Future[_Result | str | None]]] = deque()
+    for name in names:
+        if len(waiting) == _READERS:
+            first, reading = waiting.popleft()
+            yield first, reading.result()
+        waiting.append((name, pool.submit(read, name)))
+    for name, reading in waiting:
+        yield name, reading.result()
 
 
 def fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:

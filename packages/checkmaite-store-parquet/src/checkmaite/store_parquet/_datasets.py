@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
@@ -56,20 +57,23 @@ def dataset_of(
     """
     with reading(objects, ""):
         filesystem = _filesystem(objects)
-        fragments, tables = [], [rows] if rows is not None and rows.num_rows else []
+        found: list[Any] = []  # fragments and tables, in order: a run's rows may be in several
         for piece in pieces:
             told = ds.field(REVISION) == piece.revision if tells else None
             fragment = _FORMAT.make_fragment(_path(objects, piece.key), filesystem, told)
             if piece.rows is not None:
                 _check_copy(objects, fragment, piece)
-            if piece.only is not None or piece.without:
-                fragment, chosen = _chosen(fragment, schema, piece)
-                tables.append(chosen)
-            if fragment is not None:
-                fragments.append(fragment)
-        files = ds.FileSystemDataset(fragments, schema, _FORMAT, filesystem)
-        tables = [table for table in tables if table.num_rows]
-        return ds.dataset([files, *map(ds.dataset, tables)]) if tables else files
+            found += _chosen(fragment, schema, piece) if piece.only is not None or piece.without else [fragment]
+        if rows is not None and rows.num_rows:
+            found.append(rows)
+        datasets: list[Any] = []
+        for are_rows, some in groupby(found, lambda each: isinstance(each, pa.Table)):
+            if are_rows:
+                datasets += map(ds.dataset, some)
+            else:
+                datasets.append(ds.FileSystemDataset(list(some), schema, _FORMAT, filesystem))
+        datasets = datasets or [ds.FileSystemDataset([], schema, _FORMAT, filesystem)]
+        return datasets[0] if len(datasets) == 1 else ds.dataset(datasets)
 
 
 def open_file(objects: ObjectStore, key: str) -> Any:
@@ -113,18 +117,21 @@ def _check_copy(objects: ObjectStore, fragment: Any, piece: Piece) -> None:
         raise broken_copy(objects, piece.key, f"it has {rows} rows, not {piece.rows}")
 
 
-def _chosen(fragment: Any, schema: pa.Schema, piece: Piece) -> tuple[Any | None, pa.Table]:
-    """The row groups that are wanted whole, if any, and the chosen rows of the others."""
+def _chosen(fragment: Any, schema: pa.Schema, piece: Piece) -> list[Any]:
+    """The row groups that are wanted whole, and the chosen rows of the others, in order."""
     listed = piece.only if piece.only is not None else piece.without
-    groups = range(fragment.metadata.num_row_groups)
-    touched = [group for group in groups if _may_hold(fragment.metadata.row_group(group), listed)]
-    rows = schema.empty_table()
-    if touched:
-        is_listed = ds.field(RUN).isin(pa.array(sorted(listed), pa.string()))
-        wanted = is_listed if piece.only is not None else ~is_listed
-        rows = fragment.subset(row_group_ids=touched).to_table(schema=schema, filter=wanted)
-    whole = [] if piece.only is not None else [group for group in groups if group not in touched]
-    return fragment.subset(row_group_ids=whole) if whole else None, rows
+    is_listed = ds.field(RUN).isin(pa.array(sorted(listed), pa.string()))
+    wanted = is_listed if piece.only is not None else ~is_listed
+    metadata, found = fragment.metadata, list[Any]()
+    groups = range(metadata.num_row_groups)
+    for may_hold, some in groupby(groups, lambda group: _may_hold(metadata.row_group(group), listed)):
+        part = fragment.subset(row_group_ids=list(some))
+        if may_hold:
+            rows = part.to_table(schema=schema, filter=wanted)
+            found += [rows] if rows.num_rows else []
+        elif piece.only is None:
+            found.append(part)
+    return found
 
 
 def _may_hold(group: Any, runs: Collection[str]) -> bool:

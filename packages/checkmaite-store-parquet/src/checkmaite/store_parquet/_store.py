@@ -162,7 +162,7 @@ class ParquetStore:
 
         What is there is not changed, and writers, readers and other compactors may go on meanwhile. A compaction that
         is interrupted has kept what it says it has, and the next one goes on from there. It has a quarter of a gigabyte
-        of rows in memory, twice over, or the rows of one run where they are more.
+        of rows in memory, twice over, or the rows of one run where they are more, and those of eight runs read ahead.
 
         Raises:
             StoreError: The store refused or could not be reached.
