@@ -81,8 +81,10 @@ def test_after_the_time_that_was_given_the_rows_are_kept(
 
 
 @pytest.fixture
-def credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     """Writes an access key to the file where this process looks for one; `first` is there."""
+    import s3fs
+
     file = tmp_path / "credentials"
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
@@ -92,7 +94,8 @@ def credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
         file.write_text(f"[default]\naws_access_key_id = {key}\naws_secret_access_key = secret\n")
 
     write("first")
-    return write
+    yield write
+    s3fs.S3FileSystem.clear_instance_cache()  # whoever opens one with the same options would get these credentials
 
 
 REQUESTS: dict[str, Callable[[ObjectStore], object]] = {
