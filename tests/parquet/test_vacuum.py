@@ -172,6 +172,24 @@ def test_a_compactor_that_was_stopped_for_long_names_nothing(tmp_path: Path, mon
     assert {name.partition("/")[0] for name in files_of(store)} == {part.name}
 
 
+def test_a_compactor_that_is_always_too_slow_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ParquetStore(tmp_path)
+    store.write(run("one", 1))
+    clock, passed = time.monotonic, [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + passed[0])
+    content = _compacting._content
+
+    def slow(rows: Any) -> bytes:
+        passed[0] += 3.0 * HOUR
+        return content(rows)
+
+    monkeypatch.setattr(_compacting, "_content", slow)
+    with pytest.raises(StoreUnavailableError, match="copying 1 results took so long"):
+        store.compact()
+    assert not files_of(store)
+    assert len(store.read_table("a")) == 3
+
+
 @pytest.mark.parametrize("grace_s", [0, -1, 60, True, "day", None, float("nan")])
 def test_a_grace_in_which_somebody_may_be_at_work_is_refused(tmp_path: Path, grace_s: Any) -> None:
     with pytest.raises(ArgumentError, match=r"grace_s: .* is too short"):

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from attrs import evolve, field, frozen
-from checkmaite.jobs import StoreCorruptError, StoreError, StoreNotFoundError
+from checkmaite.jobs import StoreCorruptError, StoreError, StoreNotFoundError, StoreUnavailableError
 from checkmaite.jobs.spi import ObjectStore
 from checkmaite.store_parquet._arguments import SHORTEST_GRACE_S
 from checkmaite.store_parquet._compacted import CompactedRuns
@@ -99,6 +99,7 @@ class Compactor:
         self._objects = objects
         self._left_out: dict[str, str] = {}
         self._not_ours: set[str] = set()
+        self._was_late = False
 
     def compact(self) -> Compaction:
         """Copy what is not copied yet, part by part; what was copied before an error stays."""
@@ -189,7 +190,18 @@ class Compactor:
             if not (fits and part.take_in(old, self._schema)):
                 kept.append(old)
         new = Manifest(number=manifest.number + 1, token=secrets.token_hex(8), parts=(*kept, part.written()))
-        if part.is_in_time and self._published(new):
+        if not part.is_in_time:
+            part.discard()
+            if self._was_late:
+                uri = self._objects.root
+                raise StoreUnavailableError(
+                    f"{uri}: copying {part.commits} results took so long, twice, that a vacuum may take their "
+                    "files for left ones. They are not copied; compact again when the store answers faster.",
+                    uri=uri,
+                )
+            self._was_late = True  # the process may have been stopped
+            return 0
+        if self._published(new):
             return new.parts[-1].commits - sum(old.commits for old in manifest.parts if old not in kept)
         part.discard()
         return 0
