@@ -188,7 +188,7 @@ def test_a_job_that_finds_no_worker_in_time_fails(configure: Callable[..., JobBa
     assert starts(tmp_path) == 0
     warm = submit(capabilities.nothing, scheduling_timeout_s=SOON_S)
     assert warm.wait(SOON_S) is JobStatus.COMPLETED
-    slow = submit(partial(time.sleep, 3.0))
+    slow = submit(partial(time.sleep, 9.0), scheduling_timeout_s=8.0)  # in which a busy machine finds the warm worker
     assert slow.wait(SOON_S) is JobStatus.COMPLETED, "the time that a job runs does not count"
 
 
