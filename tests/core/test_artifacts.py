@@ -14,7 +14,7 @@ from attrs import frozen
 from checkmaite.jobs import Report, configure_job_backend, shutdown_job_backend, submit_capability
 from checkmaite.jobs._order import Terms
 from checkmaite.jobs._provenance import SHARED_FIELDS
-from checkmaite.jobs.spi import ArtifactFolder, StoreSpec, WorkOrder, execute_message, message_of
+from checkmaite.jobs.spi import ArtifactFolder, StoreSpec, WorkOrder, execute
 from checkmaite.jobs.testing import SampleRun
 
 LARGE = "# large\n" + "x" * 300_000
@@ -106,6 +106,6 @@ def test_the_folder_travels_to_a_worker_with_the_order(tmp_path: Path) -> None:
         terms=Terms(store=spec, facts=facts),
     )
     payload = pickle.dumps((Reports(), None, None, None, {"run_uid": "one"}))
-    finished = pickle.loads(execute_message(message_of(order, payload)))
+    finished = execute(order.to_wire(), payload)
     assert Path(finished.outcome.ref.report.uri).parent.parent == tmp_path / "kept/one"
     assert "hunter2" not in repr(order)

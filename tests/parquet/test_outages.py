@@ -227,3 +227,17 @@ def test_who_is_asked_to_stop_waits_no_longer(clock: Clock) -> None:
         _outages.until_stored(refuses(StoreUnavailableError("away.")), say, limit_s=None, interrupt=interrupt)
     assert isinstance(caught.value.__cause__, StoreUnavailableError)
     assert clock.slept == []
+
+
+def test_who_is_asked_to_stop_meanwhile_tries_no_more(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more try may take longer than whoever asked will wait."""
+    interrupt, tries = Interrupt(), list[str]()
+
+    def store() -> NoReturn:
+        tries.append("tried")
+        raise StoreUnavailableError("away.")
+
+    monkeypatch.setattr(clock, "sleep", lambda _: interrupt.request())
+    with pytest.raises(KeyboardInterrupt):
+        _outages.until_stored(store, print, limit_s=None, interrupt=interrupt)
+    assert tries == ["tried"]

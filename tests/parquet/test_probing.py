@@ -30,7 +30,7 @@ from checkmaite.jobs import (
 from checkmaite.jobs._news import News, Post, Progressed
 from checkmaite.jobs._order import Terms
 from checkmaite.jobs._provenance import SHARED_FIELDS
-from checkmaite.jobs.spi import Completed, Failed, ObjectStore, StoreSpec, WorkOrder, execute_message, message_of
+from checkmaite.jobs.spi import Completed, Failed, ObjectStore, StoreSpec, WorkOrder, execute
 from checkmaite.jobs.testing import SampleCapability
 from checkmaite.store_parquet import ParquetStore
 
@@ -81,7 +81,7 @@ def in_worker(options: dict[str, Any], folder: Path, post: Post | None = None) -
         terms=Terms(store=StoreSpec("parquet", options), facts=dict.fromkeys(SHARED_FIELDS)),
     )
     payload = pickle.dumps((SampleCapability(folder=str(folder)), None, None, None, {"run_uid": "one"}))
-    return pickle.loads(execute_message(message_of(order, payload), post)).outcome
+    return execute(order.to_wire(), payload, post).outcome
 
 
 PATHS = {"file": "file", "below-file": "file/store"}

@@ -18,7 +18,7 @@ import numpy  # so that its settings are soiled too
 from checkmaite.jobs._hygiene import WorkerProcess
 from checkmaite.jobs._order import Terms
 from checkmaite.jobs._provenance import SHARED_FIELDS
-from checkmaite.jobs.spi import Failed, StoreSpec, WorkOrder, execute_message, message_of
+from checkmaite.jobs.spi import Failed, StoreSpec, WorkOrder, execute
 from checkmaite.jobs.testing import SampleRun
 from tests import soiling
 
@@ -76,7 +76,7 @@ def order(name, store):
 
 def outcome_of(name, act, process, store):
     payload = pickle.dumps((Soils(act), None, None, None, name))
-    return pickle.loads(execute_message(message_of(order(name, store), payload), process=process)).outcome
+    return execute(order(name, store).to_wire(), payload, process=process).outcome
 
 def trace():
     sys.settrace(Raising("call"))

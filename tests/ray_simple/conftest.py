@@ -143,7 +143,7 @@ def cluster() -> Iterator[dict[str, str]]:
 _OLDER_CORE = """
 from checkmaite.jobs import _execution, _versions, spi
 _versions.PROTOCOL = 1
-for name in ("execute", "execute_message", "WorkerProcess"):
+for name in ("execute", "WorkerProcess"):
     delattr(spi, name)
     if hasattr(_execution, name):
         delattr(_execution, name)

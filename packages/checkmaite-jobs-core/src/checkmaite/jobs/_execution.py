@@ -37,8 +37,6 @@ from checkmaite.jobs._termination import ended_by_sigterm
 Arguments = tuple[Any, Any, Any, Any, Any]
 """Capability, models, datasets, metrics, config."""
 
-_LENGTH_BYTES = 4
-
 
 @frozen(kw_only=True)
 class Finished:
@@ -116,29 +114,6 @@ def execute(
     ):
         outcome = copy_context().run(work, before_write)
     return Finished(outcome=outcome, printed=reporter.close(), where=(this_node(), os.getpid(), began_at))
-
-
-def message_of(order: WorkOrder, payload: bytes) -> bytes:
-    """An order and its payload in one piece, for `execute_message`."""
-    wire = pickle.dumps(order.to_wire())
-    return b"".join((len(wire).to_bytes(_LENGTH_BYTES, "big"), wire, payload))
-
-
-def execute_message(message: bytes, post: Post | None = None, process: WorkerProcess | None = None) -> bytes:
-    """`execute` with bytes at both ends, which frameworks move faster than any other object.
-
-    Args:
-        message: `message_of`'s value.
-        post: Where news of the job goes; None sends none.
-        process: What becomes of this process, if it is a worker's own.
-
-    Returns:
-        The pickled `Finished`.
-    """
-    inside = memoryview(message)
-    end = _LENGTH_BYTES + int.from_bytes(inside[:_LENGTH_BYTES], "big")
-    finished = execute(pickle.loads(inside[_LENGTH_BYTES:end]), inside[end:], post, process)  # noqa: S301 - builtins
-    return pickle.dumps(finished)
 
 
 def carry_out(

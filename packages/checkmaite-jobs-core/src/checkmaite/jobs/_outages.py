@@ -26,14 +26,12 @@ def patiently(ask: Callable[[], _T], say: Callable[[str], object]) -> _T:
         ask: Asks it.
         say: Is told what is waited for; an empty text at the end.
     """
-    return _asked_again(
-        ask,
-        say,
-        lambda error: f"nothing has run yet: {error} It is asked again, for {PATIENCE_S:g} s in all.",
-        limit_s=PATIENCE_S,
-        longest_pause_s=_LONGEST_PAUSE_S,
-        pause=time.sleep,
-    )
+
+    def wait(error: StoreError, seconds: float) -> None:
+        say(f"nothing has run yet: {error} It is asked again, for {PATIENCE_S:g} s in all.")
+        time.sleep(seconds)
+
+    return _asked_again(ask, say, wait, limit_s=PATIENCE_S, longest_pause_s=_LONGEST_PAUSE_S)
 
 
 def until_stored(
@@ -50,29 +48,26 @@ def until_stored(
     Raises:
         KeyboardInterrupt: The job was asked to stop, between two tries; the store's error is its cause.
     """
+    how_long = "" if limit_s is None else f", for {limit_s:g} s in all"
 
-    def pause(seconds: float) -> None:
+    def wait(error: StoreError, seconds: float) -> None:
+        say(f"the run is over, and its results wait to be stored: {error} It is asked again{how_long}.")
         until = time.monotonic() + seconds
         while not interrupt.requested and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _LOOK_S))
-
-    def waits(error: StoreError) -> str:
         if interrupt.requested:
             raise KeyboardInterrupt from error
-        how_long = "" if limit_s is None else f", for {limit_s:g} s in all"
-        return f"the run is over, and its results wait to be stored: {error} It is asked again{how_long}."
 
-    return _asked_again(store, say, waits, limit_s=limit_s, longest_pause_s=_LONGEST_PAUSE_OF_RESULTS_S, pause=pause)
+    return _asked_again(store, say, wait, limit_s=limit_s, longest_pause_s=_LONGEST_PAUSE_OF_RESULTS_S)
 
 
 def _asked_again(
     ask: Callable[[], _T],
     say: Callable[[str], object],
-    told: Callable[[StoreError], str],
+    wait: Callable[[StoreError, float], None],
     *,
     limit_s: float | None,
     longest_pause_s: float,
-    pause: Callable[[float], object],
 ) -> _T:
     began, seconds, waited = time.monotonic(), _FIRST_PAUSE_S, False
     while True:
@@ -83,11 +78,10 @@ def _asked_again(
                 raise
             if limit_s is not None and time.monotonic() + seconds > began + limit_s:
                 raise
-            say(told(error))
+            wait(error, seconds)
         else:
             if waited:
                 say("")
             return answer
         waited = True
-        pause(seconds)
         seconds = min(2 * seconds, longest_pause_s)

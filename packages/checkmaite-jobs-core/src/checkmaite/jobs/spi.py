@@ -38,7 +38,7 @@ from checkmaite.jobs._config import (
 )
 from checkmaite.jobs._deadline import Deadline
 from checkmaite.jobs._discovery import forget_plugins, open_store
-from checkmaite.jobs._execution import Finished, execute, execute_message, message_of
+from checkmaite.jobs._execution import Finished, execute
 from checkmaite.jobs._failing import failure
 from checkmaite.jobs._fitting import fitted, two_types
 from checkmaite.jobs._handle import (
@@ -141,14 +141,12 @@ __all__ = [
     "custom_problems",
     "earlier_ref",
     "execute",
-    "execute_message",
     "failure",
     "fitted",
     "forget_plugins",
     "hidden_accelerators",
     "is_finite",
     "joined_output",
-    "message_of",
     "nearest_name",
     "new_job_id",
     "object_name",
