@@ -304,13 +304,11 @@ print(time.monotonic() - began)
 print(said)
 print(job.cancel(grace=0), job.wait(30))
 """
-NO_VIRTUALENV = """
+UNPREPARED = """
 import time
 from checkmaite.jobs import *
 from checkmaite.jobs.testing import SampleCapability
-configure_job_backend(
-    "ray-simple", address=ADDRESS, analytics_store={"backend": "null"}, runtime_env={"pip": ["attrs"]}
-)
+configure_job_backend("ray-simple", address=ADDRESS, analytics_store={"backend": "null"}, runtime_env=ENV)
 began = time.monotonic()
 error = submit_capability(SampleCapability(), config={"run_uid": "u"}).exception(60)
 print(time.monotonic() - began)
@@ -323,7 +321,8 @@ REFUSED = """
 import time
 from checkmaite.jobs import *
 for env in (
-    {"py_executable": "/no/such/python"}, {"py_executable": "PYTHON -I -S"}, {"working_dir": "file:///no/such/code.zip"}
+    {"py_executable": "/no/such/python"}, {"py_executable": "THIS -I -S"}, {"working_dir": "file:///no/such/code.zip"},
+    {"env_vars": {"PYTHONHOME": "/no/such"}}, {"image_uri": "no/such/image"},
 ):
     began = time.monotonic()
     try:
@@ -339,7 +338,7 @@ RAYS_OWN_WAIT_S = 30.0
 @pytest.mark.ray_client
 def test_what_keeps_a_client_server_from_starting_is_told_soon(cluster: dict[str, str], tmp_path: Path) -> None:
     """The server says nothing of the first two, and of the third it does, but then Ray's client waits."""
-    script = REFUSED.replace("ADDRESS", repr(cluster["client"])).replace("PYTHON", sys.executable)
+    script = REFUSED.replace("ADDRESS", repr(cluster["client"])).replace("THIS", sys.executable)
     *refused, end = run_script(script, tmp_path, **NO_TOKEN).splitlines()
     took, said = zip(*(line.split(" ", 1) for line in refused), strict=True)
     assert max(map(float, took)) < RAYS_OWN_WAIT_S
@@ -348,6 +347,9 @@ def test_what_keeps_a_client_server_from_starting_is_told_soon(cluster: dict[str
     assert f"is a Python without Ray on {host}, the head node" in said[1]
     assert "cannot be made on the head node" in said[2]
     assert "/no/such/code.zip" in said[2]
+    assert f"runtime_env.env_vars: Python does not start on {host}, the head node with env_vars PYTHONHOME" in said[3]
+    assert "podman" in said[4]
+    assert "Install" in said[4]
     assert end == "ray is up: False"
 
 
@@ -360,10 +362,23 @@ def test_a_program_that_no_node_has_is_named(cluster: dict[str, str], tmp_path: 
     assert end == "True CANCELLED"
 
 
-@pytest.mark.skipif(find_spec("virtualenv") is not None, reason="pip environments work here")
-def test_a_job_whose_nodes_lack_virtualenv_fails_with_the_remedy(cluster: dict[str, str], tmp_path: Path) -> None:
-    script = NO_VIRTUALENV.replace("ADDRESS", repr(cluster["driver"]))
-    took, cause, first = run_script(script, tmp_path, **NO_TOKEN).splitlines()
+@pytest.mark.parametrize(
+    ("env", "cause", "remedy"),
+    [
+        pytest.param(
+            *({"pip": ["attrs"]}, "Please install virtualenv", "Install virtualenv in the Python of every node"),
+            marks=pytest.mark.skipif(find_spec("virtualenv") is not None, reason="pip environments work here"),
+        ),
+        ({"image_uri": "no/such/image"}, "podman", "Install podman"),
+    ],
+    ids=["pip", "image_uri"],
+)
+def test_a_job_whose_nodes_lack_a_tool_fails_with_the_remedy(
+    cluster: dict[str, str], tmp_path: Path, env: dict[str, str], cause: str, remedy: str
+) -> None:
+    script = UNPREPARED.replace("ADDRESS", repr(cluster["driver"])).replace("ENV", repr(env))
+    took, said, first = run_script(script, tmp_path, **NO_TOKEN).splitlines()
     assert float(took) < NAMED_S
-    assert cause.startswith("launch RuntimeError: Please install virtualenv")
-    assert "Install virtualenv in the Python of every node" in first
+    assert said.startswith("launch ")
+    assert cause in said
+    assert remedy in first

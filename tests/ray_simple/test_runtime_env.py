@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from checkmaite.jobs import JobBackend, configure_job_backend, shutdown_job_backend
-from checkmaite.jobs_ray_simple.cluster import ConnectionOptions
+from checkmaite.jobs_ray_simple.cluster import ConnectionOptions, start_obstacle
 from checkmaite.jobs_ray_simple.cluster import runtime_env as runtime_env_module
 from ray.exceptions import RuntimeEnvSetupError
 
@@ -31,6 +32,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "python.sh").write_text('#!/bin/sh\nexec python "$@"\n')
     (tmp_path / "code" / "python.sh").chmod(0o755)
+    (tmp_path / "code" / "exits").mkdir()
+    (tmp_path / "code" / "exits" / "sitecustomize.py").write_text("raise SystemExit(1)")
     for name in ("code.zip", "module.py", "notes.txt", "requirements.txt", "conda.yaml"):
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
@@ -149,7 +152,24 @@ LACKING: list[tuple[dict[str, Any], Said]] = [
     ),
     (
         {"py_executable": f"'{sys.executable}' -I -S"},
-        Said("runtime_env.py_executable", "is a Python without Ray on this machine", "that is here and has Ray"),
+        Said("runtime_env.py_executable", "is a Python without Ray on this machine", "that has Ray, or leave it out"),
+    ),
+    (
+        {"py_executable": sys.executable, "env_vars": {"PYTHONHOME": "/no/such"}},
+        Said("runtime_env.py_executable", "a Python that does not start on this machine with env_vars PYTHONHOME:", ""),
+    ),
+    *(
+        (
+            {"env_vars": {**variables, "COLOUR": "secret"}},
+            Said("runtime_env.env_vars", f"{cause} with env_vars {', '.join(variables)}: Ray would", "Leave out what"),
+        )
+        for variables, cause in (
+            ({"PYTHONHOME": "/no/such"}, "Python does not start on this machine"),
+            ({"PYTHONIOENCODING": "no-such"}, "Python does not start on this machine"),
+            ({"PYTHONNOUSERSITE": "1", "PYTHONPATH": "code/exits"}, "Python does not start on this machine"),
+            ({"LD_PRELOAD": "./code/no.so", "PYTHONHASHSEED": "x"}, "Python does not start on this machine"),
+            ({"PATH": "/no/such"}, "there is no bash on this machine"),
+        )
     ),
 ]
 
@@ -166,6 +186,23 @@ def test_what_is_not_on_this_machine_is_missed_where_jobs_run_here(
     ConnectionOptions(address=FAR, runtime_env=env)  # the nodes of a cluster may have it
 
 
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        (
+            {"env_vars": {"PYTHONHOME": "/no/such"}},
+            "Python does not start on .* with env_vars PYTHONHOME.*mend env_vars",
+        ),
+        ({"py_executable": "/no/such"}, "py_executable='/no/such' is not on .*mend py_executable"),
+        ({"env_vars": {"PYTHONHASHSEED": "1", "COLOUR": "green"}}, "^$"),
+        ({"env_vars": {"PYTHONHOME": "/no/such"}, "pip": ["x"]}, "^$"),
+    ],
+    ids=str,
+)
+def test_what_keeps_the_workers_of_a_node_from_starting_is_one_sentence(env: dict[str, Any], said: str) -> None:
+    assert re.search(said, start_obstacle(env))
+
+
 @pytest.mark.usefixtures("folder", "everything_installed")
 @pytest.mark.parametrize(
     "env",
@@ -180,6 +217,14 @@ def test_what_is_not_on_this_machine_is_missed_where_jobs_run_here(
         {"working_dir": "s3://bucket/code.zip", "py_modules": ["https://host/module.whl"], "excludes": []},
         {"py_executable": sys.executable},
         {"py_executable": f"'{sys.executable}' -u"},
+        {
+            "env_vars": {
+                "PYTHONPATH": "${CODE}",
+                "PYTHONUNBUFFERED": "1",
+                "LD_LIBRARY_PATH": "/no/such",
+                "PATH": "${PATH}",
+            }
+        },
         {"py_executable": "$HERE/python.sh", "env_vars": {"HERE": "${CODE}"}},
         {"pip": "requirements.txt"},
         {"pip": {"packages": "requirements.txt", "pip_check": False, "pip_version": "==25"}, "py_executable": "none"},

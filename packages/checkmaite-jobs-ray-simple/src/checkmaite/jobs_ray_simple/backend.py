@@ -28,7 +28,7 @@ from checkmaite.jobs.spi import (
 from checkmaite.jobs_ray_simple.cluster.code import code_here
 from checkmaite.jobs_ray_simple.cluster.connection import connect
 from checkmaite.jobs_ray_simple.cluster.pickling import payloads
-from checkmaite.jobs_ray_simple.cluster.programs import missing_program
+from checkmaite.jobs_ray_simple.cluster.programs import start_obstacle
 from checkmaite.jobs_ray_simple.cluster.resources import cluster_resources, shortage
 from checkmaite.jobs_ray_simple.config import RaySimpleOptions, RaySimpleRunOptions
 from checkmaite.jobs_ray_simple.running_tasks import RunningTasks, TaskRequest
@@ -157,7 +157,7 @@ class RaySimpleBackend:
             return ""
         nodes, free = cluster_resources()
         env = ray.get_runtime_context().runtime_env
-        return f"{shortage(wanted, nodes=nodes, free=free)} {missing_program(env)}".rstrip()
+        return f"{shortage(wanted, nodes=nodes, free=free)} {start_obstacle(env)}".rstrip()
 
     def hand_over(self) -> None:
         """Accept nothing more; jobs go on, and when the last is final Ray ends if nobody else uses it."""

@@ -11,7 +11,7 @@ from checkmaite.jobs_ray_simple.cluster.connection import Connection, cancel, co
 from checkmaite.jobs_ray_simple.cluster.deaths import Death, Deaths, dead_for_a_while
 from checkmaite.jobs_ray_simple.cluster.options import ConnectionOptions, isolation_level
 from checkmaite.jobs_ray_simple.cluster.pickling import carried, is_large, payloads
-from checkmaite.jobs_ray_simple.cluster.programs import missing_program
+from checkmaite.jobs_ray_simple.cluster.programs import start_obstacle
 from checkmaite.jobs_ray_simple.cluster.ray_errors import LOST_WORKER, explained, finished_from, is_known, lost_worker
 from checkmaite.jobs_ray_simple.cluster.remains import REMAINS_S, remains_of
 from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork, cluster_resources, shortage
@@ -42,9 +42,9 @@ __all__ = [
     "leave_driver",
     "lost_worker",
     "make_version_check",
-    "missing_program",
     "payloads",
     "remains_of",
     "shortage",
     "stand_in",
+    "start_obstacle",
 ]

@@ -21,6 +21,7 @@ import ray.exceptions as rx
 from checkmaite.jobs import ConfigurationError, Problem
 from checkmaite.jobs_ray_simple.cluster import programs
 from checkmaite.jobs_ray_simple.cluster.ray_state import client_worker
+from checkmaite.jobs_ray_simple.cluster.runtime_env import missing_tool
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 _log = logging.getLogger("checkmaite.jobs")
@@ -32,36 +33,38 @@ _UNMADE = "Failed to create runtime_env for Ray client server"
 _MOMENT_S = 0.1
 
 
-def refuse_missing_program(address: str, runtime_env: Mapping[str, Any]) -> None:
-    """Look on the head node for the program of a runtime environment, by a connection without it that ends again.
+def refuse_unstartable(address: str, runtime_env: Mapping[str, Any]) -> None:
+    """Look on the head node whether workers of a runtime environment start, by a connection without it that ends again.
+
+    It takes a second or two, so it is done only for what can keep a process from starting.
 
     Raises:
-        ConfigurationError: It is not there.
+        ConfigurationError: They do not.
     """
-    if not runtime_env.get("py_executable"):
+    if not programs.may_be_unstartable(runtime_env):
         return
     ray.init(address, log_to_driver=False)
     try:
         context: Any = ray.get_runtime_context()
         look: Any = ray.remote(num_cpus=0)(_look_for_program())
         here = NodeAffinitySchedulingStrategy(context.get_node_id(), soft=False)
-        cause = ray.get(look.options(scheduling_strategy=here).remote(dict(runtime_env)), timeout=_LOOK_S)
+        found = ray.get(look.options(scheduling_strategy=here).remote(dict(runtime_env)), timeout=_LOOK_S)
     except rx.RayError:  # no room for another process, perhaps: then the connection itself has to tell
-        _log.info("nobody could look for the program of runtime_env's py_executable", exc_info=True)
+        _log.info("nobody could look whether workers start with this runtime_env", exc_info=True)
         return
     finally:
         ray.shutdown()
-    if cause:
-        remedy = "Pass the path of a Python that every node has and that has Ray, or leave it out."
-        raise _unprepared(Problem("runtime_env.py_executable", f"{cause}.", remedy))
+    if found:
+        field, cause = found
+        raise _unprepared(Problem(f"runtime_env.{field}", f"{cause}.", programs.REMEDIES[field]))
 
 
-def _look_for_program() -> Callable[[Mapping[str, Any]], str]:
+def _look_for_program() -> Callable[[Mapping[str, Any]], tuple[str, str] | None]:
     """The function that runs on the head node, and says why workers could not start there. It travels by value."""
-    lacking, host_name = programs.lacking_program, socket.gethostname
+    unstartable, host_name = programs.unstartable, socket.gethostname
 
-    def checkmaite_looks(runtime_env: Mapping[str, Any]) -> str:
-        return lacking(runtime_env, None, f"{host_name()}, the head node")
+    def checkmaite_looks(runtime_env: Mapping[str, Any]) -> tuple[str, str] | None:
+        return unstartable(runtime_env, None, f"{host_name()}, the head node")
 
     return checkmaite_looks
 
@@ -99,7 +102,7 @@ def could_not_start(address: str, error: Exception, *, prepared: bool) -> Config
     text = str(error).strip()
     if _UNMADE in text:
         cause = f"cannot be made on the head node: {text.splitlines()[-1].rstrip('.')}."
-        return _unprepared(Problem("runtime_env", cause, "Mend it and configure again."))
+        return _unprepared(Problem("runtime_env", cause, missing_tool(text) or "Mend it and configure again."))
     environment = (
         "That process is started with this client's runtime_env too: what it names, such as py_executable, must be on "
         "the head node, and a Python in it must have Ray. "

@@ -28,7 +28,7 @@ from checkmaite.jobs_ray_simple.cluster.client_server import (
     could_not_start,
     is_told_by_server,
     no_wait_after_a_refusal,
-    refuse_missing_program,
+    refuse_unstartable,
 )
 from checkmaite.jobs_ray_simple.cluster.options import ConnectionOptions
 from checkmaite.jobs_ray_simple.cluster.probe import CLIENT, no_cluster, probe_address
@@ -291,7 +291,7 @@ def _initialise(address: str, wish: _Wish, env: Mapping[str, Any]) -> None:
     if address == "local":
         _start_local(wish, env)
     elif address.startswith(CLIENT):
-        refuse_missing_program(address, wish.runtime_env or {})
+        refuse_unstartable(address, wish.runtime_env or {})
         with no_wait_after_a_refusal():
             ray.init(address, log_to_driver=False, **env)
     else:

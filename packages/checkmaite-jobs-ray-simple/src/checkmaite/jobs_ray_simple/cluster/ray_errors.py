@@ -11,6 +11,7 @@ from checkmaite.jobs import JobSubmissionError
 from checkmaite.jobs.spi import Cancelled, Failed, Finished, Outcome, Remains, failure
 from checkmaite.jobs_ray_simple.cluster.deaths import Death
 from checkmaite.jobs_ray_simple.cluster.exit_causes import how_it_ended
+from checkmaite.jobs_ray_simple.cluster.runtime_env import missing_tool
 
 _errors: Any = rx  # their constructors carry no types
 _INSTALL_CORE = (
@@ -47,14 +48,6 @@ _MEANINGS: tuple[tuple[type[BaseException], str, bool, str], ...] = (
 LOST_WORKER = (rx.WorkerCrashedError, rx.NodeDiedError, rx.LocalRayletDiedError, rx.OutOfMemoryError)
 """What Ray raises when a job's worker or node died, so that another start may help."""
 
-_ENVIRONMENT_REMEDIES = (
-    (
-        "install virtualenv",
-        "Install virtualenv in the Python of every node: pip install virtualenv. Or take pip or uv out of runtime_env.",
-    ),
-    ("Could not find Conda", "Install conda on every node, or set RAY_CONDA_HOME where Ray is started there."),
-    ("'podman'", "Install podman on every node, or take the image out of runtime_env."),
-)
 _MEND_ENVIRONMENT = "Mend the runtime_env given to configure_job_backend()."
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -144,14 +137,13 @@ def _gib(size: int) -> str:
 
 def _not_prepared(error: rx.RuntimeEnvSetupError) -> Failed:
     text = _COLOURS.sub("", str(error)).strip()
-    remedies = (remedy for sign, remedy in _ENVIRONMENT_REMEDIES if sign in text)
     return Failed(
         error_type=type(error).__name__,
         error_message=(text.splitlines() or [text])[-1],
         traceback_text=text,
         phase="launch",
         exit_cause="its runtime_env could not be set up",
-        remedy=next(remedies, _MEND_ENVIRONMENT),
+        remedy=missing_tool(text) or _MEND_ENVIRONMENT,
     )
 
 

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from attrs import evolve
 from checkmaite.jobs import Problem
 from checkmaite.jobs.spi import shown, unknown_name
-from checkmaite.jobs_ray_simple.cluster.programs import lacking_program
+from checkmaite.jobs_ray_simple.cluster.programs import REMEDIES, unstartable
 from ray.runtime_env import RuntimeEnv, RuntimeEnvConfig
 
 _PLUGINS = "RAY_RUNTIME_ENV_PLUGINS"
@@ -28,6 +28,14 @@ _ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar.xz")
 _INSTALLERS = ("conda", "pip", "uv")
 _IMAGES = ("container", "image_uri")
 _BESIDE_IMAGES = {"config", "env_vars"}
+_MISSING_TOOLS = (
+    (
+        "install virtualenv",
+        "Install virtualenv in the Python of every node: pip install virtualenv. Or take pip or uv out of runtime_env.",
+    ),
+    ("Could not find Conda", "Install conda on every node, or set RAY_CONDA_HOME where Ray is started there."),
+    ("'podman'", "Install podman on every node, or take the image out of runtime_env."),
+)
 
 Check = Callable[[Any], list[Problem]]
 
@@ -59,6 +67,11 @@ def _unknown_fields(given: Mapping[str, Any]) -> list[Problem]:
     found = [unknown_name(name, name, said, what="field") for name in given if name not in known]
     plugin = f"If it is a plugin's, set {_PLUGINS} here as on the cluster."
     return [evolve(each, remedy=f"{each.remedy} {plugin}") for each in found]
+
+
+def missing_tool(text: str) -> str:
+    """What to install, from Ray's words about a runtime environment that could not be made; empty when unknown."""
+    return next((remedy for sign, remedy in _MISSING_TOOLS if sign in text), "")
 
 
 def upload_problem(error: Exception) -> Problem:
@@ -261,7 +274,7 @@ def _lacking_here(fields: Mapping[str, Any]) -> list[Problem]:
     if (images := [name for name in _IMAGES if name in fields]) and which("podman") is None:
         cause = "needs podman, which is not here: no worker could start."
         problems.append(Problem(images[0], cause, "Install podman."))
-    return problems + _lacking_program(fields)
+    return problems + _unstartable(fields)
 
 
 def _conda_executable() -> str:
@@ -270,10 +283,10 @@ def _conda_executable() -> str:
     return str(get_conda_bin_executable("conda"))
 
 
-def _lacking_program(fields: Mapping[str, Any]) -> list[Problem]:
+def _unstartable(fields: Mapping[str, Any]) -> list[Problem]:
     folder = Path(fields.get("working_dir") or ".")
-    cause = lacking_program(fields, folder, "this machine") if folder.is_dir() else ""  # else it may be in the archive
-    if not cause:
+    found = unstartable(fields, folder, "this machine") if folder.is_dir() else None  # else it may be in the archive
+    if found is None:
         return []
-    remedy = "Pass the path of a Python that is here and has Ray, or leave it out."
-    return [Problem("py_executable", f"{cause}: Ray would wait for it for ever.", remedy)]
+    field, cause = found
+    return [Problem(field, f"{cause}: Ray would wait for it for ever.", REMEDIES[field])]

@@ -24,7 +24,7 @@ from checkmaite.jobs_ray.cluster import arrived, end_this_actor
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.handshake import check_client
 from checkmaite.jobs_ray.journal.location import JournalLocation
-from checkmaite.jobs_ray.registry.cluster import missing_program_of, shortage_of
+from checkmaite.jobs_ray.registry.cluster import shortage_of, start_obstacle_of
 from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
 from checkmaite.jobs_ray.registry.shell import Shell
 from checkmaite.jobs_ray.registry.subscriptions import Listeners
@@ -200,7 +200,7 @@ class JobRegistry:
         short = program = ""
         if waiting is not None:
             short = shell.controllers_trouble() or shortage_of(waiting.resources)
-            program = await missing_program_of(shell.machine.environment_of(waiting))
+            program = await start_obstacle_of(shell.machine.environment_of(waiting))
         trouble = (
             f"The journal in {self._journal_writer.trouble}."
             if self._journal_writer and self._journal_writer.trouble

@@ -17,7 +17,7 @@ import ray.exceptions as rx
 from checkmaite.jobs import JobsError, Resources, StorePermissionError
 from checkmaite.jobs.spi import Completed
 from checkmaite.jobs_ray.wire import Context, JobSpec
-from checkmaite.jobs_ray_simple.cluster import cluster_resources, leave_driver, missing_program, shortage
+from checkmaite.jobs_ray_simple.cluster import cluster_resources, leave_driver, shortage, start_obstacle
 
 _CPUS = 0.01
 """Keeps the question off nodes that run no jobs, without taking much of one that does."""
@@ -115,6 +115,6 @@ def shortage_of(wanted: Resources) -> str:
     return shortage(wanted, nodes=nodes, free=free)
 
 
-async def missing_program_of(runtime_env: Mapping[str, Any] | None) -> str:
+async def start_obstacle_of(runtime_env: Mapping[str, Any] | None) -> str:
     """Why no worker can start with this runtime environment, as a sentence; empty when nothing is known against it."""
-    return await asyncio.to_thread(missing_program, runtime_env)
+    return await asyncio.to_thread(start_obstacle, runtime_env)
