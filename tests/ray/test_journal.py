@@ -424,6 +424,32 @@ say(json.dumps([seen(job) for job in jobs]))
     assert Counter(each["status"] for each in ended) == {"COMPLETED": 60}
 
 
+def test_what_a_registry_knows_outlives_a_store_folder_that_was_deleted(
+    run: Callable[..., Client], tmp_path: Path, cluster: Cluster, place: dict[str, Any]
+) -> None:
+    before = cluster.pids(REGISTRY)
+    client = run(
+        "configure()\nsay(submit_capability(**submission('early')).wait(60))\nsys.stdin.readline()\n"
+        "say(submit_capability(**submission('late')).wait(60))\n",
+        cluster.driver,
+    )
+    assert client.line() == "COMPLETED"
+    (registry,) = cluster.pids(REGISTRY) - before
+    journal = journal_of(tmp_path)
+    (tmp_path / "store").rename(tmp_path / "deleted")
+    wait_until(lambda: list(journal.glob("snap/0*")), "the registry has not noticed that its journal was deleted")
+    client.say()
+    assert client.rest() == ["COMPLETED"]
+    assert read_job_history("ray", **place)["job_name"].to_pylist() == ["early", "late"]
+    os.kill(registry, signal.SIGKILL)
+    again = run("configure()\nsay(*sorted(job.job_name for job in list_jobs()))", cluster.driver)
+    assert again.rest() == ["early late"]
+    for snapshot in (journal / "snap").iterdir():
+        snapshot.unlink()
+    with pytest.warns(UserWarning, match="what is left of the journal, 1 jobs"):
+        assert read_job_history("ray", **place)["job_name"].to_pylist() == ["late"]
+
+
 def test_a_journal_that_is_away_for_a_while_costs_no_handle(
     run: Callable[..., Client], tmp_path: Path, cluster: Cluster, place: dict[str, Any]
 ) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import UTC, datetime
 from typing import Any
 
 from checkmaite.jobs import ConfigurationError, MissingDependencyError, StoreNotFoundError
 from checkmaite.jobs.spi import Completed, Failed, ObjectStore, StoreSpec, prints_text, settled
 from checkmaite.jobs_ray.config import RayOptions
+from checkmaite.jobs_ray.journal.format import JournalGapError
 from checkmaite.jobs_ray.journal.location import JournalLocation
-from checkmaite.jobs_ray.journal.reading import read_journal
-from checkmaite.jobs_ray.journal.replay import table_of
+from checkmaite.jobs_ray.journal.reading import read_journal, read_rest
+from checkmaite.jobs_ray.journal.replay import rest_of, table_of
 from checkmaite.jobs_ray.journal.runner import perform
+from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.record import Finished, JobRecord
 
 _TEXTS = ("job_id", "job_name", "capability_id", "status", "error_type")
@@ -27,15 +30,7 @@ def read_history(options: RayOptions, store: StoreSpec) -> Any:
             "A table of jobs needs pyarrow.", requirement="checkmaite-jobs[parquet]"
         ) from error
     objects = journal_objects(options, store)
-    found = perform(read_journal(objects.root), objects)
-    if found.leader is None:
-        raise StoreNotFoundError(
-            f"{objects.root}: there is no journal. Its folder follows from idempotency_scope or registry_actor_name, "
-            "registry_namespace, and journal_uri or the analytics store's URI: pass what was passed to "
-            "configure_job_backend().",
-            uri=objects.root,
-        )
-    table = table_of(found)
+    table = _table(objects)
     scope = options.idempotency_scope
     records = sorted(
         (record for record in table.records.values() if record.spec.scope == scope), key=lambda each: each.created_at
@@ -54,6 +49,34 @@ def read_history(options: RayOptions, store: StoreSpec) -> Any:
         "fingerprints": pa.string(),
     }
     return pa.Table.from_pylist([_row(record) for record in records], schema=pa.schema(types))
+
+
+def _table(objects: ObjectStore) -> JobTable:
+    """What the journal says; of one with a gap what is left, with a warning.
+
+    Raises:
+        StoreNotFoundError: There is no journal.
+        JournalCorruptError: It is damaged otherwise.
+    """
+    try:
+        found = perform(read_journal(objects.root), objects)
+    except JournalGapError as error:
+        table, left_out = rest_of(perform(read_rest(objects.root), objects))
+        warnings.warn(
+            f"This is what is left of the journal, {len(table.records)} jobs: {error.uri} is missing. Jobs that only "
+            f"what is missing knew are not in this table, nor are {left_out} events of theirs; others may have gone on "
+            "since.",
+            stacklevel=2,
+        )
+        return table
+    if found.leader is None:
+        raise StoreNotFoundError(
+            f"{objects.root}: there is no journal. Its folder follows from idempotency_scope or registry_actor_name, "
+            "registry_namespace, and journal_uri or the analytics store's URI: pass what was passed to "
+            "configure_job_backend().",
+            uri=objects.root,
+        )
+    return table_of(found)
 
 
 def journal_objects(options: RayOptions, store: StoreSpec) -> ObjectStore:

@@ -12,7 +12,7 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from attrs import asdict, frozen
 from checkmaite.jobs import IncompatibleVersionError, JobsError, StoreCorruptError
@@ -27,8 +27,8 @@ _PIECE_ROWS = 256
 _PIECE_BYTES = 16 * 1024
 _LEVEL = 1
 _WITHOUT_IT = (
-    "What comes after builds on it, so it cannot be left out. Restore it from a copy, or move the whole folder away, "
-    "or pass another journal_uri, to begin with an empty history."
+    "What comes after builds on it, so it cannot be left out; read_job_history() shows what is left. Restore it from a "
+    "copy, or move the whole folder away, or pass another journal_uri, to begin with an empty history."
 )
 _WITHOUT_SNAPSHOT = (
     "Restore it from a copy, or delete it: the snapshot before it and everything since are kept, and are read instead."
@@ -189,7 +189,7 @@ def _of_fields(fields: dict[str, Any], body: bytes, uri: str) -> Stored:
 
 def missing(uri: str, kind: Kind) -> JournalCorruptError:
     """The error for an object that must be there."""
-    return _damaged(uri, "it is missing", kind)
+    return JournalGapError.of(uri, "it is missing", _remedy(kind))
 
 
 def misplaced(stored: Stored, leader: Leader | None) -> JournalCorruptError:
@@ -200,7 +200,11 @@ def misplaced(stored: Stored, leader: Leader | None) -> JournalCorruptError:
 
 
 def _damaged(uri: str, what: str, kind: Kind) -> JournalCorruptError:
-    return JournalCorruptError.of(uri, what, _WITHOUT_SNAPSHOT if kind is Kind.SNAPSHOT else _WITHOUT_IT)
+    return JournalCorruptError.of(uri, what, _remedy(kind))
+
+
+def _remedy(kind: Kind) -> str:
+    return _WITHOUT_SNAPSHOT if kind is Kind.SNAPSHOT else _WITHOUT_IT
 
 
 def _compressed(rows: Iterable[Any]) -> tuple[list[bytes], int]:
@@ -273,9 +277,13 @@ class JournalCorruptError(StoreCorruptError):
     """An object of a journal is not what it must be, or is not there; nothing that it says was used."""
 
     @classmethod
-    def of(cls, uri: str, what: str, remedy: str) -> JournalCorruptError:
+    def of(cls, uri: str, what: str, remedy: str) -> Self:
         """The error for an object: what is wrong with it, and what to do."""
         return cls(f"{uri}: {what}. {remedy}", uri=uri)
+
+
+class JournalGapError(JournalCorruptError):
+    """An object of a journal is not there, though it must have been."""
 
 
 class SupersededError(JobsError):

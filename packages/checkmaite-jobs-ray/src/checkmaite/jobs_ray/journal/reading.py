@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
 from attrs import frozen
-from checkmaite.jobs import StoreUnavailableError
+from checkmaite.jobs import IncompatibleVersionError, StoreUnavailableError
 from checkmaite.jobs_ray.journal.format import (
     SEGMENTS,
     SNAPSHOTS,
@@ -116,13 +117,39 @@ def read_journal(root: str) -> Steps[Found]:
     )
 
 
-def is_outrun(root: str, snapshot_number: int) -> Steps[bool]:
+def is_outrun(root: str, snapshot_number: int, fence: int | None = None) -> Steps[bool]:
     """Whether something that follows a snapshot may have been deleted by now, and a stray fence been put in its place.
 
-    Pruning keeps what follows the last snapshot but one, and there are never fewer snapshots than that again.
+    Pruning keeps what follows the last snapshot but one, and there are never fewer snapshots than that again. A fence
+    that a snapshot covers already was put where somebody else has deleted what was there.
     """
     snapshots = yield from _numbers(root, SNAPSHOTS)
-    return sum(number > snapshot_number for number in snapshots) >= 2
+    return sum(number > snapshot_number for number in snapshots) >= 2 or (
+        fence is not None and any(number >= fence for number in snapshots)
+    )
+
+
+def read_rest(root: str) -> Steps[Found]:
+    """What can be read of a journal of which objects are missing or damaged: less than was acknowledged.
+
+    It is the newest snapshot that can be read, and every later segment that is there and can be read. Nobody can lead
+    from it.
+    """
+    snapshot = None
+    for newest in reversed((yield from _numbers(root, SNAPSHOTS))):
+        content: bytes | None = yield Read(snapshot_key(newest))
+        uri = f"{root}/{snapshot_key(newest)}"
+        with suppress(JournalCorruptError, IncompatibleVersionError):
+            snapshot = decode(content or b"", uri=uri, kinds=frozenset({Kind.SNAPSHOT}), number=newest)
+            break
+    after = snapshot.header.number if snapshot else 0
+    numbers = [number for number in (yield from _numbers(root, SEGMENTS)) if number > after]
+    contents: list[bytes | None] = yield ReadMany([segment_key(number) for number in numbers])
+    stored: list[Stored] = []
+    for number, content in zip(numbers, contents, strict=True):
+        with suppress(JournalCorruptError, IncompatibleVersionError):
+            stored.append(decoded(root, number, content or b""))
+    return Found(root, snapshot, tuple(stored), None)
 
 
 def decoded(root: str, number: int, content: bytes) -> Stored:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 
 from checkmaite.jobs_ray.journal.format import JournalCorruptError, Leader
@@ -12,10 +12,13 @@ from checkmaite.jobs_ray.journal.reading import Found
 from checkmaite.jobs_ray.journal.schema import events_of, restore
 from checkmaite.jobs_ray.journal.steps import Delete, Names, Steps
 from checkmaite.jobs_ray.journal.storage import Journal, lead
+from checkmaite.jobs_ray.registry.model.events import Event
 from checkmaite.jobs_ray.registry.model.job_table import JobTable, ReplayState
 from checkmaite.jobs_ray.wire import StoredPayload
 
 _PAYLOADS = "payload"
+_IMPOSSIBLE = (ValueError, TypeError, KeyError, IndexError, AssertionError, AttributeError)
+"""What rows and events raise that this project does not write, or that contradict those before them."""
 
 
 def payload_key(job_id: str, nonce: str) -> str:
@@ -69,12 +72,44 @@ def table_of(found: Found) -> JobTable:
             for event in chain.from_iterable(map(events_of, found.batches())):
                 replayed.apply(event)
             return JobTable.of(replayed)
-    except (ValueError, TypeError, KeyError, IndexError, AssertionError, AttributeError) as error:
+    except _IMPOSSIBLE as error:
         raise JournalCorruptError.of(
             found.root,
             f"what it says cannot be ({type(error).__name__}: {error})",
             "Restore the folder from a copy; move it away or pass another journal_uri to begin without a history.",
         ) from error
+
+
+def rest_of(found: Found) -> tuple[JobTable, int]:
+    """The table of what `read_rest` gave, and how many events were left out: those of jobs that it does not know."""
+    replayed, left_out = ReplayState(), 0
+    with suppress(*_IMPOSSIBLE):
+        restore(replayed, found.snapshot_rows())
+    for rows in found.batches():
+        events = events_of(rows)
+        while True:
+            try:
+                event = next(events)
+            except StopIteration:
+                break
+            except _IMPOSSIBLE:
+                left_out += 1
+                break
+            left_out += not _is_applied(replayed, event)
+    return JobTable.of(replayed), left_out
+
+
+def _is_applied(replayed: ReplayState, event: Event) -> bool:
+    """Apply an event, unless it cannot follow those before it; whether it could."""
+    job_id = getattr(event, "job_id", "")
+    before = replayed.records.get(job_id)
+    try:
+        replayed.apply(event)
+    except _IMPOSSIBLE:
+        if before is not None:
+            replayed.records[job_id] = before
+        return False
+    return True
 
 
 @contextmanager

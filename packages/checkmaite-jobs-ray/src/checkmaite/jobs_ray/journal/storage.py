@@ -67,6 +67,7 @@ class Journal:
         self._tail = self._fence = found.tail
         self._snapshot_number = found.snapshot_number
         self._snapshot_bytes = len(found.snapshot.body) if found.snapshot else 0
+        self._snapshot_fence = found.snapshot.header.fence if found.snapshot else 0
         self._totals: deque[tuple[int, _Size]] = deque()  # number, and what there is up to it since this process reads
         self._total = self._covered = _Size(0, 0)
         self._segments: set[int] = set()
@@ -176,7 +177,63 @@ class Journal:
             decode(there, uri=f"{self._root}/{key}", kinds=frozenset({Kind.SNAPSHOT}), number=number)
         while self._totals and self._totals[0][0] <= number:
             self._covered = self._totals.popleft()[1]
-        self._snapshot_number, self._snapshot_bytes = number, len(content)
+        self._snapshot_number, self._snapshot_bytes, self._snapshot_fence = number, len(content), self._fence
+
+    def is_whole(self) -> Steps[bool]:
+        """Whether all that a reader needs is there still, and the last of it is this leader's.
+
+        Nobody but a journal's leaders should delete any of it, or put something in its place. Appending, snapshots and
+        pruning may go on meanwhile, in other threads.
+        """
+        snapshot, tail, fence = self._snapshot_number, self._tail, self._snapshot_fence
+        names: list[str] = yield Names(SEGMENTS)
+        segments = {*numbers_of(self._root, SEGMENTS, names)}
+        names = yield Names(SNAPSHOTS)
+        snapshots = numbers_of(self._root, SNAPSHOTS, names)
+        needed = {*range(snapshot + 1, tail + 1), *([fence] if snapshot else [])}
+        if needed <= segments and (not snapshot or snapshot in snapshots):
+            last: bytes | None = yield Read(segment_key(tail))
+            if last is not None and decoded(self._root, tail, last).header.leader == self._leader.id:
+                return True
+        return self._snapshot_number != snapshot  # a newer one needs less; the next look tells
+
+    def renew(self) -> Steps[None]:
+        """Make the journal readable again of which something is gone: what follows needs nothing of what was before.
+
+        An append and a snapshot up to it must follow; before that nobody can read the journal.
+
+        Raises:
+            SupersededError: Another leads now, perhaps what somebody has put in its place.
+        """
+        other = yield from self._later_leader()
+        if other is not None:
+            raise self._step_down(other, other.header.number)
+        number, nonce = self._tail + 1, self._new_nonce()
+        header = Header(kind=Kind.FENCE, number=number, leader=self._leader.id, fence=number, nonce=nonce)
+        content = encode(header, [self._leader.to_row()])
+        other = yield from _settled(self._root, number, content, nonce, StoreError)
+        if other is not None:
+            raise self._step_down(other, number)
+        self._fences.add(number)
+        self._count(number, _Size(0, len(content)))
+        self._tail = self._fence = number
+
+    def _later_leader(self) -> Steps[Stored | None]:
+        """The fence of a leader that took over what is there now; None when there is none."""
+        names: list[str] = yield Names(SEGMENTS)
+        there = [number for number in numbers_of(self._root, SEGMENTS, names) if number <= self._tail]
+        number = there[-1] if there else 0
+        try:
+            while number:
+                content: bytes | None = yield Read(segment_key(number))
+                stored = decoded(self._root, number, content or b"")
+                if stored.header.kind is Kind.FENCE:
+                    leader = Leader.from_row(stored.rows()[0])
+                    return stored if leader.started_at > self._leader.started_at else None
+                number = stored.header.fence
+        except (StoreCorruptError, IncompatibleVersionError):
+            return None
+        return None
 
     def prune(self) -> Steps[int]:
         """Delete what two snapshots cover: the segments up to the last but one, and the snapshots before that.
@@ -280,7 +337,7 @@ def _fenced(root: str, leader: Leader, new_nonce: Callable[[], str], found: Foun
             if (yield from is_outrun(root, begun)):
                 return None
             raise
-    if (yield from is_outrun(root, begun)):
+    if (yield from is_outrun(root, begun, number)):
         return None
     return found.followed_by([decoded(root, number, content)])
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,9 @@ _log = logging.getLogger("checkmaite.jobs")
 _AGAIN_S = 2.0
 _LOOK_S = 0.25
 _LED_S = 1.0
+_WHOLE_LOCAL_S = 1.0
+_WHOLE_S = 15.0
+"""So long the journal is believed to be whole: a look costs two listings."""
 _DYING_S = 15.0
 """A registry that led before may take so long to end with its cluster."""
 _TITLE = b"JobRegistry"
@@ -69,6 +72,7 @@ class JournalWriter:
         self.logs_before: Sequence[str] = ()
         """Names in the folder of kept output, before this registry led the journal: a later leader's are not there."""
         self._snapshot: asyncio.Task[None] | None = None
+        self._is_lost = False
         self._chores: set[asyncio.Task[None]] = set()
 
     @property
@@ -123,11 +127,15 @@ class JournalWriter:
         journal = self._journal
         assert journal is not None, "it has been opened"
         rows = None
-        if are_all and self._snapshot is None and journal.is_snapshot_due(len(self._table.records)):
-            rows = snapshot_rows(self._table)
+        append = partial(self._append, journal, events)
+        if are_all and self._snapshot is None:
+            if self._is_lost:
+                append = partial(self._begin_anew, journal, events, snapshot_rows(self._table))
+            elif journal.is_snapshot_due(len(self._table.records)):
+                rows = snapshot_rows(self._table)
         self._is_writing = True
         try:
-            number = await self._in(self._writer, lambda: self._perform(journal.append(rows_of(events))))
+            number = await self._in(self._writer, append)
         except SupersededError as error:
             raise BackendUnavailableError(
                 f"The registry {self._name!r} of this cluster keeps jobs no more: another one has taken over its "
@@ -140,6 +148,20 @@ class JournalWriter:
         self._led_at = time.monotonic()
         if rows is not None:
             self._snapshot = asyncio.get_running_loop().create_task(self._store(journal, number, rows))
+
+    async def watch(self, prove: Callable[[], Awaitable[None]]) -> None:
+        """See from time to time that nobody has deleted what the journal said; if so, have it begin anew.
+
+        Args:
+            prove: Has something written: then the journal begins anew, with a snapshot of all that is known.
+        """
+        while True:
+            await asyncio.sleep(_WHOLE_LOCAL_S if self._objects.is_local else _WHOLE_S)
+            try:
+                if await self._is_gone():
+                    await prove()
+            except JobsError as error:  # the next write meets the same, and says so
+                _log.info("whether the journal of registry %s is whole is not known: %s", self._name, error)
 
     async def seems_led(self) -> bool:
         """Whether nobody else seems to lead; it is looked up unless that was seen less than a second ago.
@@ -183,6 +205,36 @@ class JournalWriter:
             task.add_done_callback(self._chores.discard)
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    async def _is_gone(self) -> bool:
+        journal = self._journal
+        assert journal is not None, "it has been opened"
+        if not self._is_lost and not await self._in(self._others, lambda: self._perform(journal.is_whole())):
+            _log.error(
+                "somebody has deleted part of the journal of registry %s in %s, or has put a copy in its place: it "
+                "begins anew, with all that this registry knows",
+                self._name,
+                self._objects.root,
+            )
+            self._is_lost = True
+        return self._is_lost
+
+    def _append(self, journal: Journal, events: Sequence[Event]) -> int:
+        return self._perform(journal.append(rows_of(events)))
+
+    def _begin_anew(self, journal: Journal, events: Sequence[Event], rows: Iterable[Any]) -> int:
+        """Write events, and all that is known with them, where what was before is lost: only both can be read."""
+        all_rows = list(rows)
+        self._perform(journal.renew())
+        number = self._append(journal, events)
+        while True:
+            try:
+                self._perform(journal.snapshot(number, all_rows))
+            except StoreError as error:
+                self._pause(Pause(_AGAIN_S, error))
+            else:
+                self._is_lost = False
+                return number
 
     async def _open(self) -> JobTable:
         found = await self._in(self._writer, lambda: self._perform(read_journal(self._objects.root)))

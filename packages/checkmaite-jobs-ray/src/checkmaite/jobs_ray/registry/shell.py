@@ -98,6 +98,7 @@ class Shell:
         if journal_writer is not None:
             self._spawn(self._write())
             self._spawn(self._catch_up(settings.controller_retention_s))
+            self._loops.append(asyncio.get_running_loop().create_task(journal_writer.watch(self.commits.prove)))
         if self._log_keeper is not None:
             self._loops.append(asyncio.get_running_loop().create_task(self._log_keeper.watch()))
         self.after()
