@@ -21,7 +21,6 @@ from checkmaite.jobs import (
     Reuse,
     ReuseKind,
     StaleResultError,
-    _planning,
     configure_job_backend,
     configure_provenance,
     list_jobs,
@@ -31,6 +30,7 @@ from checkmaite.jobs import (
     submit_capabilities,
     submit_capability,
 )
+from checkmaite.jobs._submitters import planning
 
 from tests.scripts import printed
 
@@ -297,7 +297,7 @@ class ReuseStory:
         self, backend: JobBackend, given: Given, monkeypatch: pytest.MonkeyPatch, capability: str
     ) -> None:
         """It was there when the client asked, and is not any more when the worker looks."""
-        monkeypatch.setattr(_planning, "refuse_unless_reused", lambda *_: None)
+        monkeypatch.setattr(planning, "refuse_unless_reused", lambda *_: None)
         submission = given.submission(reuse="require")
         job = submit_capability(**submission | {"capability": getattr(given.caps, capability)(given.folder)})
         with pytest.raises(JobFailedError, match='reuse="require" was asked for: nothing was run') as failed:

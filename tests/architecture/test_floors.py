@@ -38,17 +38,27 @@ def test_the_tree_obeys_its_contracts() -> None:
 @pytest.mark.parametrize(
     ("module", "line", "broken"),
     [
-        (f"{CORE}/_errors.py", "from checkmaite.jobs import _api", "The floors of core"),
-        (f"{CORE}/_receipt.py", "from checkmaite.jobs._status import JobStatus", "The floors of core"),
-        (f"{CORE}/_new_room.py", "", "The floors of core"),
+        (f"{CORE}/_shared/errors.py", "from checkmaite.jobs._submitters import api", "The rooms of core"),
         (
-            f"{CORE}/_api.py",
+            f"{CORE}/_shared/receipt.py",
+            "from checkmaite.jobs._shared.status import JobStatus",
+            "The floors of core's shared",
+        ),
+        (f"{CORE}/_new_room.py", "", "The rooms of core"),
+        (f"{CORE}/_workers/report.py", "import checkmaite.jobs._submitters.handle", "The rooms of core"),
+        (f"{CORE}/_shared/code.py", "import checkmaite.jobs._workers.report", "The rooms of core"),
+        (
+            f"{CORE}/_submitters/api.py",
             "from checkmaite.jobs import submit_capability",
             "Core does not go through its own front door",
         ),
-        (f"{CORE}/_execution.py", "def late():\n    import pyarrow", "Core needs no engine"),
-        (f"{CORE}/_execution.py", "import checkmaite.store_parquet", "Backends and stores stand on core"),
-        (f"{RAY_SIMPLE}/config.py", "from checkmaite.jobs._errors import JobsError", "Other distributions enter core"),
+        (f"{CORE}/_workers/execution.py", "def late():\n    import pyarrow", "Core needs no engine"),
+        (f"{CORE}/_workers/execution.py", "import checkmaite.store_parquet", "Backends and stores stand on core"),
+        (
+            f"{RAY_SIMPLE}/config.py",
+            "from checkmaite.jobs._shared.errors import JobsError",
+            "Other distributions enter core",
+        ),
         (f"{RAY_SIMPLE}/config.py", "import checkmaite.jobs_ray_simple.backend", "The floors of ray-simple"),
         (f"{RAY_SIMPLE}/config.py", "import checkmaite.jobs_ray", "Backends and stores stand on core"),
         (

@@ -74,7 +74,7 @@ def test_siblings_are_held_to_compatible_versions(package: Path) -> None:
 def test_one_module_of_core_talks_to_fsspec() -> None:
     core = ROOT / "packages/checkmaite-jobs-core/src/checkmaite/jobs"
     importers = {path.stem for path in core.rglob("*.py") if "fsspec" in _imported(path)}
-    assert importers == {"_objects"}
+    assert importers == {"objects"}
 
 
 def _imported(path: Path) -> set[str]:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from attrs import frozen
 from checkmaite.jobs import Report, configure_job_backend, shutdown_job_backend, submit_capability
-from checkmaite.jobs._order import Terms
-from checkmaite.jobs._provenance import SHARED_FIELDS
+from checkmaite.jobs._shared.order import Terms
+from checkmaite.jobs._shared.provenance import SHARED_FIELDS
 from checkmaite.jobs.spi import ArtifactFolder, StoreSpec, WorkOrder, execute
 from checkmaite.jobs.testing import SampleRun
 

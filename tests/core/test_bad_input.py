@@ -23,8 +23,6 @@ from checkmaite.jobs import (
     NotConfiguredError,
     Resources,
     Submission,
-    _discovery,
-    _objects,
     configure_job_backend,
     configure_provenance,
     get_provenance_defaults,
@@ -33,9 +31,10 @@ from checkmaite.jobs import (
     submit_capabilities,
     submit_capability,
 )
-from checkmaite.jobs._capability import capability_problems
-from checkmaite.jobs._discovery import BACKENDS_GROUP, STORES_GROUP
-from checkmaite.jobs._resources import resolve_resources
+from checkmaite.jobs._shared import discovery, objects
+from checkmaite.jobs._shared.discovery import BACKENDS_GROUP, STORES_GROUP
+from checkmaite.jobs._shared.resources import resolve_resources
+from checkmaite.jobs._submitters.capability import capability_problems
 from checkmaite.jobs.testing import SampleCapability, SampleRun
 
 from tests.refusals import Said, assert_refused, assert_said
@@ -233,10 +232,10 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         found = {each.name: each for each in entry_points(group=group)}
         return {str(getattr(each, "name", each)): found.get(str(each), each) for each in own[group]}
 
-    monkeypatch.setattr(_discovery, "_entries", installed)
-    monkeypatch.setattr(_objects.fsspec, "registry", {})  # what other tests have imported is not there either
+    monkeypatch.setattr(discovery, "_entries", installed)
+    monkeypatch.setattr(objects.fsspec, "registry", {})  # what other tests have imported is not there either
     find = importlib.util.find_spec
-    monkeypatch.setattr(_objects, "find_spec", lambda name: None if name == "s3fs" else find(name))
+    monkeypatch.setattr(objects, "find_spec", lambda name: None if name == "s3fs" else find(name))
 
 
 @pytest.mark.usefixtures("nothing_installed")

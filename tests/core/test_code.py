@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 from attrs import field, frozen
 from checkmaite.jobs import CapabilityRun, JobsError, WriteReceipt
-from checkmaite.jobs import _code as code_module
-from checkmaite.jobs._code import EditedCodeError, WrongProcessError, check_imports, content_of, enter, packed
-from checkmaite.jobs._execution import carry_out
-from checkmaite.jobs._interrupt import Interrupt
-from checkmaite.jobs._news import Reporter
 from checkmaite.jobs._null_store import NullStore
-from checkmaite.jobs._provenance import SHARED_FIELDS, Provenance
+from checkmaite.jobs._shared import code as code_module
+from checkmaite.jobs._shared.code import EditedCodeError, WrongProcessError, check_imports, content_of, enter, packed
+from checkmaite.jobs._shared.news import Reporter
+from checkmaite.jobs._shared.provenance import SHARED_FIELDS, Provenance
+from checkmaite.jobs._workers.execution import carry_out
+from checkmaite.jobs._workers.interrupt import Interrupt
 from checkmaite.jobs.spi import Code, Completed, Failed, StoreSpec, Terms, WorkOrder
 
 
@@ -242,6 +242,20 @@ def test_files_and_their_contents_are_packed_whole(name: str) -> None:
     assert Code("digest", (), packed(files)).contents == files
     assert Code("digest", (), tuple(files.items())).contents == files, "as earlier versions wrote them"
     assert packed({}) == ()
+
+
+def test_terms_in_a_journal_of_before_are_read() -> None:
+    """Their classes are named by the modules that they were in."""
+    terms = Terms(store=StoreSpec("null", {"a": 1}), facts={"user_id": "me"}, code=Code("digest"))
+    header, _, parts = terms.written.partition(b"\n")
+    assert b"checkmaite.jobs._shared.config" in parts
+    # Protocol 0 is text, without lengths of names.
+    first = pickle.dumps((terms.store, terms.facts), 0).replace(
+        b"checkmaite.jobs._shared.config", b"checkmaite.jobs._config"
+    )
+    code = pickle.dumps(terms.code, 0).replace(b"checkmaite.jobs._shared.code", b"checkmaite.jobs._code")
+
+    assert Terms.read(header + b"\n" + first + code) == terms
 
 
 def test_terms_of_an_older_submitter_have_no_code() -> None:

@@ -28,9 +28,9 @@ from checkmaite.jobs import (
     report_progress,
     reset_provenance,
 )
-from checkmaite.jobs._news import News, Progressed, Reporter, Started
-from checkmaite.jobs._run_key import run_key
-from checkmaite.jobs._running import reporting, teed
+from checkmaite.jobs._shared.news import News, Progressed, Reporter, Started
+from checkmaite.jobs._shared.running import reporting, teed
+from checkmaite.jobs._submitters.run_key import run_key
 from checkmaite.jobs.spi import ColumnType, check_versions, table_rows, versions_here
 from hypothesis import given
 from hypothesis import strategies as st

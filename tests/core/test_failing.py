@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from checkmaite.jobs import CapabilityRunRef, JobSubmissionError, Problem, RecordError
-from checkmaite.jobs._outcome import MESSAGE_BYTES, TRACEBACK_BYTES, error_of
+from checkmaite.jobs._shared.outcome import MESSAGE_BYTES, TRACEBACK_BYTES, error_of
 from checkmaite.jobs.spi import Cancelled, Completed, Failed, failure, shortened, table_rows
 from hypothesis import given
 from hypothesis import strategies as st

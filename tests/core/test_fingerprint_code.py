@@ -16,7 +16,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from checkmaite.jobs._fingerprint import Fingerprinter, Fingerprints, _code, differences, fingerprints_of
+from checkmaite.jobs._shared.prints import Fingerprints, differences
+from checkmaite.jobs._submitters.fingerprint import Fingerprinter, code, fingerprints_of
 
 CAPABILITY = """
 class Capability:
@@ -123,8 +124,8 @@ def test_a_file_is_read_again_only_when_it_has_changed(
     write: Write, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    real = _code._parsed
-    monkeypatch.setattr(_code, "_parsed", lambda text, path, name: read.append(name) or real(text, path, name))
+    real = code._parsed
+    monkeypatch.setattr(code, "_parsed", lambda text, path, name: read.append(name) or real(text, path, name))
     write(mycaps=f"import helpers\n{CAPABILITY}", helpers="a = 1")
     module = load("mycaps")
     of(module)
@@ -145,10 +146,10 @@ def test_imports_are_followed_again_only_when_something_has_changed(
     module = load("mycaps")
     for path in (tmp_path, *tmp_path.iterdir()):
         os.utime(path, (1_000, 1_000))
-    before, follow = of(module), _code._read_files
-    monkeypatch.setattr(_code, "_read_files", None)
+    before, follow = of(module), code._read_files
+    monkeypatch.setattr(code, "_read_files", None)
     assert of(module) == before
-    monkeypatch.setattr(_code, "_read_files", follow)
+    monkeypatch.setattr(code, "_read_files", follow)
     match change:
         case "edit":
             (tmp_path / "helpers.py").write_text("a = 2")
@@ -174,9 +175,9 @@ def test_a_module_that_is_patched_is_noticed_where_its_imports_are_not_followed_
     for path in (tmp_path, *tmp_path.iterdir()):
         os.utime(path, (1_000, 1_000))
     before = Fingerprinter(in_process=True).of(module.Capability())
-    followed, follow = list[Any](), _code._read_files
+    followed, follow = list[Any](), code._read_files
     monkeypatch.setattr(
-        _code, "_read_files", lambda asked, *rest, **how: followed.append(asked) or follow(asked, *rest, **how)
+        code, "_read_files", lambda asked, *rest, **how: followed.append(asked) or follow(asked, *rest, **how)
     )
     assert Fingerprinter(in_process=True).of(module.Capability()) == before
     monkeypatch.setattr(sys.modules["helpers"], "a", 2)
@@ -210,7 +211,7 @@ def test_a_base_class_from_elsewhere_counts(write: Write, load: Load, tmp_path: 
 
 
 def test_a_large_package_is_told_by_its_folders(write: Write, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_code, "_MOST_FILES", 6)
+    monkeypatch.setattr(code, "_MOST_FILES", 6)
     deep = {f"tools__deep__m{n}": f"a = {n}" for n in range(9)}
     imports = "".join(f"import tools.deep.m{n}\n" for n in range(9))
     write(mycaps=f"import helpers\n{imports}{CAPABILITY}", helpers="", tools__INIT="", tools__deep__INIT="", **deep)
@@ -218,7 +219,7 @@ def test_a_large_package_is_told_by_its_folders(write: Write, load: Load, monkey
     assert set(before.code.parts) == {"mycaps.py", "helpers.py", "tools/__init__.py", "tools/deep/*"}
     write(tools__deep__m8="a = 88")
     assert differences(before, of(load("mycaps"))) == ("code: tools/deep/*",)
-    monkeypatch.setattr(_code, "_MOST_FILES", 2)
+    monkeypatch.setattr(code, "_MOST_FILES", 2)
     assert set(of(load("mycaps")).code.parts) == {"*"}
 
 
@@ -273,7 +274,7 @@ def test_an_installed_capability_counts_with_its_version(
 
     install("1.0")
     monkeypatch.syspath_prepend(str(site))
-    fingerprint = importlib.import_module("checkmaite.jobs._fingerprint._distributions")
+    fingerprint = importlib.import_module("checkmaite.jobs._submitters.fingerprint.distributions")
     fingerprint._packages.cache_clear()
     before = of(load("mycaps.digits"))
     assert set(before.code.parts) == {"mycaps/__init__.py", "mycaps/digits.py", "mycaps/sizes.py"}
@@ -321,10 +322,10 @@ def test_threads_that_submit_at_once_leave_the_filters_of_warnings_alone(monkeyp
             second_is_in.wait(0.2)  # it comes in only when nothing keeps it out
         return ast.Module([], [])
 
-    monkeypatch.setattr(_code, "ast", SimpleNamespace(parse=parse, AST=ast.AST))
-    second = threading.Thread(target=_code._tree, args=(b"",))
+    monkeypatch.setattr(code, "ast", SimpleNamespace(parse=parse, AST=ast.AST))
+    second = threading.Thread(target=code._tree, args=(b"",))
     before = list(warnings.filters)
-    _code._tree(b"")
+    code._tree(b"")
     first_is_out.set()
     second.join()
     assert warnings.filters == before
@@ -339,8 +340,8 @@ def test_another_thread_that_parses_meanwhile_does_no_harm(monkeypatch: pytest.M
             raise answer
         return answer
 
-    monkeypatch.setattr(_code, "ast", SimpleNamespace(parse=parse, AST=ast.AST))
-    assert isinstance(_code._tree(b""), ast.Module)
+    monkeypatch.setattr(code, "ast", SimpleNamespace(parse=parse, AST=ast.AST))
+    assert isinstance(code._tree(b""), ast.Module)
 
 
 def test_an_object_that_was_pickled_has_the_same_class_as_before() -> None:

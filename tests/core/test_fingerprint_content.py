@@ -18,7 +18,8 @@ from typing import Any
 
 import attrs
 import pytest
-from checkmaite.jobs._fingerprint import Content, _cases, _hashing, _remembered, fingerprints_of
+from checkmaite.jobs._shared.prints import Content
+from checkmaite.jobs._submitters.fingerprint import cases, fingerprints_of, hashing, remembered
 from checkmaite.jobs.testing import SampleCapability
 
 numpy = pytest.importorskip("numpy")
@@ -61,8 +62,8 @@ def test_kinds_of_mappings_differ() -> None:
 
 
 def test_long_lists_differ_wherever_they_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_hashing, "_MOST_PLAIN", 100)
-    monkeypatch.setattr(_cases, "SLICE", 64)
+    monkeypatch.setattr(hashing, "_MOST_PLAIN", 100)
+    monkeypatch.setattr(cases, "SLICE", 64)
     for long in ([*range(300)], [{"id": n, "box": [0.5 * n, 1.0]} for n in range(300)], [{n} for n in range(300)]):
         same = digest(long)
         assert digest(copy.deepcopy(long)) == same
@@ -346,11 +347,11 @@ def test_masks_and_generators_count() -> None:
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> Any:
     """An array that counts as large, and how often one was digested."""
-    monkeypatch.setattr(_remembered, "_LARGE_BYTES", 2**20)
-    monkeypatch.setattr(_remembered, "_digests", OrderedDict())
+    monkeypatch.setattr(remembered, "_LARGE_BYTES", 2**20)
+    monkeypatch.setattr(remembered, "_digests", OrderedDict())
     times: list[int] = []
-    real = _remembered.content
-    monkeypatch.setattr(_remembered, "content", lambda *given: times.append(1) or real(*given))
+    real = remembered.content
+    monkeypatch.setattr(remembered, "content", lambda *given: times.append(1) or real(*given))
     return numpy.random.default_rng(0).random((512, 1024)), times
 
 
@@ -413,7 +414,7 @@ EVERY_PROCESS = """
 import dataclasses, datetime, decimal, enum, functools, json, pathlib, pickle, re, typing, uuid, zoneinfo
 import attrs, numpy, pydantic
 from types import SimpleNamespace
-from checkmaite.jobs._fingerprint import fingerprints_of
+from checkmaite.jobs._submitters.fingerprint import fingerprints_of
 
 OFFSET = {"b", "a", "c"}
 

@@ -17,21 +17,17 @@ from types import FunctionType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
-from checkmaite.jobs._fingerprint import (
-    Content,
+from checkmaite.jobs._shared.prints import Content, Fingerprints, ObjectPrint, differences, incomparable
+from checkmaite.jobs._submitters.fingerprint import (
     Fingerprinter,
-    Fingerprints,
-    ObjectPrint,
-    _fingerprinting,
-    _hashing,
-    _paths,
-    _referred,
-    _walk,
-    differences,
+    fingerprinting,
     fingerprints_of,
-    incomparable,
+    hashing,
+    paths,
+    referred,
+    walk,
 )
-from checkmaite.jobs._run_key import run_key
+from checkmaite.jobs._submitters.run_key import run_key
 from checkmaite.jobs.testing import SampleCapability
 
 
@@ -109,14 +105,14 @@ def test_objects_of_a_class_with_the_same_attributes_are_taken_apart_once(monkey
     given = [Attributes(**each) for each in ({"a": 1}, {"a": 1}, {"a": True}, {"a": [1]}, {}, {"b": {1}}, {"b": {1}})]
     alone = [fingerprints_of(each, models=[each]) for each in given]
     looked: list[Any] = []
-    real = _fingerprinting.content_of
+    real = fingerprinting.content_of
 
     def content_of(value: Any, walk: Any, **how: Any) -> Content:
         if isinstance(value, Attributes):
             looked.append(value)
         return real(value, walk, **how)
 
-    monkeypatch.setattr(_fingerprinting, "content_of", content_of)
+    monkeypatch.setattr(fingerprinting, "content_of", content_of)
     together = Fingerprinter()
     assert [together.of(each, models=[each]) for each in given] == alone
     assert looked == [each for each in given if each is not given[1] for _ in ("of fields", "whole")]
@@ -281,14 +277,14 @@ def test_code_that_cannot_be_read_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     def refused(*given: object, **named: object) -> None:
         raise PermissionError("no")
 
-    monkeypatch.setattr(_fingerprinting, "code_files", refused)
+    monkeypatch.setattr(fingerprinting, "code_files", refused)
     found = fingerprints_of(SampleCapability())
     assert found.code == Content(digest=None, reason="cannot be fingerprinted: PermissionError: no")
 
 
 def test_a_walk_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_walk, "MOST_OBJECTS", 1000)
-    monkeypatch.setattr(_fingerprinting, "MOST_OBJECTS", 1000)
+    monkeypatch.setattr(walk, "MOST_OBJECTS", 1000)
+    monkeypatch.setattr(fingerprinting, "MOST_OBJECTS", 1000)
     found = content(Endless())
     assert found.digest is None
     assert found.reason.startswith("cannot be fingerprinted: it holds more than 1,000 objects; give it a fingerprint()")
@@ -406,8 +402,8 @@ def test_a_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     file.write_text("1,2,3")
     os.utime(file, (1e9, 1e9))
     read: list[str] = []
-    monkeypatch.setattr(_paths, "content", lambda kind, held, pace: read.append(kind) or hashed(kind, held, pace))
-    hashed = _hashing.content
+    monkeypatch.setattr(paths, "content", lambda kind, held, pace: read.append(kind) or hashed(kind, held, pace))
+    hashed = hashing.content
     assert content(Table(str(file))) == content(Table(str(file)))
     assert read == ["file"]
     file.write_text("1,2,3,4")
@@ -416,7 +412,7 @@ def test_a_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_files_that_are_not_read_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_referred, "MOST_BYTES", 4)
+    monkeypatch.setattr(referred, "MOST_BYTES", 4)
     files = [tmp_path / name for name in ("a.bin", "b.bin")]
     for file in files:
         file.write_text("12345")
@@ -569,7 +565,7 @@ def test_work_of_more_than_a_second_is_announced(monkeypatch: pytest.MonkeyPatch
         now += 0.4
         return now
 
-    monkeypatch.setattr(_hashing, "time", SimpleNamespace(monotonic=later))  # other threads look at the real clock
+    monkeypatch.setattr(hashing, "time", SimpleNamespace(monotonic=later))  # other threads look at the real clock
     said: list[str] = []
     fingerprints_of(SampleCapability(), models=[model("m", big=bytes(50_000_000))], progress=said.append)
     assert said

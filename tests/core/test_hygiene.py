@@ -17,17 +17,17 @@ from typing import Any
 
 import pytest
 from checkmaite.jobs import Resources
-from checkmaite.jobs._hygiene import (
+from checkmaite.jobs._workers.hygiene import (
     WorkerProcess,
-    _process,
     accelerators_of,
     for_one_job,
     from_fresh_entropy,
     hidden_accelerators,
     suspect,
 )
-from checkmaite.jobs._hygiene._health import take_suspicion
-from checkmaite.jobs._hygiene._world import OF_WRITES, World, _settings
+from checkmaite.jobs._workers.hygiene import process as process_module
+from checkmaite.jobs._workers.hygiene.health import take_suspicion
+from checkmaite.jobs._workers.hygiene.world import OF_WRITES, World, _settings
 from checkmaite.jobs.testing._samples import UnprintableError
 
 from tests import soiling
@@ -135,7 +135,7 @@ def test_a_process_leaves_in_spite_of_a_thread_that_goes_on(
     process: WorkerProcess, left: list[str], monkeypatch: pytest.MonkeyPatch, asked: str | None
 ) -> None:
     ending = threading.Event()
-    monkeypatch.setattr(_process, "_end_after_main_thread", ending.set)
+    monkeypatch.setattr(process_module, "_end_after_main_thread", ending.set)
     stop = threading.Event()
     thread = threading.Thread(target=stop.wait)
     run(thread.start, process if asked else WorkerProcess())
@@ -386,7 +386,7 @@ def test_random_numbers_begin_anew() -> None:
 
 def test_nothing_is_imported_for_it() -> None:
     text = (
-        "import sys; from checkmaite.jobs._hygiene import *; from_fresh_entropy()\n"
+        "import sys; from checkmaite.jobs._workers.hygiene import *; from_fresh_entropy()\n"
         "with for_one_job(WorkerProcess(leave=print)): pass\n"
         "print({'numpy', 'torch', 'asyncio', 'multiprocessing', 'decimal', 'tracemalloc'} & sys.modules.keys())"
     )

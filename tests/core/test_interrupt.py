@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from checkmaite.jobs._interrupt import Interrupt
+from checkmaite.jobs._workers.interrupt import Interrupt
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_job_that_takes_the_handler_away_may_have_been_asked_to_stop(interrupt
 
 _PROFILED = """
 import cProfile, sys, threading
-from checkmaite.jobs._interrupt import Interrupt
+from checkmaite.jobs._workers.interrupt import Interrupt
 
 def job():
     interrupt = Interrupt()

@@ -15,10 +15,10 @@ from typing import Any, ClassVar, cast
 
 import pytest
 from checkmaite.jobs import configure_job_backend, shutdown_job_backend, submit_capability
-from checkmaite.jobs._handle import JobControls, JobHandle
-from checkmaite.jobs._logs import LogBudget, LogTail, LostOutput, joined_output
-from checkmaite.jobs._mailbox import NewsMailbox
-from checkmaite.jobs._news import News, Printed, Reporter, Started
+from checkmaite.jobs._shared.logs import LogBudget, LogTail, LostOutput, joined_output
+from checkmaite.jobs._shared.mailbox import NewsMailbox
+from checkmaite.jobs._shared.news import News, Printed, Reporter, Started
+from checkmaite.jobs._submitters.handle import JobControls, JobHandle
 from checkmaite.jobs.testing import SampleRun
 from hypothesis import given
 from hypothesis import strategies as st

@@ -24,7 +24,6 @@ from checkmaite.jobs import (
     JobSubmissionError,
     JobTimeoutError,
     NotConfiguredError,
-    _discovery,
     configure_job_backend,
     configure_provenance,
     get_job_backend,
@@ -34,11 +33,12 @@ from checkmaite.jobs import (
     shutdown_job_backend,
     submit_capability,
 )
-from checkmaite.jobs._config import option, parse_options
-from checkmaite.jobs._discovery import artifact_folder, store_spec
-from checkmaite.jobs._listing import job_query
-from checkmaite.jobs._provenance import Provenance
-from checkmaite.jobs._resources import Resources, resolve_resources
+from checkmaite.jobs._shared import discovery
+from checkmaite.jobs._shared.config import option, parse_options
+from checkmaite.jobs._shared.discovery import artifact_folder, store_spec
+from checkmaite.jobs._shared.listing import job_query
+from checkmaite.jobs._shared.provenance import Provenance
+from checkmaite.jobs._shared.resources import Resources, resolve_resources
 
 NULL = {"backend": "null"}
 
@@ -111,7 +111,7 @@ def test_a_store_that_is_not_named_is_the_parquet_store() -> None:
 
 
 def test_a_store_that_is_not_named_and_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_discovery, "_entries", lambda group: {})
+    monkeypatch.setattr(discovery, "_entries", lambda group: {})
     _, problems = store_spec({"uri": "./results"}, remote=False)
     (problem,) = problems
     assert problem.remedy == 'Install it with: pip install "checkmaite-jobs[parquet]". Installed: none.'

@@ -6,7 +6,8 @@ import uuid
 from pathlib import Path
 
 import pytest
-from checkmaite.jobs import StoreNotFoundError, _files
+from checkmaite.jobs import StoreNotFoundError
+from checkmaite.jobs._shared import files
 from checkmaite.jobs.spi import ObjectStore
 
 
@@ -26,7 +27,7 @@ def test_a_deleted_object_is_gone_and_may_be_created_again(tmp_path: Path, schem
 def test_folders_and_names_are_durable_when_create_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when another process had created the object, and died before it had made the name durable."""
     synced: list[str] = []
-    monkeypatch.setattr(_files, "_sync_folder", lambda folder: synced.append(str(Path(folder).relative_to(tmp_path))))
+    monkeypatch.setattr(files, "_sync_folder", lambda folder: synced.append(str(Path(folder).relative_to(tmp_path))))
     objects = ObjectStore(str(tmp_path / "a"))
     assert objects.create("b/name", b"one")
     assert synced == [".", "a", "a/b"]

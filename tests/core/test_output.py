@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from checkmaite.jobs._output import _HEAD_BYTES, take_left_output
+from checkmaite.jobs._workers.output import _HEAD_BYTES, take_left_output
 
 PRELUDE = """
 import ctypes, logging, multiprocessing, os, signal, subprocess, sys, threading, time
-from checkmaite.jobs._news import Printed, Reporter
-from checkmaite.jobs._output import captured, take_left_output
+from checkmaite.jobs._shared.news import Printed, Reporter
+from checkmaite.jobs._workers.output import captured, take_left_output
 
 def output_of(job_id, act):
     reporter = Reporter(job_id, None)
@@ -127,9 +127,9 @@ def test_a_system_that_frees_nothing_still_tells_all(tmp_path: Path) -> None:
     said, log = run(
         """
 from types import SimpleNamespace
-from checkmaite.jobs import _output
+from checkmaite.jobs._workers import output
 
-_output._libc = lambda: SimpleNamespace(fflush=ctypes.CDLL(None).fflush)  # as on macOS
+output._libc = lambda: SimpleNamespace(fflush=ctypes.CDLL(None).fflush)  # as on macOS
 
 def act():
     for _ in range(20_000):
@@ -293,7 +293,7 @@ def test_what_nobody_takes_of_a_dead_process_goes_to_the_log_of_the_next_one(tmp
 def test_where_no_file_can_be_made_the_job_runs_and_its_output_says_so(tmp_path: Path) -> None:
     said, log = run(
         """
-import checkmaite.jobs._output as output
+import checkmaite.jobs._workers.output as output
 output._folder = lambda: "/proc"
 text = output_of("job-1", lambda: print("seen"))
 say(text.startswith("[... not what this job prints: no file can be made for it: "))

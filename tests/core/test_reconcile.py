@@ -6,7 +6,8 @@ import threading
 from typing import Any
 
 import pytest
-from checkmaite.jobs import StoreNotFoundError, StoreUnavailableError, _reconcile
+from checkmaite.jobs import StoreNotFoundError, StoreUnavailableError
+from checkmaite.jobs._workers import reconcile
 from checkmaite.jobs.spi import StoreSpec, Terms, stored_runs
 
 TERMS = Terms(store=StoreSpec("null"), facts={}).written
@@ -53,7 +54,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Asks a store: `asked(store, *jobs)`, each of job id, run uid and whether it was forced."""
 
     def ask(store: Store, *jobs: tuple[str, str | None, bool]) -> dict[str, tuple[str, str, str | None]]:
-        monkeypatch.setattr(_reconcile, "open_store", lambda spec: store)
+        monkeypatch.setattr(reconcile, "open_store", lambda spec: store)
         orders = [(job, 0.0, uid, "never" if force else "auto", 0.5) for job, uid, force in jobs]
         found = stored_runs(TERMS, [(f"of {order[0]}", order) for order in orders])
         assert all(each.notes for each in found.values())

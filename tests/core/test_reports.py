@@ -21,7 +21,7 @@ from checkmaite.jobs import (
     shutdown_job_backend,
     submit_capability,
 )
-from checkmaite.jobs._places import remember_place
+from checkmaite.jobs._shared.places import remember_place
 from checkmaite.jobs.testing import SampleRun
 
 LARGE = "x" * 300_000
@@ -200,9 +200,9 @@ def test_a_notebook_shows_a_report_of_markdown() -> None:
 
 
 def test_the_options_of_the_innermost_place_open_a_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from checkmaite.jobs import _objects, _places
+    from checkmaite.jobs._shared import objects, places
 
-    monkeypatch.setattr(_places, "_known", {})
+    monkeypatch.setattr(places, "_known", {})
     opened: list[tuple[str, dict[str, Any]]] = []
 
     class Objects:
@@ -212,7 +212,7 @@ def test_the_options_of_the_innermost_place_open_a_report(monkeypatch: pytest.Mo
         def read(self, name: str) -> bytes:
             return name.encode()
 
-    monkeypatch.setattr(_objects, "ObjectStore", Objects)
+    monkeypatch.setattr(objects, "ObjectStore", Objects)
     remember_place("s3://bucket/store", {"key": "outer"})
     remember_place("s3://bucket/store/kept/", {"key": "inner"})
     for uri, options in (

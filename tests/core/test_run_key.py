@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from attrs import define, frozen
-from checkmaite.jobs._run_key import run_key
+from checkmaite.jobs._submitters.run_key import run_key
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -184,8 +184,8 @@ EVERY_PROCESS = """
 import dataclasses, enum, json, pathlib, datetime, decimal
 from typing import Any
 import attrs, pydantic
-from checkmaite.jobs._default_config import config_text
-from checkmaite.jobs._run_key import run_key
+from checkmaite.jobs._submitters.default_config import config_text
+from checkmaite.jobs._submitters.run_key import run_key
 
 class Step(pydantic.BaseModel):
     names: set[str] = {"a", "b", "c", "d"}

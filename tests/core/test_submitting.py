@@ -19,12 +19,12 @@ from checkmaite.jobs import (
     shutdown_job_backend,
     submit_capability,
 )
-from checkmaite.jobs._news import News, Printed, Progressed, Reporter
-from checkmaite.jobs._preparing import PreparedSubmission, RunOptions, prepare
-from checkmaite.jobs._provenance import Provenance
-from checkmaite.jobs._resources import Resources, resolve_resources
-from checkmaite.jobs._running import reporting, teed
-from checkmaite.jobs._submission import Submission
+from checkmaite.jobs._shared.news import News, Printed, Progressed, Reporter
+from checkmaite.jobs._shared.provenance import Provenance
+from checkmaite.jobs._shared.resources import Resources, resolve_resources
+from checkmaite.jobs._shared.running import reporting, teed
+from checkmaite.jobs._submitters.preparing import PreparedSubmission, RunOptions, prepare
+from checkmaite.jobs._submitters.submission import Submission
 from checkmaite.jobs.testing import SampleRun
 
 CAPABILITY = SimpleNamespace(default_num_cpus=4, default_num_gpus=0.5)

@@ -12,7 +12,7 @@ import pytest
 
 _JOB = """
 import asyncio, hashlib, multiprocessing, os, signal, sys, threading, time
-from checkmaite.jobs._termination import ended_by_sigterm
+from checkmaite.jobs._workers.termination import ended_by_sigterm
 
 def last_words(cause):
     os.write(1, f"last words: {{cause}}\\n".encode())

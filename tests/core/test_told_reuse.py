@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import pytest
 from checkmaite.jobs import Reuse, ReuseKind
-from checkmaite.jobs._comparing import prints_from_text, prints_of, prints_text
-from checkmaite.jobs._fingerprint import fingerprints_of
-from checkmaite.jobs._reuse import RUN, settled
+from checkmaite.jobs._shared.comparing import prints_from_text, prints_of, prints_text
+from checkmaite.jobs._shared.reuse import RUN, settled
+from checkmaite.jobs._submitters.fingerprint import fingerprints_of
 
 NONE = Reuse()
 ON_PURPOSE = Reuse(job_id="before")

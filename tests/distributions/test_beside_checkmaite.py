@@ -42,7 +42,7 @@ from checkmaite.core import WHOSE
 import checkmaite.jobs
 from checkmaite.jobs import JobStatus, configure_job_backend, submit_capability
 from checkmaite.jobs.testing import SampleCapability
-from checkmaite.jobs._api import submit_capabilities
+from checkmaite.jobs._submitters.api import submit_capabilities
 assert not hasattr(checkmaite.jobs, "WHOSE")
 configure_job_backend("inline", analytics_store={"backend": "null"})
 print(submit_capability(SampleCapability(), config={"run_uid": "u"}).wait(60))
@@ -50,7 +50,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from checkmaite.jobs import protocol
 print(protocol.JobStatus is JobStatus, protocol.JobError is checkmaite.jobs.JobsError, hasattr(protocol, "WHOSE"))
-for name in ("backends", "backends.ray", "_store", "_worker", "_result"):
+for name in ("backends", "backends.ray", "_api", "_store", "_submission", "_worker", "_result"):
     try:
         importlib.import_module(f"checkmaite.jobs.{name}")
     except ModuleNotFoundError as error:

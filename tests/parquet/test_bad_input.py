@@ -12,10 +12,10 @@ from checkmaite.jobs import (
     ConfigurationError,
     JobBackend,
     QueryError,
-    _objects,
     configure_job_backend,
     shutdown_job_backend,
 )
+from checkmaite.jobs._shared import objects
 from checkmaite.jobs.testing import SampleCapability, SampleRun
 from checkmaite.store_parquet import ParquetStore
 
@@ -60,8 +60,8 @@ def test_a_bad_store(active: JobBackend, store: dict[str, Any], said: Said) -> N
 
 
 def test_s3_without_its_extra(active: JobBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_objects.fsspec, "registry", {})  # what other tests have imported is not there either
-    monkeypatch.setattr(_objects, "find_spec", lambda name: None)
+    monkeypatch.setattr(objects.fsspec, "registry", {})  # what other tests have imported is not there either
+    monkeypatch.setattr(objects, "find_spec", lambda name: None)
     said = Said("analytics_store.uri", 's3fs, which is not installed: pip install "checkmaite-jobs[s3]"', "a folder")
     assert_refused(active, "inline", {"analytics_store": {"backend": "parquet", "uri": "s3://bucket/x"}}, said)
 

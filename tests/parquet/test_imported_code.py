@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 from checkmaite.jobs import ReuseKind, configure_job_backend, shutdown_job_backend, submit_capability
-from checkmaite.jobs._fingerprint import fingerprints_of
+from checkmaite.jobs._submitters.fingerprint import fingerprints_of
 from checkmaite.jobs.testing import SampleRecord, SampleRun
 from checkmaite.store_parquet import ParquetStore
 

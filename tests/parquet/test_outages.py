@@ -16,13 +16,13 @@ from checkmaite.jobs import (
     StoreError,
     StorePermissionError,
     StoreUnavailableError,
-    _outages,
     configure_job_backend,
     read_salvaged_run,
     shutdown_job_backend,
     submit_capability,
 )
-from checkmaite.jobs._interrupt import Interrupt
+from checkmaite.jobs._workers import outages as waiting
+from checkmaite.jobs._workers.interrupt import Interrupt
 from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs.testing import SampleCapability
 from checkmaite.store_parquet import ParquetStore
@@ -177,7 +177,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of asking again."""
     made = Clock()
-    monkeypatch.setattr(_outages, "time", made)
+    monkeypatch.setattr(waiting, "time", made)
     return made
 
 
@@ -191,13 +191,13 @@ def refuses(error: StoreError) -> Callable[[], NoReturn]:
 def test_before_a_run_only_a_store_that_does_not_answer_is_asked_again(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_outages, "PATIENCE_S", 3.0)
+    monkeypatch.setattr(waiting, "PATIENCE_S", 3.0)
     said: list[str] = []
     with pytest.raises(StorePermissionError):
-        _outages.patiently(refuses(StorePermissionError("no")), said.append)
+        waiting.patiently(refuses(StorePermissionError("no")), said.append)
     assert (clock.slept, said) == ([], [])
     with pytest.raises(StoreUnavailableError):
-        _outages.patiently(refuses(StoreUnavailableError("away.")), said.append)
+        waiting.patiently(refuses(StoreUnavailableError("away.")), said.append)
     assert clock.slept == [0.5, 1.0]
     assert said == ["nothing has run yet: away. It is asked again, for 3 s in all."] * 2
 
@@ -205,7 +205,7 @@ def test_before_a_run_only_a_store_that_does_not_answer_is_asked_again(
 def test_results_are_tried_for_the_time_that_was_given(clock: Clock) -> None:
     said: list[str] = []
     with pytest.raises(StoreUnavailableError):
-        _outages.until_stored(
+        waiting.until_stored(
             refuses(StoreUnavailableError("away.")), said.append, limit_s=3600.0, interrupt=Interrupt()
         )
     assert 3570 < clock.monotonic() <= 3600
@@ -214,7 +214,7 @@ def test_results_are_tried_for_the_time_that_was_given(clock: Clock) -> None:
         "the run is over, and its results wait to be stored: away. It is asked again, for 3600 s in all."
     }
     with pytest.raises(StorePermissionError):
-        _outages.until_stored(refuses(StorePermissionError("no")), said.append, limit_s=None, interrupt=Interrupt())
+        waiting.until_stored(refuses(StorePermissionError("no")), said.append, limit_s=None, interrupt=Interrupt())
 
 
 def test_who_is_asked_to_stop_waits_no_longer(clock: Clock) -> None:
@@ -224,7 +224,7 @@ def test_who_is_asked_to_stop_waits_no_longer(clock: Clock) -> None:
         interrupt.request()
 
     with pytest.raises(KeyboardInterrupt) as caught:
-        _outages.until_stored(refuses(StoreUnavailableError("away.")), say, limit_s=None, interrupt=interrupt)
+        waiting.until_stored(refuses(StoreUnavailableError("away.")), say, limit_s=None, interrupt=interrupt)
     assert isinstance(caught.value.__cause__, StoreUnavailableError)
     assert clock.slept == []
 
@@ -239,5 +239,5 @@ def test_who_is_asked_to_stop_meanwhile_tries_no_more(clock: Clock, monkeypatch:
 
     monkeypatch.setattr(clock, "sleep", lambda _: interrupt.request())
     with pytest.raises(KeyboardInterrupt):
-        _outages.until_stored(store, print, limit_s=None, interrupt=interrupt)
+        waiting.until_stored(store, print, limit_s=None, interrupt=interrupt)
     assert tries == ["tried"]

@@ -31,7 +31,7 @@ from checkmaite.jobs import (
     shutdown_job_backend,
     submit_capability,
 )
-from checkmaite.jobs._objects import ObjectStore
+from checkmaite.jobs._shared.objects import ObjectStore
 from checkmaite.jobs.spi import ColumnType, table_rows
 from checkmaite.jobs.testing import AnalyticsStoreContract, SampleRecord, SampleRun
 from checkmaite.store_parquet import ParquetStore, _types

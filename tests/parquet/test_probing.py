@@ -22,14 +22,13 @@ from checkmaite.jobs import (
     StoreNotFoundError,
     StorePermissionError,
     StoreUnavailableError,
-    _files,
-    _outages,
-    _probing,
     configure_job_backend,
 )
-from checkmaite.jobs._news import News, Post, Progressed
-from checkmaite.jobs._order import Terms
-from checkmaite.jobs._provenance import SHARED_FIELDS
+from checkmaite.jobs._shared import files, probing
+from checkmaite.jobs._shared.news import News, Post, Progressed
+from checkmaite.jobs._shared.order import Terms
+from checkmaite.jobs._shared.provenance import SHARED_FIELDS
+from checkmaite.jobs._workers import outages
 from checkmaite.jobs.spi import Completed, Failed, ObjectStore, StoreSpec, WorkOrder, execute
 from checkmaite.jobs.testing import SampleCapability
 from checkmaite.store_parquet import ParquetStore
@@ -46,9 +45,9 @@ NO_CREDENTIALS = {
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     """What earlier tests have found out."""
-    _probing.ready_store.cache_clear()
+    probing.ready_store.cache_clear()
     yield
-    _probing.ready_store.cache_clear()
+    probing.ready_store.cache_clear()
 
 
 @contextmanager
@@ -95,8 +94,8 @@ def broken(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         yield Broken({"uri": f"{tmp_path}/{PATHS[request.param]}"}, StoreError, "a file is where a folder must be")
     elif request.param in ("closed", "silent"):
         for name in ("WORKER_LIMIT_S", "CLIENT_LIMIT_S"):
-            monkeypatch.setattr(_probing, name, SILENT_S)
-        monkeypatch.setattr(_outages, "PATIENCE_S", SILENT_S)
+            monkeypatch.setattr(probing, name, SILENT_S)
+        monkeypatch.setattr(outages, "PATIENCE_S", SILENT_S)
         with listener(takes=request.param == "silent") as url:
             options = {"key": "k", "secret": "hunter2", "endpoint_url": url}
             yield Broken({"uri": "s3://bucket/x", "storage_options": options}, StoreUnavailableError, "did not answer")
@@ -175,13 +174,13 @@ def test_from_elsewhere_only_what_is_wrong_everywhere_is_an_error(broken: Broken
     options, kind, said = broken
     spec = StoreSpec("parquet", options)
     if "://" not in options["uri"]:
-        _probing.probe_from_client(spec, remote=True)
+        probing.probe_from_client(spec, remote=True)
     elif kind is StoreError:
         with pytest.raises(ConfigurationError, match=said):
-            _probing.probe_from_client(spec, remote=True)
+            probing.probe_from_client(spec, remote=True)
     else:
         with pytest.warns(UserWarning, match=said):
-            _probing.probe_from_client(spec, remote=True)
+            probing.probe_from_client(spec, remote=True)
 
 
 def test_the_artifact_store_is_probed_too(tmp_path: Path) -> None:
@@ -200,7 +199,7 @@ def test_a_probe_of_a_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: py
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: store.probe(), range(64)))
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr(_files.os, "link", refuse_links)
+    monkeypatch.setattr(files.os, "link", refuse_links)
     with pytest.raises(StorePermissionError):
         store.probe()
     assert list(tmp_path.iterdir()) == []

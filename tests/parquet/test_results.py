@@ -19,10 +19,10 @@ from checkmaite.jobs import (
     shutdown_job_backend,
     submit_capability,
 )
-from checkmaite.jobs._execution import carry_out
-from checkmaite.jobs._interrupt import Interrupt
-from checkmaite.jobs._news import Reporter
-from checkmaite.jobs._provenance import SHARED_FIELDS
+from checkmaite.jobs._shared.news import Reporter
+from checkmaite.jobs._shared.provenance import SHARED_FIELDS
+from checkmaite.jobs._workers.execution import carry_out
+from checkmaite.jobs._workers.interrupt import Interrupt
 from checkmaite.jobs.spi import Completed, Failed, Outcome, StoreSpec, Terms, WorkOrder, stored_runs
 from checkmaite.jobs.testing import SampleRecord, SampleRun
 from checkmaite.store_parquet import ParquetStore

@@ -25,13 +25,13 @@ from checkmaite.jobs import (
     StoreNotFoundError,
     StoreUnavailableError,
     Unreadable,
-    _salvaging,
     configure_job_backend,
     read_salvaged_run,
     shutdown_job_backend,
     submit_capability,
 )
-from checkmaite.jobs._salvage_format import first_line, lines_of
+from checkmaite.jobs._shared.salvage_format import first_line, lines_of
+from checkmaite.jobs._workers import salvaging
 from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs.testing import SampleRun
 from checkmaite.store_parquet import ParquetStore
@@ -76,7 +76,7 @@ Submit = Callable[..., str]
 @pytest.fixture
 def fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submit:
     """Runs a job that fails, and gives the file that its error names."""
-    monkeypatch.setattr(_salvaging.tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr(salvaging.tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
 
     def fail(*records: Any, store: str = "parquet", **options: Any) -> str:
@@ -186,7 +186,7 @@ def test_a_store_that_has_gone_leaves_the_rows_on_the_worker(
 
 
 def test_rows_that_are_too_many_are_cut_and_counted(fails: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_salvaging, "LIMIT_BYTES", 100)
+    monkeypatch.setattr(salvaging, "LIMIT_BYTES", 100)
     run = read_salvaged_run(fails(GOOD, BAD, GOOD, GOOD))
     assert (run.records, run.left_out) == ([GOOD, BAD], 2)
 
@@ -195,7 +195,7 @@ def test_what_cannot_be_kept_is_said_beside_the_first_error(tmp_path: Path, monk
     def broken(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_salvaging, "lines_of", broken)
+    monkeypatch.setattr(salvaging, "lines_of", broken)
     configure_job_backend("inline", analytics_store={"backend": "parquet", "uri": str(tmp_path / "store")})
     with pytest.raises(JobFailedError, match=r"records\[0\]\.score") as caught:
         submit_capability(Computes((BAD,))).result(60)

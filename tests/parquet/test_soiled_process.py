@@ -15,9 +15,9 @@ PROGRAM = """
 import builtins, decimal, inspect, os, pickle, resource, signal, sys, tempfile, threading
 from datetime import UTC, datetime
 import numpy  # so that its settings are soiled too
-from checkmaite.jobs._hygiene import WorkerProcess
-from checkmaite.jobs._order import Terms
-from checkmaite.jobs._provenance import SHARED_FIELDS
+from checkmaite.jobs._workers.hygiene import WorkerProcess
+from checkmaite.jobs._shared.order import Terms
+from checkmaite.jobs._shared.provenance import SHARED_FIELDS
 from checkmaite.jobs.spi import Failed, StoreSpec, WorkOrder, execute
 from checkmaite.jobs.testing import SampleRun
 from tests import soiling

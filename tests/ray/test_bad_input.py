@@ -15,8 +15,8 @@ from checkmaite.jobs import (
     configure_job_backend,
     shutdown_job_backend,
 )
-from checkmaite.jobs._preparing import prepare
-from checkmaite.jobs._provenance import Provenance
+from checkmaite.jobs._shared.provenance import Provenance
+from checkmaite.jobs._submitters.preparing import prepare
 from checkmaite.jobs.testing import SampleCapability
 from checkmaite.jobs_ray.client import payload_limits
 from checkmaite.jobs_ray.config import RayOptions, RayRunOptions

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from checkmaite.jobs import CapabilityRunRef, JobStatus, Resources
-from checkmaite.jobs._comparing import prints_of
-from checkmaite.jobs._fingerprint import fingerprints_of
+from checkmaite.jobs._shared.comparing import prints_of
+from checkmaite.jobs._submitters.fingerprint import fingerprints_of
 from checkmaite.jobs.spi import Completed, Failed, LogTail, StoreSpec, Terms
 from checkmaite.jobs_ray.controller.machine import ControllerMachine
 from checkmaite.jobs_ray.registry.model.events import Adopted, Event, Introduced, Submitted

@@ -141,12 +141,14 @@ def cluster() -> Iterator[dict[str, str]]:
 
 
 _OLDER_CORE = """
-from checkmaite.jobs import _execution, _versions, spi
-_versions.PROTOCOL = 1
+from checkmaite.jobs import spi
+from checkmaite.jobs._shared import versions
+from checkmaite.jobs._workers import execution
+versions.PROTOCOL = 1
 for name in ("execute", "WorkerProcess"):
     delattr(spi, name)
-    if hasattr(_execution, name):
-        delattr(_execution, name)
+    if hasattr(execution, name):
+        delattr(execution, name)
 """
 
 

@@ -31,7 +31,7 @@ from checkmaite.jobs import (
     submit_capabilities,
     submit_capability,
 )
-from checkmaite.jobs._provenance import SHARED_FIELDS
+from checkmaite.jobs._shared.provenance import SHARED_FIELDS
 from checkmaite.jobs.spi import Failed, StoreSpec, Terms, WorkOrder
 from checkmaite.jobs.testing import SampleCapability, SampleRun
 from checkmaite.jobs.testing._samples import mark, wait_for_mark, wait_until

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from checkmaite.jobs import JobSubmissionError, Provenance, Submission
-from checkmaite.jobs._preparing import RunOptions, prepare
+from checkmaite.jobs._submitters.preparing import RunOptions, prepare
 from checkmaite.jobs.testing import SampleCapability
 from checkmaite.jobs_ray_simple.cluster.pickling import payloads
 

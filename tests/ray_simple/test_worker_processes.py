@@ -17,7 +17,7 @@ from checkmaite.jobs import (
     configure_job_backend,
     submit_capability,
 )
-from checkmaite.jobs._hygiene._accelerators import VARIABLES
+from checkmaite.jobs._workers.hygiene.accelerators import VARIABLES
 from checkmaite.jobs.testing._samples import wait_until
 
 from tests import soiling, worker_processes

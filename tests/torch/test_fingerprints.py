@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from checkmaite.jobs._fingerprint import fingerprints_of
+from checkmaite.jobs._submitters.fingerprint import fingerprints_of
 
 MODULE = """
 import torch
@@ -90,7 +90,7 @@ def test_a_module_has_its_digest_in_every_process(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(MODULE)
     script = tmp_path / "script.py"
     script.write_text(
-        "import pickle, net\nfrom checkmaite.jobs._fingerprint import fingerprints_of\n"
+        "import pickle, net\nfrom checkmaite.jobs._submitters.fingerprint import fingerprints_of\n"
         "made = net.Net()\n"
         "print([fingerprints_of(object(), models=[m]).digest for m in (made, pickle.loads(pickle.dumps(made)))])"
     )

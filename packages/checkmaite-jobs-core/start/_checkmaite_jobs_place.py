@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _NAME = "checkmaite.jobs"
 _MARK = b"checkmaite.jobs.spi"
 """What this project's ``__init__.py`` says in its first lines."""
-_GONE = frozenset(f"{_NAME}.{each}" for each in ("_result", "_store", "_worker", "backends"))
+_GONE = frozenset(f"{_NAME}.{each}" for each in ("_api", "_result", "_store", "_submission", "_worker", "backends"))
 """Modules of the package's own, left in the folder or not, that have no place here."""
 
 

@@ -4,20 +4,7 @@ This is the users' door. Authors of job backends and stores use `checkmaite.jobs
 `checkmaite.jobs.testing`.
 """
 
-from checkmaite.jobs._active import get_job_backend
-from checkmaite.jobs._api import (
-    configure_job_backend,
-    get_job,
-    list_jobs,
-    plan_capabilities,
-    read_job_history,
-    read_job_logs,
-    read_salvaged_run,
-    shutdown_job_backend,
-    submit_capabilities,
-    submit_capability,
-)
-from checkmaite.jobs._errors import (
+from checkmaite.jobs._shared.errors import (
     ArgumentError,
     BackendUnavailableError,
     BackpressureError,
@@ -42,8 +29,8 @@ from checkmaite.jobs._errors import (
     StorePermissionError,
     StoreUnavailableError,
 )
-from checkmaite.jobs._problems import Problem
-from checkmaite.jobs._protocols import (
+from checkmaite.jobs._shared.problems import Problem
+from checkmaite.jobs._shared.protocols import (
     AnalyticsStore,
     Capability,
     CapabilityRun,
@@ -54,23 +41,36 @@ from checkmaite.jobs._protocols import (
     SchedulingInfo,
     TableDescription,
 )
-from checkmaite.jobs._provenance import (
+from checkmaite.jobs._shared.provenance import (
     Provenance,
     configure_provenance,
     get_provenance_defaults,
     reset_provenance,
 )
-from checkmaite.jobs._receipt import WriteReceipt
-from checkmaite.jobs._record import Record
-from checkmaite.jobs._refs import CapabilityRunRef, Report
-from checkmaite.jobs._resources import Resources
-from checkmaite.jobs._reuse import Reuse, ReuseKind
-from checkmaite.jobs._running import report_progress
-from checkmaite.jobs._salvaged import SalvagedRun, Unreadable
-from checkmaite.jobs._status import JobStatus
-from checkmaite.jobs._store_config import AnalyticsStoreConfig, ArtifactStoreConfig
-from checkmaite.jobs._submission import Submission
-from checkmaite.jobs._waiting import as_completed, wait_all
+from checkmaite.jobs._shared.receipt import WriteReceipt
+from checkmaite.jobs._shared.record import Record
+from checkmaite.jobs._shared.refs import CapabilityRunRef, Report
+from checkmaite.jobs._shared.resources import Resources
+from checkmaite.jobs._shared.reuse import Reuse, ReuseKind
+from checkmaite.jobs._shared.running import report_progress
+from checkmaite.jobs._shared.salvaged import SalvagedRun, Unreadable
+from checkmaite.jobs._shared.status import JobStatus
+from checkmaite.jobs._shared.store_config import AnalyticsStoreConfig, ArtifactStoreConfig
+from checkmaite.jobs._submitters.active import get_job_backend
+from checkmaite.jobs._submitters.api import (
+    configure_job_backend,
+    get_job,
+    list_jobs,
+    plan_capabilities,
+    read_job_history,
+    read_job_logs,
+    read_salvaged_run,
+    shutdown_job_backend,
+    submit_capabilities,
+    submit_capability,
+)
+from checkmaite.jobs._submitters.submission import Submission
+from checkmaite.jobs._submitters.waiting import as_completed, wait_all
 
 __all__ = [
     "AnalyticsStore",

@@ -14,24 +14,25 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ClassVar
 
 from attrs import evolve, frozen, validators
-from checkmaite.jobs._config import BackendContext, option
-from checkmaite.jobs._discovery import open_store
-from checkmaite.jobs._errors import JobSubmissionError
-from checkmaite.jobs._execution import carry_out
-from checkmaite.jobs._fingerprint import note_imported_code
-from checkmaite.jobs._handle import JobHandle
-from checkmaite.jobs._interrupt import Interrupt
-from checkmaite.jobs._ledger import JobLedger
-from checkmaite.jobs._listing import JobQuery
-from checkmaite.jobs._news import News, Reporter
-from checkmaite.jobs._order import WorkOrder, accept
-from checkmaite.jobs._outcome import Cancelled
-from checkmaite.jobs._own_copies import own_copies
-from checkmaite.jobs._preparing import PreparedSubmission, RunOptions
-from checkmaite.jobs._protocols import AnalyticsStore, Job
-from checkmaite.jobs._reuse import check_policy
-from checkmaite.jobs._running import teed
-from checkmaite.jobs._status import JobStatus
+from checkmaite.jobs._shared.config import BackendContext, option
+from checkmaite.jobs._shared.discovery import open_store
+from checkmaite.jobs._shared.errors import JobSubmissionError
+from checkmaite.jobs._shared.listing import JobQuery
+from checkmaite.jobs._shared.news import News, Reporter
+from checkmaite.jobs._shared.order import WorkOrder
+from checkmaite.jobs._shared.outcome import Cancelled
+from checkmaite.jobs._shared.protocols import AnalyticsStore, Job
+from checkmaite.jobs._shared.reuse import check_policy
+from checkmaite.jobs._shared.running import teed
+from checkmaite.jobs._shared.status import JobStatus
+from checkmaite.jobs._submitters.accepting import accept
+from checkmaite.jobs._submitters.fingerprint import note_imported_code
+from checkmaite.jobs._submitters.handle import JobHandle
+from checkmaite.jobs._submitters.ledger import JobLedger
+from checkmaite.jobs._submitters.own_copies import own_copies
+from checkmaite.jobs._submitters.preparing import PreparedSubmission, RunOptions
+from checkmaite.jobs._workers.execution import carry_out
+from checkmaite.jobs._workers.interrupt import Interrupt
 
 _NO_PROCESSES = {
     "isolation": '"inline" runs jobs in threads of this process, so none can have a process of its own. Leave it out, '

@@ -1,18 +1,18 @@
 """The names of ``checkmaite.jobs.protocol`` 0.6.1, for the types of `checkmaite.jobs`, so that `except` finds them."""
 
-from checkmaite.jobs._deprecation import deprecated
-from checkmaite.jobs._errors import (
+from checkmaite.jobs._shared.deprecation import deprecated
+from checkmaite.jobs._shared.errors import (
     BackpressureError,
     JobCancelledError,
     JobFailedError,
     JobSubmissionError,
     JobTimeoutError,
 )
-from checkmaite.jobs._errors import JobsError as JobError
-from checkmaite.jobs._errors import StoreNotFoundError as RunArtifactNotAvailableError
-from checkmaite.jobs._protocols import Job, JobBackend
-from checkmaite.jobs._refs import CapabilityRunRef
-from checkmaite.jobs._status import JobStatus
+from checkmaite.jobs._shared.errors import JobsError as JobError
+from checkmaite.jobs._shared.errors import StoreNotFoundError as RunArtifactNotAvailableError
+from checkmaite.jobs._shared.protocols import Job, JobBackend
+from checkmaite.jobs._shared.refs import CapabilityRunRef
+from checkmaite.jobs._shared.status import JobStatus
 
 __all__ = [
     "BackpressureError",

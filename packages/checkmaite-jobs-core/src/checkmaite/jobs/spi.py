@@ -22,11 +22,10 @@ them independent of the working directory; the methods of `AnalyticsStore`, and 
 Check either with `checkmaite.jobs.testing`.
 """
 
-from checkmaite.jobs._arguments import usable_grace_s
-from checkmaite.jobs._code import Code, content_of, packed
-from checkmaite.jobs._columns import ColumnType
-from checkmaite.jobs._comparing import Comparison, compared, prints_text
-from checkmaite.jobs._config import (
+from checkmaite.jobs._shared.code import Code, content_of, packed
+from checkmaite.jobs._shared.columns import ColumnType
+from checkmaite.jobs._shared.comparing import Comparison, compared, prints_text
+from checkmaite.jobs._shared.config import (
     DEFAULT_RETRY_S,
     ArtifactFolder,
     BackendContext,
@@ -36,46 +35,48 @@ from checkmaite.jobs._config import (
     uri_problem,
     usable_uri,
 )
-from checkmaite.jobs._deadline import Deadline
-from checkmaite.jobs._discovery import forget_plugins, open_store
-from checkmaite.jobs._execution import Finished, execute
-from checkmaite.jobs._failing import failure
-from checkmaite.jobs._fitting import fitted, two_types
-from checkmaite.jobs._handle import (
+from checkmaite.jobs._shared.deadline import Deadline
+from checkmaite.jobs._shared.discovery import forget_plugins, open_store
+from checkmaite.jobs._shared.fitting import fitted, two_types
+from checkmaite.jobs._shared.listing import JobQuery
+from checkmaite.jobs._shared.logs import LOG_LIMIT_CHARACTERS, LogBudget, LogTail, LostOutput, joined_output
+from checkmaite.jobs._shared.mailbox import Letter, NewsMailbox
+from checkmaite.jobs._shared.naming import object_name
+from checkmaite.jobs._shared.news import Leaving, News, Post, Printed, Progressed, RemotePost, Started
+from checkmaite.jobs._shared.objects import ObjectStore
+from checkmaite.jobs._shared.order import Terms, WorkOrder
+from checkmaite.jobs._shared.outcome import Cancelled, Completed, Failed, Outcome, status_of
+from checkmaite.jobs._shared.problems import nearest_name, unknown_name
+from checkmaite.jobs._shared.protocols import HasProbe, KeepsArtifacts, KeepsRevisions, PlansReuse
+from checkmaite.jobs._shared.provenance import provenance_columns
+from checkmaite.jobs._shared.records import TableRows, run_entities, run_tables, runs_of, table_rows
+from checkmaite.jobs._shared.refs import earlier_ref
+from checkmaite.jobs._shared.resources import amount_problem, custom_problems
+from checkmaite.jobs._shared.reuse import RUN, Prints, ReusePolicy, check_policy, settled
+from checkmaite.jobs._shared.scalars import text_cause
+from checkmaite.jobs._shared.stored import StoredRun
+from checkmaite.jobs._shared.texts import shortened
+from checkmaite.jobs._shared.values import is_finite, shown
+from checkmaite.jobs._shared.versions import Versions, check_versions, versions_here
+from checkmaite.jobs._shared.watched import SETTLED_NS, Version, Watched
+from checkmaite.jobs._submitters.accepting import accept
+from checkmaite.jobs._submitters.arguments import usable_grace_s
+from checkmaite.jobs._submitters.handle import (
     DEFAULT_GRACE_S,
     EXPLANATION_BYTES,
     JobControls,
     JobHandle,
     new_job_id,
 )
-from checkmaite.jobs._hygiene import WorkerProcess, accelerators_of, hidden_accelerators
-from checkmaite.jobs._ledger import JobLedger
-from checkmaite.jobs._listing import JobQuery
-from checkmaite.jobs._logs import LOG_LIMIT_CHARACTERS, LogBudget, LogTail, LostOutput, joined_output
-from checkmaite.jobs._mailbox import Letter, NewsMailbox
-from checkmaite.jobs._naming import object_name
-from checkmaite.jobs._news import Leaving, News, Post, Printed, Progressed, RemotePost, Started
-from checkmaite.jobs._objects import ObjectStore
-from checkmaite.jobs._order import Terms, WorkOrder, accept
-from checkmaite.jobs._outcome import Cancelled, Completed, Failed, Outcome, status_of
-from checkmaite.jobs._output import Remains, take_left_output
-from checkmaite.jobs._preparing import PreparedSubmission, RunOptions
-from checkmaite.jobs._problems import nearest_name, unknown_name
-from checkmaite.jobs._protocols import HasProbe, KeepsArtifacts, KeepsRevisions, PlansReuse
-from checkmaite.jobs._provenance import provenance_columns
-from checkmaite.jobs._reconcile import stored_runs
-from checkmaite.jobs._records import TableRows, run_entities, run_tables, runs_of, table_rows
-from checkmaite.jobs._refs import earlier_ref
-from checkmaite.jobs._resources import amount_problem, custom_problems
-from checkmaite.jobs._reuse import RUN, Prints, ReusePolicy, check_policy, settled
-from checkmaite.jobs._run_key import RunKey
-from checkmaite.jobs._scalars import text_cause
-from checkmaite.jobs._stored import StoredRun
-from checkmaite.jobs._storing import outputs_uri_of
-from checkmaite.jobs._texts import shortened
-from checkmaite.jobs._values import is_finite, shown
-from checkmaite.jobs._versions import Versions, check_versions, versions_here
-from checkmaite.jobs._watched import SETTLED_NS, Version, Watched
+from checkmaite.jobs._submitters.ledger import JobLedger
+from checkmaite.jobs._submitters.preparing import PreparedSubmission, RunOptions
+from checkmaite.jobs._submitters.run_key import RunKey
+from checkmaite.jobs._workers.execution import Finished, execute
+from checkmaite.jobs._workers.failing import failure
+from checkmaite.jobs._workers.hygiene import WorkerProcess, accelerators_of, hidden_accelerators
+from checkmaite.jobs._workers.output import Remains, take_left_output
+from checkmaite.jobs._workers.reconcile import stored_runs
+from checkmaite.jobs._workers.storing import outputs_uri_of
 
 __all__ = [
     "DEFAULT_GRACE_S",

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from attrs import evolve, field, frozen
-from checkmaite.jobs._record import Record
-from checkmaite.jobs._running import report_progress
+from checkmaite.jobs._shared.record import Record
+from checkmaite.jobs._shared.running import report_progress
 
 WAIT_S = 60.0
 """Seconds after which a wait of the suite counts as lost."""

@@ -1,0 +1,124 @@
+"""Which jobs a listing is about."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from attrs import frozen
+from checkmaite.jobs._shared.errors import ArgumentError
+from checkmaite.jobs._shared.problems import Problem, unknown_name
+from checkmaite.jobs._shared.status import JobStatus
+from checkmaite.jobs._shared.values import as_float, as_whole, shown
+
+
+@frozen(kw_only=True)
+class JobQuery:
+    """Filters of `list_jobs`; every one that is given must hold.
+
+    Attributes:
+        limit: At most this many jobs, newest first; None for all.
+        statuses: Only jobs in one of these; None takes all.
+        submitted_before_ts: Only jobs created before this instant, in seconds since the epoch. To page, pass the
+            ``created_at.timestamp()`` of the last job of the page before.
+        submitted_after_ts: Only jobs created at or after this instant.
+        job_name: Only jobs of exactly this name.
+        capability_id: Only jobs of this capability.
+    """
+
+    limit: int | None = 100
+    statuses: frozenset[JobStatus] | None = None
+    submitted_before_ts: float | None = None
+    submitted_after_ts: float | None = None
+    job_name: str | None = None
+    capability_id: str | None = None
+
+    def matches(self, *, status: JobStatus, created_at: datetime, job_name: str, capability_id: str) -> bool:
+        """Whether a job with these facts belongs to the listing."""
+        created_ts = created_at.timestamp()
+        return (
+            (self.statuses is None or status in self.statuses)
+            and (self.submitted_before_ts is None or created_ts < self.submitted_before_ts)
+            and (self.submitted_after_ts is None or created_ts >= self.submitted_after_ts)
+            and self.job_name in (None, job_name)
+            and self.capability_id in (None, capability_id)
+        )
+
+
+def job_query(
+    *,
+    limit: int | None = 100,
+    status_filter: object = None,
+    submitted_before_ts: float | None = None,
+    submitted_after_ts: float | None = None,
+    job_name: str | None = None,
+    capability_id: str | None = None,
+) -> JobQuery:
+    """The query that a user's arguments mean.
+
+    Args:
+        limit: See `JobQuery`; so are the others.
+        status_filter: A `JobStatus`, its name, or several of them.
+        submitted_before_ts: See `JobQuery`.
+        submitted_after_ts: See `JobQuery`.
+        job_name: See `JobQuery`.
+        capability_id: See `JobQuery`.
+
+    Raises:
+        ArgumentError: An argument is of the wrong kind; all faults are listed.
+    """
+    problems: list[Problem] = []
+    most = None if limit is None else as_whole(limit)
+    if limit is not None and (most is None or most < 1):
+        remedy = "Pass a whole number, 1 or more, or None for all."
+        problems.append(Problem("limit", f"{shown(limit)} is not a number of jobs.", remedy))
+    before_ts = _instant("submitted_before_ts", submitted_before_ts, problems)
+    after_ts = _instant("submitted_after_ts", submitted_after_ts, problems)
+    for name, text in (("job_name", job_name), ("capability_id", capability_id)):
+        if text is not None and not isinstance(text, str):
+            problems.append(Problem(name, f"expected text, got {type(text).__name__}.", "Pass a string."))
+    statuses = _statuses(status_filter, problems)
+    if problems:
+        raise ArgumentError("Jobs cannot be listed like this.", problems)
+    return JobQuery(
+        limit=most,
+        statuses=statuses,
+        submitted_before_ts=before_ts,
+        submitted_after_ts=after_ts,
+        job_name=job_name,
+        capability_id=capability_id,
+    )
+
+
+def _instant(name: str, given: object, problems: list[Problem]) -> float | None:
+    if given is None:
+        return None
+    instant = as_float(given)
+    if instant is not None and math.isfinite(instant):
+        return instant
+    remedy = "Pass a float, for example job.created_at.timestamp()."
+    if instant is None:
+        problems.append(Problem(name, f"expected seconds since the epoch, got {shown(given)}.", remedy))
+    else:
+        problems.append(Problem(name, f"{shown(given)} is not an instant.", remedy))
+    return None
+
+
+def _statuses(given: object, problems: list[Problem]) -> frozenset[JobStatus] | None:
+    if given is None:
+        return None
+    known = {str(status) for status in JobStatus}
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        given = [given]
+    found = set()
+    for name in given:
+        if isinstance(name, str) and name.upper() in known:
+            found.add(JobStatus(name.upper()))
+        elif isinstance(name, str):
+            remedy = unknown_name("", name.upper(), known).remedy
+            problems.append(Problem("status_filter", f"unknown status {name!r}.", remedy))
+        else:
+            cause = f"expected a JobStatus or its name, got {shown(name)}."
+            problems.append(Problem("status_filter", cause, f"Known: {', '.join(sorted(known))}."))
+    return frozenset(found)

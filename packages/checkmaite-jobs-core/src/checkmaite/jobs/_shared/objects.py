@@ -1,0 +1,335 @@
+"""Objects in a folder or bucket, created exclusively: the one storage primitive that everything durable is built on.
+
+This is the only module that knows fsspec. What its filesystems raise never leaves it: see `_object_errors`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import fsspec.registry
+from checkmaite.jobs._shared.errors import (
+    JobsError,
+    MissingDependencyError,
+    StoreCorruptError,
+    StoreError,
+)
+from checkmaite.jobs._shared.files import create_file, list_folder, modified_in, probe_folder, sweep_hidden
+from checkmaite.jobs._shared.object_errors import has_no_words, means_exists, means_expired, translation
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.registry import known_implementations
+
+_EXTRAS = {"s3": "checkmaite-store-parquet[s3]", "s3a": "checkmaite-store-parquet[s3]"}
+
+_PACKAGES = {"s3": "checkmaite-jobs[s3]", "s3a": "checkmaite-jobs[s3]"}
+
+_KEEP_LISTINGS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl"})
+"""Filesystems that answer from their last listing, without end: an object that came after it would be 'not there'."""
+
+_CREDENTIALS = frozenset({"key", "secret", "token", "username", "password", "aws_access_key_id", "aws_session_token"})
+"""Options of a filesystem, or of its client, that hold credentials: without them it looks for some around it."""
+
+_SECRET_LENGTH = 4
+_PROBE = "_probe"
+_PROBED = b"Made by checkmaite-jobs, to see that objects can be created and read here. It may be deleted."
+
+
+def check_scheme(uri: str) -> None:
+    """See that the filesystem of a path or an fsspec URL is installed here, without importing it.
+
+    Raises:
+        ValueError: It is not, or there is none for such URLs; the message says what to do.
+    """
+    scheme, separator, _ = uri.partition("://")
+    if not separator or scheme in fsspec.registry:
+        return
+    known = known_implementations.get(scheme)
+    if known is None:
+        raise ValueError(f"no filesystem is known for {scheme}:// URLs")
+    package = str(known["class"]).partition(".")[0]
+    if find_spec(package) is None:
+        raise ValueError(
+            f"{scheme}:// URLs need {package}, which is not installed: "
+            f'pip install "{_PACKAGES.get(scheme, package)}" brings it'
+        )
+
+
+class ObjectStore:
+    """Named objects below one root.
+
+    Every key is relative to the root, with ``/`` between its parts. Safe to share between threads, and picklable: a
+    copy opens its own connection. Opening makes no request.
+
+    `create` is atomic and exclusive on local disks and on stores that honour ``If-None-Match``, such as S3. On fsspec's
+    ``memory://`` it is so within one thread only.
+
+    Args:
+        uri: A folder, made absolute here, or an fsspec URL.
+        storage_options: Given to the filesystem; never shown.
+    """
+
+    def __init__(self, uri: str, storage_options: Mapping[str, Any] | None = None) -> None:
+        self._scheme, separator, _ = uri.partition("://")
+        if not separator:
+            self._scheme, uri = "file", os.path.abspath(os.path.expanduser(uri))
+        elif self._scheme in ("file", "local"):
+            self._scheme, uri = "file", os.path.abspath(uri.partition("://")[2])
+        self._root = uri.rstrip("/") or "/"
+        self._options = dict(storage_options or {})
+        self._lock = threading.Lock()
+        self._filesystem: Any = None
+        self._looks_for_credentials = False
+        self._bucket_was_there = False
+
+    def __repr__(self) -> str:
+        return f"ObjectStore({self._root!r})"
+
+    def __getstate__(self) -> tuple[str, Mapping[str, Any]]:
+        return self._root, self._options
+
+    def __setstate__(self, state: tuple[str, Mapping[str, Any]]) -> None:
+        ObjectStore.__init__(self, *state)
+
+    @property
+    def root(self) -> str:
+        """The absolute path or URL that keys are relative to."""
+        return self._root
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the objects are files of this machine."""
+        return self._scheme == "file"
+
+    def uri_of(self, key: str) -> str:
+        """Absolute path or URL of an object."""
+        return f"{self._root}/{key}"
+
+    def create(self, key: str, content: bytes | memoryview) -> bool:
+        """Create an object durably, unless it is there already.
+
+        Returns:
+            True when this call created it; False when it was there, durable too. After a lost reply False may mean
+            that an earlier try of this very call created it.
+        """
+        with self.errors_of(key):
+            if self.is_local:
+                return create_file(self.uri_of(key), content)
+            try:
+                self.filesystem.pipe_file(self.uri_of(key), bytes(content), mode="create")
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if means_exists(error):
+                    return False
+                raise
+            return True
+
+    def read(self, key: str) -> bytes:
+        """The content of an object.
+
+        Raises:
+            StoreNotFoundError: There is no such object.
+        """
+        with self.errors_of(key):
+            content: bytes = self.filesystem.cat_file(self.uri_of(key))
+            return content
+
+    def find(self, key: str) -> bytes | None:
+        """The content of an object, None when there is none; raises rather than guess."""
+        with self.errors_of(key):
+            try:
+                if not self.is_local:
+                    self.filesystem.invalidate_cache(self.uri_of(key).rpartition("/")[0])
+                content: bytes = self.filesystem.cat_file(self.uri_of(key))
+            except FileNotFoundError:
+                if not self._bucket_was_there:
+                    self._check_bucket()
+                return None
+            return content
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such an object; raises rather than guess. Costs one request, two when there is none."""
+        with self.errors_of(key):
+            try:
+                if self.is_local:
+                    os.stat(self.uri_of(key))
+                else:
+                    self.filesystem.invalidate_cache(self.uri_of(key).rpartition("/")[0])
+                    self.filesystem.info(self.uri_of(key))
+            except FileNotFoundError:
+                if not self._bucket_was_there:
+                    self._check_bucket()
+                return False
+            return True
+
+    def delete(self, key: str) -> None:
+        """Delete an object; one that is not there is fine."""
+        with self.errors_of(key):
+            if self.is_local:
+                Path(self.uri_of(key)).unlink(missing_ok=True)
+                return
+            try:
+                self.filesystem.rm_file(self.path_of(key))
+            except FileNotFoundError:
+                self._check_bucket()
+
+    def probe(self) -> None:
+        """See that objects can be created and read here, before there is anything to store.
+
+        Nothing is listed, and any number of processes may probe at once. On a local disk a hidden file comes and goes;
+        elsewhere one object, ``_probe``, stays: to create it again is refused only after the same permission was asked
+        for.
+
+        Raises:
+            StoreError: They cannot; its kind and text say what to mend.
+        """
+        if self.is_local:
+            with self.errors_of(""):
+                probe_folder(self._root)
+            return
+        self.create(_PROBE, _PROBED)
+        if self.read(_PROBE) != _PROBED:
+            uri = self.uri_of(_PROBE)
+            raise StoreCorruptError(
+                f"{uri}: another content is there than was written. Check what answers at this address; if somebody "
+                "else made that object, delete it or choose another folder.",
+                uri=uri,
+            )
+
+    def names(self, prefix: str) -> list[str]:
+        """Names of the objects directly below ``prefix/``, sorted; empty when there are none."""
+        return self._listed(prefix, "file")
+
+    def modified(self, prefix: str) -> dict[str, float]:
+        """When each object directly below ``prefix/`` was written, in seconds since the epoch by the store's clock.
+
+        One of which the store does not say it is left out.
+        """
+        names = self.names(prefix)
+        with self.errors_of(prefix):
+            if self.is_local:
+                return modified_in(self.uri_of(prefix), names)
+            entries = self.filesystem.ls(self.uri_of(prefix), detail=True, refresh=True) if names else []
+            found = {each["name"].rpartition("/")[2]: each.get("LastModified", each.get("created")) for each in entries}
+            return {name: found[name].timestamp() for name in names if hasattr(found.get(name), "timestamp")}
+
+    def sweep(self, before: float) -> int:
+        """Delete what writers that were killed have left of objects they were creating, if it is older than an instant.
+
+        Only local disks have any. How many files were deleted.
+        """
+        with self.errors_of(""):
+            return sweep_hidden(self._root, before) if self.is_local else 0
+
+    def folders(self, prefix: str = "") -> list[str]:
+        """Names of the folders directly below ``prefix/``, sorted; empty when there are none."""
+        return self._listed(prefix, "directory")
+
+    def _listed(self, prefix: str, kind: str) -> list[str]:
+        with self.errors_of(prefix):
+            folder = self.uri_of(prefix) if prefix else self._root
+            try:
+                if self.is_local:
+                    found = list_folder(folder, folders=kind == "directory")
+                else:
+                    entries = self.filesystem.ls(folder, detail=True, refresh=True)
+                    found = [each["name"].rstrip("/").rpartition("/")[2] for each in entries if each["type"] == kind]
+            except FileNotFoundError:
+                if not self._bucket_was_there:
+                    self._check_bucket()
+                return []
+            return sorted(name for name in found if name and not name.startswith("."))
+
+    def _check_bucket(self) -> None:
+        """A missing folder is empty, but a missing bucket is an error."""
+        if not self.is_local and self._scheme in _EXTRAS:
+            bucket = self._root.partition("://")[2].partition("/")[0]
+            if not self.filesystem.exists(bucket):
+                raise FileNotFoundError(bucket)
+            self._bucket_was_there = True
+
+    @property
+    def filesystem(self) -> Any:
+        """The fsspec filesystem, for readers that take one; opened once."""
+        if self._filesystem is None:
+            with self._lock:
+                self._filesystem = self._filesystem or self._opened()
+        return self._filesystem
+
+    def path_of(self, key: str) -> str:
+        """The object's path as `filesystem` takes it, without the scheme."""
+        path: str = self.filesystem._strip_protocol(self.uri_of(key))
+        return path
+
+    def _opened(self) -> Any:
+        if self.is_local:
+            return LocalFileSystem()
+        options = dict(self._options)
+        if self._scheme in _KEEP_LISTINGS:
+            options["use_listings_cache"] = False  # also when the user says otherwise: it would give wrong answers
+        if self._looks_for_credentials:
+            options["skip_instance_cache"] = True
+        if self._scheme in _EXTRAS and "endpoint_url" in options:
+            client = dict(options.get("client_kwargs") or {})
+            options["client_kwargs"] = {"endpoint_url": options.pop("endpoint_url"), **client}
+        try:
+            return fsspec.filesystem(self._scheme, **options)
+        except ImportError as error:
+            requirement = _EXTRAS.get(self._scheme, error.name or self._scheme)
+            raise MissingDependencyError(
+                f"{self._scheme}:// URLs need a package that is not installed.", requirement=requirement
+            ) from error
+        except ValueError as error:
+            raise StoreError(f"{self._root}: no filesystem is known for {self._scheme}://.", uri=self._root) from error
+
+    @contextlib.contextmanager
+    def errors_of(self, key: str) -> Iterator[None]:
+        """Within the block, what a filesystem raises about the object becomes this project's `StoreError`."""
+        uri = self.uri_of(key) if key else self._root
+        try:
+            yield
+        except (JobsError, Warning):
+            raise
+        except Exception as error:
+            raise self._told(self._in_words(error, key), uri) from error
+
+    def _in_words(self, error: Exception, key: str) -> Exception:
+        """The error, or what S3 says where the same object is read: its replies to HEAD have no words."""
+        if has_no_words(error):
+            try:
+                self.filesystem.cat_file(self.uri_of(key), start=0, end=1)
+            except Exception as said:  # noqa: BLE001 - whatever it is, it is about the same object
+                return said
+        return error
+
+    def _told(self, error: Exception, uri: str) -> StoreError:
+        """What users see; after it, credentials that have expired are looked for again."""
+        given = _CREDENTIALS.intersection((*self._options, *(self._options.get("client_kwargs") or ())))
+        renews = means_expired(error) and not given
+        if renews:
+            self._filesystem, self._looks_for_credentials = None, True
+        return translation(error, uri, self._masked(error), renews=renews)
+
+    def _masked(self, error: Exception) -> str:
+        """The first line of a foreign error, without any value of the options."""
+        said = (str(error).strip().splitlines() or [""])[0]
+        for value in _texts(self._options):
+            said = said.replace(value, "***")
+        return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _texts(value: object) -> Iterator[str]:
+    """The texts in nested options that are long enough to be a secret."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _texts(each)
+    elif isinstance(value, str) and len(value) >= _SECRET_LENGTH:
+        yield value

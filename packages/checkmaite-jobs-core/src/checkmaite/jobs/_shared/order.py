@@ -1,0 +1,164 @@
+"""What a worker is told about one job beside the user's objects, and how it travels.
+
+Thousands of orders leave at once and each is read by a worker, so what they have in common is written once, as the
+bytes of the `Terms`, and read once by a worker process. The first line of these bytes says which versions the submitter
+runs, so that they can be compared before anything is unpickled.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from attrs import asdict, field, frozen
+from checkmaite.jobs._shared.code import Code
+from checkmaite.jobs._shared.codec import structure
+from checkmaite.jobs._shared.comparing import prints_text
+from checkmaite.jobs._shared.config import StoreSpec
+from checkmaite.jobs._shared.provenance import SHARED_FIELDS, Provenance
+from checkmaite.jobs._shared.reuse import Prints, ReusePolicy
+from checkmaite.jobs._shared.versions import Versions, check_versions, versions_here
+
+if TYPE_CHECKING:
+    from checkmaite.jobs._submitters.preparing import PreparedSubmission
+
+Wire = tuple[bytes, str, float, str | None, ReusePolicy, float, Prints | None]
+"""An order as builtins: the terms, job id, submission in seconds since the epoch, run uid, reuse, report threshold and
+fingerprints."""
+
+
+_MOVED = {f"checkmaite.jobs._{name}": f"checkmaite.jobs._shared.{name}" for name in ("code", "config")}
+"""Modules by the names that they have in journals of before."""
+
+
+class _Unpickler(pickle.Unpickler):  # the submitter wrote it, and running its code is the point
+    def find_class(self, module: str, name: str) -> Any:
+        return super().find_class(_MOVED.get(module, module), name)
+
+
+@frozen(kw_only=True, slots=False)
+class Terms:
+    """What the orders of a submitter have in common.
+
+    Attributes:
+        store: The store to write to.
+        facts: Provenance that is not about one job, by field name.
+        versions: What the submitter runs.
+        code: What a worker imports; None leaves that to whoever started it.
+    """
+
+    store: StoreSpec
+    facts: Mapping[str, str | None]
+    versions: Versions = field(factory=versions_here)
+    code: Code | None = None
+
+    @cached_property
+    def written(self) -> bytes:
+        """A line of JSON with the versions, then a pickle of the rest, then one of the code."""
+        header = json.dumps(asdict(self.versions)).encode()
+        # Older readers stop behind the first pickle.
+        return header + b"\n" + pickle.dumps((self.store, self.facts)) + pickle.dumps(self.code)
+
+    @classmethod
+    def read(cls, written: bytes) -> Terms:
+        """The terms that were written so.
+
+        Raises:
+            IncompatibleVersionError: This process cannot work for that submitter; nothing was unpickled.
+        """
+        header, _, parts = written.partition(b"\n")
+        versions = structure(json.loads(header), Versions)
+        check_versions(versions, this_side="worker", other_side="submitter")
+        rest = io.BytesIO(parts)
+        store, facts = _Unpickler(rest).load()
+        code = _Unpickler(rest).load() if rest.tell() < len(parts) else None
+        return cls(store=store, facts=facts, versions=versions, code=code)
+
+
+@frozen(kw_only=True)
+class WorkOrder:
+    """Everything about one job but the user's objects.
+
+    Attributes:
+        job_id: The job.
+        submitted_at: When it was accepted (UTC).
+        run_uid: The uid that the run will have, when it is known before; lets the worker skip a run that is stored.
+        reuse: When a result that the store holds stands for the run.
+        report_threshold: Given to ``collect_md_report``.
+        prints: Fingerprints of what the run stands on; None where an earlier version submitted it.
+        terms: What it has in common with others.
+    """
+
+    job_id: str
+    submitted_at: datetime
+    run_uid: str | None
+    reuse: ReusePolicy
+    report_threshold: float
+    prints: Prints | None
+    terms: Terms
+
+    @classmethod
+    def of(
+        cls, prepared: PreparedSubmission, *, store: StoreSpec, provenance: Provenance, code: Code | None = None
+    ) -> WorkOrder:
+        """The order for a submission whose job has been accepted; `provenance` names the job."""
+        job_id, submitted_at = provenance.job_id, provenance.submitted_at
+        assert job_id, "Provenance.for_job says which job it is"
+        assert submitted_at, "and when it was submitted"
+        return cls(
+            job_id=job_id,
+            submitted_at=submitted_at,
+            run_uid=prepared.run_key.run_uid,
+            reuse=prepared.reuse,
+            report_threshold=prepared.options.report_threshold,
+            prints=prepared.prints,
+            terms=_terms(store, provenance.shared, code),
+        )
+
+    def provenance(self, *, completed_at: datetime | None = None) -> Provenance:
+        """The columns that are stored with the run."""
+        facts: Mapping[str, Any] = self.terms.facts
+        return Provenance(
+            **facts,
+            job_id=self.job_id,
+            submitted_at=self.submitted_at,
+            completed_at=completed_at,
+            run_event_id=self.job_id,
+            fingerprints=prints_text(self.prints),
+        )
+
+    def to_wire(self) -> Wire:
+        """The order as builtins, for `execute`."""
+        at = self.submitted_at.timestamp()
+        return self.terms.written, self.job_id, at, self.run_uid, self.reuse, self.report_threshold, self.prints
+
+    @classmethod
+    def from_wire(cls, wire: Wire) -> WorkOrder:
+        """The order that `to_wire` wrote.
+
+        Raises:
+            IncompatibleVersionError: This process cannot work for that submitter; nothing was unpickled.
+        """
+        written, job_id, submitted_at, run_uid, reuse, report_threshold, prints = wire
+        return cls(
+            job_id=job_id,
+            submitted_at=datetime.fromtimestamp(submitted_at, UTC),
+            run_uid=run_uid,
+            reuse=reuse,
+            report_threshold=report_threshold,
+            prints=prints,
+            terms=_read(written),
+        )
+
+
+@lru_cache(maxsize=8)
+def _terms(store: StoreSpec, shared: tuple[str | None, ...], code: Code | None) -> Terms:
+    return Terms(store=store, facts=dict(zip(SHARED_FIELDS, shared, strict=True)), code=code)
+
+
+_read = lru_cache(maxsize=8)(Terms.read)

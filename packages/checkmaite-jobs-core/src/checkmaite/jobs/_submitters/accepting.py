@@ -1,0 +1,39 @@
+"""Makes a job of a submission."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from checkmaite.jobs._shared.code import Code
+from checkmaite.jobs._shared.config import StoreSpec
+from checkmaite.jobs._shared.order import WorkOrder
+from checkmaite.jobs._submitters.handle import JobControls, JobHandle, new_job_id
+from checkmaite.jobs._submitters.preparing import PreparedSubmission
+
+
+def accept(
+    prepared: PreparedSubmission,
+    *,
+    controls: JobControls,
+    backend_name: str,
+    store: StoreSpec,
+    code: Code | None = None,
+) -> tuple[JobHandle, WorkOrder]:
+    """Make a job of a submission: its handle for the user, and its order for a worker.
+
+    Args:
+        prepared: The submission.
+        controls: What the handle asks of its backend.
+        backend_name: The backend's kind, for the provenance.
+        store: The store that the worker writes to.
+        code: What the worker imports, for a backend that says so.
+    """
+    job = JobHandle(
+        job_id=new_job_id(),
+        job_name=prepared.job_name,
+        capability_id=prepared.capability_id,
+        created_at=datetime.now(UTC),
+        controls=controls,
+    )
+    provenance = prepared.provenance.for_job(job_id=job.job_id, backend=backend_name, submitted_at=job.created_at)
+    return job, WorkOrder.of(prepared, store=store, provenance=provenance, code=code)

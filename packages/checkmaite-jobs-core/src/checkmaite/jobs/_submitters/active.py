@@ -1,0 +1,34 @@
+"""The one backend that submissions of this process go to."""
+
+from __future__ import annotations
+
+import threading
+
+from checkmaite.jobs._shared.errors import NotConfiguredError
+from checkmaite.jobs._shared.protocols import JobBackend
+
+
+class _Active:
+    """The active backend; whoever changes it holds the lock."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.backend: JobBackend | None = None
+
+
+active = _Active()
+
+
+def get_job_backend() -> JobBackend:
+    """The active backend.
+
+    Raises:
+        NotConfiguredError: `configure_job_backend` has not been called, or the backend was shut down.
+    """
+    backend = active.backend
+    if backend is None:
+        raise NotConfiguredError(
+            "no job backend is configured. Call configure_job_backend(...) first, for example "
+            'configure_job_backend("inline", analytics_store={"backend": "parquet", "uri": "./analytics_store"}).'
+        )
+    return backend

@@ -1,0 +1,342 @@
+"""What users call: one active backend, and submissions to it.
+
+What only one of the functions needs, that function imports: the code of a capability imports this package for `Record`
+or `report_progress` alone, on every worker, and should not pay for submitting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from attrs import NOTHING
+from checkmaite.jobs._shared.errors import ConfigurationError
+from checkmaite.jobs._shared.protocols import Job, JobBackend
+from checkmaite.jobs._shared.provenance import get_provenance_defaults
+from checkmaite.jobs._shared.resources import Resources
+from checkmaite.jobs._shared.salvaged import SalvagedRun
+from checkmaite.jobs._submitters.active import active, get_job_backend
+from checkmaite.jobs._submitters.submission import Submission, submissions_of
+
+if TYPE_CHECKING:
+    from checkmaite.jobs._shared.reuse import Reuse
+    from checkmaite.jobs._shared.store_config import AnalyticsStoreConfig, ArtifactStoreConfig
+    from checkmaite.jobs._submitters.preparing import PreparedSubmission
+
+_MISSING: Any = NOTHING
+
+
+def configure_job_backend(
+    kind: str = "ray",
+    *,
+    analytics_store: Mapping[str, Any] | AnalyticsStoreConfig = _MISSING,
+    artifact_store: Mapping[str, Any] | ArtifactStoreConfig | None = None,
+    store_retry_s: float | None = 3600.0,
+    **backend_options: Any,
+) -> JobBackend:
+    """Choose where jobs run and where their results go, for every later submission of this process.
+
+    A backend that was active before hands over: its jobs go on and its handles keep working.
+
+    Args:
+        kind: The job backend: ``"ray"``, ``"ray-simple"``, ``"inline"``, or one that a plug-in brings.
+        analytics_store: ``{"backend": name, ...}`` with the store's own options, for example
+            ``{"backend": "parquet", "uri": "./analytics_store"}``; Parquet when no backend is named.
+        artifact_store: ``{"uri": ..., "storage_options": {...}}``, where documents such as reports above 256 KiB go.
+            Left out: into the analytics store, if it keeps documents.
+        store_retry_s: Seconds for which the results of a finished run are tried to be stored while a store does not
+            answer; then their rows are kept in a file, which the job's error names. 0 tries once, None has no limit.
+        **backend_options: The backend's own options; see its page.
+
+    Returns:
+        The backend, which is active now.
+
+    Raises:
+        ConfigurationError: Something is wrong; the error lists everything that is, and the backend that was active
+            before still is.
+        StoreUnavailableError: The store did not answer within 10 s; likewise.
+    """
+    from checkmaite.jobs._shared.probing import probe_from_client
+    from checkmaite.jobs._submitters.configuring import read_configuration
+
+    options = {"store_retry_s": store_retry_s, **backend_options}
+    backend_type, config, context = read_configuration(kind, analytics_store, artifact_store, options)
+    probe_from_client(context.store, remote=bool(getattr(config, "is_remote", False)))
+    with active.lock:
+        backend = cast(JobBackend, backend_type(config, context))
+        before, active.backend = active.backend, backend
+        if before is not None:
+            before.hand_over()
+    return backend
+
+
+def submit_capability(
+    capability: Any,
+    models: Any = None,
+    datasets: Any = None,
+    metrics: Any = None,
+    config: Any = None,
+    *,
+    use_cache: bool = False,
+    job_name: str | None = None,
+    resources: Resources | Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Job:
+    """Submit one run and return its handle at once. For many, `submit_capabilities` is faster.
+
+    Args:
+        capability: An object with ``id`` and ``run``.
+        models: Given to ``run`` as it is; so are the next three.
+        datasets: Objects with ``metadata["id"]``, like models and metrics.
+        metrics: The metrics.
+        config: The capability's configuration.
+        use_cache: Must stay False: a worker's own cache is neither shared nor kept.
+        job_name: A name for people, at most 255 bytes; the capability's id when None.
+        resources: For example ``{"num_cpus": 2, "num_gpus": 1}``. What is not given is taken from ``config.num_cpus``
+            and ``num_gpus``, then from ``capability.default_num_cpus`` and ``default_num_gpus``, then 1 CPU and no GPU.
+        **options: Options of this job; ``reuse``, ``force`` and ``report_threshold`` everywhere, more by backend.
+            ``reuse="auto"``, the default, uses a result again when run key and fingerprints agree, and makes the run
+            again where something differs; ``"always"`` looks at the run key alone; ``"never"``, or ``force=True``,
+            makes the run again; ``"require"`` is an error where the run would have to be made. ``job.reuse`` says what
+            was decided.
+
+    Raises:
+        NotConfiguredError: No backend is active.
+        JobSubmissionError: The submission is faulty; every fault is listed, and nothing was submitted.
+        StaleResultError: ``reuse="require"``, and there is no result that agrees; nothing was submitted.
+        BackpressureError: The backend is full; nothing was submitted.
+    """
+    submission = Submission(
+        capability=capability,
+        models=models,
+        datasets=datasets,
+        metrics=metrics,
+        config=config,
+        use_cache=use_cache,
+        job_name=job_name,
+        resources=resources,
+        options=options,
+    )
+    return _submit([submission], several=False)[0]
+
+
+def submit_capabilities(submissions: Iterable[Mapping[str, Any] | Submission]) -> list[Job]:
+    """Submit many runs in one step, all of them or, when one is faulty, none.
+
+    Args:
+        submissions: Mappings of `submit_capability`'s arguments, ``capability`` included, or `Submission` objects.
+
+    Returns:
+        A handle for each, in order.
+
+    Raises:
+        NotConfiguredError: No backend is active.
+        JobSubmissionError: Some are faulty; every fault is listed with a path such as
+            ``submissions[3].resources.num_cpus``, and nothing was submitted.
+        BackpressureError: The backend is full; nothing was submitted.
+    """
+    return _submit(submissions_of(submissions), several=True)
+
+
+def plan_capabilities(submissions: Iterable[Mapping[str, Any] | Submission]) -> list[Reuse]:
+    """What `submit_capabilities` would decide about each submission now, without submitting anything.
+
+    Jobs of the scope are compared, and stored runs where their uid is known before. What a run's uid is drawn for only
+    while it runs cannot be known: such a run counts as one that would be made.
+
+    Args:
+        submissions: As for `submit_capabilities`.
+
+    Returns:
+        For each, in order, whether the run would be made (RUN), which result would be used again (REUSED), or what
+        differs from the one that is there (STALE).
+
+    Raises:
+        NotConfiguredError: No backend is active.
+        JobSubmissionError: Some are faulty; every fault is listed.
+        BackendUnavailableError: The backend did not answer.
+        StoreError: The analytics store cannot say.
+    """
+    from checkmaite.jobs._submitters.planning import plan
+
+    backend = get_job_backend()
+    return plan(backend, _prepared(backend, submissions_of(submissions), several=True))
+
+
+def _submit(submissions: list[Submission], *, several: bool) -> list[Job]:
+    from checkmaite.jobs._submitters.planning import refuse_unless_reused
+
+    backend = get_job_backend()
+    prepared = _prepared(backend, submissions, several=several)
+    refuse_unless_reused(backend, prepared)
+    return backend.submit(prepared) if prepared else []
+
+
+def _prepared(backend: JobBackend, submissions: list[Submission], *, several: bool) -> list[PreparedSubmission]:
+    from checkmaite.jobs._submitters.preparing import RunOptions, prepare
+
+    options_type: type[RunOptions] = getattr(backend, "run_options_type", RunOptions)
+    return prepare(
+        submissions,
+        options_type=options_type,
+        provenance=get_provenance_defaults(),
+        several=several,
+        default_reuse=getattr(backend, "default_reuse", "auto"),
+        in_process=getattr(backend, "runs_in_process", False),
+    )
+
+
+def get_job(job_id: str) -> Job:
+    """The job with this id.
+
+    Raises:
+        NotConfiguredError: No backend is active.
+        JobNotFoundError: The active backend does not know it.
+        ArgumentError: It is not the text of an id.
+    """
+    from checkmaite.jobs._submitters.arguments import job_id_given
+
+    return get_job_backend().get_job(job_id_given(job_id))
+
+
+def list_jobs(
+    limit: int | None = 100,
+    status_filter: object = None,
+    submitted_before_ts: float | None = None,
+    *,
+    submitted_after_ts: float | None = None,
+    job_name: str | None = None,
+    capability_id: str | None = None,
+) -> list[Job]:
+    """The jobs that the active backend knows and that pass every filter, newest first.
+
+    Args:
+        limit: At most this many; None for all.
+        status_filter: A `JobStatus`, its name in any case, or several of them.
+        submitted_before_ts: Created before this instant, in seconds since the epoch. To page, pass
+            ``jobs[-1].created_at.timestamp()`` of the page before.
+        submitted_after_ts: Created at or after this instant.
+        job_name: Of exactly this name.
+        capability_id: Of this capability.
+
+    Raises:
+        NotConfiguredError: No backend is active.
+        ArgumentError: A filter is of the wrong kind.
+    """
+    from checkmaite.jobs._shared.listing import job_query
+
+    query = job_query(
+        limit=limit,
+        status_filter=status_filter,
+        submitted_before_ts=submitted_before_ts,
+        submitted_after_ts=submitted_after_ts,
+        job_name=job_name,
+        capability_id=capability_id,
+    )
+    return get_job_backend().list_jobs(query)
+
+
+def read_job_history(
+    kind: str = "ray",
+    *,
+    analytics_store: Mapping[str, Any] | AnalyticsStoreConfig = _MISSING,
+    artifact_store: Mapping[str, Any] | ArtifactStoreConfig | None = None,
+    **backend_options: Any,
+) -> Any:
+    """The jobs of a scope as a ``pyarrow.Table``, straight from its journal: no cluster has to run, and none is asked.
+
+    Args:
+        kind: As for `configure_job_backend`; so are the others, and nothing is configured.
+        analytics_store: The store that the jobs write to; by default the journal is in it.
+        artifact_store: Not needed; taken so that the same arguments fit both.
+        **backend_options: The backend's own options, such as ``idempotency_scope``.
+
+    Returns:
+        A row for each job that is known, oldest first, with the columns ``job_id``, ``job_name``, ``capability_id``,
+        ``status``, ``error_type``, ``submitted_at``, ``started_at``, ``finished_at`` (UTC), ``node``, ``attempts``,
+        ``run_uid``, ``revision``, ``store_uri`` and ``commit_uri``; null where there is nothing to say. A job that was
+        running when its cluster was lost is shown so.
+
+    Raises:
+        ConfigurationError: Something is wrong with the arguments, or this kind of backend keeps no journal.
+        StoreNotFoundError: There is no journal where these arguments say.
+        StoreError: The journal cannot be read, or is damaged.
+        MissingDependencyError: pyarrow is not installed.
+    """
+    from checkmaite.jobs._submitters.configuring import read_configuration
+
+    backend_type, config, context = read_configuration(kind, analytics_store, artifact_store, backend_options)
+    read = getattr(backend_type, "read_history", None)
+    if read is None:
+        raise ConfigurationError(f"The job backend {kind!r} keeps no journal: its jobs are known to its process alone.")
+    return read(config, context)
+
+
+def read_job_logs(
+    job_id: str,
+    kind: str = "ray",
+    *,
+    analytics_store: Mapping[str, Any] | AnalyticsStoreConfig = _MISSING,
+    artifact_store: Mapping[str, Any] | ArtifactStoreConfig | None = None,
+    **backend_options: Any,
+) -> str:
+    """What a job has printed, as it is kept beside the journal: no cluster has to run, and none is asked.
+
+    Args:
+        job_id: The job, as `read_job_history` names it.
+        kind: As for `configure_job_backend`; so are the others, and nothing is configured.
+        analytics_store: The store that the job writes to; by default the journal is in it.
+        artifact_store: Not needed; taken so that the same arguments fit both.
+        **backend_options: The backend's own options, such as ``idempotency_scope``.
+
+    Returns:
+        What `Job.logs` gives.
+
+    Raises:
+        ConfigurationError: Something is wrong with the arguments, or this kind of backend keeps no journal.
+        StoreNotFoundError: No output of such a job is kept where these arguments say.
+        StoreError: It cannot be read, or is damaged.
+    """
+    from checkmaite.jobs._submitters.configuring import read_configuration
+
+    backend_type, config, context = read_configuration(kind, analytics_store, artifact_store, backend_options)
+    read = getattr(backend_type, "read_logs", None)
+    if read is None:
+        raise ConfigurationError(f"The job backend {kind!r} keeps no journal: what jobs print ends with its process.")
+    text: str = read(config, context, job_id)
+    return text
+
+
+def read_salvaged_run(uri: str, storage_options: Mapping[str, Any] | None = None) -> SalvagedRun:
+    """The run whose rows are kept in a file, as the error of its job names it.
+
+    Args:
+        uri: The file: a path or an fsspec URL.
+        storage_options: Options of the fsspec filesystem, never shown; those of the configured stores when None.
+
+    Raises:
+        StoreNotFoundError: There is no such file.
+        StoreCorruptError: It holds something else.
+        StoreError: It cannot be read.
+    """
+    from checkmaite.jobs._shared.salvage_format import read_run  # fsspec takes longer to import than all of core
+
+    return read_run(uri, storage_options)
+
+
+def shutdown_job_backend(wait: bool = True) -> None:
+    """Stop the active backend; without one, do nothing.
+
+    Args:
+        wait: Wait until every job that lives in or through this process is final. False cancels those jobs.
+
+    Raises:
+        ArgumentError: `wait` is neither True nor False; the backend is active still.
+    """
+    from checkmaite.jobs._submitters.arguments import check_switch
+
+    check_switch("wait", wait)
+    with active.lock:
+        backend, active.backend = active.backend, None
+    if backend is not None:
+        backend.shutdown(wait=wait)

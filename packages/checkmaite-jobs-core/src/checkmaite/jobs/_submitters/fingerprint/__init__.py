@@ -1,0 +1,19 @@
+"""Fingerprints: short digests of what a submission stands on."""
+
+from checkmaite.jobs._submitters.fingerprint.code import note_imported_code
+from checkmaite.jobs._submitters.fingerprint.fingerprinting import Fingerprinter, fingerprints_of, identity_of
+from checkmaite.jobs._submitters.fingerprint.given import each_given, id_of
+from checkmaite.jobs._submitters.fingerprint.records import field_names, is_record
+from checkmaite.jobs._submitters.fingerprint.walk import Opaque
+
+__all__ = [
+    "Fingerprinter",
+    "Opaque",
+    "each_given",
+    "field_names",
+    "fingerprints_of",
+    "id_of",
+    "identity_of",
+    "is_record",
+    "note_imported_code",
+]

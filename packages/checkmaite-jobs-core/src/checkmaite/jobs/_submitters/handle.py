@@ -1,0 +1,415 @@
+"""A job handle that its backend pushes news into; the promises of `Job` are kept here once for every backend.
+
+A backend makes a `JobHandle`, calls `advance`, `apply` and `finish` as facts arrive, from any thread, and supplies a
+`JobControls`. Everything that a user may ask is answered from those facts: nothing polls, and a fact that contradicts
+an earlier final one is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from html import escape
+from typing import Any, Protocol
+
+from checkmaite.jobs._shared.deadline import Deadline
+from checkmaite.jobs._shared.errors import JobTimeoutError, NotConfiguredError
+from checkmaite.jobs._shared.logs import LogBudget, LogTail, LostOutput
+from checkmaite.jobs._shared.news import Leaving, News, Printed, Progressed, Started
+from checkmaite.jobs._shared.outcome import Cancelled, Completed, Failed, Outcome, error_of, status_of
+from checkmaite.jobs._shared.protocols import Job, JobProgress, SchedulingInfo
+from checkmaite.jobs._shared.refs import CapabilityRunRef
+from checkmaite.jobs._shared.reuse import RUN, Reuse, settled
+from checkmaite.jobs._shared.status import JobStatus
+from checkmaite.jobs._shared.texts import shortened
+from checkmaite.jobs._submitters.active import get_job_backend
+from checkmaite.jobs._submitters.arguments import check_callback, usable_grace_s, usable_timeout_s
+
+DEFAULT_GRACE_S = 10.0
+"""Seconds that a cancelled job has to stop by itself before it is stopped by force."""
+
+EXPLANATION_BYTES = 64 * 2**10
+"""What `explain` says at most."""
+
+_log = logging.getLogger("checkmaite.jobs")
+_budget = LogBudget(64 * 2**20)
+"""What all handles of this process may keep of output together."""
+
+
+def new_job_id() -> str:
+    """A new job id: the time in milliseconds and 40 random bits, so that ids sort by age."""
+    return f"job-{time.time_ns() // 1_000_000:012x}-{secrets.token_hex(5)}"
+
+
+class JobControls(Protocol):
+    """What a handle asks of its backend."""
+
+    def cancel(self, job: JobHandle, grace: float) -> None:
+        """Begin to stop the job; return at once."""
+        ...
+
+    def explain(self, job: JobHandle) -> str:
+        """What the backend knows beyond the handle's own facts, as a sentence; empty when it knows no more."""
+        ...
+
+
+class JobHandle:
+    """A thread-safe `Job`. See the module's text for how a backend drives it.
+
+    It pickles as its job's id: whoever unpickles or copies it gets the handle that the active backend has for the job.
+
+    Handles of one job are equal. A process has several where several submissions of its were answered with that job:
+    each says in `reuse` what was decided about its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        job_id: str,
+        job_name: str,
+        capability_id: str,
+        created_at: datetime,
+        controls: JobControls,
+    ) -> None:
+        self._job_id = job_id
+        self._job_name = job_name
+        self._capability_id = capability_id
+        self._created_at = created_at
+        self._controls = controls
+        self._lock = threading.RLock()
+        self._ended: threading.Event | None = None  # a thousand handles are made at once; what few of them need waits
+        self._status = JobStatus.PENDING
+        self._outcome: Outcome | None = None
+        self._cancelling = False
+        self._progress: JobProgress | None = None
+        self._started: Started | None = None
+        self._finished_at: datetime | None = None
+        self._reuse = RUN
+        self._printed: LogTail | None = None
+        self._lost: LostOutput | None = None
+        self._callbacks: tuple[Callable[[Job], object], ...] = ()
+        self._future: Future[CapabilityRunRef] | None = None
+
+    # -- what a user asks ---------------------------------------------------------------------------------------------
+
+    @property
+    def job_id(self) -> str:
+        """Identity of the job."""
+        return self._job_id
+
+    @property
+    def job_name(self) -> str:
+        """The job's name for people."""
+        return self._job_name
+
+    @property
+    def capability_id(self) -> str:
+        """The capability that the job runs."""
+        return self._capability_id
+
+    @property
+    def created_at(self) -> datetime:
+        """When the job was accepted (UTC)."""
+        return self._created_at
+
+    @property
+    def status(self) -> JobStatus:
+        """What is known of the job now."""
+        return self._status
+
+    @property
+    def progress(self) -> JobProgress | None:
+        """What the job said last through `report_progress`; None when it has said nothing."""
+        return self._progress
+
+    @property
+    def scheduling_info(self) -> SchedulingInfo:
+        """How long the job has waited for a worker, and where it runs or ran last."""
+        with self._lock:
+            started = self._started
+            waits_until = started.at if started else self._finished_at or datetime.now(UTC)
+        return SchedulingInfo(
+            submitted_at=self._created_at,
+            started_at=started.at if started else None,
+            wait_s=max(0.0, (waits_until - self._created_at).total_seconds()),
+            node=started.node if started else None,
+            pid=started.pid if started else None,
+        )
+
+    @property
+    def reuse(self) -> Reuse:
+        """Whether the run is made, was there already, or replaces a stale result; as far as is known by now."""
+        outcome = self._outcome
+        return settled(self._reuse, outcome.reuse) if isinstance(outcome, Completed) else self._reuse
+
+    def wait(self, timeout: float | None = None) -> JobStatus:
+        """Block until the job is final or `timeout` seconds have passed; return the status then."""
+        timeout_s = usable_timeout_s(timeout)
+        if self._outcome is None:
+            deadline = Deadline.after(timeout_s)
+            with self._lock:
+                if self._outcome is not None:
+                    return self._status
+                ended = self._ended = self._ended or threading.Event()
+            ended.wait(deadline.remaining_s())
+        return self._status
+
+    def result(self, timeout: float | None = None) -> CapabilityRunRef:
+        """Block until the job is final and return its run ref; see `Job.result`."""
+        outcome = self._await_outcome(timeout)
+        if isinstance(outcome, Completed):
+            return outcome.ref
+        error = error_of(outcome, job_id=self._job_id, job_name=self._job_name)
+        assert error is not None, "only a completed job has no error"
+        raise error
+
+    def exception(self, timeout: float | None = None) -> Exception | None:
+        """Block until the job is final and return what `result` would raise; None when it completed."""
+        return error_of(self._await_outcome(timeout), job_id=self._job_id, job_name=self._job_name)
+
+    def cancel(self, grace: float = DEFAULT_GRACE_S) -> bool:
+        """Ask the job to stop, by force after `grace` seconds; see `Job.cancel`.
+
+        True means that the job will end CANCELLED, once its work has stopped. Results that it committed before it
+        stopped stay in the store.
+        """
+        grace_s = usable_grace_s(grace)
+        with self._lock:
+            if self._outcome is not None:
+                return False
+            self._cancelling = True
+        self._controls.cancel(self, grace_s)
+        return True
+
+    def add_done_callback(self, callback: Callable[[Job], object]) -> None:
+        """Call `callback(job)` once the job is final, at once when it is already.
+
+        It runs on the thread that brings the news, so it should be quick; what it raises is logged.
+        """
+        check_callback(callback)
+        with self._lock:
+            if self._outcome is None:
+                self._callbacks += (callback,)
+                return
+        self._call(callback)
+
+    def future(self) -> Future[CapabilityRunRef]:
+        """A `concurrent.futures.Future` of `result`, the same one each time.
+
+        It counts as running from the start, so cancelling it, or a coroutine that awaits it, does not cancel the job.
+        """
+        with self._lock:
+            if self._future is None:
+                self._future = Future()
+                self._future.set_running_or_notify_cancel()
+                new = self._future
+            else:
+                return self._future
+        self.add_done_callback(lambda _: self._settle(new))
+        return new
+
+    def __await__(self) -> Generator[Any, None, CapabilityRunRef]:
+        return asyncio.wrap_future(self.future()).__await__()
+
+    def explain(self) -> str:
+        """Why the job is where it is, in words, at most 64 KiB of them."""
+        return shortened(self._explanation(), EXPLANATION_BYTES)
+
+    def _explanation(self) -> str:
+        first = f"{self._job_name} ({self._job_id}) is {self._status}"
+        told = _explained(self.reuse)
+        match self._outcome:
+            case Completed() as done:
+                number = f" Its result is revision {done.ref.revision} of the run." if done.ref.revision > 1 else ""
+                return f"{first}.{number}{told}" + "".join(f"\nNote: {note}" for note in done.notes)
+            case Failed() | Cancelled() as ended:
+                return f"{first}.{told} {error_of(ended, job_id=self._job_id, job_name=self._job_name)}"
+            case None:
+                cancelling = " It is being cancelled." if self._cancelling else ""
+                more = self._controls.explain(self)
+                started = self._started
+                where = f" on {started.node} (pid {started.pid}) since {started.at:%H:%M:%S} UTC" if started else ""
+                says = f" It says: {self._progress.message}" if self._progress and self._progress.message else ""
+                return f"{first}{where}.{cancelling}{told}{says} {more}".rstrip()
+
+    def logs(self) -> str:
+        """What the job has printed so far, stdout and stderr together; of very long output the end.
+
+        What starts had printed that were lost comes first, marked as theirs.
+        """
+        printed, lost = self._printed, self._lost
+        text = printed.text() if printed is not None else ""
+        return text if lost is None else lost.before(text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _handle_of, (self._job_id, self._job_name)
+
+    def __eq__(self, other: object) -> bool:
+        return self._job_id == other._job_id if isinstance(other, JobHandle) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._job_id)
+
+    def __repr__(self) -> str:
+        progress = self._progress
+        far = f", {progress.fraction:.0%}" if progress and progress.fraction is not None and not self._outcome else ""
+        reuse = "" if self.reuse == RUN else f", {self.reuse}"
+        noted = f", see explain(): {self._notes[0][:60]}" if self._notes else ""
+        return f"<Job {self._job_name!r} {self._job_id} {self._status}{far}{reuse}{noted}>"
+
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        return self._outcome.notes if isinstance(self._outcome, Completed) else ()
+
+    def _repr_html_(self) -> str:
+        error = error_of(self._outcome, job_id=self._job_id, job_name=self._job_name) if self._outcome else None
+        rows = {"job": self._job_name, "id": self._job_id, "status": str(self._status)}
+        if self._progress and self._outcome is None:
+            share = self._progress.fraction
+            done = f"{self._progress.done:g}" if share is None else f"{share:.0%}"
+            rows["progress"] = f"{done} {self._progress.message}".strip()
+        rows["created"] = f"{self._created_at:%Y-%m-%d %H:%M:%S} UTC"
+        if self._finished_at:
+            rows["took"] = f"{(self._finished_at - self._created_at).total_seconds():.1f} s"
+        if self.reuse != RUN:
+            rows["result"] = str(self.reuse)
+        if error:
+            rows["error"] = str(error.args[0])
+        if self._notes:
+            rows["note"] = "\n".join(self._notes)
+        cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows.items())
+        return f"<table>{cells}</table>"
+
+    # -- what a backend tells -----------------------------------------------------------------------------------------
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the job ended; None while it has not."""
+        return self._outcome
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether `cancel` was accepted."""
+        return self._cancelling
+
+    def decided(self, reuse: Reuse) -> None:
+        """Take in what was decided about the submission that this handle is the answer to."""
+        self._reuse = reuse
+
+    def advance(self, status: JobStatus) -> bool:
+        """Move the status forward; a step back, or one to a final status, is dropped. Returns whether it moved."""
+        with self._lock:
+            if status.is_final or not self._status.may_become(status):
+                return False
+            self._status = status
+            return True
+
+    def apply(self, news: News) -> None:
+        """Take in what the worker said; news that comes after the end changes nothing but the logs."""
+        match news:
+            case Started():
+                with self._lock:
+                    if self._outcome is None:
+                        if self._started not in (None, news):  # another start: the one before was lost
+                            self._lost = self._lost or LostOutput()
+                            self._lost.add(len(self._lost) + 1, self._printed or LogTail())
+                            self._printed = None
+                        self._started = news
+                self.advance(JobStatus.RUNNING)
+            case Progressed():
+                with self._lock:
+                    if self._outcome is None:
+                        self._progress = news.progress
+            case Leaving():
+                pass  # why a start was lost is told by whoever knows that it was
+            case Printed():
+                with self._lock:
+                    printed = self._printed = self._printed or LogTail()
+                    printed.ended = self._outcome is not None
+                _budget.extend(printed, news.start, news.text)
+
+    def replace_output(self, left: Printed) -> None:
+        """The end of the job's output, as its dead worker has left it: more than the worker had told."""
+        with self._lock:
+            self._printed = None
+        self.apply(left)
+
+    def finish(self, outcome: Outcome, at: datetime | None = None) -> bool:
+        """End the job; only the first outcome counts. Returns whether it did.
+
+        After an accepted `cancel` every outcome means that the work has stopped, so the job ends CANCELLED.
+
+        Args:
+            outcome: How it ended.
+            at: When; now when that is not known better.
+        """
+        with self._lock:
+            if self._outcome is not None:
+                return False
+            if self._cancelling and not isinstance(outcome, Cancelled):
+                outcome = Cancelled()
+            self._outcome = outcome
+            self._status = status_of(outcome)
+            self._finished_at = at or datetime.now(UTC)
+            callbacks, self._callbacks = self._callbacks, ()
+            if self._printed is not None:
+                self._printed.ended = True
+            if self._ended is not None:
+                self._ended.set()
+        for callback in callbacks:
+            self._call(callback)
+        return True
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _await_outcome(self, timeout: float | None) -> Outcome:
+        timeout_s = usable_timeout_s(timeout)
+        self.wait(timeout_s)
+        if self._outcome is None:
+            raise JobTimeoutError(
+                f"job {self._job_name} ({self._job_id}) is still {self._status} after {timeout_s:g} s; it goes on. "
+                "Wait longer, or see job.explain()."
+            )
+        return self._outcome
+
+    def _settle(self, future: Future[CapabilityRunRef]) -> None:
+        error = self.exception()
+        if error is None:
+            future.set_result(self.result())
+        else:
+            future.set_exception(error)
+
+    def _call(self, callback: Callable[[Job], object]) -> None:
+        try:
+            callback(self)
+        except Exception:  # noqa: BLE001 - as concurrent.futures does: one callback's fault must not keep others from the news
+            _log.exception("a done callback of %r raised", self)
+
+
+def _handle_of(job_id: str, job_name: str) -> Job:
+    """What a pickled handle becomes.
+
+    Raises:
+        NotConfiguredError: No backend is active here.
+        JobNotFoundError: The active backend does not know the job.
+    """
+    try:
+        return get_job_backend().get_job(job_id)
+    except NotConfiguredError as error:
+        raise NotConfiguredError(
+            f"a handle of the job {job_name} ({job_id}) was unpickled where no job backend is configured, and only a "
+            "backend can find the job. Call configure_job_backend(...) first, with the address and scope that the job "
+            "was submitted to."
+        ) from error
+
+
+def _explained(reuse: Reuse) -> str:
+    """What `JobHandle.explain` says of a decision; with what counted as equal because nothing is known of it."""
+    said = f" {reuse}." if reuse != RUN else ""
+    return said + "".join(f" Not compared: {each}." for each in reuse.unknown)

@@ -1,0 +1,69 @@
+"""What would become of submissions: asked of the backend and the store, before anything is submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from checkmaite.jobs._shared.comparing import UNCOMPARED, planned
+from checkmaite.jobs._shared.errors import StaleResultError
+from checkmaite.jobs._shared.problems import Problem
+from checkmaite.jobs._shared.protocols import AnalyticsStore, JobBackend, KeepsRevisions, PlansReuse
+from checkmaite.jobs._shared.reuse import Reuse, ReuseKind
+from checkmaite.jobs._submitters.preparing import PreparedSubmission
+
+_THREADS = 16
+
+
+def plan(backend: JobBackend, submissions: Sequence[PreparedSubmission]) -> list[Reuse]:
+    """What would be decided about each submission, in order.
+
+    Raises:
+        BackendUnavailableError: The backend did not answer.
+        StoreError: The store cannot say. It is never taken for "holds none".
+    """
+    known = backend.plan(submissions) if isinstance(backend, PlansReuse) else [None] * len(submissions)
+    with ThreadPoolExecutor(_THREADS, "checkmaite-plan") as threads:  # each costs a request or two
+        return list(threads.map(partial(_with_store, backend.analytics_store), submissions, known))
+
+
+def refuse_unless_reused(backend: JobBackend, submissions: Sequence[PreparedSubmission]) -> None:
+    """Refuse submissions that require a result that is not there.
+
+    Raises:
+        StaleResultError: It names each of them, and what differs.
+        BackendUnavailableError, StoreError: See `plan`.
+    """
+    required = [each for each in submissions if each.reuse == "require"]
+    if not required:
+        return
+    problems = [
+        Problem(
+            f"{each.path}.reuse" if each.path else "reuse", _cause(each, reuse), "Leave it out to have the run made."
+        )
+        for each, reuse in zip(required, plan(backend, required), strict=True)
+        if reuse.kind is not ReuseKind.REUSED
+    ]
+    if problems:
+        raise StaleResultError("Nothing was submitted.", phase="reuse", problems=problems)
+
+
+def _cause(submission: PreparedSubmission, reuse: Reuse) -> str:
+    if reuse.kind is ReuseKind.STALE:
+        return f'"require" was asked for, and the result of {submission.job_name!r} is {reuse}.'
+    return f'"require" was asked for, and there is no result of {submission.job_name!r}.'
+
+
+def _with_store(store: AnalyticsStore, submission: PreparedSubmission, known: Reuse | None) -> Reuse:
+    """What the backend knows, unless the store holds a result that the worker would find."""
+    run_uid, policy = submission.run_key.run_uid, submission.reuse
+    if (known is not None and known.kind is ReuseKind.REUSED) or run_uid is None:
+        return known or Reuse()
+    if isinstance(store, KeepsRevisions):
+        stored = planned(store.find_run(run_uid), policy, submission.prints)
+    elif policy != "never" and store.get_run_uri(run_uid) is not None:
+        stored = Reuse(kind=ReuseKind.REUSED, unknown=UNCOMPARED)
+    else:
+        stored = Reuse()
+    return stored if known is None or stored.kind is ReuseKind.REUSED else known

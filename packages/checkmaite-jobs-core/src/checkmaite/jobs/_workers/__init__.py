@@ -1,0 +1,1 @@
+"""What runs where a job does: a process that imports as little as it can."""

@@ -1,0 +1,216 @@
+"""What a worker does with one job: run the capability, write the results durably, say how it ended.
+
+Every backend uses it, and it is all that a worker needs. The user's objects travel as opaque bytes beside the order.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import time
+from collections.abc import Callable
+from contextvars import copy_context
+from datetime import UTC, datetime
+from typing import Any
+
+from attrs import frozen
+from checkmaite.jobs._shared.code import WrongProcessError, check_imports, enter
+from checkmaite.jobs._shared.errors import IncompatibleVersionError
+from checkmaite.jobs._shared.naming import plain_text
+from checkmaite.jobs._shared.news import Post, Printed, Reporter
+from checkmaite.jobs._shared.order import Wire, WorkOrder
+from checkmaite.jobs._shared.outcome import Cancelled, Outcome
+from checkmaite.jobs._shared.probing import ready_store
+from checkmaite.jobs._shared.protocols import AnalyticsStore
+from checkmaite.jobs._shared.running import reporting
+from checkmaite.jobs._workers.failing import failure, this_node
+from checkmaite.jobs._workers.hygiene import WorkerProcess, for_one_job, from_fresh_entropy, suspect
+from checkmaite.jobs._workers.interrupt import Interrupt
+from checkmaite.jobs._workers.outages import patiently, until_stored
+from checkmaite.jobs._workers.output import captured
+from checkmaite.jobs._workers.report import collect_report
+from checkmaite.jobs._workers.salvaging import keep_rows, remembering
+from checkmaite.jobs._workers.storing import found_result, keep_result
+from checkmaite.jobs._workers.termination import ended_by_sigterm
+
+Arguments = tuple[Any, Any, Any, Any, Any]
+"""Capability, models, datasets, metrics, config."""
+
+
+@frozen(kw_only=True)
+class Finished:
+    """What `execute` returns.
+
+    Attributes:
+        outcome: How the job ended.
+        printed: The output that no news has carried yet.
+        where: Node, process id and begin (seconds since the epoch); a short job has not announced them.
+    """
+
+    outcome: Outcome
+    printed: Printed | None = None
+    where: tuple[str, int, float] | None = None
+
+
+def execute(
+    order: Wire, payload: bytes | memoryview, post: Post | None = None, process: WorkerProcess | None = None
+) -> Finished:
+    """Carry out one order in a worker process, one at a time. The only function that a worker needs.
+
+    Args:
+        order: `WorkOrder.to_wire`'s value.
+        payload: The pickled `Arguments`.
+        post: Where news of the job goes; None sends none.
+        process: What becomes of this process, if it is a worker's own: after the job it is clean, or leaves.
+
+    Returns:
+        How the job ended; no exception of the user's code leaves this function.
+    """
+    try:
+        read = WorkOrder.from_wire(order)
+        if read.terms.code is not None:
+            enter(read.terms.code)
+    except (IncompatibleVersionError, WrongProcessError) as error:
+        return Finished(outcome=failure(error, phase="start"))
+    began_at = time.time()
+    reporter, interrupt = Reporter(read.job_id, post), Interrupt()
+
+    def load() -> Arguments:
+        arguments: Arguments = pickle.loads(payload)  # noqa: S301 - the submitter sent it, and running its code is the point
+        if process is not None:
+            from_fresh_entropy()  # after the modules were imported that have generators
+        return arguments
+
+    def work(before_write: Callable[[], None]) -> Outcome:
+        try:
+            return carry_out(
+                read,
+                load=load,
+                open_store=lambda: ready_store(read.terms.store),
+                reporter=reporter,
+                interrupt=interrupt,
+                before_write=before_write,
+            )
+        except BaseException as error:  # noqa: BLE001 - a tracer of the job's raises wherever anything is called
+            raised = error
+        finally:
+            # Here, because Python 3.11 may spin where tracing ends while a generator's context manager exits; and in
+            # this frame, because a call would be traced. Each time that a tracer raises, Python stops it.
+            while process is not None:
+                try:
+                    sys.settrace(None)
+                    sys.setprofile(None)
+                    break
+                except BaseException:  # noqa: BLE001, S112 - it is the tracer's own
+                    continue
+        return failure(raised, phase="run")
+
+    with (
+        captured(reporter),
+        ended_by_sigterm(reporter.last_words),
+        interrupt.from_signals(),
+        for_one_job(process) as before_write,
+    ):
+        outcome = copy_context().run(work, before_write)
+    return Finished(outcome=outcome, printed=reporter.close(), where=(this_node(), os.getpid(), began_at))
+
+
+def carry_out(
+    order: WorkOrder,
+    *,
+    load: Callable[[], Arguments],
+    open_store: Callable[[], AnalyticsStore],
+    reporter: Reporter,
+    interrupt: Interrupt,
+    before_write: Callable[[], object] | None = None,
+) -> Outcome:
+    """Run one order on this thread.
+
+    Args:
+        order: What to do.
+        load: Gives the user's objects; called once.
+        open_store: Gives the store to write to.
+        reporter: Takes what the job reports; the caller sees to what it prints.
+        interrupt: Says whether the job was asked to stop; the caller has armed it for this thread.
+        before_write: Called when the user's code has run, before anything is written.
+    """
+    phase = _Phase()
+    try:
+        with reporting(reporter):
+            return _run(order, load, open_store, reporter, interrupt, phase, before_write)
+    except KeyboardInterrupt as error:
+        return (
+            Cancelled()
+            if interrupt.may_have_raised
+            else failure(error, phase=phase.name, kept=phase.kept, keep=reporter.printed)
+        )
+    except BaseException as error:  # noqa: BLE001 - the user's code may raise anything, and all of it must reach the submitter
+        suspect(error)
+        # sys.exit() and the like end the job, not the worker
+        return failure(error, phase=phase.name, kept=phase.kept, keep=reporter.printed)
+
+
+class _Phase:
+    """What the worker is doing, for the message when it fails."""
+
+    name = "start"
+    kept = ""  # where the rows are, when they could not be stored
+
+
+def _run(
+    order: WorkOrder,
+    load: Callable[[], Arguments],
+    open_store: Callable[[], AnalyticsStore],
+    reporter: Reporter,
+    interrupt: Interrupt,
+    phase: _Phase,
+    before_write: Callable[[], object] | None,
+) -> Outcome:
+    def say(text: str) -> None:
+        reporter.progress_note = 0, None, text, time.time()
+
+    phase.name = "store"
+    store = patiently(open_store, say)
+    phase.name = "load"
+    capability, models, datasets, metrics, config = load()
+    phase.name = "write"
+    found = patiently(lambda: found_result(store, order, plain_text(capability.id)), say)
+    if found is not None:
+        return found
+    phase.name = "load"
+    check_imports()
+    phase.name = "run"
+    run = capability.run(models=models, datasets=datasets, metrics=metrics, config=config, use_cache=False)
+    del models, datasets, metrics
+    draft = collect_report(run, threshold=order.report_threshold, interrupt=interrupt)
+    check_imports()
+    phase.name = "write"
+    remembered = remembering(run)
+    with interrupt.shielded():
+        if before_write is not None:
+            before_write()
+        provenance = order.provenance(completed_at=datetime.now(UTC))
+
+        def keep() -> Outcome:
+            return keep_result(remembered, draft, store=store, order=order, provenance=provenance)
+
+        def save(error: Exception) -> str:
+            return keep_rows(
+                remembered,
+                error,
+                store=store,
+                artifacts=order.terms.store.artifacts,
+                provenance=provenance,
+                report=draft.report if draft.content is None else None,
+            )
+
+        try:
+            return until_stored(keep, say, limit_s=order.terms.store.retry_s, interrupt=interrupt)
+        except KeyboardInterrupt as stopped:
+            if isinstance(error := stopped.__cause__, Exception):
+                reporter.printed(f"The job was stopped while its results waited to be stored. {save(error)}\n")
+            raise
+        except Exception as error:
+            phase.kept = save(error)
+            raise
