@@ -147,6 +147,18 @@ def test_an_installed_package_does_not_count(monkeypatch: pytest.MonkeyPatch, fo
     assert code_here() == before
 
 
+@pytest.mark.parametrize("site", ["site-packages", "dist-packages"])
+def test_what_another_environment_has_installed_does_not_count(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, site: str
+) -> None:
+    """A virtual environment may be made over another: `--system-site-packages`, a .pth file, the user's own site."""
+    write(folder / site / "installed_elsewhere" / "__init__.py", "")
+    monkeypatch.syspath_prepend(str(folder / site))
+    before = code_here()
+    importlib.import_module("installed_elsewhere")
+    assert code_here() == before
+
+
 class _HasEverything:
     """Stands in `sys.modules` as `torch.classes` does: every attribute is there, and is no path."""
 

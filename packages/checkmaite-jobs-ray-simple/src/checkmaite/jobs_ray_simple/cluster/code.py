@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import sys
 import sysconfig
 import time
@@ -31,6 +32,8 @@ _LARGEST = 2_000
 _MOST_TOLD = 32_768
 """Bytes of what workers are told of files beyond which they are told nothing: that would cost every job too much."""
 _INSTALLED = tuple({os.path.join(path, "") for path in sysconfig.get_paths().values()})  # noqa: PTH118 - texts, for speed
+_SITE = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
+"""In the path of what is installed elsewhere: below the environment that this one was made over, or by the user."""
 _OURS = ("checkmaite.jobs", "checkmaite.store_")
 _installed: dict[str, object] = {}
 _own: set[str] = set()
@@ -133,7 +136,7 @@ def _imported() -> tuple[set[str], set[str]]:
         if _installed.get(name) is module or name == "__main__":
             continue
         file, path = _places_of(module)
-        local = [each for each in (file, *path) if not each.startswith(_INSTALLED)]
+        local = [each for each in (file, *path) if not (each.startswith(_INSTALLED) or _SITE.search(each))]
         if not any(local) or name.startswith(_OURS):
             _installed[name] = module
             if name.startswith(_OURS):
