@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import importlib
 import os
+import shutil
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from typing import Any
 
 import pytest
 from checkmaite.jobs._shared.prints import Fingerprints, differences
-from checkmaite.jobs._submitters.fingerprint import Fingerprinter, code, fingerprints_of
+from checkmaite.jobs._submitters.fingerprint import Fingerprinter, code, distributions, fingerprints_of
 
 CAPABILITY = """
 class Capability:
@@ -274,14 +276,100 @@ def test_an_installed_capability_counts_with_its_version(
 
     install("1.0")
     monkeypatch.syspath_prepend(str(site))
-    fingerprint = importlib.import_module("checkmaite.jobs._submitters.fingerprint.distributions")
-    fingerprint._packages.cache_clear()
     before = of(load("mycaps.digits"))
     assert set(before.code.parts) == {"mycaps/__init__.py", "mycaps/digits.py", "mycaps/sizes.py"}
     assert before.distributions == {"my-caps": "1.0"}
     install("1.1")
     assert differences(before, of(load("mycaps.digits"))) == ("code: my-caps 1.0, now 1.1",)
-    fingerprint._packages.cache_clear()
+
+
+class Site:
+    """A folder of installed distributions, which the capabilities of one namespace come from."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def install(self, distribution: str, version: str, *files: str) -> None:
+        """As pip does: what another version left is gone, and the folder of the metadata is new."""
+        self.remove(distribution)
+        for file in files:
+            (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / file).write_text(CAPABILITY)
+        metadata = self.folder / f"{distribution}-{version}.dist-info"
+        metadata.mkdir(parents=True)
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (metadata / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+
+    def remove(self, distribution: str) -> None:
+        for folder in self.folder.glob(f"{distribution}-*.dist-info"):
+            shutil.rmtree(folder)
+
+    def settle(self) -> None:
+        """Let an hour pass: what was just written may be written again in the same instant, so it would not be kept."""
+        at = time.time() - 3600
+        for path in [self.folder.parent, self.folder, *self.folder.rglob("*")]:
+            os.utime(path, (at, at))
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    found = Site(tmp_path / "site-packages")
+    found.install("ours", "1.0", "sharedspace/ours.py")
+    found.install("theirs", "2.0", "sharedspace/theirs.py")
+    found.settle()
+    monkeypatch.syspath_prepend(str(found.folder))
+    return found
+
+
+def test_what_is_installed_is_read_once(site: Site, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("sharedspace.ours")
+    assert of(module).distributions == {"ours": "1.0"}
+
+    def read(*_: object) -> Any:
+        raise AssertionError("nothing has changed")
+
+    monkeypatch.setattr(distributions.importlib.metadata, "distribution", read)
+    monkeypatch.setattr(distributions.importlib.metadata, "packages_distributions", read)
+    again = of(module)
+    assert again.distributions == {"ours": "1.0"}
+    assert not again.code.reason
+
+
+@pytest.mark.parametrize("change", ["upgrade", "reinstall", "edit", "remove", "give away", "take in", "shadow"])
+def test_what_is_installed_otherwise_is_noticed(
+    site: Site, load: Load, change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = load("sharedspace.ours")
+    assert of(module).distributions == {"ours": "1.0"}
+    assert distributions._Installed.last is not None, "it would not be kept, so nothing would be seen here"
+    match change:
+        case "upgrade":
+            site.install("ours", "1.1", "sharedspace/ours.py")
+            expected = {"ours": "1.1"}
+        case "reinstall":  # of the same version, with another file
+            site.install("ours", "1.0", "sharedspace/others.py")
+            expected = {}
+        case "edit":
+            metadata = site.folder / "ours-1.0.dist-info" / "METADATA"
+            metadata.write_text(metadata.read_text().replace("1.0", "1.5"))
+            expected = {"ours": "1.5"}
+        case "remove":
+            site.remove("ours")
+            site.remove("theirs")
+            expected = {}
+        case "give away":
+            site.install("ours", "1.0")
+            site.install("theirs", "2.1", "sharedspace/theirs.py", "sharedspace/ours.py")
+            expected = {"theirs": "2.1"}
+        case "take in":
+            site.install("third", "3.0", "sharedspace/ours.py")
+            expected = {"ours": "1.0", "third": "3.0"}
+        case "shadow":
+            other = Site(tmp_path / "first" / "site-packages")
+            other.install("ours", "9.0", "sharedspace/ours.py")
+            monkeypatch.syspath_prepend(str(other.folder))
+            expected = {}  # the one that is found has not brought the module
+    assert of(module).distributions == expected
 
 
 def test_a_capability_of_a_notebook_counts_by_what_travels() -> None:
