@@ -11,7 +11,7 @@ from attrs import frozen
 from checkmaite.jobs.spi import ObjectStore, object_name
 from checkmaite.store_parquet._datasets import RUN, Piece, open_file, reading
 from checkmaite.store_parquet._layout import RUNS
-from checkmaite.store_parquet._manifest import INDEXES, Index, Manifest, Part, PartFile
+from checkmaite.store_parquet._manifest import INDEXES, Index, Manifest, Part, PartFile, is_among
 
 _ABOUT = "capability_table"
 
@@ -54,7 +54,7 @@ class CompactedRuns:
             return commits
         named = pa.array(commits, pa.string())
         there = pa.chunked_array([index.commits for index in self._indexes.values()], pa.string())
-        found: list[str] = named.filter(pc.invert(pc.is_in(named, value_set=there))).to_pylist()
+        found: list[str] = named.filter(pc.call_function("invert", [is_among(named, there)])).to_pylist()
         return found
 
     @property

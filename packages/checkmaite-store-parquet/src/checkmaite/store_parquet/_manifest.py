@@ -123,7 +123,7 @@ class Index:
             ValueError: A commit has a name that none can have.
         """
         found = []
-        for name in self.commits.filter(pc.match_substring(self.commits, "!")).to_pylist():
+        for name in self.commits.filter(_matches("match_substring", self.commits, "!")).to_pylist():
             named = revision_of(name)
             if named is None:
                 raise ValueError(f"a commit {name!r}")
@@ -135,7 +135,7 @@ class Index:
         asked = {commit_name(run, revision): run for run in runs}
         if not asked:
             return {}
-        there = pc.is_in(self.commits, value_set=pa.array(list(asked), pa.string()))
+        there = is_among(self.commits, pa.array(list(asked), pa.string()))
         found = zip(*(column.filter(there).to_pylist() for column in (self.commits, self.run_uids)), strict=True)
         return {asked[commit]: run_uid for commit, run_uid in found}
 
@@ -144,6 +144,15 @@ class Index:
         sink = pa.BufferOutputStream()
         pq.write_table(pa.table({"commit": self.commits, "run_uid": self.run_uids}), sink, compression="zstd")
         return bytes(sink.getvalue().to_pybytes())
+
+
+def is_among(texts: pa.Array, values: Any) -> Any:
+    """Of each text whether it is one of the values."""
+    return pc.call_function("is_in", [texts], pc.SetLookupOptions(value_set=values))
+
+
+def _matches(how: str, texts: pa.Array, pattern: str) -> Any:
+    return pc.call_function(how, [texts], pc.MatchSubstringOptions(pattern))
 
 
 def newest_manifest(objects: ObjectStore) -> Manifest:
@@ -221,7 +230,10 @@ def _read_index(objects: ObjectStore, part: Part) -> Index:
     try:
         table = pq.read_table(pa.BufferReader(objects.read(key)))
         index = Index(*(table.column(name).combine_chunks().cast(pa.string()) for name in ("commit", "run_uid")))
-        if len(index.commits) != part.commits or not pc.all(pc.ends_with(index.commits, SUFFIX)).as_py():
+        if (
+            len(index.commits) != part.commits
+            or _matches("ends_with", index.commits, SUFFIX).true_count != part.commits
+        ):
             raise ValueError("other commits than the manifest says")
         _ = index.later
     except StoreNotFoundError as error:
