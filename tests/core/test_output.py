@@ -290,6 +290,28 @@ def test_what_nobody_takes_of_a_dead_process_goes_to_the_log_of_the_next_one(tmp
     assert not left.exists()
 
 
+def test_a_remark_follows_what_the_job_has_printed_before(tmp_path: Path) -> None:
+    said, _ = run(
+        """
+reporter = Reporter("job-1", None)
+class Odd:
+    def flush(self):
+        raise SystemExit("a stream of the job's own")
+
+with captured(reporter):
+    print("first", end=" ")
+    ctypes.CDLL(None).puts(b"second")
+    kept, sys.stdout = sys.stdout, Odd()
+    reporter.remark("a remark")
+    sys.stdout = kept
+    print(" third", end="")
+say(repr(reporter.close().text))
+""",
+        tmp_path,
+    )
+    assert said == [repr("first second\na remark third")]
+
+
 def test_where_no_file_can_be_made_the_job_runs_and_its_output_says_so(tmp_path: Path) -> None:
     said, log = run(
         """

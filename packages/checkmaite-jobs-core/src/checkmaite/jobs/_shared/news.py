@@ -154,6 +154,8 @@ class Reporter:
         self._lock = threading.Lock()
         self.look: Callable[[], bool] | None = None
         """Called by the courier each time that it comes round: calls `printed`, and says whether there is more."""
+        self.catch_up: Callable[[], object] | None = None
+        """Calls `printed` with all that the job has printed so far and that was not told yet."""
         self._started_at: datetime | None = datetime.now(UTC)
         self._has_complained = False
         self.progress_note: tuple[Any, Any, Any, float] | None = None
@@ -171,6 +173,12 @@ class Reporter:
     def printed(self, text: str) -> None:
         """Note what the job printed."""
         self._unsaid.append(text)
+
+    def remark(self, text: str) -> None:
+        """Add a text that is not the job's own to its output, after what the job has printed so far."""
+        if self.catch_up is not None:
+            self.catch_up()
+        self.printed(text)
 
     def close(self) -> Printed | None:
         """End the reports; what is not known to have arrived, so that it can travel with the outcome."""

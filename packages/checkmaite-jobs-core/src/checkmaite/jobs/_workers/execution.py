@@ -143,12 +143,12 @@ def carry_out(
         return (
             Cancelled()
             if interrupt.may_have_raised
-            else failure(error, phase=phase.name, kept=phase.kept, keep=reporter.printed)
+            else failure(error, phase=phase.name, kept=phase.kept, keep=reporter.remark)
         )
     except BaseException as error:  # noqa: BLE001 - the user's code may raise anything, and all of it must reach the submitter
         suspect(error)
         # sys.exit() and the like end the job, not the worker
-        return failure(error, phase=phase.name, kept=phase.kept, keep=reporter.printed)
+        return failure(error, phase=phase.name, kept=phase.kept, keep=reporter.remark)
 
 
 class _Phase:
@@ -209,7 +209,7 @@ def _run(
             return until_stored(keep, say, limit_s=order.terms.store.retry_s, interrupt=interrupt)
         except KeyboardInterrupt as stopped:
             if isinstance(error := stopped.__cause__, Exception):
-                reporter.printed(f"The job was stopped while its results waited to be stored. {save(error)}\n")
+                reporter.remark(f"The job was stopped while its results waited to be stored. {save(error)}\n")
             raise
         except Exception as error:
             phase.kept = save(error)

@@ -151,7 +151,7 @@ class _Capture:
         self._read = self._freed = _HEAD_BYTES
         self._file = self._led()
         self._onward = _originals[1]
-        reporter.look = self.look
+        reporter.look, reporter.catch_up = self.look, self.catch_up
         _present[:] = [(os.getpid(), self._file.path)]
         os._exit = _exit_with_word
 
@@ -159,7 +159,7 @@ class _Capture:
         """Lead the streams back, and read what is still in the file."""
         _flush()
         with self._guard:
-            self._reporter.look = None
+            self._reporter.look = self._reporter.catch_up = None
             os._exit = _exit
             _present.clear()
             _restore()
@@ -186,6 +186,12 @@ class _Capture:
         """Read what is new, up to a chunk; whether there is more."""
         with self._guard:
             return self._reporter.look is not None and self._take()
+
+    def catch_up(self) -> None:
+        """Read all that was printed so far."""
+        _flush()
+        while self.look():
+            pass
 
     def _take(self) -> bool:
         if content := os.pread(self._file.descriptor, _CHUNK, self._read):
@@ -325,7 +331,7 @@ def _flush() -> None:
         try:
             if stream is not None:
                 stream.flush()
-        except Exception as error:  # noqa: BLE001 - the job may have put anything there, or closed it
+        except BaseException as error:  # noqa: BLE001 - the job may have put anything there, or closed it
             _log.debug("a stream could not be flushed: %s", error)
     _libc().fflush(None)
 

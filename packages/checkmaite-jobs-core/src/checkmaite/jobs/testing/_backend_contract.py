@@ -159,6 +159,7 @@ class JobBackendContract:
         assert len(pickle.dumps(error)) < _MOST_BYTES
         wait_until(lambda: "and that ends" in job.logs(), "the job's output does not have the message")
         assert len(job.logs()) > len(str(error))
+        assert job.logs().index("the sample fails") < job.logs().index("this begins")
 
     def test_time_outs_are_kept(self, backend: JobBackend, tmp_path: Path) -> None:
         job = self.submit(tmp_path, "wait")
