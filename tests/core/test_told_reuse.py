@@ -8,10 +8,20 @@ import pickle
 from collections.abc import Callable
 
 import pytest
-from checkmaite.jobs import Reuse, ReuseKind
+from checkmaite.jobs import (
+    Reuse,
+    ReuseKind,
+    StaleResultError,
+    configure_job_backend,
+    plan_capabilities,
+    shutdown_job_backend,
+    submit_capability,
+)
 from checkmaite.jobs._shared.comparing import prints_from_text, prints_of, prints_text
 from checkmaite.jobs._shared.reuse import RUN, settled
 from checkmaite.jobs._submitters.fingerprint import fingerprints_of
+from checkmaite.jobs.testing import SampleCapability
+from checkmaite.jobs.testing._samples import SampleKnownBefore
 
 NONE = Reuse()
 ON_PURPOSE = Reuse(job_id="before")
@@ -56,3 +66,29 @@ def test_fingerprints_are_one_text_in_a_column_whose_names_are_sorted(config: ob
     text = prints_text(prints)
     assert text == json.dumps(json.loads(text or ""), sort_keys=True)
     assert prints_from_text(text) == prints
+
+
+def test_what_is_not_known_is_part_of_what_is_read() -> None:
+    reused = Reuse(kind=ReuseKind.REUSED, job_id="before", unknown=("models[0] 'm': it is a generator", "code"))
+    assert str(reused) == "REUSED: before; not compared: 2, see unknown"
+    assert repr([RUN, reused]) == "[<RUN>, <REUSED: before; not compared: 2, see unknown>]"
+
+
+def test_a_plan_does_not_claim_that_a_run_without_a_known_uid_was_never_made() -> None:
+    configure_job_backend("inline", analytics_store={"backend": "null"})
+    submission = {"capability": SampleCapability(), "config": {"run_uid": "u"}}
+    known, forced, unknown = plan_capabilities(
+        [
+            *({**submission, "capability": SampleKnownBefore()}, {**submission, "reuse": "never"}),
+            submission,
+        ]
+    )
+    assert known == forced == RUN
+    assert unknown.kind is ReuseKind.RUN
+    assert str(unknown) == (
+        "RUN; not known before: whether the store holds this run, since its uid is made in run() and found when it is "
+        "stored"
+    )
+    with pytest.raises(StaleResultError, match=r"of 'sample' it is not known whether .*compute_uid\(\)"):
+        submit_capability(**submission, reuse="require")
+    shutdown_job_backend()

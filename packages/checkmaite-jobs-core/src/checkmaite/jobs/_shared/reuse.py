@@ -37,7 +37,7 @@ class ReuseKind(StrEnum):
     STALE = "STALE"
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class Reuse:
     """What was decided about one submission.
 
@@ -48,7 +48,8 @@ class Reuse:
         at: When that job was submitted (UTC).
         by: Who submitted it, `Provenance.user_id`.
         differences: What differs from it.
-        unknown: What counts as equal because it has no fingerprint, with the reasons.
+        unknown: What counts as equal because it has no fingerprint, with the reasons. Of a run that is planned, what
+            cannot be known before it is made.
     """
 
     kind: ReuseKind = ReuseKind.RUN
@@ -62,6 +63,9 @@ class Reuse:
         """How it is pickled: most jobs have `RUN`, which travels by its name."""
         return "RUN" if self is RUN else super().__reduce_ex__(protocol)
 
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
     def __str__(self) -> str:
         """A sentence without its full stop: ``STALE: models[0] 'lenet': content``."""
         whose = self.job_id or "a result in the store"
@@ -69,9 +73,12 @@ class Reuse:
         by = f" by {self.by}" if self.by is not None else ""
         match self.kind:
             case ReuseKind.RUN:
-                return f"RUN: again on purpose, after {whose}{when}{by}" if self.job_id else "RUN"
+                if self.job_id:
+                    return f"RUN: again on purpose, after {whose}{when}{by}"
+                return f"RUN; not known before: {', '.join(self.unknown)}" if self.unknown else "RUN"
             case ReuseKind.REUSED:
-                return f"REUSED: {whose}{when}{by}"
+                blind = f"; not compared: {len(self.unknown)}, see unknown" if self.unknown else ""
+                return f"REUSED: {whose}{when}{by}{blind}"
             case ReuseKind.STALE:
                 return f"STALE: {', '.join(self.differences)}; the result was {whose}{when}{by}"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -260,7 +261,7 @@ class JobHandle:
         progress = self._progress
         far = f", {progress.fraction:.0%}" if progress and progress.fraction is not None and not self._outcome else ""
         reuse = "" if self.reuse == RUN else f", {self.reuse}"
-        noted = f", see explain(): {self._notes[0][:60]}" if self._notes else ""
+        noted = f", see explain(): {textwrap.shorten(self._notes[0], 80, placeholder=' ...')}" if self._notes else ""
         return f"<Job {self._job_name!r} {self._job_id} {self._status}{far}{reuse}{noted}>"
 
     @property
