@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import random
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,7 @@ from checkmaite.jobs_ray.journal.format import JournalCorruptError
 from checkmaite.jobs_ray.journal.reading import read_journal
 from checkmaite.jobs_ray.journal.replay import table_of
 from checkmaite.jobs_ray.journal.runner import leader_here, new_nonce, perform
-from checkmaite.jobs_ray.journal.schema import events_of, rows_of, snapshot_rows
-from checkmaite.jobs_ray.journal.schema_parts import ending_from, ending_row, spec_from, spec_row
+from checkmaite.jobs_ray.journal.schema import ENDING, SPEC, events_of, rows_of, snapshot_rows
 from checkmaite.jobs_ray.journal.storage import Journal, lead
 from checkmaite.jobs_ray.registry.model.contexts import redacted_context
 from checkmaite.jobs_ray.registry.model.events import (
@@ -36,7 +36,7 @@ from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.record import Owner, ending_of, outcome_of
 from checkmaite.jobs_ray.wire import Basis
 
-from tests.ray_registry.making import CONTEXT, CRASH, ERROR, POLICY, WHERE, check_table, completed, spec
+from tests.ray_registry.making import CONTEXT, CRASH, ERROR, POLICY, PRINTS, WHERE, check_table, completed, spec
 
 OWNER = Owner("controller", 7)
 
@@ -159,7 +159,7 @@ def test_columns_of_a_snapshot_that_differ_in_length_are_refused(objects: Object
     journal = _written(objects, table)
     rows = list(snapshot_rows(table))
     (finished,) = [row for row in rows if row[0] == "finished"]
-    finished[2][3] = finished[2][3][1:]
+    finished[1]["columns"]["record.created_at"].pop()
     perform(journal.snapshot(journal.tail, rows), objects)
     with pytest.raises(JournalCorruptError, match="what it says cannot be"):
         table_of(perform(read_journal(objects.root), objects))
@@ -180,7 +180,7 @@ _FULL = Completed(ref=_REF, reuse=Reuse(kind=ReuseKind.REUSED, job_id="a"), note
 @pytest.mark.parametrize("outcome", [completed(), _FULL, ERROR, CRASH, Cancelled(reason="why")], ids=repr)
 def test_an_outcome_is_kept_whole(outcome: Outcome) -> None:
     assert outcome_of(ending_of(outcome)) == outcome
-    assert ending_from(json.loads(json.dumps(ending_row(ending_of(outcome))))) == ending_of(outcome)
+    assert ENDING.value(json.loads(json.dumps(ENDING.row(ending_of(outcome))))) == ending_of(outcome)
 
 
 def test_fingerprints_that_jobs_have_in_common_are_written_once(objects: ObjectStore) -> None:
@@ -211,20 +211,24 @@ def test_fingerprints_that_jobs_have_in_common_are_written_once(objects: ObjectS
 
 _LIVE = rows_of([Submitted(spec("job"), 1.0, None)])
 _FINAL = [*_LIVE, *rows_of([Ended("job", ending_of(completed()), 2.0)])]
+_STARTED = {"job_id": "job", "where": {"node": "node", "pid": 1, "at": 2.0}}
 
 
 @pytest.mark.parametrize(
     "rows",
     [
         [["nonsense"]],
-        [["launched", "nobody", 1.0]],
-        [*_LIVE, ["forgotten", "job"]],
-        [*_LIVE, ["ended", "job", ["vanished"], 2.0, None]],
-        [*_LIVE, ["ended", "job", ["completed", ["uid"], []], 2.0, None]],
-        [*_LIVE, ["started", "job", ["node", 1, 2.0]]],
-        [*_FINAL, ["started", "job", ["node", 1, 2.0]]],
-        [*_FINAL, ["ended", "job", ["cancelled", "late"], 3.0, None]],
-        [*_FINAL, ["forgotten", "job"], ["forgotten", "job"]],
+        [["nonsense", {}]],
+        [["launched", {"job_id": "nobody", "at": 1.0}]],
+        [*_LIVE, ["launched", {"job_id": "job"}]],
+        [*_LIVE, ["launched", ["job", 1.0]]],
+        [*_LIVE, ["forgotten", {"job_id": "job"}]],
+        [*_LIVE, ["ended", {"job_id": "job", "ending": ["vanished", {}], "at": 2.0}]],
+        [*_LIVE, ["ended", {"job_id": "job", "ending": ["completed", {"run_uid": "uid"}], "at": 2.0}]],
+        [*_LIVE, ["started", _STARTED]],
+        [*_FINAL, ["started", _STARTED]],
+        [*_FINAL, ["ended", {"job_id": "job", "ending": ["cancelled", {}], "at": 3.0}]],
+        [*_FINAL, *2 * [["forgotten", {"job_id": "job"}]]],
     ],
     ids=repr,
 )
@@ -267,12 +271,19 @@ def test_what_an_application_has_frozen_stays_so(objects: ObjectStore) -> None:
 
 def test_what_process_a_job_needs_is_kept() -> None:
     needy = spec("a", resources=Resources(share_gpus=True), policy=POLICY._replace(isolation="process"))
-    assert spec_from(json.loads(json.dumps(spec_row(needy)))) == needy
+    assert SPEC.value(json.loads(json.dumps(SPEC.row(needy)))) == needy
 
 
 def test_up_to_format_3_nobody_needed_one() -> None:
     plain = spec("a", resources=Resources(num_gpus=1))
-    row = json.loads(json.dumps(spec_row(plain)))
-    resources, policy = 5, 9
-    assert (row[resources].pop(), row[policy].pop()) == (False, "reuse")
-    assert spec_from(row) == plain
+    row = [
+        *("a", plain.scope, plain.run_key, plain.job_name, plain.capability_id),
+        [1, 1, None, {}],
+        list(plain.order),
+        b64encode(plain.payload).decode(),
+        plain.context,
+        list(POLICY)[:4],
+        [list(PRINTS), "auto", None, None, None],
+    ]
+    (event,) = events_of([["submitted", row, 1.0, None]], 3)
+    assert event == Submitted(plain, 1.0, None)

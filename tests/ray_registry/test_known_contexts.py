@@ -7,7 +7,7 @@ import json
 import pytest
 from attrs import evolve
 from checkmaite.jobs.spi import Code, StoreSpec, Terms
-from checkmaite.jobs_ray.journal.schema_parts import redacted_from
+from checkmaite.jobs_ray.journal.schema import REDACTED
 from checkmaite.jobs_ray.registry.model.contexts import redacted_context, whole_context
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
@@ -61,10 +61,10 @@ def test_how_long_results_wait_for_a_store_is_as_it_was_submitted() -> None:
     """Also where the next client of the scope has chosen another time."""
     store = context("secret").terms.store
     before = Context(Terms(store=evolve(store, retry_s=None), facts={}), None)
-    row = json.loads(json.dumps(redacted_context(before)))
-    assert whole_context(redacted_from(row), context("secret")) == before
-    row[0].pop()
-    assert whole_context(redacted_from(row), before) == context("secret"), (
+    row = json.loads(json.dumps(REDACTED.row(redacted_context(before))))
+    assert whole_context(REDACTED.value(row), context("secret")) == before
+    del row["store"]["retry_s"]
+    assert whole_context(REDACTED.value(row), before) == context("secret"), (
         "journals that were written before it was an option"
     )
 
@@ -74,7 +74,7 @@ def test_a_job_that_waited_when_its_cluster_was_lost_runs_the_code_that_it_was_s
     code: Code | None,
 ) -> None:
     before = Context(Terms(store=StoreSpec("null", {}), facts={}, code=code), None)
-    row = json.loads(json.dumps(redacted_context(before)))
-    assert whole_context(redacted_from(row)) == before
+    row = json.loads(json.dumps(REDACTED.row(redacted_context(before))))
+    assert whole_context(REDACTED.value(row)) == before
     if code is None:
-        assert whole_context(redacted_from(row[:-1])) == before, "journals that were written before codes were"
+        assert "code" not in row, "as in journals that were written before codes were"

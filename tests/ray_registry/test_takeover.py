@@ -136,9 +136,9 @@ def test_another_start_begins_without_the_place_of_the_lost_one() -> None:
 def test_a_row_without_a_place_is_read() -> None:
     rig = running()
     rows = rig.rows()
-    (state,) = [row[3] for row in rows if row[0] == "record"]
-    assert state == ["doubtful", "it was lost", list(WHERE)]
-    state.pop()
+    (state,) = [said["state"] for word, said in rows if word == "record"]
+    assert state == ["doubtful", {"reason": "it was lost", "where": WHERE._asdict()}]
+    del state[1]["where"]
     replayed = ReplayState()
     restore(replayed, rows)
     assert replayed.records["job"].state == Doubtful("it was lost", None)

@@ -17,7 +17,7 @@ from typing import Any, Self
 from attrs import asdict, frozen
 from checkmaite.jobs import IncompatibleVersionError, JobsError, StoreCorruptError
 
-JOURNAL_PROTOCOL = 4
+JOURNAL_PROTOCOL = 5
 """Raised when older code could misread what newer code writes."""
 
 _MAGIC = b'{"magic":"checkmaite-jobs journal",'
@@ -75,12 +75,14 @@ class Stored:
         row_count: How many rows it has.
         uri: Where it is, for errors.
         body: Its rows, still compressed.
+        protocol: What they mean.
     """
 
     header: Header
     row_count: int
     uri: str
     body: bytes
+    protocol: int = JOURNAL_PROTOCOL
 
     def pieces(self) -> Iterator[list[Any]]:
         """Its rows in order, some at a time: neither all of its text nor all of its rows are in memory at once."""
@@ -184,7 +186,7 @@ def _of_fields(fields: dict[str, Any], body: bytes, uri: str) -> Stored:
         fence=fields["fence"],
         nonce=fields["nonce"],
     )
-    return Stored(header, fields["rows"], uri, body)
+    return Stored(header, fields["rows"], uri, body, fields["protocol"])
 
 
 def missing(uri: str, kind: Kind) -> JournalCorruptError:

@@ -77,6 +77,10 @@ class Found:
             if stored.header.kind is Kind.SEGMENT:
                 yield stored.rows()
 
+    def protocols(self) -> Iterator[int]:
+        """Of each of these batches, which protocol its rows are of."""
+        return (stored.protocol for stored in self.sequence if stored.header.kind is Kind.SEGMENT)
+
     def followed_by(self, stored: Sequence[Stored]) -> Found:
         """The same with the objects that come next.
 

@@ -68,8 +68,9 @@ def table_of(found: Found) -> JobTable:
     replayed = ReplayState()
     try:
         with _no_garbage():
-            restore(replayed, found.snapshot_rows())
-            for event in chain.from_iterable(map(events_of, found.batches())):
+            if found.snapshot:
+                restore(replayed, found.snapshot_rows(), found.snapshot.protocol)
+            for event in chain.from_iterable(map(events_of, found.batches(), found.protocols())):
                 replayed.apply(event)
             return JobTable.of(replayed)
     except _IMPOSSIBLE as error:

@@ -51,6 +51,7 @@ class RedactedContext(NamedTuple):
         environment: The parts of the runtime environment: names of variables, digests of what is not secret; None when
             there is none.
         code: Which code its jobs run: digest, folders and files; None where that was not said.
+        unknown: What a newer version has written of it and this one does not know; see `journal.fields`.
     """
 
     store: RedactedStore
@@ -58,6 +59,7 @@ class RedactedContext(NamedTuple):
     versions: tuple[int, str, str]
     environment: Mapping[str, Any] | None
     code: tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]] | None = None
+    unknown: Mapping[str, Any] | None = None
 
     @property
     def lacks(self) -> tuple[str, ...]:

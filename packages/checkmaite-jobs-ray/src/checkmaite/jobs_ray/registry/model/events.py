@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, assert_never
+from collections.abc import Mapping
+from typing import Any, NamedTuple, assert_never
 
 from attrs import evolve
 from checkmaite.jobs.spi import Cancelled, Failed
@@ -39,6 +40,11 @@ class Submitted(NamedTuple):
     spec: JobSpec
     at: float
     supersedes: str | None
+
+    @property
+    def job_id(self) -> str:
+        """The job."""
+        return self.spec.job_id
 
 
 class Adopted(NamedTuple):
@@ -136,6 +142,17 @@ class Noted(NamedTuple):
     note: str
 
 
+class Extended(NamedTuple):
+    """A newer version has written of a job what this one does not know. Only reading makes it; it is never written.
+
+    Attributes:
+        unknown: What it has written, where a record's row has it.
+    """
+
+    job_id: str
+    unknown: Mapping[str, Any]
+
+
 class Forgotten(NamedTuple):
     """A finished job is no longer kept."""
 
@@ -154,6 +171,7 @@ JobEvent = (
     | Requeued
     | Ended
     | Noted
+    | Extended
     | Forgotten
 )
 Event = Introduced | JobEvent
@@ -162,7 +180,9 @@ Event = Introduced | JobEvent
 # -- how an event changes a record -------------------------------------------------------------------------------------
 
 
-RecordEvent = Adopted | Resumed | Doubted | Assigned | Launched | WorkerStarted | StopAsked | Requeued | Ended | Noted
+RecordEvent = (
+    Adopted | Resumed | Doubted | Assigned | Launched | WorkerStarted | StopAsked | Requeued | Ended | Noted | Extended
+)
 
 
 def accepted(event: Submitted | Adopted) -> JobRecord:
@@ -174,7 +194,7 @@ def accepted(event: Submitted | Adopted) -> JobRecord:
 def after(record: JobRecord, event: RecordEvent) -> JobRecord:  # noqa: C901 - one table, a line or two for each event
     """The record after an event, the most frequent first. The registry asks only for what its state allows."""
     state = record.state
-    assert not isinstance(state, Finished) or isinstance(event, Noted), f"{event} after the end"
+    assert not isinstance(state, Finished) or isinstance(event, Noted | Extended), f"{event} after the end"
     match event:
         case Assigned():
             return _in(record, Placed(event.owner), attempt=event.attempt, controller=event.owner.controller)
@@ -203,8 +223,19 @@ def after(record: JobRecord, event: RecordEvent) -> JobRecord:  # noqa: C901 - o
             return _in(record, Waiting(), attempt=attempt, losses=losses, notes=notes)
         case Noted():
             return record._replace(notes=_with(record.notes, event.note))
+        case Extended():
+            return record._replace(unknown=_joined(record.unknown or {}, event.unknown))
         case _:
             assert_never(event)
+
+
+def _joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Both, at every depth; where both say something the later counts."""
+    both = {**before}
+    for name, said in now.items():
+        known = both.get(name)
+        both[name] = _joined(known, said) if isinstance(known, Mapping) and isinstance(said, Mapping) else said
+    return both
 
 
 def _with(notes: tuple[str, ...], note: str) -> tuple[str, ...]:
@@ -241,6 +272,7 @@ def _in(
         record.losses if losses is None else losses,
         record.supersedes,
         record.notes if notes is None else notes,
+        record.unknown,
     )
 
 

@@ -16,6 +16,7 @@ from checkmaite.jobs_ray.registry.model.events import (
     Assigned,
     Ended,
     Event,
+    Extended,
     Forgotten,
     Introduced,
     Resumed,
@@ -279,6 +280,8 @@ class ReplayState:
                 record = records.pop(event.job_id)
                 assert not record.is_live, f"{event.job_id} was forgotten while it was live"
                 self.last_at = max(self.last_at, record.created_at)
+            case Extended() if event.job_id not in records:
+                pass  # it was forgotten
             case _:
                 records[event.job_id] = after(records[event.job_id], event)
                 if isinstance(event, Assigned | Resumed | Adopted):

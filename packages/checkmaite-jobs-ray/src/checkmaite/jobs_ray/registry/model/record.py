@@ -7,7 +7,7 @@ endings few are ever asked for, so they are kept as flat tuples.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from attrs import frozen
 from checkmaite.jobs import CapabilityRunRef, JobStatus, Report, Reuse
@@ -122,6 +122,7 @@ class JobRecord(NamedTuple):
         losses: Starts that were lost with their worker.
         supersedes: The completed job that this one runs again on purpose.
         notes: What happened to it beyond the ordinary, for `explain`.
+        unknown: What a newer version has written of it and this one does not know; see `journal.fields`.
     """
 
     spec: JobSpec
@@ -133,6 +134,7 @@ class JobRecord(NamedTuple):
     losses: int = 0
     supersedes: str | None = None
     notes: tuple[str, ...] = ()
+    unknown: Mapping[str, Any] | None = None
 
     @property
     def is_live(self) -> bool:

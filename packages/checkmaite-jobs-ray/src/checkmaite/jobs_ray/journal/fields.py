@@ -1,0 +1,276 @@
+"""Values as rows of JSON that name their fields, so that two versions of this project may know different ones.
+
+- The classes themselves say which fields there are. `Fields` reads them off, so that a new one is kept without a line
+  in the journal's modules.
+- A field is left out where it has its default and that is nothing: None, False, 0 or empty. Reading takes defaults
+  from the class, so a row of an older version has every field. A default that is nothing must stay what it is.
+- Reading is strict: a field that the class does not have is a TypeError. `read` then sets aside what is unknown, which
+  a newer version has written. Whoever writes the value again puts it back with `Part.merged`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
+from sys import intern
+from typing import Any, Protocol
+
+import attrs
+
+Row = list[Any]
+"""A word that says what it is, and the fields of that."""
+Unknown = Mapping[str, Any]
+"""Fields that this version does not know, by name; those within a field that it knows are below the name of that."""
+NOTHING_UNKNOWN: Unknown = {}
+_MOST_SHARED = 256
+_NEVER = object()
+
+
+class Part(Protocol):
+    """How values of one kind are written and read. None is None everywhere, so no part meets it."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether many jobs have equal values, which are then one object."""
+        ...
+
+    def row(self, value: Any, /) -> Any:
+        """The value as JSON."""
+        ...
+
+    def value(self, row: Any, /) -> Any:
+        """The value that `row` has written.
+
+        Raises:
+            TypeError: A field is unknown, or one without a default is missing.
+            ValueError, KeyError: It has written none like this.
+        """
+        ...
+
+    def separated(self, row: Any, /) -> tuple[Any, Unknown]:
+        """A row without what is unknown in it, and that."""
+        ...
+
+    def merged(self, row: Any, unknown: Unknown, /) -> Any:
+        """A row with what was unknown in an earlier one."""
+        ...
+
+
+def read(part: Part, row: Any) -> tuple[Any, Unknown]:
+    """The value that a row stands for, and what is unknown in it.
+
+    Raises:
+        TypeError, ValueError, KeyError: It stands for none.
+    """
+    try:
+        return part.value(row), NOTHING_UNKNOWN
+    except TypeError:
+        known, unknown = part.separated(row)
+        if not unknown:
+            raise
+        return part.value(known), unknown
+
+
+class Plain:
+    """A value without fields.
+
+    Args:
+        value: Makes it of its JSON.
+        row: Makes JSON of it; it is its own when left out.
+        is_shared: See `Part`.
+    """
+
+    def __init__(
+        self, value: Callable[[Any], Any], row: Callable[[Any], Any] | None = None, *, is_shared: bool = False
+    ) -> None:
+        self.value = value
+        self.row = row or _itself
+        self.is_shared = is_shared
+
+    def separated(self, row: Any) -> tuple[Any, Unknown]:
+        """See `Part`: nothing in it is unknown."""
+        return row, NOTHING_UNKNOWN
+
+    def merged(self, row: Any, unknown: Unknown) -> Any:
+        """See `Part`."""
+        return row
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+ANYTHING = Plain(_itself)
+TEXT = Plain(intern, is_shared=True)
+TUPLE = Plain(tuple)
+
+
+class Fields:
+    """The fields of a named tuple or an attrs class, by name.
+
+    Args:
+        make: The class.
+        parts: How the fields are written and read that are not JSON already.
+        absent: Defaults of fields for which the class has none.
+        without: Fields that are not written.
+        nothing: A value that is written as None.
+        is_shared: See `Part`.
+    """
+
+    def __init__(
+        self,
+        make: type[Any],
+        parts: Mapping[str, Part] | None = None,
+        *,
+        absent: Mapping[str, Any] | None = None,
+        without: Iterable[str] = (),
+        nothing: Any = None,
+        is_shared: bool = False,
+    ) -> None:
+        parts, absent = parts or {}, absent or {}
+        is_tuple = issubclass(make, tuple)
+        names, defaults = _of_tuple(make) if is_tuple else _of_attrs(make)
+        self._make = make
+        self.names = tuple(name for name in names if name not in without)
+        self.defaults = {**defaults, **absent}
+        self.parts = {name: parts.get(name, ANYTHING) for name in self.names}
+        self.values = _itself if is_tuple and self.names == names else _getter(self.names)
+        self.is_shared = is_shared
+        self._absent = absent
+        self._nothing = nothing
+        left_out = {name: self.said(name, self.defaults[name]) for name in self.names if name in self.defaults}
+        self._left_out = {name: said for name, said in left_out.items() if not said}
+        self._writes = [
+            (name, parts[name].row if name in parts else None, self._left_out.get(name, _NEVER)) for name in self.names
+        ]
+        self._reads = [(name, parts[name].value) for name in self.names if name in parts]
+        self._values: dict[str, Any] = {}
+        self._rows: dict[Any, Any] = {}
+
+    def said(self, name: str, value: Any) -> Any:
+        """A field's value as JSON."""
+        return None if value is None else self.parts[name].row(value)
+
+    def is_left_out(self, name: str, said: Any) -> bool:
+        """Whether a row says this of a field by leaving it out."""
+        return not said and bool(said == self._left_out.get(name, _NEVER))
+
+    def row(self, value: Any) -> Any:
+        """See `Part`. That of a shared value is shared too: it is never changed."""
+        return _remembered(self._rows, value, self._row, value) if self.is_shared else self._row(value)
+
+    def value(self, row: Mapping[str, Any]) -> Any:
+        """See `Part`."""
+        return _remembered(self._values, repr(row), self._value, row) if self.is_shared else self._value(row)
+
+    def _row(self, value: Any) -> Any:
+        if self._nothing is not None and value == self._nothing:
+            return None
+        row = {}
+        for (name, write, left_out), each in zip(self._writes, self.values(value), strict=True):
+            said = each if write is None or each is None else write(each)
+            if said or said != left_out:
+                row[name] = said
+        return row
+
+    def _value(self, row: Mapping[str, Any]) -> Any:
+        given = {**self._absent, **row}
+        for name, made in self._reads:
+            said = row.get(name)
+            if said is not None:
+                given[name] = made(said)
+        return self._make(**given)
+
+    def separated(self, row: Mapping[str, Any]) -> tuple[Any, Unknown]:
+        """See `Part`."""
+        known: dict[str, Any] = {}
+        unknown: dict[str, Any] = {}
+        for name, said in row.items():
+            if name not in self.parts:
+                unknown[name] = said
+            elif said is None:
+                known[name] = None
+            else:
+                known[name], below = self.parts[name].separated(said)
+                if below:
+                    unknown[name] = below
+        return known, unknown
+
+    def merged(self, row: Mapping[str, Any], unknown: Unknown) -> Any:
+        """See `Part`. What was within a field that says nothing now is left out."""
+        both = {**row}
+        for name, said in unknown.items():
+            if name not in self.parts:
+                both[name] = said
+            elif both.get(name) is not None:
+                both[name] = self.parts[name].merged(both[name], said)
+        return both
+
+
+class OneOf:
+    """A value of one of several classes: its row is a word for the class, and the fields.
+
+    Args:
+        kinds: The classes' fields by that word.
+    """
+
+    is_shared = False
+
+    def __init__(self, kinds: Mapping[str, tuple[type[Any], Fields]]) -> None:
+        self._words = {make: (word, fields) for word, (make, fields) in kinds.items()}
+        self._kinds = {word: fields for word, (_, fields) in kinds.items()}
+
+    def row(self, value: Any) -> Row:
+        """See `Part`."""
+        word, fields = self._words[type(value)]
+        return [word, fields.row(value)]
+
+    def value(self, row: Row) -> Any:
+        """See `Part`."""
+        word, said = row
+        return self._kinds[word].value(said)
+
+    def separated(self, row: Row) -> tuple[Row, Unknown]:
+        """See `Part`."""
+        word, said = row
+        known, unknown = self._kinds[word].separated(said)
+        return [word, known], unknown
+
+    def merged(self, row: Row, unknown: Unknown) -> Row:
+        """See `Part`."""
+        word, said = row
+        return [word, self._kinds[word].merged(said, unknown)]
+
+
+def one_of(**kinds: Fields) -> OneOf:
+    """One of several classes, each with its word."""
+    return OneOf({word: (fields._make, fields) for word, fields in kinds.items()})
+
+
+def _remembered(known: dict[Any, Any], key: Any, make: Callable[[Any], Any], given: Any) -> Any:
+    found = known.get(key)
+    if found is None:
+        if len(known) >= _MOST_SHARED:
+            known.clear()
+        found = known[key] = make(given)
+    return found
+
+
+def _of_tuple(make: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+    return make._fields, make._field_defaults
+
+
+def _of_attrs(make: type[Any]) -> tuple[tuple[str, ...], dict[str, Any]]:
+    found = attrs.fields(make)
+    defaults = {
+        each.name: each.default.factory() if isinstance(each.default, attrs.Factory) else each.default  # type: ignore[arg-type]
+        for each in found
+        if each.default is not attrs.NOTHING
+    }
+    return tuple(each.name for each in found), defaults
+
+
+def _getter(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda value: tuple(getattr(value, name) for name in names)
