@@ -459,7 +459,8 @@ def test_sql_opens_the_tables_that_it_names(tmp_path: Path, sql: str, found: dic
     store = ParquetStore(str(tmp_path))
     twins = [{"table_name": "Scores", "x": 1}, {"table_name": "scores", "x": 2}]
     unread = [] if "tables" in sql or "query_table" in sql else twins  # two that no query may open
-    store.write(SampleRun(run_uid="one", records=[{"table_name": "t", "y": 1}, *unread]))
+    for record in ({"table_name": "t", "y": 1}, *unread):
+        store.write(SampleRun(run_uid=record["table_name"], records=[record]))
     (row,) = store.query_sql(sql).to_pylist()
     assert found.items() <= row.items()
 
@@ -478,15 +479,49 @@ def test_sql_knows_one_time_zone_on_every_machine(tmp_path: Path, monkeypatch: p
         time.tzset()
 
 
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        ([{"table_name": "RUNS", "x": 1}], "'RUNS' cannot name a table.* not 'runs' in any case"),
+        (
+            [{"table_name": "new", "x": 1}, {"table_name": "New", "x": 1}],
+            r"records\[1\].table_name: 'New' differs from 'new' only in case",
+        ),
+        ([{"table_name": "new", "x": 1, "Run_UID": "a"}], "new.Run_UID: 'Run_UID' differs from 'run_uid' only in case"),
+        ([{"table_name": "new", "x": 1}, {"table_name": "new", "X": 2}], "new.X: 'X' differs from 'x' only in case"),
+        (
+            [{"table_name": "t", "Y": 2}],
+            "t.Y: differs only in case, which SQL does not see, from the column 'y' of the",
+        ),
+    ],
+)
+def test_names_that_sql_takes_for_one_are_refused_before_anything_is_written(
+    tmp_path: Path, records: list[dict[str, Any]], said: str
+) -> None:
+    """One such run would leave the table, or all provenance, without SQL for everybody."""
+    ParquetStore(tmp_path).write(SampleRun(run_uid="first", records=[{"table_name": "t", "y": 1}]))
+    before = sorted(tmp_path.rglob("*"))
+    for store in (ParquetStore(tmp_path), ParquetStore(tmp_path)):
+        with pytest.raises(RecordError, match=said):
+            store.write(SampleRun(run_uid="second", records=records))
+    assert sorted(tmp_path.rglob("*")) == before
+    assert ParquetStore(tmp_path).query_sql("select distinct y from t join runs using (run_uid)").to_pylist() == [
+        {"y": 1}
+    ]
+
+
 def test_names_that_sql_takes_for_one_are_told_apart(tmp_path: Path) -> None:
-    store = ParquetStore(str(tmp_path))
-    tables = ({"table_name": "Scores", "x": 1}, {"table_name": "scores", "x": 2}, {"table_name": "t", "y": 1, "Y": 2})
-    store.write(SampleRun(run_uid="one", records=list(tables)))
+    """Writers that know nothing of each other can still make them."""
+    store, other = ParquetStore(tmp_path), ParquetStore(tmp_path)
+    for uid, table in (("one", "Scores"), ("two", "scores")):
+        store.write(SampleRun(run_uid=uid, records=[{"table_name": table, "x": len(uid)}, {"table_name": "t", "x": 1}]))
+    store.write(SampleRun(run_uid="y", records=[{"table_name": "t", "y": 1}]))
+    other.write(SampleRun(run_uid="Y", records=[{"table_name": "t", "Y": 1}]))
     with pytest.raises(QueryError, match=r"'Scores' and 'scores' differ only in case.* read_table"):
         store.query_sql("select * from Scores")
-    with pytest.raises(QueryError, match="columns of 't' 'y' and 'Y' differ only in case"):
+    with pytest.raises(QueryError, match="columns of 't' 'Y' and 'y' differ only in case"):
         store.query_sql("select * from t")
-    assert store.read_table("Scores").column("x").to_pylist() == [1]
+    assert store.read_table("Scores").column("x").to_pylist() == [3]
 
 
 def test_a_path_and_bad_arguments(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ from checkmaite.jobs._shared.fitting import fitted, two_types
 from checkmaite.jobs._shared.listing import JobQuery
 from checkmaite.jobs._shared.logs import LOG_LIMIT_CHARACTERS, LogBudget, LogTail, LostOutput, joined_output
 from checkmaite.jobs._shared.mailbox import Letter, NewsMailbox
-from checkmaite.jobs._shared.naming import object_name
+from checkmaite.jobs._shared.naming import case_twins, object_name
 from checkmaite.jobs._shared.news import Leaving, News, Post, Printed, Progressed, RemotePost, Started
 from checkmaite.jobs._shared.objects import ObjectStore
 from checkmaite.jobs._shared.order import Terms, WorkOrder
@@ -135,6 +135,7 @@ __all__ = [
     "accelerators_of",
     "accept",
     "amount_problem",
+    "case_twins",
     "check_policy",
     "check_versions",
     "compared",

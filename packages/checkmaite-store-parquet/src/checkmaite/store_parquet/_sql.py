@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 from checkmaite.jobs import MissingDependencyError, QueryError
-from checkmaite.jobs.spi import ObjectStore, nearest_name
+from checkmaite.jobs.spi import ObjectStore, case_twins, nearest_name
 from checkmaite.store_parquet._arguments import check_query
 from checkmaite.store_parquet._datasets import reading
 from checkmaite.store_parquet._reading import CommittedRuns, Revision
@@ -85,13 +85,10 @@ def _tables_in(connection: Any, sql: str, names: list[str]) -> list[str]:
 
 def _refuse_twins(what: str, names: list[str]) -> None:
     """SQL does not tell names apart that differ only in case."""
-    first: dict[str, str] = {}
-    for name in names:
-        twin = first.setdefault(name.casefold(), name)
-        if twin != name:
-            raise QueryError.of(
-                f"the {what} {twin!r} and {name!r} differ only in case, which SQL does not see.", "Use read_table()."
-            )
+    for twin, name in case_twins(names):
+        raise QueryError.of(
+            f"the {what} {twin!r} and {name!r} differ only in case, which SQL does not see.", "Use read_table()."
+        )
 
 
 def _with_plain_integers(table: pa.Table, types: list[str]) -> pa.Table:

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import evolve
 from checkmaite.jobs._shared.columns import ColumnType, merged, stored_value
+from checkmaite.jobs._shared.naming import case_twins
 from checkmaite.jobs._shared.problems import Problem
 from checkmaite.jobs._shared.records import TableRows
 from checkmaite.jobs._shared.scalars import is_nan
@@ -23,7 +24,7 @@ def fitted(table: TableRows, known: Mapping[str, ColumnType]) -> tuple[TableRows
         table: The rows of a run.
         known: Types of the columns that the table has already.
     """
-    columns, problems = dict(table.columns), list[Problem]()
+    columns, problems = dict(table.columns), _twins(table, known)
     changed: dict[str, ColumnType] = {}
     for name, kind in table.columns.items():
         wanted = known.get(name, kind)
@@ -46,6 +47,22 @@ def two_types(table: str, column: str, given: ColumnType, known: ColumnType) -> 
         f"is {given} in this run, but {known} in the runs stored before.",
         "Give the column its first type, or a new name.",
     )
+
+
+def _twins(table: TableRows, known: Mapping[str, ColumnType]) -> list[Problem]:
+    """Columns new to the table that SQL would take for one that it has; the table could not be queried any more."""
+    new = [name for name in table.columns if name not in known]
+    if not new or not known:
+        return []
+    return [
+        Problem(
+            f"{table.name}.{name}",
+            f"differs only in case, which SQL does not see, from the column {twin!r} of the runs stored before.",
+            "Write it as there, or give it another name.",
+        )
+        for twin, name in case_twins([*known, *new])
+        if name in new
+    ]
 
 
 def _changed(

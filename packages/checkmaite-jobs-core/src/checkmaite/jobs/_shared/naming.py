@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -24,3 +25,11 @@ def object_name(text: str) -> str:
 def plain_text(text: Any) -> Any:
     """Text without the user's subclass of `str`, which another process may be unable to import; anything else as is."""
     return str.__str__(text) if isinstance(text, str) else text
+
+
+def case_twins(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Names that differ from an earlier one only in case, which SQL does not see: the earlier one and this."""
+    first: dict[str, str] = {}
+    for name in names:
+        if (twin := first.setdefault(name.casefold(), name)) != name:
+            yield twin, name

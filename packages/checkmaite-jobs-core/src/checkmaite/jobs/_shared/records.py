@@ -22,7 +22,7 @@ from checkmaite.jobs._shared.columns import (
     unstorable,
 )
 from checkmaite.jobs._shared.errors import JobsError, RecordError
-from checkmaite.jobs._shared.naming import plain_text
+from checkmaite.jobs._shared.naming import case_twins, plain_text
 from checkmaite.jobs._shared.problems import Problem
 from checkmaite.jobs._shared.scalars import Cause, plain_value, text_cause
 from checkmaite.jobs._shared.texts import class_name, message_text
@@ -94,6 +94,7 @@ def table_rows(records: Iterable[object], *, run_uid: str) -> list[TableRows]:
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it is raised below, with the other faults
         broken = error
         problems.append(_raised(f"records[{at}]", error))
+    problems += [_twins(f"{grouped[name][0].path}.table_name", twin, name) for twin, name in case_twins(grouped)]
     tables = [_table(name, flats, run_uid, problems) for name, flats in grouped.items()]
     if problems:
         raise _refusal(run_uid, problems) from broken
@@ -170,12 +171,12 @@ def _flattened(record: object, path: str, problems: list[Problem]) -> _Flat | No
         )
         return None
     table, values = taken
-    if not isinstance(table, str) or not _TABLE_NAME.match(table) or table in _RESERVED:
+    if not isinstance(table, str) or not _TABLE_NAME.match(table) or table.casefold() in _RESERVED:
         problems.append(
             Problem(
                 f"{path}.table_name",
                 f"{table!r} cannot name a table.",
-                "Use letters, digits and _, a letter first, at most 100 characters, and not 'runs'.",
+                "Use letters, digits and _, a letter first, at most 100 characters, and not 'runs' in any case.",
             )
         )
         return None
@@ -244,6 +245,7 @@ def _table(name: str, flats: list[_Flat], run_uid: str, problems: list[Problem])
         inferred = inferred_type(flat.values.get(column) for flat in flats)
         if inferred is not None:
             columns[column] = inferred
+    problems += [_twins(f"{name}.{column}", twin, column) for twin, column in case_twins(columns)]
     rows = tuple(_row(flat, columns, run_uid, problems) for flat in flats)
     return TableRows(name, columns, rows)
 
@@ -267,6 +269,10 @@ def _row(flat: _Flat, columns: Mapping[str, ColumnType], run_uid: str, problems:
             )
         )
     return row
+
+
+def _twins(path: str, twin: str, name: str) -> Problem:
+    return Problem(path, f"{name!r} differs from {twin!r} only in case, which SQL does not see.", "Use another name.")
 
 
 def _two_types(path: str, column: str, first: ColumnType, second: ColumnType) -> Problem:
