@@ -18,17 +18,18 @@ from checkmaite.jobs_ray.journal.reading import read_journal, read_rest
 from checkmaite.jobs_ray.journal.replay import rest_of, table_of
 from checkmaite.jobs_ray.journal.runner import perform
 from checkmaite.jobs_ray.journal.schema import rows_of as rows_of_events
-from checkmaite.jobs_ray.journal.steps import Names
+from checkmaite.jobs_ray.journal.steps import Names, Steps
 from checkmaite.jobs_ray.journal.storage import Journal, lead
-from checkmaite.jobs_ray.registry import journal_writer, session
+from checkmaite.jobs_ray.registry import journal_writer
 from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
 from checkmaite.jobs_ray.registry.shell import Shell
+from checkmaite.jobs_ray.registry.storage import Storage
 
 from tests.ray_journal.making import counter, found, leader, led, rows_of
 from tests.ray_registry.making import CONTEXTS, limits, spec
 from tests.ray_registry.rig import new_controller
-from tests.ray_registry.test_session import Wire
+from tests.ray_registry.test_session import Wire, WireCluster
 
 FOLDERS = ("seg", "snap")
 
@@ -161,26 +162,25 @@ def test_a_leader_whose_fence_a_snapshot_covers_begins_again_at_the_end(objects:
 def test_a_registry_writes_all_that_it_knows_into_a_folder_that_was_emptied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wire = Wire(new_controller("first"))
-    monkeypatch.setattr(session, "get_or_create", lambda *_, **__: wire)
+    cluster = WireCluster(Wire(new_controller("first")))
     monkeypatch.setattr(journal_writer, "_WHOLE_LOCAL_S", 0.01)
     objects = ObjectStore(str(tmp_path / "journal"))
 
     async def story() -> None:
-        writer = JournalWriter(objects, name="r", where="here")
+        writer = JournalWriter(Storage(objects), name="r", where="here")
         begun = asyncio.Event()
         begin_anew = writer._begin_anew
         loop = asyncio.get_running_loop()
 
-        def noted(*arguments: Any) -> int:
-            number = begin_anew(*arguments)
+        def noted(*arguments: Any) -> Steps[int]:
+            number = yield from begin_anew(*arguments)
             loop.call_soon_threadsafe(begun.set)
             return number
 
         monkeypatch.setattr(writer, "_begin_anew", noted)
         table = await writer.open()
         settings = RegistrySettings(controller_pool_size=1)
-        shell = Shell("r", "namespace", settings, journal_writer=writer, table=table, tell=lambda _: None)
+        shell = Shell("r", cluster, settings, journal_writer=writer, table=table, tell=lambda _: None)
         await shell._gathered
         shell.machine.submit([spec("a")], CONTEXTS, time.time())
         shell.after()

@@ -10,6 +10,7 @@ import pytest
 from checkmaite.jobs import StorePermissionError, StoreUnavailableError
 from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
+from checkmaite.jobs_ray.registry.storage import Storage
 
 
 @pytest.mark.parametrize(
@@ -29,8 +30,7 @@ def test_writing_goes_on_after_trouble_and_says_whether_it_is_refused(
         def warned(*_: object) -> None:
             loop.call_soon_threadsafe(tried.set)
 
-        objects = ObjectStore(str(tmp_path))
-        journal_writer = JournalWriter(objects, name="r", where="here")
+        journal_writer = JournalWriter(Storage(ObjectStore(str(tmp_path))), name="r", where="here")
         await journal_writer.open()
         assert journal_writer.trouble == ""
         with monkeypatch.context() as away:

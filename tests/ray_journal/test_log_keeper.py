@@ -17,6 +17,7 @@ from checkmaite.jobs_ray.registry import log_keeper
 from checkmaite.jobs_ray.registry.log_keeper import LogKeeper
 from checkmaite.jobs_ray.registry.model.events import Doubted, Ended, Event, Forgotten
 from checkmaite.jobs_ray.registry.model.record import Finished, JobRecord, Owner, Running, ending_of
+from checkmaite.jobs_ray.registry.storage import Storage
 from checkmaite.jobs_ray.wire import Where
 
 from tests.ray_registry.making import ERROR, completed, spec
@@ -43,7 +44,7 @@ class Keeping:
             return self.records[job_id].attempt, found(job_id)
 
         return LogKeeper(
-            self.objects,
+            Storage(self.objects),
             self.objects.names("log"),
             keeps_all=keeps_all,
             most_bytes=most_bytes,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from checkmaite.jobs import StoreNotFoundError
-from checkmaite.jobs_ray.registry import session as session_module
+from checkmaite.jobs_ray.config import RegistrySettings
+from checkmaite.jobs_ray.registry.cluster import Cluster
 from checkmaite.jobs_ray.registry.session import Payloads
 from checkmaite.jobs_ray.wire import StoredPayload
 
@@ -19,7 +21,7 @@ async def load(kept: StoredPayload) -> bytes:
 
 def test_a_lost_copy_is_loaded_from_the_journal() -> None:
     async def story() -> None:
-        payloads = Payloads(load, lambda _: True)
+        payloads = Payloads(Cluster("namespace", RegistrySettings()), load, lambda _: True)
         large = spec("large", payload=StoredPayload("key", 60_000, "copy"))
         assert await payloads.of(large) == "copy"
         payloads.note(["large", "other"], ["other"])
@@ -30,12 +32,17 @@ def test_a_lost_copy_is_loaded_from_the_journal() -> None:
     asyncio.run(story())
 
 
-def test_what_is_nowhere_else_is_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "is_elsewhere", lambda payload: payload == "reference")
+class Away(Cluster):
+    """One in which a payload is somewhere else when it is called a reference."""
 
+    def is_elsewhere(self, payload: Any) -> bool:
+        return bool(payload == "reference")
+
+
+def test_what_is_nowhere_else_is_given_up_in_the_end() -> None:
     async def story() -> None:
         live = {"large", "small"}
-        payloads = Payloads(None, live.__contains__)
+        payloads = Payloads(Away("namespace", RegistrySettings()), None, live.__contains__)
         large, small = spec("large", payload="reference"), spec("small")
         for _ in range(9):
             payloads.note(["large", "small"], [])

@@ -15,6 +15,7 @@ from checkmaite.jobs import JobStatus
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.controller.machine import ControllerMachine
 from checkmaite.jobs_ray.registry import session as session_module
+from checkmaite.jobs_ray.registry.cluster import Cluster
 from checkmaite.jobs_ray.registry.model.lifecycle import AskStore
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
 from checkmaite.jobs_ray.registry.session import ControllerSession, Payloads
@@ -69,11 +70,25 @@ class _Method:
         self.remote = remote
 
 
+class WireCluster(Cluster):
+    """One whose only controller is at the end of a wire."""
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__("namespace", RegistrySettings())
+        self.wire = wire
+
+    def controller(self, name: str) -> Any:
+        return self.wire
+
+    def restart(self, controller: Any) -> None:
+        controller.restarts += 1
+
+
 class Given(Payloads):
     """Payloads, for some of which Ray has no room."""
 
-    def __init__(self) -> None:
-        super().__init__(None, lambda _: True)
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(cluster, None, lambda _: True)
         self.refused: list[str] = []
 
     async def of(self, spec: JobSpec) -> Any:
@@ -88,7 +103,8 @@ class Rig:
 
     def __init__(self) -> None:
         self.wire = Wire(new_controller("first"))
-        self.payloads = Given()
+        self.cluster = WireCluster(self.wire)
+        self.payloads = Given(self.cluster)
         self.effects: list[Any] = []
         self._begin(0)
 
@@ -125,7 +141,7 @@ class Rig:
     def _begin(self, epoch: int) -> None:
         self.registry = RegistryMachine(limits(), epoch=epoch)
         self.session = ControllerSession(
-            "c", "namespace", RegistrySettings(), self.registry, self._changed, self._durable, self.payloads
+            "c", self.cluster, RegistrySettings(), self.registry, self._changed, self._durable, self.payloads
         )
 
     def _changed(self) -> None:
@@ -138,12 +154,6 @@ class Rig:
 @pytest.fixture
 def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
     made = Rig()
-
-    def restart(_: Any) -> None:
-        made.wire.restarts += 1
-
-    monkeypatch.setattr(session_module, "get_or_create", lambda *_, **__: made.wire)
-    monkeypatch.setattr(session_module, "restart", restart)
     monkeypatch.setattr(session_module, "_AGAIN_S", 0.001)
     monkeypatch.setattr(session_module, "_REFUSED_S", 0.001)
     return made

@@ -11,25 +11,24 @@ from typing import Any
 import pytest
 from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs_ray.config import RegistrySettings
-from checkmaite.jobs_ray.registry import session
 from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
 from checkmaite.jobs_ray.registry.model.events import Assigned, Event, Introduced, Submitted
 from checkmaite.jobs_ray.registry.shell import Shell
+from checkmaite.jobs_ray.registry.storage import Storage
 
 from tests.ray_registry.making import CONTEXTS, spec
 from tests.ray_registry.rig import new_controller
-from tests.ray_registry.test_session import Wire
+from tests.ray_registry.test_session import Wire, WireCluster
 
 
 def test_what_is_submitted_and_where_it_is_placed_are_written_in_one_piece(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job waits for each write before its worker can begin."""
-    wire = Wire(new_controller("first"))
-    monkeypatch.setattr(session, "get_or_create", lambda *_, **__: wire)
+    cluster = WireCluster(Wire(new_controller("first")))
 
     async def story() -> None:
-        writer = JournalWriter(ObjectStore(str(tmp_path)), name="r", where="here")
+        writer = JournalWriter(Storage(ObjectStore(str(tmp_path))), name="r", where="here")
         table = await writer.open()
         write, written = writer.write, list[list[type[Event]]]()
 
@@ -39,7 +38,7 @@ def test_what_is_submitted_and_where_it_is_placed_are_written_in_one_piece(
 
         monkeypatch.setattr(writer, "write", noted)
         settings = RegistrySettings(controller_pool_size=1)
-        shell = Shell("r", "namespace", settings, journal_writer=writer, table=table, tell=lambda _: None)
+        shell = Shell("r", cluster, settings, journal_writer=writer, table=table, tell=lambda _: None)
         await shell._gathered
         while shell._placeable.is_set():  # noqa: ASYNC110 - nobody says that it has been cleared
             await asyncio.sleep(0)

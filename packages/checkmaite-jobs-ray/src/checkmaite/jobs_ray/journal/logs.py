@@ -79,7 +79,20 @@ def read_log(objects: ObjectStore, kept: KeptLog) -> str:
     Raises:
         StoreError: It cannot be read, or is damaged.
     """
-    content, inside = objects.read(kept.key), zlib.decompressobj(_GZIP)
+    return text_of(objects.read(kept.key), objects.uri_of(kept.key))
+
+
+def text_of(content: bytes, uri: str) -> str:
+    """The output that is kept as this.
+
+    Args:
+        content: The object.
+        uri: Where it is, for errors.
+
+    Raises:
+        StoreCorruptError: It is damaged.
+    """
+    inside = zlib.decompressobj(_GZIP)
     try:
         text = inside.decompress(content, _MOST_BYTES).decode("utf-8", "replace")
         if not inside.eof:
@@ -87,9 +100,7 @@ def read_log(objects: ObjectStore, kept: KeptLog) -> str:
         return text
     except zlib.error as error:
         raise StoreCorruptError(
-            f"{objects.uri_of(kept.key)}: the output of a job is damaged ({error}). Delete it, or restore it from a "
-            "copy.",
-            uri=objects.uri_of(kept.key),
+            f"{uri}: the output of a job is damaged ({error}). Delete it, or restore it from a copy.", uri=uri
         ) from error
 
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, assert_never
 from checkmaite.jobs import ConfigurationError, Problem, StoreError, StoreNotFoundError
 from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs_ray.journal.format import Leader
-from checkmaite.jobs_ray.journal.steps import Create, Delete, Names, Pause, Read, ReadMany, Request, Steps
+from checkmaite.jobs_ray.journal.steps import Create, Delete, Exists, Names, Pause, Read, ReadMany, Steps
 
 T = TypeVar("T")
 _THREADS = 16
@@ -54,7 +54,10 @@ def perform(steps: Steps[T], objects: ObjectStore, pause: Callable[[Pause], None
             request = steps.send(reply) if error is None else steps.throw(error)
             reply = error = None
             try:
-                reply = _reply(request, objects, pause)
+                if isinstance(request, Pause):
+                    pause(request)
+                else:
+                    reply = reply_of(request, objects)
             except StoreError as failure:
                 error = failure
     except StopIteration as end:
@@ -64,21 +67,25 @@ def perform(steps: Steps[T], objects: ObjectStore, pause: Callable[[Pause], None
         steps.close()
 
 
-def _reply(request: Request, objects: ObjectStore, pause: Callable[[Pause], None]) -> object:
+def reply_of(request: Create | Read | Exists | ReadMany | Names | Delete, objects: ObjectStore) -> Any:
+    """Carry out one request; its reply.
+
+    Raises:
+        StoreError: It could not be carried out, or perhaps it was, but this is not known.
+    """
     match request:
         case Create(key, content):
             return objects.create(key, content)
         case Read(key):
             return _read(objects, key)
+        case Exists(key):
+            return objects.exists(key)
         case ReadMany(keys):
             return _each(lambda key: _read(objects, key), keys)
         case Names(folder):
             return objects.names(folder)
         case Delete(keys):
             return _each(objects.delete, keys)
-        case Pause():
-            pause(request)
-            return None
         case _:
             assert_never(request)
 

@@ -14,11 +14,17 @@ class Create(NamedTuple):
     """Create an object exclusively. Reply: True when this made it, False when it was there."""
 
     key: str
-    content: bytes
+    content: bytes | memoryview
 
 
 class Read(NamedTuple):
     """Read an object. Reply: its content, None when there is none."""
+
+    key: str
+
+
+class Exists(NamedTuple):
+    """See whether an object is there. Reply: True or False."""
 
     key: str
 
@@ -53,6 +59,6 @@ class Pause(NamedTuple):
     cause: StoreError | None
 
 
-Request: TypeAlias = Create | Read | ReadMany | Names | Delete | Pause
+Request: TypeAlias = Create | Read | Exists | ReadMany | Names | Delete | Pause
 Steps: TypeAlias = Generator[Request, Any, T]
 """Logic that needs storage calls to come to its result."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from checkmaite.jobs import (
     BackendUnavailableError,
@@ -24,9 +24,10 @@ from checkmaite.jobs_ray.cluster import arrived, end_this_actor
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.handshake import check_client
 from checkmaite.jobs_ray.journal.location import JournalLocation
-from checkmaite.jobs_ray.registry.cluster import shortage_of, start_obstacle_of
+from checkmaite.jobs_ray.registry.cluster import Cluster
 from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
 from checkmaite.jobs_ray.registry.shell import Shell
+from checkmaite.jobs_ray.registry.storage import Storage
 from checkmaite.jobs_ray.registry.subscriptions import Listeners
 from checkmaite.jobs_ray.wire import Change, Context, Cursor, JobFacts, JobSpec
 
@@ -38,22 +39,38 @@ _PATIENCE_S = 20.0
 _END_AFTER_S = 1.0
 
 
+class Around(NamedTuple):
+    """All that a registry reaches beside its clients. The simulation gives it another one.
+
+    Attributes:
+        cluster: Ray, its controllers, and what workers reach.
+        storage: Of the journal; None when it has none.
+    """
+
+    cluster: Cluster
+    storage: Storage | None
+
+
 class JobRegistry:
     """The actor. All methods run on one event loop, and each may be called again after a lost reply.
 
     Args:
         settings: `RegistrySettings` as a mapping, with the actor's own ``name`` and ``namespace``.
+        around: What it stands on; Ray, and threads that reach its journal, when None.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], around: Around | None = None) -> None:
         named = dict(settings)
-        self._name, self._namespace = named.pop("name"), named.pop("namespace")
+        self._name, namespace = named.pop("name"), named.pop("namespace")
         place, where = named.pop("journal"), named.pop("where")
         self._settings = RegistrySettings(**named)
+        if around is None:
+            objects = None if place is None else JournalLocation.from_text(place).objects(namespace, self._name)
+            around = Around(Cluster(namespace, self._settings), None if objects is None else Storage(objects))
+        self._cluster = around.cluster
         self._journal_writer = None
-        if place is not None:
-            objects = JournalLocation.from_text(place).objects(self._namespace, self._name)
-            self._journal_writer = JournalWriter(objects, name=self._name, where=where)
+        if around.storage is not None:
+            self._journal_writer = JournalWriter(around.storage, name=self._name, where=where)
         self._listeners = Listeners(lambda job_id: self._begun.result().machine.change(job_id))
         self._submissions = 0
         loop = asyncio.get_running_loop()
@@ -199,8 +216,8 @@ class JobRegistry:
         said, waiting = shell.machine.explain(scope, job_id)
         short = program = ""
         if waiting is not None:
-            short = shell.controllers_trouble() or shortage_of(waiting.resources)
-            program = await start_obstacle_of(shell.machine.environment_of(waiting))
+            short = shell.controllers_trouble() or self._cluster.shortage_of(waiting.resources)
+            program = await self._cluster.start_obstacle_of(shell.machine.environment_of(waiting))
         trouble = (
             f"The journal in {self._journal_writer.trouble}."
             if self._journal_writer and self._journal_writer.trouble
@@ -224,7 +241,7 @@ class JobRegistry:
         table = await self._journal_writer.open() if self._journal_writer else None
         shell = Shell(
             self._name,
-            self._namespace,
+            self._cluster,
             self._settings,
             journal_writer=self._journal_writer,
             table=table,
@@ -280,7 +297,7 @@ class JobRegistry:
             shell.forget_payloads(kept)
             raise
         shell.forget_payloads(spec for spec, each in zip(kept, admissions, strict=True) if not each.is_new)
-        shell.packages.keep(context.runtime_env for context in contexts.values())
+        self._cluster.keep_packages(context.runtime_env for context in contexts.values())
         found = [table.records[each.job_id] for each in admissions]
         self._listeners.follow(client, [record.spec.job_id for record in found if record.is_live])
         facts = [table.facts(record)._replace(reuse=each.reuse) for record, each in zip(found, admissions, strict=True)]

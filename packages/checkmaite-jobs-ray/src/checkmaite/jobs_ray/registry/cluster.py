@@ -1,4 +1,4 @@
-"""What the registry asks of Ray for its jobs: what a store holds, what they wait for, code that clients have sent.
+"""What the registry asks of Ray for its jobs: controllers, what a store holds, what they wait for, code that was sent.
 
 Ray deletes an uploaded folder once the client that uploaded it has gone. A job that starts later, on a node that has no
 copy, would find nothing. A pin keeps the folder for a time; the registry renews it while a live job needs it.
@@ -15,9 +15,12 @@ from typing import Any
 import ray
 import ray.exceptions as rx
 from checkmaite.jobs import JobsError, Resources, StorePermissionError
-from checkmaite.jobs.spi import Completed
+from checkmaite.jobs.spi import Completed, Remains
+from checkmaite.jobs_ray.cluster import get_or_create, is_elsewhere, keep_payload, left_output, restart
+from checkmaite.jobs_ray.config import RegistrySettings
+from checkmaite.jobs_ray.controller.actor import JobController
 from checkmaite.jobs_ray.wire import Context, JobSpec
-from checkmaite.jobs_ray_simple.cluster import cluster_resources, leave_driver, shortage, start_obstacle
+from checkmaite.jobs_ray_simple.cluster import cluster_resources, is_large, leave_driver, shortage, start_obstacle
 
 _CPUS = 0.01
 """Keeps the question off nodes that run no jobs, without taking much of one that does."""
@@ -25,6 +28,79 @@ _log = logging.getLogger("checkmaite.jobs")
 _PIN_S = 3_600
 _RENEW_AFTER_S = 1_200.0
 _UPLOADED = "gcs://"
+
+
+class Cluster:
+    """All that the registry's shell asks of Ray: the simulation has another one, and the shell itself.
+
+    Args:
+        namespace: The Ray namespace of the registry and its controllers.
+        settings: What they keep to.
+    """
+
+    def __init__(self, namespace: str, settings: RegistrySettings) -> None:
+        self._namespace = namespace
+        self._settings = settings
+        self._packages = Packages()
+
+    # -- controllers --------------------------------------------------------------------------------------------------
+
+    def controller(self, name: str) -> Any:
+        """Handle of the controller with this name, which is made if there is none."""
+        settings = self._settings
+        return get_or_create(
+            JobController,
+            name,
+            self._namespace,
+            settings.wire(),
+            num_cpus=settings.controller_num_cpus,
+            memory=settings.controller_memory,
+            resources=settings.controller_resources,
+        )
+
+    def restart(self, controller: Any) -> None:
+        """See `checkmaite.jobs_ray.cluster.restart`."""
+        restart(controller)
+
+    # -- payloads -----------------------------------------------------------------------------------------------------
+
+    def is_large(self, payload: Any) -> bool:
+        """Whether a payload is too large for a message and for a row of the journal."""
+        return is_large(payload)
+
+    def keep_payload(self, payload: Any) -> Any:
+        """See `checkmaite.jobs_ray.cluster.keep_payload`."""
+        return keep_payload(payload)
+
+    def is_elsewhere(self, payload: Any) -> bool:
+        """See `checkmaite.jobs_ray.cluster.is_elsewhere`."""
+        return is_elsewhere(payload)
+
+    # -- jobs ---------------------------------------------------------------------------------------------------------
+
+    async def look_up(self, context: Context, specs: Sequence[JobSpec]) -> dict[str, Completed]:
+        """See `look_up`."""
+        return await look_up(context, specs)
+
+    async def left_output(self, job_id: str, node: str | None, environment: Mapping[str, Any] | None) -> Remains | None:
+        """See `checkmaite.jobs_ray.cluster.left_output`."""
+        return await left_output(job_id, node, environment)
+
+    def keep_packages(self, environments: Iterable[Mapping[str, Any] | None]) -> None:
+        """See `Packages.keep`."""
+        self._packages.keep(environments)
+
+    def shortage_of(self, wanted: Resources) -> str:
+        """Why a job that Ray has not started yet waits, as a sentence."""
+        nodes, free = cluster_resources()
+        return shortage(wanted, nodes=nodes, free=free)
+
+    async def start_obstacle_of(self, environment: Mapping[str, Any] | None) -> str:
+        """Why no worker can start with this runtime environment, as a sentence; empty when nothing is known of one."""
+        return await asyncio.to_thread(start_obstacle, environment)
+
+
+# -- what a store holds ------------------------------------------------------------------------------------------------
 
 
 def _work() -> Callable[[bytes, Any], dict[str, Completed]]:
@@ -104,17 +180,3 @@ def _pin(uri: str) -> None:
         internal_kv._pin_runtime_env_uri(uri, expiration_s=_PIN_S)
     except Exception:  # noqa: BLE001 - without the pin jobs still run while their client lives, so it is only said
         _log.warning("%s may be gone when its client has gone: it cannot be kept", uri, exc_info=True)
-
-
-# -- what jobs wait for ------------------------------------------------------------------------------------------------
-
-
-def shortage_of(wanted: Resources) -> str:
-    """Why a job that Ray has not started yet waits, as a sentence."""
-    nodes, free = cluster_resources()
-    return shortage(wanted, nodes=nodes, free=free)
-
-
-async def start_obstacle_of(runtime_env: Mapping[str, Any] | None) -> str:
-    """Why no worker can start with this runtime environment, as a sentence; empty when nothing is known against it."""
-    return await asyncio.to_thread(start_obstacle, runtime_env)

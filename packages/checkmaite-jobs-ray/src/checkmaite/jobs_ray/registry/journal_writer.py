@@ -7,10 +7,8 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from checkmaite.jobs import (
     BackendUnavailableError,
@@ -21,20 +19,19 @@ from checkmaite.jobs import (
     StoreError,
     StorePermissionError,
 )
-from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs_ray.journal.format import Leader, SupersededError, segment_key
 from checkmaite.jobs_ray.journal.logs import LOGS
-from checkmaite.jobs_ray.journal.reading import Found, read_journal
+from checkmaite.jobs_ray.journal.reading import read_journal
 from checkmaite.jobs_ray.journal.replay import payload_key, take_over
-from checkmaite.jobs_ray.journal.runner import leader_here, new_nonce, perform, probe
+from checkmaite.jobs_ray.journal.runner import leader_here
 from checkmaite.jobs_ray.journal.schema import rows_of, snapshot_rows
-from checkmaite.jobs_ray.journal.steps import Pause, Steps
+from checkmaite.jobs_ray.journal.steps import Create, Delete, Exists, Names, Pause, Steps
 from checkmaite.jobs_ray.journal.storage import Journal
 from checkmaite.jobs_ray.registry.model.events import Event
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
+from checkmaite.jobs_ray.registry.storage import Storage
 from checkmaite.jobs_ray.wire import StoredPayload
 
-T = TypeVar("T")
 _log = logging.getLogger("checkmaite.jobs")
 _AGAIN_S = 2.0
 _LOOK_S = 0.25
@@ -53,18 +50,17 @@ class JournalWriter:
     """One registry's journal, and the payloads beside it. All methods run on one event loop.
 
     Args:
-        objects: Where it is.
+        storage: Where it is.
         name: The registry's, for errors.
         where: Where the registry is, for whoever meets its journal.
     """
 
-    def __init__(self, objects: ObjectStore, *, name: str, where: str) -> None:
-        self._objects = objects
+    def __init__(self, storage: Storage, *, name: str, where: str) -> None:
+        storage.paused = self._note_pause
+        self._storage = storage
         self._name = name
         self._where = where
         self._trouble: StoreError | None = None
-        self._writer = ThreadPoolExecutor(1, "checkmaite-journal-writer")
-        self._others = ThreadPoolExecutor(16, "checkmaite-journal")
         self._journal: Journal | None = None
         self._is_writing = False
         self._led_at = 0.0
@@ -76,14 +72,14 @@ class JournalWriter:
         self._chores: set[asyncio.Task[None]] = set()
 
     @property
-    def objects(self) -> ObjectStore:
+    def storage(self) -> Storage:
         """Where it is."""
-        return self._objects
+        return self._storage
 
     @property
     def trouble(self) -> str:
         """Why the journal cannot be reached at the moment; empty when it can."""
-        return f"{self._objects.root} cannot be used now: {self._trouble}" if self._trouble else ""
+        return f"{self._storage.root} cannot be used now: {self._trouble}" if self._trouble else ""
 
     @property
     def is_refused(self) -> bool:
@@ -127,15 +123,15 @@ class JournalWriter:
         journal = self._journal
         assert journal is not None, "it has been opened"
         rows = None
-        append = partial(self._append, journal, events)
+        steps = _appended(journal, events)
         if are_all and self._snapshot is None:
             if self._is_lost:
-                append = partial(self._begin_anew, journal, events, snapshot_rows(self._table))
+                steps = self._begin_anew(journal, events, snapshot_rows(self._table))
             elif journal.is_snapshot_due(len(self._table.records)):
                 rows = snapshot_rows(self._table)
         self._is_writing = True
         try:
-            number = await self._in(self._writer, append)
+            number = await self._storage.write(steps)
         except SupersededError as error:
             raise BackendUnavailableError(
                 f"The registry {self._name!r} of this cluster keeps jobs no more: another one has taken over its "
@@ -156,7 +152,7 @@ class JournalWriter:
             prove: Has something written: then the journal begins anew, with a snapshot of all that is known.
         """
         while True:
-            await asyncio.sleep(_WHOLE_LOCAL_S if self._objects.is_local else _WHOLE_S)
+            await asyncio.sleep(_WHOLE_LOCAL_S if self._storage.is_local else _WHOLE_S)
             try:
                 if await self._is_gone():
                     await prove()
@@ -173,7 +169,7 @@ class JournalWriter:
         if self._is_writing or time.monotonic() - self._led_at < _LED_S:
             return True
         looked_at = time.monotonic()
-        taken = await self._in(self._others, partial(self._objects.exists, segment_key(self._journal.tail + 1)))
+        taken = await self._storage.ask(Exists(segment_key(self._journal.tail + 1)))
         if not taken:
             self._led_at = looked_at
         return not taken
@@ -181,13 +177,12 @@ class JournalWriter:
     async def keep(self, payloads: Sequence[tuple[str, bytes | memoryview]]) -> list[StoredPayload]:
         """Keep payloads durably beside the journal, each with its job's id."""
 
-        def create(job_id: str, payload: bytes | memoryview) -> StoredPayload:
-            key = payload_key(job_id, new_nonce())
-            self._objects.create(key, payload)
+        async def create(job_id: str, payload: bytes | memoryview) -> StoredPayload:
+            key = payload_key(job_id, self._storage.new_nonce())
+            await self._storage.ask(Create(key, payload))
             return StoredPayload(key, len(payload))
 
-        calls = [self._in(self._others, partial(create, job_id, payload)) for job_id, payload in payloads]
-        return list(await asyncio.gather(*calls))
+        return list(await asyncio.gather(*(create(job_id, payload) for job_id, payload in payloads)))
 
     async def load(self, kept: StoredPayload) -> bytes:
         """A payload that was kept.
@@ -195,7 +190,7 @@ class JournalWriter:
         Raises:
             StoreError: It cannot be read.
         """
-        return await self._in(self._others, partial(self._objects.read, kept.key))
+        return await self._storage.read(kept.key)
 
     def forget(self, keys: Iterable[str]) -> None:
         """Delete payloads that no start needs any more; one that cannot be deleted stays until the next beginning."""
@@ -209,48 +204,41 @@ class JournalWriter:
     async def _is_gone(self) -> bool:
         journal = self._journal
         assert journal is not None, "it has been opened"
-        if not self._is_lost and not await self._in(self._others, lambda: self._perform(journal.is_whole())):
+        if not self._is_lost and not await self._storage.run(journal.is_whole()):
             _log.error(
                 "somebody has deleted part of the journal of registry %s in %s, or has put a copy in its place: it "
                 "begins anew, with all that this registry knows",
                 self._name,
-                self._objects.root,
+                self._storage.root,
             )
             self._is_lost = True
         return self._is_lost
 
-    def _append(self, journal: Journal, events: Sequence[Event]) -> int:
-        return self._perform(journal.append(rows_of(events)))
-
-    def _begin_anew(self, journal: Journal, events: Sequence[Event], rows: Iterable[Any]) -> int:
+    def _begin_anew(self, journal: Journal, events: Sequence[Event], rows: Iterable[Any]) -> Steps[int]:
         """Write events, and all that is known with them, where what was before is lost: only both can be read."""
         all_rows = list(rows)
-        self._perform(journal.renew())
-        number = self._append(journal, events)
+        yield from journal.renew()
+        number = yield from _appended(journal, events)
         while True:
             try:
-                self._perform(journal.snapshot(number, all_rows))
+                yield from journal.snapshot(number, all_rows)
             except StoreError as error:
-                self._pause(Pause(_AGAIN_S, error))
+                yield Pause(_AGAIN_S, error)
             else:
                 self._is_lost = False
                 return number
 
     async def _open(self) -> JobTable:
-        found = await self._in(self._writer, lambda: self._perform(read_journal(self._objects.root)))
+        found = await self._storage.write(read_journal(self._storage.root))
         if found.leader is None:
-            await self._in(self._writer, partial(probe, self._objects))
+            await self._storage.probe()
         else:
             await self._outlive(found.leader)
-        self.logs_before = await self._in(self._others, partial(self._objects.names, LOGS))
-        leader = leader_here(self._where)
-        self._journal, self._table = await self._in(self._writer, partial(self._lead, leader, found))
-        return self._table
-
-    def _lead(self, leader: Leader, found: Found) -> tuple[Journal, JobTable]:
-        journal, table = self._perform(take_over(self._objects.root, leader, new_nonce, found))
+        self.logs_before = await self._storage.ask(Names(LOGS))
+        leader, storage = self._storage.leader(self._where), self._storage
+        self._journal, self._table = await storage.write(take_over(storage.root, leader, storage.new_nonce, found))
         self._trouble = None
-        return journal, table
+        return self._table
 
     async def _outlive(self, before: Leader) -> None:
         """Wait for the registry that led before to end with its cluster.
@@ -266,7 +254,7 @@ class JournalWriter:
                     [
                         Problem(
                             "journal_uri",
-                            f"a registry that runs on this machine leads {self._objects.root}: {before}.",
+                            f"a registry that runs on this machine leads {self._storage.root}: {before}.",
                             "Connect to its cluster with address=..., end it, or choose another idempotency_scope.",
                         )
                     ],
@@ -275,8 +263,8 @@ class JournalWriter:
 
     async def _store(self, journal: Journal, number: int, rows: Iterable[Any]) -> None:
         try:
-            await self._in(self._others, lambda: self._perform(journal.snapshot(number, rows)))
-            await self._in(self._others, lambda: self._perform(journal.prune()))
+            await self._storage.run(journal.snapshot(number, rows))
+            await self._storage.run(journal.prune())
         except JobsError as error:  # the journal is as good as before; another one follows
             _log.warning("a snapshot of registry %s was not stored: %s", self._name, error)
         finally:
@@ -284,20 +272,13 @@ class JournalWriter:
 
     async def _delete(self, key: str) -> None:
         try:
-            await self._in(self._others, partial(self._objects.delete, key))
+            await self._storage.ask(Delete([key]))
         except StoreError as error:
             _log.info("a payload is left behind: %s", error)
 
-    def _perform(self, steps: Steps[T]) -> T:
-        return perform(steps, self._objects, self._pause)
-
-    def _pause(self, pause: Pause) -> None:
+    def _note_pause(self, pause: Pause) -> None:
         self._trouble = pause.cause
         _log.warning("the journal of registry %s does not answer: %s", self._name, pause.cause)
-        time.sleep(pause.seconds)
-
-    async def _in(self, threads: ThreadPoolExecutor, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(threads, call)
 
     def _refusal(self, error: StoreError) -> JobsError:
         """What a user is told whose journal cannot be opened."""
@@ -314,6 +295,11 @@ class JournalWriter:
                 ],
             )
         return error
+
+
+def _appended(journal: Journal, events: Sequence[Event]) -> Steps[int]:
+    """Add events to the journal. Their rows are made where the steps are carried out, not on the event loop."""
+    return (yield from journal.append(rows_of(events)))
 
 
 # -- the registry that led before --------------------------------------------------------------------------------------

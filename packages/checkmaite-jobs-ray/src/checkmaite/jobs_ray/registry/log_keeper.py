@@ -10,17 +10,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from checkmaite.jobs import StoreError
-from checkmaite.jobs.spi import Failed, ObjectStore, joined_output
-from checkmaite.jobs_ray.journal.logs import KeptLog, kept_log, kept_logs, outdated_logs, read_log
+from checkmaite.jobs.spi import Failed, joined_output
+from checkmaite.jobs_ray.journal.logs import KeptLog, kept_log, kept_logs, outdated_logs, text_of
+from checkmaite.jobs_ray.journal.steps import Create, Delete
 from checkmaite.jobs_ray.registry.model.events import Doubted, Ended, Event, Forgotten
 from checkmaite.jobs_ray.registry.model.record import Ending, Finished, JobRecord, Running, Stopping
+from checkmaite.jobs_ray.registry.storage import Storage
 
-T = TypeVar("T")
 _log = logging.getLogger("checkmaite.jobs")
 _AT_ONCE = 4
 """Outputs that pass through this process at the same time: each may take some megabytes."""
@@ -39,7 +38,7 @@ class LogKeeper:
     """The kept output of one registry's jobs. All methods run on one event loop.
 
     Args:
-        objects: Where the journal is.
+        storage: Where the journal is.
         names: What was in the folder of kept output before this registry led the journal.
         keeps_all: Whether the output of every job is kept, not only of those that failed.
         most_bytes: What all of it may take; then that of the oldest jobs is deleted.
@@ -50,7 +49,7 @@ class LogKeeper:
 
     def __init__(
         self,
-        objects: ObjectStore,
+        storage: Storage,
         names: Iterable[str],
         *,
         keeps_all: bool,
@@ -59,7 +58,7 @@ class LogKeeper:
         records: Mapping[str, JobRecord],
         look_for: Callable[[str], Lost | None],
     ) -> None:
-        self._objects = objects
+        self._storage = storage
         self._keeps_all = keeps_all
         self._most_bytes = most_bytes
         self._fetch = fetch
@@ -71,7 +70,6 @@ class LogKeeper:
         self._bytes = sum(each.size for of_job in self._kept.values() for each in of_job.values())
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._looks = asyncio.Semaphore(_AT_ONCE)  # each is a process on a node, and may take seconds
-        self._threads = ThreadPoolExecutor(_AT_ONCE, "checkmaite-logs")
         self._chores: set[asyncio.Task[None]] = set()
         self._drop([job_id for job_id in self._kept if job_id not in records])
         for each in outdated_logs(found):
@@ -128,11 +126,9 @@ class LogKeeper:
         """
         kept, record = dict(self._kept.get(job_id, {})), self._records.get(job_id)
         over = kept.pop(0, None)
-        last = (
-            await self._fetch(job_id) if over is None else await self._in_thread(partial(read_log, self._objects, over))
-        )
+        last = await (self._fetch(job_id) if over is None else self._text(over))
         lost = {
-            number: await self._in_thread(partial(read_log, self._objects, each))
+            number: await self._text(each)
             for number, each in kept.items()
             if last is None or (record is not None and number < record.attempt)
         }
@@ -141,7 +137,8 @@ class LogKeeper:
     # -- inside -------------------------------------------------------------------------------------------------------
 
     async def _text(self, kept: KeptLog) -> str:
-        return await self._in_thread(partial(read_log, self._objects, kept))
+        content, uri = await self._storage.read(kept.key), f"{self._storage.root}/{kept.key}"
+        return await asyncio.to_thread(text_of, content, uri)
 
     def _wants(self, ending: Ending) -> bool:
         return self._keeps_all or isinstance(ending, Failed)
@@ -174,7 +171,7 @@ class LogKeeper:
     async def _put(self, job_id: str, text: str, start: int) -> None:
         """Keep a text, in the place of what was kept of the same start."""
         number = time.time_ns() // 1_000_000
-        kept, content = await self._in_thread(partial(kept_log, job_id, text, start, number))
+        kept, content = await asyncio.to_thread(kept_log, job_id, text, start, number)
         if not await self._stored(kept, content):
             return
         of_job = self._kept.setdefault(job_id, {})
@@ -201,7 +198,7 @@ class LogKeeper:
     async def _stored(self, kept: KeptLog, content: bytes) -> bool:
         for _ in range(_TRIES):
             try:
-                await self._in_thread(partial(self._objects.create, kept.key, content))
+                await self._storage.ask(Create(kept.key, content))
             except StoreError as error:
                 _log.warning("the output of a job is not kept: %s", error)
                 if not error.retryable:
@@ -222,7 +219,7 @@ class LogKeeper:
 
     async def _delete(self, kept: KeptLog) -> None:
         try:
-            await self._in_thread(partial(self._objects.delete, kept.key))
+            await self._storage.ask(Delete([kept.key]))
         except StoreError as error:  # the next registry deletes what is nobody's
             _log.info("the output of a job is left behind: %s", error)
 
@@ -231,6 +228,3 @@ class LogKeeper:
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
         return task
-
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)

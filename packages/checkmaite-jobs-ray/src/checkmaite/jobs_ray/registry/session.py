@@ -11,10 +11,9 @@ from typing import Any
 
 from checkmaite.jobs import Resources, StoreError, StoreNotFoundError
 from checkmaite.jobs.spi import failure
-from checkmaite.jobs_ray.cluster import Unreachable, answer, get_or_create, is_elsewhere, keep_payload, restart
+from checkmaite.jobs_ray.cluster import Unreachable, answer
 from checkmaite.jobs_ray.config import RegistrySettings
-from checkmaite.jobs_ray.controller.actor import JobController
-from checkmaite.jobs_ray.registry.cluster import shortage_of
+from checkmaite.jobs_ray.registry.cluster import Cluster
 from checkmaite.jobs_ray.registry.model.lifecycle import StopJobs
 from checkmaite.jobs_ray.registry.model.machine import Assignment, RegistryMachine
 from checkmaite.jobs_ray.wire import EndReport, Inventory, JobSpec, Launch, StoredPayload
@@ -40,7 +39,7 @@ class ControllerSession:
 
     Args:
         name: The controller's name.
-        namespace: Its Ray namespace.
+        cluster: Where it is.
         settings: The registry's.
         machine: The registry's.
         changed: Called after the machine was told something.
@@ -51,7 +50,7 @@ class ControllerSession:
     def __init__(
         self,
         name: str,
-        namespace: str,
+        cluster: Cluster,
         settings: RegistrySettings,
         machine: RegistryMachine,
         changed: Callable[[], None],
@@ -59,7 +58,7 @@ class ControllerSession:
         payloads: Payloads,
     ) -> None:
         self.name = name
-        self._namespace = namespace
+        self._cluster = cluster
         self._settings = settings
         self._machine = machine
         self._changed = changed
@@ -101,7 +100,7 @@ class ControllerSession:
             memory=settings.controller_memory,
             custom=settings.controller_resources or {},
         )
-        why = self._trouble or shortage_of(wanted)
+        why = self._trouble or self._cluster.shortage_of(wanted)
         return f"No controller of its registry runs, which would start it. Of the controller: {why}"
 
     def reserve(self) -> None:
@@ -131,21 +130,13 @@ class ControllerSession:
     async def _attach(self, reason: str) -> bool:
         """Become the one that the controller listens to; whether that succeeded."""
         settings = self._settings
-        self._actor = get_or_create(
-            JobController,
-            self.name,
-            self._namespace,
-            settings.wire(),
-            num_cpus=settings.controller_num_cpus,
-            memory=settings.controller_memory,
-            resources=settings.controller_resources,
-        )
+        self._actor = self._cluster.controller(self.name)
         first = self._incarnation is None
         try:
             incarnation = await answer(self._actor.incarnation.remote(), _START_S if first else settings.lease_ttl_s)
         except TimeoutError:
             if first or self._keeping:  # it is stopped: its workers must end before its jobs start elsewhere
-                restart(self._actor)
+                self._cluster.restart(self._actor)
             self._lose(reason)
             return False
         except Unreachable as error:
@@ -194,7 +185,7 @@ class ControllerSession:
                     settings.lease_ttl_s,
                 )
             except TimeoutError:
-                restart(self._actor)
+                self._cluster.restart(self._actor)
                 return f"its controller was silent for {settings.lease_ttl_s:g} s"
             except Unreachable:
                 if not await self._is_the_same():
@@ -291,13 +282,18 @@ class Payloads:
     """Gives the payloads of jobs, from the journal where Ray has lost them.
 
     Args:
+        cluster: Where small ones travel as they are, and large ones are kept.
         load: Reads one from the journal; None when there is none.
         is_live: Whether a job is one still.
     """
 
     def __init__(
-        self, load: Callable[[StoredPayload], Awaitable[bytes]] | None, is_live: Callable[[str], bool]
+        self,
+        cluster: Cluster,
+        load: Callable[[StoredPayload], Awaitable[bytes]] | None,
+        is_live: Callable[[str], bool],
     ) -> None:
+        self._cluster = cluster
         self._load = load
         self._is_live = is_live
         self._missed: Counter[str] = Counter()
@@ -313,8 +309,8 @@ class Payloads:
             if payload.ref is not None and not missed:
                 return payload.ref
             assert self._load is not None, "only a journal keeps payloads"
-            return keep_payload(await self._load(payload))
-        if payload is None or (missed >= _TRIES and is_elsewhere(payload)):
+            return self._cluster.keep_payload(await self._load(payload))
+        if payload is None or (missed >= _TRIES and self._cluster.is_elsewhere(payload)):
             raise StoreNotFoundError("what the job needs to start was lost with the process that had accepted it.")
         return payload
 

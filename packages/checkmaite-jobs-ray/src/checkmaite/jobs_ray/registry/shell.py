@@ -12,10 +12,9 @@ from collections.abc import Callable, Container, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from checkmaite.jobs_ray.cluster import keep_payload, left_output
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.names import controller_name
-from checkmaite.jobs_ray.registry.cluster import Packages, UnanswerableError, look_up
+from checkmaite.jobs_ray.registry.cluster import Cluster, UnanswerableError
 from checkmaite.jobs_ray.registry.group_commit import GroupCommit
 from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
 from checkmaite.jobs_ray.registry.log_keeper import LogKeeper, Lost
@@ -27,7 +26,6 @@ from checkmaite.jobs_ray.registry.model.placement import Limits
 from checkmaite.jobs_ray.registry.model.record import Placed, Waiting
 from checkmaite.jobs_ray.registry.session import ControllerSession, Payloads
 from checkmaite.jobs_ray.wire import JobSpec, StoredPayload
-from checkmaite.jobs_ray_simple.cluster import is_large
 
 _log = logging.getLogger("checkmaite.jobs")
 _TICK_S = 0.5
@@ -51,7 +49,7 @@ class Shell:
 
     Args:
         name: The registry's.
-        namespace: Its Ray namespace.
+        cluster: Where it and its controllers are.
         settings: What it keeps to.
         journal_writer: Its journal; None keeps jobs in memory only.
         table: What the journal holds.
@@ -61,7 +59,7 @@ class Shell:
     def __init__(
         self,
         name: str,
-        namespace: str,
+        cluster: Cluster,
         settings: RegistrySettings,
         *,
         journal_writer: JournalWriter | None,
@@ -72,15 +70,15 @@ class Shell:
         epoch = journal_writer.epoch if journal_writer else time.time_ns() // 1_000
         self.machine = RegistryMachine(_limits(settings), epoch=epoch, table=table, now=time.time())
         self._journal_writer = journal_writer
+        self._cluster = cluster
         self._tell = tell
         self.commits = GroupCommit(journal_writer.write if journal_writer else None)
-        self.packages = Packages()
         self._placeable = asyncio.Event()
         self._confirmed = asyncio.Event()
-        payloads = Payloads(journal_writer.load if journal_writer else None, self._is_live)
+        payloads = Payloads(cluster, journal_writer.load if journal_writer else None, self._is_live)
         names = [controller_name(name, number) for number in range(settings.controller_pool_size)]
         self.sessions = {
-            each: ControllerSession(each, namespace, settings, self.machine, self.after, self.commits.durable, payloads)
+            each: ControllerSession(each, cluster, settings, self.machine, self.after, self.commits.durable, payloads)
             for each in names
         }
         self.machine.keep_to(names, _LEFT, time.time())
@@ -116,13 +114,13 @@ class Shell:
     async def keep_payloads(self, specs: Sequence[JobSpec]) -> list[JobSpec]:
         """The specs with large payloads where they outlive this process, or at least do not fill its memory."""
         if self._journal_writer is None:
-            return [spec._replace(payload=keep_payload(spec.payload)) for spec in specs]
+            return [spec._replace(payload=self._cluster.keep_payload(spec.payload)) for spec in specs]
         places: dict[str, StoredPayload] = {}
         # While payloads are stored a job that stood for one of these runs may end, so that this one is a new job.
         while large := self._to_keep(specs, places):
             kept = await self._journal_writer.keep([(spec.job_id, spec.payload) for spec in large])
             for spec, where in zip(large, kept, strict=True):
-                places[spec.job_id] = where._replace(ref=keep_payload(spec.payload))
+                places[spec.job_id] = where._replace(ref=self._cluster.keep_payload(spec.payload))
         return [spec._replace(payload=places.get(spec.job_id, spec.payload)) for spec in specs]
 
     def forget_payloads(self, specs: Iterable[JobSpec]) -> None:
@@ -181,7 +179,7 @@ class Shell:
             return await self._printed(record.controller, job_id) if record else None
 
         return LogKeeper(
-            self._journal_writer.objects,
+            self._journal_writer.storage,
             self._journal_writer.logs_before,
             keeps_all=kept.keep_logs == "all",
             most_bytes=kept.max_kept_log_bytes,
@@ -199,7 +197,7 @@ class Shell:
 
         async def found() -> str | None:
             for _ in range(_LOOKS):
-                left = await left_output(job_id, node, environment)
+                left = await self._cluster.left_output(job_id, node, environment)
                 if left is not None:
                     return left.printed.text
                 await asyncio.sleep(_LOOK_AGAIN_S)
@@ -217,7 +215,7 @@ class Shell:
         return [
             spec
             for spec, decision in zip(specs, self.machine.decide(specs), strict=True)
-            if decision.holder is None and spec.job_id not in kept and is_large(spec.payload)
+            if decision.holder is None and spec.job_id not in kept and self._cluster.is_large(spec.payload)
         ]
 
     def _release(
@@ -289,12 +287,12 @@ class Shell:
     async def _keep_packages(self) -> None:
         while True:
             await asyncio.sleep(_KEEP_S)
-            self.packages.keep(context.runtime_env for context in self.machine.contexts())
+            self._cluster.keep_packages(context.runtime_env for context in self.machine.contexts())
 
     async def _ask(self, effect: AskStore) -> None:
         asked = [spec.job_id for spec in effect.specs]
         try:
-            stored = await look_up(effect.context, effect.specs)
+            stored = await self._cluster.look_up(effect.context, effect.specs)
         except UnanswerableError as error:  # a start will meet the same, and the job's own end says so
             _log.warning("the store cannot be asked which runs it holds: %s", error)
             stored = {}
