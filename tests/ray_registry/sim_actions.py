@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import ray.exceptions as rx
+from checkmaite.jobs import BackpressureError, JobNotFoundError, JobsError
+from checkmaite.jobs.spi import JobQuery
+from checkmaite.jobs_ray.controller.machine import StaleLeaseError
 from checkmaite.jobs_ray.wire import Launch
 
 from tests.ray_registry.making import check_controller
-from tests.ray_registry.sim_clients import CONTEXTS, Ask
-from tests.ray_registry.sim_cluster import Lent
+from tests.ray_registry.sim_clients import CONTEXTS, PLAIN, Ask, Client, Refused
+from tests.ray_registry.sim_cluster import Cluster, Lent
 from tests.ray_registry.sim_disk import Errand
-from tests.ray_registry.sim_registry import SimRegistry
+from tests.ray_registry.sim_registry import SimCall, SimRegistry, answer, refuse
 from tests.ray_registry.sim_stage import Stage
-from tests.ray_registry.world import Call, Process
+from tests.ray_registry.world import STALE, Process
 
-LOST = "lost"
-"""Stands for the answer to a call that was lost, or whose answer was."""
+TURNS = (1, 1, 2, 4, 16)
+SOON_S = 0.1
+"""Timers that are due within so long are waited for now and then."""
+PIECE_S = 4.0
+"""A long time passes in such pieces: what is under way arrives in between."""
+PIECE_TURNS = 8
+PIECE_CALLBACKS = 200
 
 
 class Actions(Stage):
@@ -40,44 +51,27 @@ class Actions(Stage):
         registry.go_on(errand)
 
     def _registry_goes_on(self) -> None:
-        open_ones = [each for each in self.registries if each.is_awake and each.state in ("open", "over")]
-        if not open_ones:
-            return
-        registry = self._mostly_last(open_ones)
-        if registry.ready:
-            registry.ready.popleft()()
-            return
-        luck = self.dice.random()
-        if registry.answers and luck < 0.5:
-            self._take_answer(registry, registry.answers.pop(self.dice.randrange(len(registry.answers))))
-        elif registry.waits and luck < 0.6:
-            self._look_at(registry, registry.waits.pop(0))
-        elif registry.asking and luck < 0.7:
-            self._ask_store(registry)
-        elif registry.wants_to_write and luck < 0.9:
-            registry.write(self.dice.choice((1, 3, 100, 100)))
-        elif registry.state == "open":
-            down = [session for session in registry.sessions.values() if session.phase == "down"]
-            if down:
-                self.dice.choice(down).attach()
-            else:
-                registry.place(self.dice.choice((1, 100)))
+        able = [each for each in self.registries if each.is_awake and each.loop.has_work]
+        if able:
+            self._mostly_last(able).run(self.dice.choice(TURNS))
 
-    def _look_at(self, registry: SimRegistry, ask: Ask) -> None:
-        ask.before = dict(self.clients.told)
-        ask.was_led = registry.journal.leader.id == self.leader
-        registry.desk.look_at(ask)
+    def _store_answers(self) -> None:
+        asking = [each for each in self.registries if each.is_awake and each.asking]
+        if asking:
+            self._ask_store(self.dice.choice(asking), fails=self.dice.random() < 0.2)
 
-    def _ask_store(self, registry: SimRegistry) -> None:
-        effect = registry.asking.pop(self.dice.randrange(len(registry.asking)))
-        if self.dice.random() < 0.2:
+    def _ask_store(self, registry: SimRegistry, *, fails: bool = False) -> None:
+        question = registry.asking.pop(self.dice.randrange(len(registry.asking)))
+        if fails:
             self.say("the analytics store does not answer {}", registry.name)
-            registry.asked(effect, None)
+            refuse(question.future, rx.RayError("the store does not answer"))
             return
         records = registry.machine.table.records
-        asked = [spec for spec in effect.specs if spec.job_id in records]
+        asked = [spec for spec in question.specs if spec.job_id in records]
         found = {spec.job_id: self.analytics.ask(spec, records[spec.job_id].attempt) for spec in asked}
-        registry.asked(effect, {job_id: each for job_id, each in found.items() if each is not None})
+        answer(question.future, {job_id: each for job_id, each in found.items() if each is not None})
+
+    # -- messages -----------------------------------------------------------------------------------------------------
 
     def _message(self) -> None:
         ways = [
@@ -98,7 +92,7 @@ class Actions(Stage):
             self._deliver(process, call)
             if luck < 2:
                 self.say("{} arrives twice at {}", call.method, call.controller)
-                again = process.carry_out(call, self.now, self._is_away)
+                again = self._carried_out(process, call)
                 if call.method == "launch":  # a repeated call, whose first answer nobody hears
                     call.answer = again
             if 2 <= luck < 3:
@@ -106,38 +100,37 @@ class Actions(Stage):
             else:
                 self._reply(call)
 
-    def _deliver(self, process: Process, call: Call) -> None:
-        call.answer = process.carry_out(call, self.now, self._is_away)
+    def _deliver(self, process: Process, call: SimCall) -> None:
+        call.answer = self._carried_out(process, call)
         if call.method in ("keep", "attach", "launch"):
             check_controller(process.machine)
+
+    def _carried_out(self, process: Process, call: SimCall) -> Any:
+        if call.method == "logs":
+            return process.machine.logs(call.about)
+        return process.carry_out(call, self.now, self._is_away)
 
     def _is_away(self, launch: Launch) -> bool:
         return isinstance(launch.spec.payload, Lent) and self.dice.random() * 10 < self.misfortune
 
-    def _lose(self, call: Call) -> None:
-        if call.method == "incarnation" and self.dice.random() < 0.7:
-            return self._reply_later(call)
+    def _lose(self, call: SimCall) -> None:
+        """A call, or the answer to it, is lost: Ray says so, or nobody says anything."""
+        registry = self.registries[call.registry - 1]
+        process = registry.cluster.processes[call.controller]
         self.say("{} of registry {} to {}, or its answer, is lost", call.method, call.registry, call.controller)
-        call.answer = LOST
-        self._reply(call)
-        return None
+        is_silent = self.dice.random() < 0.2
+        if call.method == "incarnation" or (call.method == "feed" and (is_silent or not process.leases)):
+            registry.excused.add(call.controller)
+        if not is_silent:
+            refuse(call.future, rx.ActorUnavailableError("lost", None))
 
-    def _reply_later(self, call: Call) -> None:
-        registry = self.registries[call.registry - 1]
-        registry.cluster.calls[call.controller].append(call)
-
-    def _reply(self, call: Call) -> None:
-        registry = self.registries[call.registry - 1]
-        if registry.state != "dead":
-            registry.answers.append(call)
-
-    def _take_answer(self, registry: SimRegistry, call: Call) -> None:
-        session = registry.sessions[call.controller]
-        if call.answer == LOST:
-            call.answer = None
-            session.lost(call, registry.cluster.processes[call.controller].incarnation)
+    def _reply(self, call: SimCall) -> None:
+        if call.answer == STALE:
+            refuse(call.future, StaleLeaseError("the lease is over"))
         else:
-            session.answer(call)
+            answer(call.future, call.answer)
+
+    # -- controllers and workers --------------------------------------------------------------------------------------
 
     def _controller_goes_on(self) -> None:
         ready = [
@@ -156,45 +149,142 @@ class Actions(Stage):
             cluster, process, work = self.dice.choice(works)
             cluster.worker_goes_on(process, work, self.now)
 
+    # -- clients ------------------------------------------------------------------------------------------------------
+
     def _client_asks(self) -> None:
-        alive = [each for each in self.registries if each.state != "dead"]
+        alive = [each for each in self.registries if not each.is_dead]
         registry = self.registries[-1] if self.dice.random() < 0.85 else self.dice.choice(alive)
         ask = self._some_ask()
-        if ask is not None and registry.state != "dead":
+        if ask is not None and not registry.is_dead:
             about = [spec.job_id for spec in ask.specs] or [ask.job_id]
-            self.say("a client asks {} to {} {}", registry.name, ask.kind, about, jobs=about)
-            registry.waits.append(ask)
+            self.say("{} asks {} to {} {}", ask.client.name, registry.name, ask.kind, about, jobs=about)
+            self._ask(registry, ask)
             if ask.kind == "submit" and self.dice.random() < 0.25:
                 other = self.dice.choice((registry, self.dice.choice(alive)))
                 self.say("and the same of {}", other.name, jobs=about)
-                other.waits.append(Ask("submit", specs=ask.specs))
+                self._ask(other, Ask("submit", ask.client, specs=ask.specs))
+
+    def _ask(self, registry: SimRegistry, ask: Ask) -> None:
+        registry.loop.create_task(self._asking(registry, ask))
+
+    async def _asking(self, registry: SimRegistry, ask: Ask) -> None:
+        actor, name = registry.actor, ask.client.name
+        ask.before = dict(self.clients.told)
+        ask.was_led = actor._begun.done() and registry.journal.leader.id == self.leader
+        ask.listener = ask.client.cursor.listener
+        given: Any
+        try:
+            match ask.kind:
+                case "submit":
+                    given = await actor.submit(name, ask.specs, ask.contexts)
+                case "cancel":
+                    given = await actor.cancel(ask.scope, ask.job_id, 5.0)
+                case "get":
+                    given = [await actor.get(name, ask.scope, ask.job_id)]
+                case "list":
+                    given = await actor.list_jobs(name, ask.scope, JobQuery(limit=100))
+                case _:
+                    return await actor.offer(ask.scope, ask.contexts[ask.job_id])
+        except (JobNotFoundError, BackpressureError, JobsError) as error:
+            given = Refused(error)
+        if self.dice.random() * 40 < self.misfortune:
+            self.say("the answer to {} is lost", ask.client.name)
+        else:
+            self.answered(registry, ask, given)
+        return None
 
     def _some_ask(self) -> Ask | None:
         dice, luck = self.dice, self.dice.random()
-        if luck < 0.35:
-            return Ask("submit", specs=self.clients.new_batch(dice))
-        if luck < 0.5:
-            return Ask("submit", specs=dice.choice(self.clients.batches[-4:])) if self.clients.batches else None
-        if luck < 0.6:
-            return Ask("offer", scope=dice.choice("st"), job_id=dice.choice(tuple(CONTEXTS)))
-        if luck < 0.75:
-            return Ask("changes")
-        if luck < 0.85:
-            return Ask("list", scope=dice.choice("st"))
+        client = dice.choice(self.clients.all)
+        if luck < 0.4:
+            return Ask("submit", client, specs=self.clients.new_batch(dice))
+        if luck < 0.55:
+            return Ask("submit", client, specs=dice.choice(self.clients.batches[-4:])) if self.clients.batches else None
+        if luck < 0.65:
+            return Ask("offer", client, scope=dice.choice("st"), job_id=dice.choice(tuple(CONTEXTS)))
+        if luck < 0.8:
+            return Ask("list", client, scope=dice.choice("st"))
         specs = [spec for batch in self.clients.batches for spec in batch]
         if not specs:
             return None
         spec = dice.choice(specs)
-        return Ask("cancel" if luck < 0.91 else "get", scope=spec.scope, job_id=spec.job_id)
+        return Ask("cancel" if luck < 0.9 else "get", client, scope=spec.scope, job_id=spec.job_id)
+
+    def _client_listens(self) -> None:
+        alive = [each for each in self.registries if not each.is_dead]
+        if alive:
+            client = self.dice.choice(self.clients.all)
+            is_parked = client.parked_at in alive
+            if client.live and (not is_parked or self.dice.random() < 0.1):
+                self._listen(client, alive[-1] if self.dice.random() < 0.9 else self.dice.choice(alive))
+
+    def _listen(self, client: Client, registry: SimRegistry) -> None:
+        """Park a client's call at a registry; one that it had parked before is not heard any more."""
+        client.parked_at, client.turn = registry, client.turn + 1
+        registry.loop.create_task(self._listening(registry, client, client.turn))
+
+    async def _listening(self, registry: SimRegistry, client: Client, turn: int) -> None:
+        """What `checkmaite.jobs_ray.client.subscription` does with one call."""
+        actor = registry.actor
+        try:
+            if client.unsure:
+                ids = sorted(client.unsure)
+                listener, unknown = await actor.follow(client.name, ids, "s", CONTEXTS[PLAIN])
+                if turn == client.turn:
+                    client.followed(ids, listener, unknown)
+            said = await actor.changes(client.name, client.cursor, 3.0, 5.0)
+            if said is None:
+                ids = sorted(client.live)
+                listener, unknown = await actor.follow(client.name, ids, "s", CONTEXTS[PLAIN])
+                if turn == client.turn:
+                    client.followed_all(ids, listener, unknown)
+            elif turn == client.turn and self.dice.random() * 20 >= self.misfortune:
+                with self._noting_failures():
+                    self.clients.told_of(client, *said)
+        except JobsError as error:
+            self.say("{} refuses to tell {}: {!r}", registry.name, client.name, error)
+        finally:
+            if turn == client.turn:
+                client.parked_at = None
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    def _next_timer(self) -> None:
+        """What waits for a moment goes on; storage takes no such time."""
+        times = [at for each in self.registries if each.is_awake and (at := each.loop.next_at) is not None]
+        self.now = max(self.now, min([*times, self.now + SOON_S]))
 
     def _time_passes(self) -> None:
-        self.now += self.dice.choice((0.1, 1.0, 10.0, 60.0))
-        for registry in self.registries:
-            if registry.may_act:
-                registry.tick()
+        """Some time passes, as it does: what was on its way arrives meanwhile, unless somebody sleeps."""
+        left = self.dice.choice((1.0, 5.0, 20.0, 60.0))
+        while left > 0:
+            self.now += min(left, PIECE_S)
+            left -= PIECE_S
+            for registry in self.registries:
+                if registry.is_awake:
+                    self._busy(registry)
+            for cluster in self.clusters:
+                self._messages_arrive(cluster)
         for cluster in self.clusters:
             for process in cluster.processes.values():
                 process.machine.sweep(self.now)
+
+    def _busy(self, registry: SimRegistry) -> None:
+        """It goes on for a while, and so do its storage calls."""
+        for _ in range(PIECE_TURNS):
+            registry.run(PIECE_CALLBACKS)
+            if not registry.errands:
+                return
+            for errand in list(registry.errands):
+                self._work_on(registry, errand)
+
+    def _messages_arrive(self, cluster: Cluster) -> None:
+        for process in list(cluster.processes.values()):
+            if not process.is_paused:
+                calls, cluster.calls[process.name] = cluster.calls[process.name], []
+                for call in calls:
+                    self._deliver(process, call)
+                    self._reply(call)
 
     def _late(self) -> None:
         self.disk.catch_up()

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field
 from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import StoreSpec, Terms
-from checkmaite.jobs_ray.wire import Basis, Context, JobFacts, JobSpec, Policy
+from checkmaite.jobs_ray.wire import Basis, Change, Context, Cursor, JobFacts, JobSpec, Policy
 
 from tests.ray_registry.making import OTHER_PRINTS, PRINTS, spec
 from tests.ray_registry.sim_cluster import content_of, run_of
@@ -43,6 +43,50 @@ class Refused:
 
 
 @define(eq=False)
+class Client:
+    """One that waits for its jobs, as `checkmaite.jobs_ray.client.subscription` does.
+
+    Attributes:
+        live: Jobs that it waits for.
+        unsure: Those of them that a registry may have been told to follow before it began anew.
+        cursor: How far it has heard.
+        turn: Of its last parked call: an earlier one is not heard any more.
+        parked_at: The registry where that is.
+    """
+
+    name: str
+    live: set[str] = field(factory=set)
+    unsure: set[str] = field(factory=set)
+    cursor: Cursor = field(factory=lambda: Cursor("", 0))
+    turn: int = 0
+    parked_at: Any = None
+
+    def waits_for(self, job_id: str, listener: str) -> None:
+        """A registry has said that a job goes on; the listener that told this client of its jobs when it was asked."""
+        if job_id not in self.live:
+            self.live.add(job_id)
+            if listener != self.cursor.listener:
+                self.unsure.add(job_id)
+
+    def drop(self, jobs: Sequence[str]) -> None:
+        """Wait for these no more."""
+        self.live.difference_update(jobs)
+        self.unsure.difference_update(jobs)
+
+    def followed(self, jobs: Sequence[str], listener: str, unknown: Sequence[str]) -> None:
+        """A registry follows these for it from now on, but for those that it does not know."""
+        self.drop(unknown)
+        if listener == self.cursor.listener:
+            self.unsure.difference_update(jobs)
+
+    def followed_all(self, jobs: Sequence[str], listener: str, unknown: Sequence[str]) -> None:
+        """Another listener tells it from now on."""
+        self.cursor = Cursor(listener, 0)
+        self.unsure = self.live.difference(jobs)
+        self.drop(unknown)
+
+
+@define(eq=False)
 class Ask:
     """What a client asks of a registry.
 
@@ -50,15 +94,18 @@ class Ask:
         job_id: The job, or the context that is offered.
         before: What clients had been told of jobs when the registry looked at it.
         was_led: Whether that registry led the journal then.
+        listener: Which one told the client of its jobs when it asked.
     """
 
     kind: str
+    client: Client
     scope: str = ""
     job_id: str = ""
     specs: Sequence[JobSpec] = ()
     contexts: Mapping[str, Context] = CONTEXTS
     before: Mapping[str, JobFacts] = field(factory=dict)
     was_led: bool = True
+    listener: str = ""
 
 
 @define(eq=False)
@@ -71,6 +118,7 @@ class Clients:
     accepted: set[str] = field(factory=set)
     cancelled: set[str] = field(factory=set)
     proposed: int = 0
+    all: Sequence[Client] = field(factory=lambda: (Client("client x"), Client("client y")))
     stale_answers: int = 0
 
     def new_batch(self, dice: Any) -> list[JobSpec]:
@@ -90,12 +138,22 @@ class Clients:
             self.stale_answers += 1
         for facts in answer:
             self._hear(facts, ask)
+            if ask.kind != "list" and facts.outcome is None:
+                ask.client.waits_for(facts.job_id, ask.listener)
         if ask.kind == "submit":
             if len(answer) != len(ask.specs):
                 raise ViolationError("a batch was answered in part", [each.job_id for each in ask.specs])
             for proposed, facts in zip(ask.specs, answer, strict=True):
                 self.truth.check_stands(proposed, facts)
                 self.accepted.add(facts.job_id)
+
+    def told_of(self, client: Client, cursor: Cursor, changes: Sequence[Change]) -> None:
+        """A client hears the news."""
+        client.cursor = cursor
+        for each in changes:
+            self.truth.check_change(each)
+            if each.outcome is not None:
+                client.drop([each.job_id])
 
     def check_final(self) -> None:
         """In the end everything that was promised is so."""
@@ -148,5 +206,5 @@ def _check_later(before: JobFacts, now: JobFacts) -> None:
     # A start that never reached its controller is not counted any more.
     if not same or now.attempt < before.attempt - 1 or now.created_at != before.created_at:
         raise ViolationError(f"what was told went back from {before} to {now}", [now.job_id])
-    if before.status.is_final and before != now:
+    if before.status.is_final and before._replace(reuse=now.reuse) != now:
         raise ViolationError(f"what was final changed from {before} to {now}", [now.job_id])

@@ -8,15 +8,14 @@ is dead by then.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from random import Random
 from typing import Any
 
 from attrs import define, field
 from checkmaite.jobs import JobsError, StoreError, StoreUnavailableError
-from checkmaite.jobs_ray.journal.steps import Create, Delete, Names, Pause, Read, ReadMany, Request, Steps
-from checkmaite.jobs_ray.registry.model.events import Event
+from checkmaite.jobs_ray.journal.steps import Create, Delete, Exists, Names, Pause, Read, ReadMany, Request, Steps
 
 SECRET = "open-sesame"
 
@@ -30,7 +29,6 @@ class Errand:
         what: For the story.
         then: Called with its result.
         failed: Called with the error that ends it.
-        events: What its creates make durable.
         request: What it asks for now; None when it is over.
         is_done: Whether the call has taken effect, or never will, so that the answer is next.
     """
@@ -40,7 +38,6 @@ class Errand:
     steps: Steps[Any]
     then: Callable[[Any], object]
     failed: Callable[[JobsError], object]
-    events: Sequence[Event] = ()
     request: Request | None = None
     is_done: bool = False
     reply: Any = None
@@ -72,19 +69,19 @@ class Disk:
     """The objects, and calls that take effect later than anybody expects.
 
     Attributes:
-        created: Told of each object that is created: its key, its content and the events that it makes durable.
+        created: Told of each object that is created: its key and its content.
         deleted: Told of each object that is deleted.
         say: Takes what goes wrong.
         trouble: How many of a hundred calls go wrong.
     """
 
     dice: Random
-    created: Callable[[str, bytes, Sequence[Event]], object]
+    created: Callable[[str, bytes], object]
     deleted: Callable[[str], object]
     say: Callable[..., object]
     trouble: float
     objects: dict[str, bytes] = field(factory=dict)
-    late: list[tuple[str, Request, Sequence[Event]]] = field(factory=list)
+    late: list[tuple[str, Request]] = field(factory=list)
 
     def work_on(self, errand: Errand) -> None:
         """Let the call of an errand go on: it takes effect, in whole or in part, or fails."""
@@ -95,11 +92,11 @@ class Disk:
             return
         match request:
             case Create(key, content):
-                errand.reply = self.create(key, content, errand.events)
+                errand.reply = self.create(key, content)
             case Read(key):
                 errand.reply = self.objects.get(key)
-            case Names(folder):
-                errand.reply = self._names(folder)
+            case Exists() | Names():
+                errand.reply = self._look(request)
             case ReadMany(keys):
                 for place in self._some_of(errand):
                     errand.reply[place] = self.objects.get(keys[place])
@@ -110,13 +107,13 @@ class Disk:
                 pass
         errand.is_done = not errand.left
 
-    def create(self, key: str, content: bytes, events: Sequence[Event]) -> bool:
+    def create(self, key: str, content: bytes) -> bool:
         """Create an object exclusively; whether this did it."""
         if key in self.objects:
             return False
         self.objects[key] = content
         assert not has_secret(content), f"{key} tells a secret"
-        self.created(key, content, events)
+        self.created(key, content)
         return True
 
     def delete(self, key: str) -> None:
@@ -133,9 +130,9 @@ class Disk:
     def catch_up(self) -> None:
         """One of the calls that nobody expects any more takes effect."""
         if self.late:
-            who, request, events = self.late.pop(self.dice.randrange(len(self.late)))
+            who, request = self.late.pop(self.dice.randrange(len(self.late)))
             if isinstance(request, Create):
-                did = self.create(request.key, request.content, events)
+                did = self.create(request.key, request.content)
                 self.say(f"{who}'s late create of {request.key} {'is done' if did else 'finds it there'}")
             elif isinstance(request, Delete):
                 self.say(f"{who}'s late delete of {', '.join(request.keys)} is done")
@@ -149,7 +146,7 @@ class Disk:
         if isinstance(request, Create | Delete):
             how = self.dice.choice(("fails", "loses its reply", "fails and is done later"))
         if how == "loses its reply":
-            self._carry_out(request, errand.events)
+            self._carry_out(request)
         elif how == "fails and is done later":
             self._later(errand)
         name = getattr(request, "key", None) or getattr(request, "folder", None) or "some"
@@ -157,19 +154,21 @@ class Disk:
         errand.left = []
         errand.error, errand.is_done = StoreUnavailableError("the store does not answer", uri="journal"), True
 
-    def _carry_out(self, request: Request, events: Sequence[Event]) -> None:
+    def _carry_out(self, request: Request) -> None:
         if isinstance(request, Create):
-            self.create(request.key, request.content, events)
+            self.create(request.key, request.content)
         elif isinstance(request, Delete):
             for key in request.keys:
                 self.delete(key)
 
     def _later(self, errand: Errand) -> None:
         if isinstance(errand.request, Create | Delete):
-            self.late.append((errand.who, errand.request, errand.events))
+            self.late.append((errand.who, errand.request))
 
-    def _names(self, folder: str) -> list[str]:
-        prefix = f"{folder}/"
+    def _look(self, request: Exists | Names) -> bool | list[str]:
+        if isinstance(request, Exists):
+            return request.key in self.objects
+        prefix = f"{request.folder}/"
         return [key.removeprefix(prefix) for key in self.objects if key.startswith(prefix)]
 
     def _some_of(self, errand: Errand) -> list[int]:

@@ -1,40 +1,36 @@
-"""A registry's process: `Shell`, `GroupCommit` and `JournalWriter` in steps that anything may come between.
+"""A registry's process: the shipped actor with its shell, on simulated time, above simulated storage and Ray.
 
-It keeps to their discipline: what a command changes is queued at once, one writer makes the queue durable in batches,
-and whatever follows from an event, inside the cluster or out, waits until it and all before it are durable.
+Nothing of what the shell decides is written here: only what it stands on, and how to look into it.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
-from itertools import islice
 from typing import Any, Protocol
 
-from attrs import define, field
-from checkmaite.jobs import JobsError, StoreError
-from checkmaite.jobs.spi import Completed
-from checkmaite.jobs_ray.journal.format import Leader, SupersededError
-from checkmaite.jobs_ray.journal.schema import rows_of, snapshot_rows
+from attrs import define
+from checkmaite.jobs.spi import Completed, Remains
+from checkmaite.jobs_ray.config import RegistrySettings
+from checkmaite.jobs_ray.journal.format import Leader
 from checkmaite.jobs_ray.journal.steps import Steps
 from checkmaite.jobs_ray.journal.storage import Journal
+from checkmaite.jobs_ray.registry.actor import Around, JobRegistry
+from checkmaite.jobs_ray.registry.cluster import Cluster as RayCluster
 from checkmaite.jobs_ray.registry.model.events import Event
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
-from checkmaite.jobs_ray.registry.model.lifecycle import AskStore, Effect, StopJobs
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
-from checkmaite.jobs_ray.registry.model.placement import Limits
-from checkmaite.jobs_ray.wire import StoredPayload
+from checkmaite.jobs_ray.registry.shell import Shell
+from checkmaite.jobs_ray.registry.storage import Storage
+from checkmaite.jobs_ray.wire import Context, JobSpec, Launch
 
-from tests.ray_registry.sim_clients import Ask
-from tests.ray_registry.sim_cluster import Cluster
-from tests.ray_registry.sim_desk import Desk
+from tests.ray_registry.sim_cluster import Cluster, Lent
 from tests.ray_registry.sim_disk import Errand
-from tests.ray_registry.sim_session import SimLink
-from tests.ray_registry.sim_steps import deleting, opening, stored
+from tests.ray_registry.sim_loop import Loop
 from tests.ray_registry.world import Call
 
-NONE_KEPT: Mapping[str, StoredPayload] = {}
 LARGE = b"large"
 """How payloads begin that are kept beside the journal."""
 
@@ -44,159 +40,78 @@ class Surroundings(Protocol):
 
     now: float
     dice: Any
-    limits: Limits
+    settings: RegistrySettings
     zeal: float
-    say: Callable[..., None]
+    runs: SimRegistry | None
 
     def new_nonce(self) -> str: ...
+    def failed(self, error: BaseException) -> None: ...
     def opened(self, registry: SimRegistry, journal: Journal, table: JobTable) -> None: ...
     def happened(self, registry: SimRegistry, events: Sequence[Event]) -> None: ...
-    def answered(self, registry: SimRegistry, ask: Ask, answer: Any) -> None: ...
 
 
-@define(eq=False)
 class SimRegistry:
     """One process.
 
     Attributes:
-        state: "opening", "open", "over" once it has been superseded, "dead".
-        waits: What clients have asked and it has not looked at.
-        ready: What it will do next, in order.
         errands: What asks for storage calls on its behalf.
-        answers: Of controllers.
         asking: Questions to the analytics store that are to be put.
+        excused: Controllers to which a call was lost, so that jobs that they still have may be given up.
+        ahead_s: How far its calendar is ahead of that of others.
     """
 
-    around: Surroundings
-    cluster: Cluster
-    number: int
-    machine: RegistryMachine = field(init=False)
-    journal: Journal = field(init=False)
-    desk: Desk = field(init=False)
-    state: str = "opening"
-    is_paused: bool = False
-    waits: list[Ask] = field(factory=list)
-    ready: deque[Callable[[], object]] = field(factory=deque)
-    errands: list[Errand] = field(factory=list)
-    answers: list[Call] = field(factory=list)
-    asking: list[AskStore] = field(factory=list)
-    sessions: dict[str, SimLink] = field(factory=dict)
-    changed: dict[str, None] = field(factory=dict)
-    _events: deque[Event] = field(factory=deque)
-    _happened: int = 0
-    _durable: int = 0
-    _then: deque[tuple[int, Callable[[], object]]] = field(factory=deque)
-    _waiting: deque[tuple[int, Callable[[], object], Callable[[JobsError], object]]] = field(factory=deque)
-    _writing: bool = False
-    _snapshotting: bool = False
-    _ended_by: JobsError | None = None
-
-    def __attrs_post_init__(self) -> None:
-        self.desk = Desk(self)
-        self._open()
+    def __init__(self, around: Surroundings, cluster: Cluster, number: int) -> None:
+        self.around = around
+        self.cluster = cluster
+        self.number = number
+        self.name = f"registry {number}"
+        self.is_dead = self.is_paused = False
+        self.errands: list[Errand] = []
+        self.asking: list[Question] = []
+        self.excused: set[str] = set()
+        self.ahead_s = 0.0
+        self.loop = Loop(lambda: around.now, around.failed)
+        with self._running():
+            self.actor = self._begin()
 
     @property
-    def name(self) -> str:
-        return f"registry {self.number}"
+    def shell(self) -> Shell:
+        return self.actor._begun.result()
 
     @property
-    def now(self) -> float:
-        return self.around.now
+    def machine(self) -> RegistryMachine:
+        return self.shell.machine
+
+    @property
+    def journal(self) -> Journal:
+        journal = self._writer._journal
+        assert journal is not None, "it has been opened"
+        return journal
 
     @property
     def is_awake(self) -> bool:
-        return self.state != "dead" and not self.is_paused
+        return not self.is_dead and not self.is_paused
 
     @property
-    def may_act(self) -> bool:
-        """Whether its loops run."""
-        return self.state == "open" and not self.is_paused
+    def is_open(self) -> bool:
+        """Whether it has begun, and has not been superseded as far as it knows."""
+        return not self.is_dead and self.actor._begun.done() and self.shell.commits._ended_by is None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it knows that it has been superseded."""
+        return self.actor._begun.done() and self.shell.commits._ended_by is not None
 
     @property
     def is_settled(self) -> bool:
-        """Whether everything that has happened is durable."""
-        return self.state == "open" and self._happened == self._durable
+        """Whether everything that has happened is durable, and no storage call is under way."""
+        commits = self.shell.commits
+        return self.is_open and commits._happened == commits._durable and not self.errands
 
-    @property
-    def wants_to_write(self) -> bool:
-        return bool(self._events) and not self._writing and self.state == "open"
-
-    # -- its beginning ------------------------------------------------------------------------------------------------
-
-    def _open(self) -> None:
-        leader = Leader(
-            id=self.around.new_nonce(), host="host", boot_id="", pid=self.number, started_at=self.now, where=self.name
-        )
-        steps = opening(leader, self.around.new_nonce)
-        self.run("open the journal", steps, self._opened, self._not_opened)
-
-    def _not_opened(self, error: JobsError) -> None:
-        assert isinstance(error, StoreError), error
-        assert error.retryable, error
-        self._open()
-
-    def _opened(self, found: tuple[Journal, JobTable]) -> None:
-        self.journal, table = found
-        self.around.opened(self, self.journal, table)
-        epoch = int(self.journal.leader.started_at * 1_000_000)
-        self.machine = RegistryMachine(self.around.limits, epoch=epoch, table=table, now=self.now)
-        self.sessions = {name: SimLink(self, name) for name in self.cluster.processes}
-        self.machine.keep_to(self.sessions, "its controller is not of this pool", self.now)
-        self.state = "open"
-        self.after()
-
-    # -- the shell ----------------------------------------------------------------------------------------------------
-
-    def after(self, then: Sequence[Callable[[], object]] = ()) -> None:
-        """See `Shell.after`."""
-        table = self.machine.table
-        events, changed, unneeded = table.take_events(), table.take_changed(), table.take_unneeded()
-        effects = self.machine.take_effects()
-        self.around.happened(self, events)
-        if events or changed or effects or then:
-            self._add(events, partial(self._release, effects, changed, unneeded, then))
-
-    def durable(self, then: Callable[[], object], refused: Callable[[JobsError], object] = lambda _: None) -> None:
-        """See `GroupCommit.durable`."""
-        if self._ended_by is not None:
-            refused(self._ended_by)
-        elif self._happened > self._durable:
-            self._waiting.append((self._happened, then, refused))
-        else:
-            then()
-
-    def place(self, limit: int) -> None:
-        ready = [name for name, session in self.sessions.items() if session.is_ready]
-        assignments = self.machine.place(ready, limit, self.now) if ready else []
-        for each in assignments:
-            self.sessions[each.controller].busy = True
-        if assignments:
-            self.after([partial(self.sessions[each.controller].give, each) for each in assignments])
-
-    def tick(self) -> None:
-        self.machine.tick(self.now)
-        self.after()
-
-    def asked(self, effect: AskStore, stored: dict[str, Completed] | None) -> None:
-        """The analytics store has answered, or not."""
-        self.machine.settle([spec.job_id for spec in effect.specs], stored, self.now)
-        if stored is None:
-            self.machine.ask()
-        self.after()
-
-    def send(self, call: Call) -> None:
-        self.cluster.calls[call.controller].append(call)
-
-    def run(self, what: str, steps: Steps[Any], then: Callable[[Any], object], failed: Any) -> None:
-        """Run logic that asks for storage calls."""
-        errand = Errand(self.name, what, steps, then, failed)
-        self._start(errand)
-
-    def _start(self, errand: Errand) -> None:
-        self.errands.append(errand)
-        errand.go_on()
-        if errand.request is None:
-            self.errands.remove(errand)
+    def run(self, most: int) -> None:
+        """Let it go on."""
+        with self._running():
+            self.loop.run(most)
 
     def go_on(self, errand: Errand) -> None:
         """One of its errands hears its answer."""
@@ -204,69 +119,194 @@ class SimRegistry:
         if errand.request is None:
             self.errands.remove(errand)
 
-    def _release(
-        self, effects: list[Effect], changed: list[str], unneeded: list[str], then: Iterable[Callable[[], object]]
-    ) -> None:
-        for effect in effects:
-            match effect:
-                case StopJobs():
-                    self.sessions[effect.controller].stop(effect)
-                case AskStore():
-                    self.asking.append(effect)
-        for act in then:
-            act()
-        self.forget(unneeded)
-        self.changed.update(dict.fromkeys(changed))
+    def die(self) -> None:
+        """Nothing of it goes on; what it has asked of the storage may be done all the same."""
+        self.is_dead = True
+        self.loop.die()
+        self.errands.clear()
 
-    # -- its journal --------------------------------------------------------------------------------------------------
+    # -- inside -------------------------------------------------------------------------------------------------------
 
-    def write(self, most: int) -> None:
-        """Begin to make a batch durable."""
-        batch = list(islice(self._events, most))
-        rows = None
-        if len(batch) == len(self._events) and not self._snapshotting and self.around.dice.random() < self.around.zeal:
-            rows = snapshot_rows(self.machine.table)
-        self._writing = True
-        steps = self.journal.append(rows_of(batch))
-        then = partial(self._written, len(batch), rows)
-        self._start(Errand(self.name, f"append {len(batch)} events", steps, then, self._not_written, batch))
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        self.around.runs = self
+        asyncio._set_running_loop(self.loop)
+        try:
+            yield
+        finally:
+            asyncio._set_running_loop(None)
+            self.around.runs = None
 
-    def _written(self, count: int, rows: Any, number: int) -> None:
-        self._writing = False
-        if rows is not None:
-            self._snapshotting = True
-            self.run(f"store snapshot {number}", stored(self.journal, number, rows), self._stored, self._stored)
-        for _ in range(count):
-            self._events.popleft()
-        self._durable += count
-        while self._then and self._then[0][0] <= self._durable:
-            self._then.popleft()[1]()
-        while self._waiting and self._waiting[0][0] <= self._durable:
-            self.ready.append(self._waiting.popleft()[1])
+    def _begin(self) -> JobRegistry:
+        settings = {**self.around.settings.wire(), "controller_pool_size": len(self.cluster.processes)}
+        named = {"name": "r", "namespace": "n", "journal": None, "where": self.name}
+        actor = JobRegistry({**settings, **named}, Around(SimRay(self), SimStorage(self)))
+        assert actor._journal_writer is not None, "it has a storage"
+        self._writer = actor._journal_writer
+        self._writer.open = partial(self._open, self._writer.open)  # type: ignore[method-assign]
+        return actor
 
-    def _not_written(self, error: JobsError) -> None:
-        assert isinstance(error, SupersededError), error
-        self.around.say("{} learns that it has been superseded", self.name)
-        self.state, self._ended_by = "over", error
-        self._then.clear()
-        for _, _, refused in self._waiting:
-            refused(error)
-        for session in self.sessions.values():
-            session.is_over = True
+    async def _open(self, begin: Any) -> JobTable:
+        """See what the registry has read, and what it decides from then on."""
+        table: JobTable = await begin()
+        around, take = self.around, table.take_events
+        self.journal.is_snapshot_due = lambda _: around.dice.random() < around.zeal  # type: ignore[method-assign]
+        around.opened(self, self.journal, table)
 
-    def _stored(self, _: Any) -> None:
-        self._snapshotting = False
+        def noted() -> list[Event]:
+            taken = take()
+            around.happened(self, taken)
+            return taken
 
-    def _add(self, events: Sequence[Event], then: Callable[[], object]) -> None:
-        if self._ended_by is not None:
-            return
-        self._events.extend(events)
-        self._happened += len(events)
-        if self._happened == self._durable:
-            then()
-        else:
-            self._then.append((self._happened, then))
+        table.take_events = noted  # type: ignore[method-assign]
+        return table
 
-    def forget(self, keys: Sequence[str]) -> None:
-        for key in keys:
-            self.run(f"forget {key}", deleting([key]), lambda _: None, lambda _: None)
+
+# -- what it stands on -------------------------------------------------------------------------------------------------
+
+
+class SimStorage(Storage):
+    """What it asks of its journal's storage are errands, which the simulation works on."""
+
+    def __init__(self, registry: SimRegistry) -> None:
+        self._registry = registry
+        self.paused = lambda _: None
+
+    @property
+    def root(self) -> str:
+        return "journal"
+
+    @property
+    def is_local(self) -> bool:
+        return False
+
+    async def write(self, steps: Steps[Any]) -> Any:
+        return await self._begin(steps)
+
+    async def run(self, steps: Steps[Any]) -> Any:
+        return await self._begin(steps)
+
+    async def ask(self, request: Any) -> Any:
+        return await self._begin(_asked(request))
+
+    async def probe(self) -> None:
+        pass
+
+    def leader(self, where: str) -> Leader:
+        around, registry = self._registry.around, self._registry
+        started_at = around.now + registry.ahead_s
+        return Leader(
+            id=around.new_nonce(), host="host", boot_id="", pid=registry.number, started_at=started_at, where=where
+        )
+
+    def new_nonce(self) -> str:
+        return self._registry.around.new_nonce()
+
+    def _begin(self, steps: Steps[Any]) -> asyncio.Future[Any]:
+        registry, future = self._registry, self._registry.loop.create_future()
+        what = steps.__name__.strip("_")
+        errand = Errand(registry.name, what, steps, partial(answer, future), partial(refuse, future))
+        registry.errands.append(errand)
+        registry.go_on(errand)
+        return future
+
+
+def _asked(request: Any) -> Steps[Any]:
+    return (yield request)
+
+
+@define(eq=False)
+class SimCall(Call):
+    """A call of a registry, which waits for its answer."""
+
+    future: Any = None
+
+
+@define(eq=False)
+class Assigned:
+    """What a call to take jobs brings."""
+
+    launches: Sequence[Launch]
+
+
+@define(eq=False)
+class Question:
+    """What the analytics store is asked."""
+
+    specs: Sequence[JobSpec]
+    future: Any
+
+
+class SimRay(RayCluster):
+    """Its controllers are the simulated cluster's, and so is the analytics store."""
+
+    def __init__(self, registry: SimRegistry) -> None:
+        self._registry = registry
+
+    def controller(self, name: str) -> Any:
+        return Handle(self._registry, name)
+
+    def restart(self, controller: Any) -> None:
+        self._registry.excused.add(controller.name)
+        self._registry.cluster.begin(controller.name)
+
+    def is_large(self, payload: Any) -> bool:
+        return bool(payload.startswith(LARGE))
+
+    def keep_payload(self, payload: Any) -> Any:
+        return Lent(payload) if self.is_large(payload) else payload
+
+    def is_elsewhere(self, payload: Any) -> bool:
+        return isinstance(payload, Lent)
+
+    async def look_up(self, context: Context, specs: Sequence[JobSpec]) -> dict[str, Completed]:
+        question = Question(specs, self._registry.loop.create_future())
+        self._registry.asking.append(question)
+        found: dict[str, Completed] = await question.future
+        return found
+
+    async def left_output(self, job_id: str, node: str | None, environment: Mapping[str, Any] | None) -> Remains | None:
+        return None
+
+    def keep_packages(self, environments: Any) -> None:
+        pass
+
+
+class Handle:
+    """A controller's actor, as a registry has it."""
+
+    def __init__(self, registry: SimRegistry, name: str) -> None:
+        self.registry = registry
+        self.name = name
+
+    def __getattr__(self, method: str) -> Any:
+        return _Method(self, method)
+
+
+class _Method:
+    def __init__(self, handle: Handle, method: str) -> None:
+        self._handle = handle
+        self._method = method
+
+    def remote(self, *given: Any) -> asyncio.Future[Any]:
+        handle, registry = self._handle, self._handle.registry
+        future = registry.loop.create_future()
+        token, *about = given if self._method not in ("incarnation", "logs") else (-1, *given)
+        first = about[0] if about else None
+        what = Assigned(first) if self._method == "launch" else first
+        call = SimCall(handle.name, self._method, token, registry.number, what, future=future)
+        registry.cluster.calls[handle.name].append(call)
+        return future
+
+
+def answer(future: asyncio.Future[Any], result: Any) -> None:
+    """Who waits for it goes on, if anybody waits still."""
+    if not future.done():
+        future.set_result(result)
+
+
+def refuse(future: asyncio.Future[Any], error: BaseException) -> None:
+    """Who waits for it meets this, if anybody waits still."""
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # somebody may wait no more

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from random import Random
 from typing import Any
 
-from checkmaite.jobs_ray.journal.schema import snapshot_rows
+from checkmaite.jobs_ray.config import RegistrySettings
+from checkmaite.jobs_ray.journal.format import Kind, decode
+from checkmaite.jobs_ray.journal.schema import events_of, snapshot_rows
 from checkmaite.jobs_ray.journal.storage import Journal
+from checkmaite.jobs_ray.names import controller_name
 from checkmaite.jobs_ray.registry.model.events import Doubted, Event, Requeued
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 
-from tests.ray_registry.making import check_table, job_of, limits
+from tests.ray_registry.making import check_table, job_of
 from tests.ray_registry.sim_clients import Ask, Clients, Refused
 from tests.ray_registry.sim_cluster import Analytics, Cluster
 from tests.ray_registry.sim_disk import Disk
 from tests.ray_registry.sim_registry import SimRegistry
 from tests.ray_registry.sim_truth import Truth, ViolationError, check_same
 
-LIMITS = limits(
-    lease_ttl_s=1e6,
+SETTINGS = RegistrySettings(
+    lease_ttl_s=20.0,
     max_active_jobs_per_scope=8,
-    max_backlog=10,
+    controller_max_pending_calls=10,
     terminal_job_retention_s=200.0,
     max_retained_terminal_jobs_per_scope=6,
 )
+IN_SEQUENCE = frozenset({Kind.SEGMENT, Kind.FENCE})
 
 
 class Stage:
@@ -46,7 +50,9 @@ class Stage:
         self.dice = Random(seed)
         self.now = 1000.0
         self.lines: list[tuple[float, str, tuple[Any, ...], Sequence[str]]] = []
-        self.limits = LIMITS
+        self.settings = SETTINGS
+        self.runs: SimRegistry | None = None
+        self.failures: list[BaseException] = []
         self.disk = Disk(
             self.dice, self._created, self._deleted, self.say, trouble=self.dice.choice((0.0, 0.02, 0.1, 0.3))
         )
@@ -68,8 +74,8 @@ class Stage:
     def begin_cluster(self) -> None:
         number = self.clusters[-1].number + 1 if self.clusters else len(self.registries) + 1
         cluster = Cluster(number, self.dice, self.analytics, self.say)
-        for name in "ab"[: self.dice.choice((1, 2))]:
-            cluster.begin(name)
+        for controller in range(self.dice.choice((1, 2))):
+            cluster.begin(controller_name("r", controller))
         self.clusters.append(cluster)
         self.begin_registry(cluster)
 
@@ -97,8 +103,24 @@ class Stage:
         self._nonces += 1
         return f"{self._nonces:016x}"
 
+    @contextmanager
+    def _noting_failures(self) -> Iterator[None]:
+        """What is raised within is no affair of the code that is watched."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - it is raised when that code has had its turn
+            self.failed(error)
+
+    def failed(self, error: BaseException) -> None:
+        """Something was raised that nobody has caught, or whose catcher goes on as if it were Ray's."""
+        self.failures.append(error)
+
     def opened(self, registry: SimRegistry, journal: Journal, table: JobTable) -> None:
         """A registry has read the journal, up to its own fence."""
+        with self._noting_failures():
+            self._check_opened(registry, journal, table)
+
+    def _check_opened(self, registry: SimRegistry, journal: Journal, table: JobTable) -> None:
         self.say("{} leads the journal from {} on", registry.name, journal.tail)
         if journal.tail not in self.at_fence:
             raise ViolationError(f"{registry.name} has no fence at {journal.tail}, or is not alone with it")
@@ -107,16 +129,21 @@ class Stage:
 
     def happened(self, registry: SimRegistry, events: Sequence[Event]) -> None:
         """A registry has decided something, which is not durable yet."""
-        for event in events:
-            job_id = job_of(event)
-            self.say("{}: {}", registry.name, event, jobs=(job_id,))
-            if isinstance(event, Doubted):
-                self._check_doubt(registry, job_id)
-            if isinstance(event, Requeued) and not event.attempted and self._leads(registry):
-                self._check_never_began(job_id)
+        with self._noting_failures():
+            for event in events:
+                job_id = job_of(event)
+                self.say("{}: {}", registry.name, event, jobs=(job_id,))
+                if isinstance(event, Doubted):
+                    self._check_doubt(registry, job_id)
+                if isinstance(event, Requeued) and not event.attempted and self._leads(registry):
+                    self._check_never_began(job_id)
 
     def answered(self, registry: SimRegistry, ask: Ask, answer: Any) -> None:
         """A client hears from a registry."""
+        with self._noting_failures():
+            self._hear(registry, ask, answer)
+
+    def _hear(self, registry: SimRegistry, ask: Ask, answer: Any) -> None:
         about = [spec.job_id for spec in ask.specs] or [ask.job_id]
         if isinstance(answer, Refused):
             self.say("{} refuses {} of {}: {!r}", registry.name, ask.kind, about, answer.error, jobs=about)
@@ -126,7 +153,7 @@ class Stage:
         self.say("{} answers {} of {}: {}", registry.name, ask.kind, about, said, jobs=jobs)
         self.clients.answered(ask, answer)
 
-    def _created(self, key: str, content: bytes, events: Sequence[Event]) -> None:
+    def _created(self, key: str, content: bytes) -> None:
         """An object of the journal has come into being: what is in it has happened for ever."""
         if not key.startswith("seg/"):
             return
@@ -136,16 +163,15 @@ class Stage:
             return
         assert number == self.tail + 1, f"{key} comes after {self.tail}"
         self.tail = number
-        if events:
-            self.truth.apply(events)
-            return
-        fields = json.loads(content[: content.index(b"\n")])
-        if fields["kind"] == "fence":
-            self.leader = fields["leader"]
+        stored = decode(content, uri=key, kinds=IN_SEQUENCE, number=number)
+        if stored.header.kind is Kind.FENCE:
+            self.leader = stored.header.leader
             self.at_fence[number] = snapshot_rows(self.truth.table)
             if self.is_cluster_lost:
                 self.is_cluster_lost = False
                 self.truth.all_is_lost()
+        else:
+            self.truth.apply([*events_of(stored.rows())])
 
     def _deleted(self, key: str) -> None:
         if key.startswith("payload/"):
@@ -154,18 +180,19 @@ class Stage:
     def _check_doubt(self, registry: SimRegistry, job_id: str) -> None:
         """A job is given up only when its controller's process is gone, or could not be reached."""
         record = self.truth.table.records.get(job_id)
-        if record is None or record.owner is None:
+        if record is None or record.owner is None or not self._leads(registry):
             return
-        session = registry.sessions.get(record.owner.controller)
-        if session is None:  # it is not of this pool
+        controller = record.owner.controller
+        if controller not in registry.cluster.processes:  # it is not of this pool
             return
+        is_excused = controller in registry.excused
         start, token = (job_id, record.attempt), record.owner.token
-        process = registry.cluster.processes[record.owner.controller]
+        process = registry.cluster.processes[controller]
         task = process.machine._task(start)
-        if task is not None and task.end is None and not session.excused:
+        if task is not None and task.end is None and not is_excused:
             raise ViolationError(f"{job_id} is given up, and {process.incarnation} has it", [job_id])
         reached = token not in process.leases or (token, start) in process.all_taken
-        if not reached and not session.excused and self._leads(registry):
+        if not reached and not is_excused:
             raise ViolationError(f"{job_id} is taken for lost, and {process.incarnation} never got it", [job_id])
 
     def _leads(self, registry: SimRegistry) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from tests.ray_registry.sim_actions import Actions
 from tests.ray_registry.sim_cluster import Cluster
 from tests.ray_registry.sim_registry import SimRegistry
-from tests.ray_registry.world import Process
 
 
 class Trouble(Actions):
@@ -33,8 +32,6 @@ class Trouble(Actions):
         elif luck < 0.75:
             self.say("{} dies", process.incarnation)
             cluster.begin(process.name)
-        elif luck < 0.8:
-            self._falls_silent(registry, cluster, process)
         elif luck < 0.93:
             self._cluster_dies(cluster)
             self.begin_cluster()
@@ -42,27 +39,16 @@ class Trouble(Actions):
             self.say("cluster {} is cut off and goes on; another one begins", cluster.number)
             self.begin_cluster()
 
-    def _falls_silent(self, registry: SimRegistry, cluster: Cluster, process: Process) -> None:
-        """A registry hears nothing of a controller for so long that it has it ended."""
-        calls = cluster.calls[process.name]
-        feeds = [each for each in calls if (each.method, each.registry) == ("feed", registry.number)]
-        if registry.may_act and feeds:
-            self.say("{} is silent for too long and is ended", process.incarnation)
-            cluster.begin(process.name)
-            calls.remove(feeds[0])
-            registry.sessions[process.name].silent()
-
     def _registry_dies(self, registry: SimRegistry) -> None:
         self.say("{} dies, {}", registry.name, " and ".join(each.what for each in registry.errands) or "doing nothing")
-        registry.state = "dead"
         for errand in registry.errands:
             self.disk.abandon(errand)
-        registry.errands.clear()
+        registry.die()
 
     def _cluster_dies(self, cluster: Cluster) -> None:
         self.say("cluster {} dies", cluster.number)
         for registry in self.registries:
-            if registry.cluster is cluster and registry.state != "dead":
+            if registry.cluster is cluster and not registry.is_dead:
                 self._registry_dies(registry)
         self.clusters.remove(cluster)
         self.is_cluster_lost = not self.clusters

@@ -23,7 +23,7 @@ from checkmaite.jobs_ray.registry.model.events import (
 )
 from checkmaite.jobs_ray.registry.model.job_table import JobTable, ReplayState
 from checkmaite.jobs_ray.registry.model.record import JobRecord, Stopping, Waiting, outcome_of
-from checkmaite.jobs_ray.wire import JobFacts, JobSpec, StoredPayload
+from checkmaite.jobs_ray.wire import Change, JobFacts, JobSpec, StoredPayload
 
 from tests.ray_registry.making import job_of
 from tests.ray_registry.sim_cluster import Analytics, run_of
@@ -115,8 +115,21 @@ class Truth:
         if facts.status is not record.status and not facts.status.may_become(record.status):
             raise ViolationError(f"{facts.status} was told when {record.status} was durable", [job_id])
         now = self.table.facts(record)
-        if facts.status.is_final and facts != now:
+        if facts.status.is_final and facts._replace(reuse=now.reuse) != now:
             raise ViolationError(f"the end was told as {facts} and is {now}", [job_id])
+
+    def check_change(self, change: Change) -> None:
+        """What a client is told of a job that it follows is durable, and nothing durable contradicts it."""
+        job_id = change.job_id
+        self.check_known(job_id)
+        record = self.table.records.get(job_id)
+        if record is None or job_id in self.anew:
+            return
+        if change.status is not record.status and not change.status.may_become(record.status):
+            raise ViolationError(f"{change.status} was told when {record.status} was durable", [job_id])
+        now = self.table.change(job_id)
+        if change.outcome is not None and change != now:
+            raise ViolationError(f"the end was told as {change} and is {now}", [job_id])
 
     def check_cancelled(self, job_id: str) -> None:
         """Somebody is told that a job will be cancelled: that must be durable."""

@@ -1,6 +1,6 @@
-"""Thousands of seeds of the simulation; one that fails prints its number and its story.
+"""Some seeds of the simulation; one that fails prints its number and its story.
 
-Set ``CHECKMAITE_SIMULATION_SEEDS`` to ``FIRST:END`` for others or more of them.
+Set ``CHECKMAITE_SIMULATION_SEEDS`` to ``FIRST:END`` for others or more of them; `hatch run simulate` runs a million.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import pytest
 
 from tests.ray_registry.simulation import Simulation
 
-SEEDS = os.environ.get("CHECKMAITE_SIMULATION_SEEDS", "0:2000")
+SEEDS = os.environ.get("CHECKMAITE_SIMULATION_SEEDS", "0:300")
 FIRST, END = (int(each) for each in SEEDS.split(":"))
-PART = 250
+PART = 75
 
 
 @pytest.mark.parametrize("first", range(FIRST, END, PART))

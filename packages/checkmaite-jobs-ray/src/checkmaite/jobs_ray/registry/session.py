@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 from checkmaite.jobs import Resources, StoreError, StoreNotFoundError
@@ -16,7 +16,7 @@ from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.registry.cluster import Cluster
 from checkmaite.jobs_ray.registry.model.lifecycle import StopJobs
 from checkmaite.jobs_ray.registry.model.machine import Assignment, RegistryMachine
-from checkmaite.jobs_ray.wire import EndReport, Inventory, JobSpec, Launch, StoredPayload
+from checkmaite.jobs_ray.wire import EndReport, Inventory, JobSpec, Launch, Report, StoredPayload
 
 _log = logging.getLogger("checkmaite.jobs")
 _AGAIN_S = 0.1
@@ -191,9 +191,13 @@ class ControllerSession:
                 if not await self._is_the_same():
                     return _DIED
                 continue
-            self._machine.report(self.name, self._token, reports, time.time())
-            self._changed()
+            self._hear(reports)
             await self._durable()
+
+    def _hear(self, reports: Sequence[Report]) -> None:
+        """The controller has spoken, which renews its lease."""
+        self._machine.report(self.name, self._token, reports, time.time())
+        self._changed()
 
     async def _is_the_same(self) -> bool:
         """Whether the controller's process is still the one that was attached, after a call to it was lost."""
@@ -223,13 +227,17 @@ class ControllerSession:
             return
         taken = set(taken)
         self._payloads.note([each.spec.job_id for each in launches], taken)
-        self._machine.confirm(assignment, taken, time.time())
-        self._changed()
+        self._confirm(assignment, taken)
         if len(taken) < len(assignment.launches):  # they are given again: not as fast as they can be refused
             await asyncio.sleep(_REFUSED_S)
         if self._token == token:
             self._busy = False
             self._changed()
+
+    def _confirm(self, assignment: Assignment, taken: Collection[str]) -> None:
+        """The controller has taken these."""
+        self._machine.confirm(assignment, taken, time.time())
+        self._changed()
 
     async def _ready(self, launch: Launch, token: int) -> Launch | None:
         """The same with its payload; None when that cannot be had, or the lease is over."""

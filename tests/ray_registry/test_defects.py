@@ -1,0 +1,65 @@
+"""The simulation finds defects of the shipped shell: each of these is put into it, and is seen within 2,000 seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+import pytest
+from checkmaite.jobs_ray.registry.group_commit import GroupCommit
+from checkmaite.jobs_ray.registry.model.machine import Assignment
+from checkmaite.jobs_ray.registry.session import ControllerSession
+from checkmaite.jobs_ray.wire import Report
+
+from tests.ray_registry.simulation import story_of
+
+SEEDS = 2_000
+
+
+def acknowledges_before_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def durable(commits: GroupCommit) -> None:
+        commits.check()
+
+    monkeypatch.setattr(GroupCommit, "durable", durable)
+
+
+def applies_a_reply_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    confirm, give = ControllerSession._confirm, ControllerSession.give
+    last: dict[ControllerSession, tuple[Assignment, Collection[str]]] = {}
+
+    def remembered(session: ControllerSession, assignment: Assignment, taken: Collection[str]) -> None:
+        confirm(session, assignment, taken)
+        last[session] = assignment, taken
+
+    def after_the_last_reply(session: ControllerSession, assignment: Assignment) -> None:
+        give(session, assignment)
+        if session in last:
+            confirm(session, *last.pop(session))
+
+    monkeypatch.setattr(ControllerSession, "_confirm", remembered)
+    monkeypatch.setattr(ControllerSession, "give", after_the_last_reply)
+
+
+def renews_no_lease_without_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    hear = ControllerSession._hear
+
+    def with_news(session: ControllerSession, reports: Sequence[Report]) -> None:
+        if reports:
+            hear(session, reports)
+
+    monkeypatch.setattr(ControllerSession, "_hear", with_news)
+
+
+@pytest.mark.parametrize(
+    ("defect", "seen"),
+    [
+        (acknowledges_before_the_commit, "was accepted, and is not in the journal"),
+        (applies_a_reply_twice, "is given up though its start 1 has stored its run"),
+        (renews_no_lease_without_news, "never ended"),
+    ],
+)
+def test_a_defect_of_the_shell_is_found(
+    defect: Callable[[pytest.MonkeyPatch], None], seen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defect(monkeypatch)
+    story = next((story for seed in range(SEEDS) if (story := story_of(seed)) is not None), "")
+    assert seen in story
