@@ -15,6 +15,7 @@ LINT = "import sys; from importlinter.cli import lint_imports_command; sys.exit(
 CORE = "checkmaite-jobs-core/src/checkmaite/jobs"
 RAY = "checkmaite-jobs-ray/src/checkmaite/jobs_ray"
 RAY_SIMPLE = "checkmaite-jobs-ray-simple/src/checkmaite/jobs_ray_simple"
+CLI = "checkmaite-jobs-cli/src/checkmaite/jobs_cli"
 STORE = "checkmaite-store-parquet/src/checkmaite/store_parquet"
 
 
@@ -78,6 +79,9 @@ def test_the_tree_obeys_its_contracts() -> None:
         ),
         (f"{RAY}/registry/shell.py", "import ray", "Of each room one module knows Ray"),
         (f"{RAY}/controller/actor.py", "import checkmaite.jobs_ray.registry.shell", "The rooms of ray"),
+        (f"{CLI}/records.py", "import checkmaite.jobs_ray", "The command line knows core alone"),
+        (f"{CLI}/records.py", "import checkmaite.jobs_cli.printing", "The floors of the command line"),
+        (f"{CLI}/records.py", "import checkmaite.jobs._shared.status", "Other distributions enter core"),
         (f"{STORE}/_layout.py", "import checkmaite.store_parquet._store", "The floors of store-parquet"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The five distributions agree with one another and share the `checkmaite` namespace."""
+"""The six distributions agree with one another and share the `checkmaite` namespace."""
 
 import ast
 import tomllib
@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml"))
 FOLDERS = {
     "checkmaite-jobs": [],
+    "checkmaite-jobs-cli": ["jobs_cli"],
     "checkmaite-jobs-core": ["jobs"],
     "checkmaite-jobs-ray": ["jobs_ray"],
     "checkmaite-jobs-ray-simple": ["jobs_ray_simple"],
@@ -31,7 +32,7 @@ def package(request: pytest.FixtureRequest) -> Path:
     return path
 
 
-def test_the_distributions_are_the_five() -> None:
+def test_the_distributions_are_the_six() -> None:
     assert [package.name for package in PACKAGES] == sorted(FOLDERS)
 
 

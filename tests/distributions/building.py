@@ -1,4 +1,4 @@
-"""Builds the five distributions, asks pip about them, and makes fresh virtual environments for them."""
+"""Builds the distributions, asks pip about them, and makes fresh virtual environments for them."""
 
 import json
 import os
@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FOLDERS = {
     "checkmaite-jobs": None,  # no code: it is its dependencies
+    "checkmaite-jobs-cli": "checkmaite/jobs_cli/",
     "checkmaite-jobs-core": "checkmaite/jobs/",
     "checkmaite-jobs-ray": "checkmaite/jobs_ray/",
     "checkmaite-jobs-ray-simple": "checkmaite/jobs_ray_simple/",
@@ -67,7 +68,7 @@ class Distributions:
 
     @property
     def pip_options(self) -> list[str]:
-        """The five from here and in this tree's version; everything else from wherever pip is configured to look."""
+        """Ours from here and in this tree's version; everything else from wherever pip is configured to look."""
         return ["--find-links", str(self.folder), "--constraint", str(self._constraints)]
 
     def resolve(self, requirement: str, report: Path) -> dict[str, dict[str, Any]]:

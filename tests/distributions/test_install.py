@@ -10,10 +10,10 @@ from tests.distributions.building import NAMES, Distributions, FreshEnvironment
 CORE = {"checkmaite-jobs", "checkmaite-jobs-core"}
 PARQUET = {*CORE, "checkmaite-store-parquet", "pyarrow"}
 RAY = {"ray", "grpcio"}  # grpcio: `ray[client]`, what ray:// addresses need
-TOLD_APART = {*NAMES, *PARQUET, *RAY, "duckdb", "s3fs"}
+TOLD_APART = {*NAMES, *PARQUET, *RAY, "duckdb", "rich", "s3fs"}
 EXTRAS = {
     "": CORE,
-    "cli": CORE,
+    "cli": CORE | {"checkmaite-jobs-cli", "rich"},
     "parquet": PARQUET,
     "s3": PARQUET | {"s3fs"},
     "sql": PARQUET | {"duckdb"},

@@ -20,6 +20,8 @@ them independent of the working directory; the methods of `AnalyticsStore`, and 
 `KeepsArtifacts` and `KeepsRevisions`.
 
 Check either with `checkmaite.jobs.testing`.
+
+A command or a page of its own over jobs takes its arguments from `read_settings`, as the command line does.
 """
 
 from checkmaite.jobs._shared.code import Code, content_of, packed
@@ -36,7 +38,7 @@ from checkmaite.jobs._shared.config import (
     usable_uri,
 )
 from checkmaite.jobs._shared.deadline import Deadline
-from checkmaite.jobs._shared.discovery import forget_plugins, open_store
+from checkmaite.jobs._shared.discovery import forget_plugins, open_store, store_spec
 from checkmaite.jobs._shared.fitting import fitted, two_types
 from checkmaite.jobs._shared.listing import JobQuery
 from checkmaite.jobs._shared.logs import LOG_LIMIT_CHARACTERS, LogBudget, LogTail, LostOutput, joined_output
@@ -71,6 +73,7 @@ from checkmaite.jobs._submitters.handle import (
 from checkmaite.jobs._submitters.ledger import JobLedger
 from checkmaite.jobs._submitters.preparing import PreparedSubmission, RunOptions
 from checkmaite.jobs._submitters.run_key import RunKey
+from checkmaite.jobs._submitters.settings import DEFAULT_PROFILE, Settings, read_settings, value_of
 from checkmaite.jobs._workers.execution import Finished, execute
 from checkmaite.jobs._workers.failing import failure
 from checkmaite.jobs._workers.hygiene import WorkerProcess, accelerators_of, hidden_accelerators
@@ -80,6 +83,7 @@ from checkmaite.jobs._workers.storing import outputs_uri_of
 
 __all__ = [
     "DEFAULT_GRACE_S",
+    "DEFAULT_PROFILE",
     "DEFAULT_RETRY_S",
     "EXPLANATION_BYTES",
     "LOG_LIMIT_CHARACTERS",
@@ -122,6 +126,7 @@ __all__ = [
     "ReusePolicy",
     "RunKey",
     "RunOptions",
+    "Settings",
     "Started",
     "StoreSpec",
     "StoredRun",
@@ -159,6 +164,7 @@ __all__ = [
     "parse_options",
     "prints_text",
     "provenance_columns",
+    "read_settings",
     "run_entities",
     "run_tables",
     "runs_of",
@@ -166,6 +172,7 @@ __all__ = [
     "shortened",
     "shown",
     "status_of",
+    "store_spec",
     "stored_runs",
     "table_rows",
     "take_left_output",
@@ -175,5 +182,6 @@ __all__ = [
     "uri_problem",
     "usable_grace_s",
     "usable_uri",
+    "value_of",
     "versions_here",
 ]

@@ -19,6 +19,7 @@ from checkmaite.jobs._submitters.active import active, get_job_backend
 from checkmaite.jobs._submitters.submission import Submission, submissions_of
 
 if TYPE_CHECKING:
+    from checkmaite.jobs._shared.config import BackendContext
     from checkmaite.jobs._shared.reuse import Reuse
     from checkmaite.jobs._shared.store_config import AnalyticsStoreConfig, ArtifactStoreConfig
     from checkmaite.jobs._submitters.preparing import PreparedSubmission
@@ -27,11 +28,12 @@ _MISSING: Any = NOTHING
 
 
 def configure_job_backend(
-    kind: str = "ray",
+    kind: str = _MISSING,
     *,
     analytics_store: Mapping[str, Any] | AnalyticsStoreConfig = _MISSING,
     artifact_store: Mapping[str, Any] | ArtifactStoreConfig | None = None,
-    store_retry_s: float | None = 3600.0,
+    store_retry_s: float | None = _MISSING,
+    profile: str | None = None,
     **backend_options: Any,
 ) -> JobBackend:
     """Choose where jobs run and where their results go, for every later submission of this process.
@@ -39,13 +41,18 @@ def configure_job_backend(
     A backend that was active before hands over: its jobs go on and its handles keep working.
 
     Args:
-        kind: The job backend: ``"ray"``, ``"ray-simple"``, ``"inline"``, or one that a plug-in brings.
+        kind: The job backend: ``"ray"``, ``"ray-simple"``, ``"inline"``, or one that a plug-in brings; ``"ray"`` when
+            left out.
         analytics_store: ``{"backend": name, ...}`` with the store's own options, for example
             ``{"backend": "parquet", "uri": "./analytics_store"}``; Parquet when no backend is named.
         artifact_store: ``{"uri": ..., "storage_options": {...}}``, where documents such as reports above 256 KiB go.
             Left out: into the analytics store, if it keeps documents.
         store_retry_s: Seconds for which the results of a finished run are tried to be stored while a store does not
-            answer; then their rows are kept in a file, which the job's error names. 0 tries once, None has no limit.
+            answer; then their rows are kept in a file, which the job's error names. 0 tries once, None has no limit; an
+            hour when left out.
+        profile: Take what is left out here from the environment (``CHECKMAITE_JOBS_SCOPE`` and the like), then from
+            this profile of the nearest ``checkmaite-jobs.toml``, or ``[tool.checkmaite-jobs]`` of ``pyproject.toml``.
+            ``"default"`` is what stands there above all profiles. None reads neither.
         **backend_options: The backend's own options; see its page.
 
     Returns:
@@ -57,10 +64,9 @@ def configure_job_backend(
         StoreUnavailableError: The store did not answer within 10 s; likewise.
     """
     from checkmaite.jobs._shared.probing import probe_from_client
-    from checkmaite.jobs._submitters.configuring import read_configuration
 
-    options = {"store_retry_s": store_retry_s, **backend_options}
-    backend_type, config, context = read_configuration(kind, analytics_store, artifact_store, options)
+    options = backend_options if store_retry_s is _MISSING else {"store_retry_s": store_retry_s, **backend_options}
+    _, backend_type, config, context = _configuration(profile, kind, analytics_store, artifact_store, options)
     probe_from_client(context.store, remote=bool(getattr(config, "is_remote", False)))
     with active.lock:
         backend = cast(JobBackend, backend_type(config, context))
@@ -68,6 +74,26 @@ def configure_job_backend(
         if before is not None:
             before.hand_over()
     return backend
+
+
+def _configuration(
+    profile: str | None, kind: Any, analytics_store: Any, artifact_store: Any, options: Mapping[str, Any]
+) -> tuple[str, Any, Any, BackendContext]:
+    """What the arguments of `configure_job_backend` mean: the kind, and what `read_configuration` gives for it."""
+    from checkmaite.jobs._submitters.configuring import read_configuration
+
+    if profile is not None:
+        from checkmaite.jobs._submitters.settings import read_settings
+
+        artifacts = _MISSING if artifact_store is None else artifact_store
+        given = {"kind": kind, "analytics_store": analytics_store, "artifact_store": artifacts, **options}
+        given = {name: value for name, value in given.items() if value is not _MISSING}
+        options = dict(read_settings(profile, given=given).arguments)
+        kind = options.pop("kind", _MISSING)
+        analytics_store = options.pop("analytics_store", _MISSING)
+        artifact_store = options.pop("artifact_store", None)
+    kind = "ray" if kind is _MISSING else kind
+    return kind, *read_configuration(kind, analytics_store, artifact_store, options)
 
 
 def submit_capability(
@@ -237,10 +263,11 @@ def list_jobs(
 
 
 def read_job_history(
-    kind: str = "ray",
+    kind: str = _MISSING,
     *,
     analytics_store: Mapping[str, Any] | AnalyticsStoreConfig = _MISSING,
     artifact_store: Mapping[str, Any] | ArtifactStoreConfig | None = None,
+    profile: str | None = None,
     **backend_options: Any,
 ) -> Any:
     """The jobs of a scope as a ``pyarrow.Table``, straight from its journal: no cluster has to run, and none is asked.
@@ -249,6 +276,7 @@ def read_job_history(
         kind: As for `configure_job_backend`; so are the others, and nothing is configured.
         analytics_store: The store that the jobs write to; by default the journal is in it.
         artifact_store: Not needed; taken so that the same arguments fit both.
+        profile: As for `configure_job_backend`.
         **backend_options: The backend's own options, such as ``idempotency_scope``.
 
     Returns:
@@ -263,9 +291,9 @@ def read_job_history(
         StoreError: The journal cannot be read, or is damaged.
         MissingDependencyError: pyarrow is not installed.
     """
-    from checkmaite.jobs._submitters.configuring import read_configuration
-
-    backend_type, config, context = read_configuration(kind, analytics_store, artifact_store, backend_options)
+    kind, backend_type, config, context = _configuration(
+        profile, kind, analytics_store, artifact_store, backend_options
+    )
     read = getattr(backend_type, "read_history", None)
     if read is None:
         raise ConfigurationError(f"The job backend {kind!r} keeps no journal: its jobs are known to its process alone.")
@@ -274,10 +302,11 @@ def read_job_history(
 
 def read_job_logs(
     job_id: str,
-    kind: str = "ray",
+    kind: str = _MISSING,
     *,
     analytics_store: Mapping[str, Any] | AnalyticsStoreConfig = _MISSING,
     artifact_store: Mapping[str, Any] | ArtifactStoreConfig | None = None,
+    profile: str | None = None,
     **backend_options: Any,
 ) -> str:
     """What a job has printed, as it is kept beside the journal: no cluster has to run, and none is asked.
@@ -287,6 +316,7 @@ def read_job_logs(
         kind: As for `configure_job_backend`; so are the others, and nothing is configured.
         analytics_store: The store that the job writes to; by default the journal is in it.
         artifact_store: Not needed; taken so that the same arguments fit both.
+        profile: As for `configure_job_backend`.
         **backend_options: The backend's own options, such as ``idempotency_scope``.
 
     Returns:
@@ -297,9 +327,9 @@ def read_job_logs(
         StoreNotFoundError: No output of such a job is kept where these arguments say.
         StoreError: It cannot be read, or is damaged.
     """
-    from checkmaite.jobs._submitters.configuring import read_configuration
-
-    backend_type, config, context = read_configuration(kind, analytics_store, artifact_store, backend_options)
+    kind, backend_type, config, context = _configuration(
+        profile, kind, analytics_store, artifact_store, backend_options
+    )
     read = getattr(backend_type, "read_logs", None)
     if read is None:
         raise ConfigurationError(f"The job backend {kind!r} keeps no journal: what jobs print ends with its process.")

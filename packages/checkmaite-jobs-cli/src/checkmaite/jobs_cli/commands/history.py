@@ -1,0 +1,57 @@
+"""Jobs from a journal, and what they have printed: no cluster has to run, and none is asked."""
+
+from __future__ import annotations
+
+import click
+from checkmaite.jobs import JobNotFoundError, read_job_history
+from checkmaite.jobs_cli.filters import JobFilter
+from checkmaite.jobs_cli.options import Asked, as_json, configured, examples, filtered, limited
+from checkmaite.jobs_cli.printing import emit, out, say, show
+from checkmaite.jobs_cli.records import JobRecord
+from checkmaite.jobs_cli.tables import jobs_table
+
+
+@click.command(
+    epilog=examples(
+        "jobs history --profile team --status FAILED --since 7d",
+        "jobs history --scope team-a --store s3://team/store --name 'sweep-*' --json | jq .run_uid",
+    )
+)
+@filtered
+@limited(50)
+@as_json
+@configured
+def history(asked: Asked, chosen: JobFilter, limit: int, as_json: bool) -> None:
+    """Jobs as the journal has them, newest first.
+
+    No cluster has to run, and none is asked. A job that was running when its cluster was lost is shown so.
+    """
+    found = chosen.of(read_records(asked))
+    shown = found[:limit]
+    if as_json:
+        emit(shown)
+        return
+    if not shown:
+        say("No such jobs.")
+        return
+    show(jobs_table(shown, width=out().width))
+    if len(found) > len(shown):
+        say(f"{len(found) - len(shown):,} older ones are not shown: --limit {len(found)} shows them.")
+
+
+def read_records(asked: Asked) -> list[JobRecord]:
+    """The jobs of the scope's journal, newest first."""
+    rows = read_job_history(**asked.arguments()).to_pylist()
+    return [JobRecord.of_row(row) for row in reversed(rows)]
+
+
+def read_record(asked: Asked, job_id: str) -> JobRecord:
+    """One of them.
+
+    Raises:
+        JobNotFoundError: The journal does not know it.
+    """
+    for record in read_records(asked):
+        if record.job_id == job_id:
+            return record
+    raise JobNotFoundError(job_id, where="the journal of this scope")

@@ -1,0 +1,155 @@
+"""``store``: tables of results, SQL, and care. No cluster has to run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+import click
+from checkmaite.jobs import AnalyticsStore, ConfigurationError
+from checkmaite.jobs_cli.options import Asked, as_json, configured, examples
+from checkmaite.jobs_cli.printing import emit, say, show
+from checkmaite.jobs_cli.tables import facts_table, rows_table
+
+_ROWS_FOR_PEOPLE = 100
+
+
+@click.group()
+def store() -> None:
+    """Ask the analytics store, and take care of it."""
+
+
+@store.command(epilog=examples("store tables --store ./analytics_store"))
+@as_json
+@configured
+def tables(asked: Asked, as_json: bool) -> None:
+    """The tables, with how many runs and rows are in each.
+
+    Records: table, runs, rows.
+    """
+    opened = asked.store()
+    described = [opened.describe_table(name) for name in opened.list_tables()]
+    records = [{"table": each.name, "runs": each.runs, "rows": each.rows} for each in described]
+    if as_json:
+        emit(records)
+    elif records:
+        show(rows_table(list(records[0]), records))
+    else:
+        say(f"There are no tables in {opened.uri}: nothing has been stored there yet.")
+
+
+@store.command(epilog=examples("store describe accuracy --profile team"))
+@click.argument("table")
+@as_json
+@configured
+def describe(asked: Asked, table: str, as_json: bool) -> None:
+    """The columns of a table, and their types.
+
+    Records: column, type.
+    """
+    described = asked.store().describe_table(table)
+    records = [{"column": column.name, "type": column.type} for column in described.columns]
+    if as_json:
+        emit(records)
+        return
+    show(rows_table(["column", "type"], records))
+    say(f"{described.rows:,} rows of {described.runs:,} runs")
+
+
+@store.command(
+    epilog=examples(
+        'store sql "select capability_id, count(distinct run_uid) as runs from runs group by all"',
+        "store sql - --json < question.sql | jq .",
+    )
+)
+@click.argument("text", metavar="SELECT")
+@click.option("--revision", metavar="N|all", help="Of each run this result instead of the newest, or all of them.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(1), metavar="N", help="Print at most so many rows; 100 where it is no --json."
+)
+@as_json
+@configured
+def sql(asked: Asked, text: str, revision: str | None, limit: int | None, as_json: bool) -> None:
+    """The rows of one SELECT over the tables. "-" reads it from standard input.
+
+    Nothing but the tables can be read, and nothing can be written. Records: the row's columns.
+    """
+    query = sys.stdin.read() if text == "-" else text
+    options = {} if revision is None else {"revision": _revision(revision)}
+    found = asked.store().query_sql(query, **options)
+    most = limit if as_json else limit or _ROWS_FOR_PEOPLE
+    rows = _rows(found if most is None else found.slice(0, most))
+    if as_json:
+        emit(rows)
+        return
+    show(rows_table(found.column_names, rows))
+    if most is not None and found.num_rows > most:
+        say(f"{found.num_rows - most:,} more rows: --limit {found.num_rows} shows them, --json all.")
+
+
+@store.command(epilog=examples("store compact --profile team"))
+@as_json
+@configured
+def compact(asked: Asked, as_json: bool) -> None:
+    """Copy the rows of many small files into few large ones, which readers then take.
+
+    Nothing that is there is changed. Records: what the store says that it has done.
+    """
+    _report(_call(asked.store(), "compact"), as_json=as_json)
+
+
+@store.command(epilog=examples("store vacuum --profile team --yes"))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
+@configured
+def vacuum(asked: Asked, yes: bool, as_json: bool) -> None:
+    """Delete what no reader needs: replaced copies, and what killed writers have left.
+
+    Runs and their results are never deleted. Records: what the store says that it has deleted.
+    """
+    opened = asked.store()
+    _method(opened, "vacuum")
+    if not yes:
+        click.confirm(f"Delete replaced copies and left-over files of {opened.uri}?", abort=True, err=True)
+    _report(_call(opened, "vacuum"), as_json=as_json)
+
+
+def _revision(text: str) -> int | str:
+    if text == "all":
+        return text
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise click.BadParameter(f"{text!r} is neither a number from 1 on nor all.", param_hint="--revision")
+
+
+def _rows(table: Any) -> Iterator[dict[str, Any]]:
+    for batch in table.to_batches():
+        yield from batch.to_pylist()
+
+
+def _method(opened: AnalyticsStore, name: str) -> Any:
+    method = getattr(opened, name, None)
+    if method is None:
+        raise ConfigurationError(f"The store {opened!r} has no {name}: it takes care of itself, or needs no care.")
+    return method
+
+
+def _call(opened: AnalyticsStore, name: str) -> Mapping[str, Any]:
+    """What the store's method says that it has done, by name."""
+    return attrs.asdict(_method(opened, name)())
+
+
+def _report(done: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        emit([done])
+        return
+    facts = {}
+    for name, value in done.items():
+        title = name.replace("_", " ")
+        if isinstance(value, Mapping):
+            facts.update({f"{title}: {own}": str(reason) for own, reason in value.items()})
+        else:
+            facts[title] = f"{value:,}" if isinstance(value, int) else str(value)
+    show(facts_table(facts))

@@ -1,0 +1,109 @@
+"""What ``--json`` prints. The names and meanings of fields are a promise; fields may be added."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+import attrs
+from attrs import frozen
+from checkmaite.jobs import JobStatus
+
+
+@frozen(kw_only=True)
+class JobRecord:
+    """One job. Unknown is null; every field is always there.
+
+    Attributes:
+        job_id: Identity.
+        job_name: Name for people.
+        capability_id: What it runs.
+        status: One of the six of `JobStatus`.
+        submitted_at: UTC.
+        started_at: When its last start was.
+        finished_at: When it became final.
+        node: Where it runs or ran last.
+        attempts: How often it was started; unknown of jobs that were asked for on a cluster.
+        progress: Share done, 0 to 1.
+        error_type: Class of the error of a failed job.
+        error_message: Its text.
+        run_uid: The run whose result it has.
+        revision: Which result of that run.
+        store_uri: What to open for its rows.
+        commit_uri: The object that made the run visible.
+        reuse: RUN, REUSED or STALE, with what is known of it.
+    """
+
+    job_id: str
+    job_name: str
+    capability_id: str
+    status: JobStatus
+    submitted_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    node: str | None = None
+    attempts: int | None = None
+    progress: float | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    run_uid: str | None = None
+    revision: int | None = None
+    store_uri: str | None = None
+    commit_uri: str | None = None
+    reuse: str | None = None
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> JobRecord:
+        """From a row of `read_job_history`."""
+        known = {field.name for field in attrs.fields(cls)}
+        return cls(**{**{name: row[name] for name in row if name in known}, "status": JobStatus(row["status"])})
+
+    def took_s(self, now: datetime) -> float | None:
+        """Seconds that it has run, without its time in the queue; None where it has not started."""
+        if self.started_at is None:
+            return None
+        until = self.finished_at if self.status.is_final else now
+        return None if until is None else max(0.0, (until - self.started_at).total_seconds())
+
+
+def json_line(record: Any) -> str:
+    """A record as one line of JSON, in RFC 8259: what it has no number for is null."""
+    if attrs.has(type(record)):
+        record = attrs.asdict(record)
+    return json.dumps(_plain(record), ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {str(name): _plain(own) for name, own in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_plain(each) for each in value]
+        case datetime():
+            return (value.astimezone(UTC) if value.tzinfo else value).isoformat()
+        case date() | time():
+            return value.isoformat()
+        case float():
+            return value if math.isfinite(value) else None
+        case Decimal():
+            return _number(value)
+        case None | bool() | int() | str():
+            return value
+        case bytes():
+            return value.hex()
+        case _:
+            return str(value)
+
+
+def _number(value: Decimal) -> int | float | str:
+    """A number where it loses nothing, else its digits."""
+    if not value.is_finite():
+        return str(value)
+    whole = int(value)
+    if whole == value:
+        return whole
+    return float(value) if Decimal(repr(float(value))) == value else str(value)

@@ -1,0 +1,146 @@
+"""Tables for people. Colours are the terminal's own, to be read on dark and on light, and say nothing alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from checkmaite.jobs import JobStatus
+from checkmaite.jobs_cli.records import JobRecord
+from rich.table import Table
+from rich.text import Text
+
+_STYLES: Mapping[JobStatus, str] = {
+    JobStatus.PENDING: "dim",
+    JobStatus.SCHEDULING: "dim",
+    JobStatus.RUNNING: "cyan",
+    JobStatus.COMPLETED: "green",
+    JobStatus.FAILED: "bold red",
+    JobStatus.CANCELLED: "magenta",
+}
+_ROOMY = 100
+"""Columns from which on a table tells more."""
+
+
+def jobs_table(jobs: Iterable[JobRecord], *, width: int, now: datetime | None = None) -> Table:
+    """Jobs, one a row; below the name of a failed one what it failed with."""
+    now = now or datetime.now(UTC)
+    is_roomy = width >= _ROOMY
+    table = _table()
+    table.add_column("STATUS", no_wrap=True)
+    table.add_column("NAME", overflow="fold")
+    table.add_column("AGE", justify="right", no_wrap=True)
+    table.add_column("RAN", justify="right", no_wrap=True)
+    if is_roomy:
+        table.add_column("NODE", overflow="ellipsis", no_wrap=True, max_width=24)
+        table.add_column("RESULT", no_wrap=True)
+    table.add_column("JOB", no_wrap=True)
+    for job in jobs:
+        cells: list[Text | str] = [_status(job), _name(job), span_text(_age_s(job, now)), span_text(job.took_s(now))]
+        if is_roomy:
+            cells += [job.node or "", _kind(job)]
+        table.add_row(*cells, job.job_id)
+    return table
+
+
+def job_table(job: JobRecord, more: Mapping[str, str] | None = None) -> Table:
+    """One job, a fact a line; what is unknown is left out."""
+    facts: dict[str, Any] = {
+        "job": job.job_id,
+        "name": job.job_name,
+        "capability": job.capability_id,
+        "status": _status(job),
+        "submitted": instant_text(job.submitted_at),
+        "started": instant_text(job.started_at),
+        "finished": instant_text(job.finished_at),
+        "ran": span_text(job.took_s(datetime.now(UTC))),
+        "node": job.node,
+        "starts": None if job.attempts is None else str(job.attempts),
+        "progress": None if job.progress is None else f"{job.progress:.0%}",
+        "result": job.reuse,
+        "run": job.run_uid,
+        "revision": None if job.revision is None else str(job.revision),
+        "rows": job.store_uri,
+        "error": job.error_type,
+        "message": job.error_message,
+        **(more or {}),
+    }
+    return facts_table({name: fact for name, fact in facts.items() if fact})
+
+
+def facts_table(facts: Mapping[str, Text | str]) -> Table:
+    """Names and what is known, one a line."""
+    table = _table(show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, fact in facts.items():
+        table.add_row(name, fact if isinstance(fact, Text) else Text(fact))
+    return table
+
+
+def rows_table(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Table:
+    """Rows of a query, numbers to the right."""
+    rows = list(rows)
+    numbers = {name for name in names if rows and all(_is_number(row[name]) for row in rows)}
+    table = _table()
+    for name in names:
+        table.add_column(Text(name), justify="right" if name in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(row[name]) for name in names))
+    return table
+
+
+def span_text(seconds: float | None) -> str:
+    """A time span as a person says it, in at most seven letters."""
+    if seconds is None:
+        return ""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    for limit, unit, size in ((119.5, "s", 1), (7_170, "min", 60), (172_000, "h", 3_600)):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+def instant_text(instant: datetime | None) -> str:
+    """An instant, in UTC."""
+    return "" if instant is None else f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _table(*, show_header: bool = True) -> Table:
+    """A table without lines."""
+    return Table(box=None, header_style="bold", show_header=show_header, pad_edge=False, padding=(0, 2, 0, 0))
+
+
+def _age_s(job: JobRecord, now: datetime) -> float | None:
+    return None if job.submitted_at is None else max(0.0, (now - job.submitted_at).total_seconds())
+
+
+def _status(job: JobRecord) -> Text:
+    far = f" {job.progress:.0%}" if job.progress is not None and not job.status.is_final else ""
+    return Text(f"{job.status}{far}", style=_STYLES[job.status])
+
+
+def _name(job: JobRecord) -> Text:
+    name = Text(job.job_name)
+    if job.error_type:
+        name.append(f"\n{job.error_type.rpartition('.')[2]}", style="red")
+    return name
+
+
+def _kind(job: JobRecord) -> str:
+    return (job.reuse or "").partition(":")[0]
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, (int, float, Decimal)) and not isinstance(value, bool))
+
+
+def _cell(value: object) -> Text:
+    if value is None:
+        return Text("null", style="dim")
+    if isinstance(value, datetime):
+        return Text(value.isoformat(sep=" ", timespec="seconds"))
+    return Text(f"{value:.6g}" if isinstance(value, float) else str(value))

@@ -1,0 +1,126 @@
+"""The store from a shell."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from checkmaite.jobs_cli.records import json_line
+from checkmaite.store_parquet import ParquetStore
+
+from tests.cli.conftest import Said
+
+pytestmark = pytest.mark.usefixtures("profile")
+
+
+def test_tables_are_counted(cli: Callable[..., Said]) -> None:
+    said = cli("store", "tables", "--json")
+    assert [(each["table"], each["runs"], each["rows"]) for each in said.records] == [
+        ("runs", 2, 6),
+        ("sample_scores", 2, 2),
+    ]
+    assert cli("store", "tables").out.split()[:3] == ["table", "runs", "rows"]
+
+
+def test_an_empty_store_says_so(cli: Callable[..., Said], tmp_path: Path) -> None:
+    said = cli("store", "tables", "--store", str(tmp_path / "empty"))
+    assert (said.code, said.out) == (0, "")
+    assert "nothing has been stored there yet" in said.err
+
+
+def test_a_table_is_described(cli: Callable[..., Said]) -> None:
+    columns = {record["column"]: record["type"] for record in cli("store", "describe", "runs", "--json").records}
+    assert columns["run_uid"] == "string"
+    said = cli("store", "describe", "runs")
+    assert said.err == "6 rows of 2 runs\n"
+    missing = cli("store", "describe", "scores")
+    assert missing.code == 3
+    assert "Tables: runs, sample_scores." in missing.err
+
+
+def test_sql_gives_rows(cli: Callable[..., Said], monkeypatch: pytest.MonkeyPatch) -> None:
+    question = (
+        "select run_uid, count(*) as n, sum(0.5) as half, 'nan'::double as unknown from runs group by 1 order by 1"
+    )
+    records = [{"run_uid": f"run-{name}", "n": 3, "half": 1.5, "unknown": None} for name in ("one", "two")]
+    assert cli("store", "sql", question, "--json").records == records
+    monkeypatch.setattr("sys.stdin", io.StringIO(question))
+    assert cli("store", "sql", "-", "--json", "--limit", "1").records == records[:1]
+    assert [line.split() for line in cli("store", "sql", question).out.splitlines()] == [
+        ["run_uid", "n", "half", "unknown"],
+        ["run-one", "3", "1.5", "nan"],
+        ["run-two", "3", "1.5", "nan"],
+    ]
+
+
+def test_sql_says_how_many_rows_are_not_shown(cli: Callable[..., Said]) -> None:
+    said = cli("store", "sql", "select * from range(150) as t(n)")
+    assert len(said.out.splitlines()) == 101
+    assert said.err == "50 more rows: --limit 150 shows them, --json all.\n"
+    assert len(cli("store", "sql", "select * from range(150) as t(n)", "--json").records) == 150
+
+
+def test_sql_shows_earlier_results(cli: Callable[..., Said]) -> None:
+    run = SimpleNamespace(
+        run_uid="run-one",
+        capability_id="sample",
+        dataset_metadata=[],
+        model_metadata=[],
+        metric_metadata=[],
+        extract=lambda: [{"table_name": "sample_scores", "score": 0.25}],
+    )
+    ParquetStore("results").write(run, supersede=True)
+    question = "select score from sample_scores where run_uid = 'run-one'"
+    (newest,) = cli("store", "sql", question, "--json").records
+    (first,) = cli("store", "sql", question, "--json", "--revision", "1").records
+    assert newest == {"score": 0.25} != first
+    assert len(cli("store", "sql", question, "--json", "--revision", "all").records) == 2
+    assert cli("store", "sql", question, "--revision", "none").code == 2
+
+
+@pytest.mark.parametrize("text", ["drop table runs", "selct", "select * from 'results/runs/*.parquet'"])
+def test_sql_can_only_ask(cli: Callable[..., Said], text: str) -> None:
+    said = cli("store", "sql", text)
+    assert (said.code, said.out) == (2, "")
+
+
+def test_compaction_says_what_it_has_done(cli: Callable[..., Said]) -> None:
+    (done,) = cli("store", "compact", "--json").records
+    assert (done["results"], done["left_out"]) == (2, {})
+    assert cli("store", "compact").out.split()[:2] == ["results", "0"]
+    assert cli("store", "tables", "--json").records[0]["runs"] == 2
+
+
+def test_a_vacuum_asks(cli: Callable[..., Said], monkeypatch: pytest.MonkeyPatch) -> None:
+    for answer, code in (("n\n", 1), ("", 1), ("y\n", 0)):
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        said = cli("store", "vacuum")
+        assert said.code == code, said.err
+        assert "Delete replaced copies" in said.err
+    (done,) = cli("store", "vacuum", "--yes", "--json").records
+    assert done["parts"] == 0
+
+
+def test_a_store_that_needs_no_care_says_so(cli: Callable[..., Said], profile: Path) -> None:
+    profile.write_text('analytics_store = { backend = "null" }')
+    for command in ("compact", "vacuum"):
+        said = cli("store", command)
+        assert said.code == 2
+        assert f"has no {command}" in said.err
+
+
+def test_secrets_are_not_printed(cli: Callable[..., Said], profile: Path) -> None:
+    options = 'storage_options = { key = "AKIA-HIDDEN", secret = "HIDDEN", endpoint_url = "http://127.0.0.1:9" }'
+    profile.write_text(f'analytics_store = {{ uri = "s3://bucket/x", {options} }}')
+    said = cli("store", "tables")
+    assert said.code == 4
+    assert "HIDDEN" not in said.err + said.out
+
+
+def test_numbers_are_json_where_they_lose_nothing() -> None:
+    row = {"whole": Decimal(7), "exact": Decimal("1.50"), "long": Decimal("0.12345678901234567890"), "raw": b"\x00\xff"}
+    assert json_line(row) == '{"whole": 7, "exact": 1.5, "long": "0.12345678901234567890", "raw": "00ff"}'
