@@ -116,10 +116,11 @@ def _check_scope(table: JobTable, scope: str) -> None:
     assert index.completed == last
     for status in JobStatus:
         assert set(index.with_status(status)) == {each for each, record in records.items() if record.status is status}
-    for groups, value_of in ((index._names, "job_name"), (index._capabilities, "capability_id")):
+    for label, groups in index._labels.items():
         expected: dict[str, set[str]] = defaultdict(set)
         for job_id, record in records.items():
-            expected[getattr(record.spec, value_of)].add(job_id)
+            if (value := getattr(record.spec, label)) is not None:
+                expected[value].add(job_id)
         assert {value: set(groups[value]) for value in groups._of} == expected
 
 

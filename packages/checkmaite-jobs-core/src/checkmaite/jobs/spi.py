@@ -40,7 +40,7 @@ from checkmaite.jobs._shared.config import (
 from checkmaite.jobs._shared.deadline import Deadline
 from checkmaite.jobs._shared.discovery import forget_plugins, open_store, store_spec
 from checkmaite.jobs._shared.fitting import fitted, two_types
-from checkmaite.jobs._shared.listing import JobQuery
+from checkmaite.jobs._shared.listing import LABELS, JobQuery, labels_for, labels_of
 from checkmaite.jobs._shared.logs import LOG_LIMIT_CHARACTERS, LogBudget, LogTail, LostOutput, joined_output
 from checkmaite.jobs._shared.mailbox import Letter, NewsMailbox
 from checkmaite.jobs._shared.naming import case_twins, object_name
@@ -86,6 +86,7 @@ __all__ = [
     "DEFAULT_PROFILE",
     "DEFAULT_RETRY_S",
     "EXPLANATION_BYTES",
+    "LABELS",
     "LOG_LIMIT_CHARACTERS",
     "RUN",
     "SETTLED_NS",
@@ -154,6 +155,8 @@ __all__ = [
     "hidden_accelerators",
     "is_finite",
     "joined_output",
+    "labels_for",
+    "labels_of",
     "nearest_name",
     "new_job_id",
     "object_name",

@@ -1,16 +1,40 @@
-"""Which jobs a listing is about."""
+"""What jobs are listed by, and which ones a listing is about."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 from checkmaite.jobs._shared.errors import ArgumentError
 from checkmaite.jobs._shared.problems import Problem, unknown_name
 from checkmaite.jobs._shared.status import JobStatus
 from checkmaite.jobs._shared.values import as_float, as_whole, shown
+
+if TYPE_CHECKING:
+    from checkmaite.jobs._submitters.preparing import PreparedSubmission
+
+LABELS: Mapping[str, Callable[[PreparedSubmission], str]] = {
+    "job_name": attrgetter("job_name"),
+    "capability_id": attrgetter("capability_id"),
+}
+"""What a job is listed by, for as long as it is known, and how it follows from a submission.
+
+A label is kept with the job, shown by its handle, a column of the history, and a filter of `list_jobs`.
+"""
+
+
+def labels_for(prepared: PreparedSubmission) -> dict[str, Any]:
+    """The labels of a new job."""
+    return {name: found(prepared) for name, found in LABELS.items()}
+
+
+def labels_of(job: object) -> dict[str, Any]:
+    """The labels that a job has, whatever class tells of it; None where that does not know one."""
+    return {name: getattr(job, name, None) for name in LABELS}
 
 
 @frozen(kw_only=True)
@@ -34,15 +58,19 @@ class JobQuery:
     job_name: str | None = None
     capability_id: str | None = None
 
-    def matches(self, *, status: JobStatus, created_at: datetime, job_name: str, capability_id: str) -> bool:
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that jobs must have."""
+        return {name: wanted for name, wanted in labels_of(self).items() if wanted is not None}
+
+    def matches(self, *, status: JobStatus, created_at: datetime, **labels: str | None) -> bool:
         """Whether a job with these facts belongs to the listing."""
         created_ts = created_at.timestamp()
         return (
             (self.statuses is None or status in self.statuses)
             and (self.submitted_before_ts is None or created_ts < self.submitted_before_ts)
             and (self.submitted_after_ts is None or created_ts >= self.submitted_after_ts)
-            and self.job_name in (None, job_name)
-            and self.capability_id in (None, capability_id)
+            and all(labels.get(name) == wanted for name, wanted in self.labels.items())
         )
 
 
@@ -52,8 +80,7 @@ def job_query(
     status_filter: object = None,
     submitted_before_ts: float | None = None,
     submitted_after_ts: float | None = None,
-    job_name: str | None = None,
-    capability_id: str | None = None,
+    **labels: str | None,
 ) -> JobQuery:
     """The query that a user's arguments mean.
 
@@ -62,8 +89,7 @@ def job_query(
         status_filter: A `JobStatus`, its name, or several of them.
         submitted_before_ts: See `JobQuery`.
         submitted_after_ts: See `JobQuery`.
-        job_name: See `JobQuery`.
-        capability_id: See `JobQuery`.
+        **labels: See `JobQuery`.
 
     Raises:
         ArgumentError: An argument is of the wrong kind; all faults are listed.
@@ -75,7 +101,7 @@ def job_query(
         problems.append(Problem("limit", f"{shown(limit)} is not a number of jobs.", remedy))
     before_ts = _instant("submitted_before_ts", submitted_before_ts, problems)
     after_ts = _instant("submitted_after_ts", submitted_after_ts, problems)
-    for name, text in (("job_name", job_name), ("capability_id", capability_id)):
+    for name, text in labels.items():
         if text is not None and not isinstance(text, str):
             problems.append(Problem(name, f"expected text, got {type(text).__name__}.", "Pass a string."))
     statuses = _statuses(status_filter, problems)
@@ -86,8 +112,7 @@ def job_query(
         statuses=statuses,
         submitted_before_ts=before_ts,
         submitted_after_ts=after_ts,
-        job_name=job_name,
-        capability_id=capability_id,
+        **labels,
     )
 
 

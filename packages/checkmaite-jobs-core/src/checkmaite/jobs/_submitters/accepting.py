@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from checkmaite.jobs._shared.code import Code
 from checkmaite.jobs._shared.config import StoreSpec
+from checkmaite.jobs._shared.listing import labels_for
 from checkmaite.jobs._shared.order import WorkOrder
 from checkmaite.jobs._submitters.handle import JobControls, JobHandle, new_job_id
 from checkmaite.jobs._submitters.preparing import PreparedSubmission
@@ -30,8 +31,7 @@ def accept(
     """
     job = JobHandle(
         job_id=new_job_id(),
-        job_name=prepared.job_name,
-        capability_id=prepared.capability_id,
+        **labels_for(prepared),
         created_at=datetime.now(UTC),
         controls=controls,
     )

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 
 from checkmaite.jobs._shared.errors import JobNotFoundError
-from checkmaite.jobs._shared.listing import JobQuery
+from checkmaite.jobs._shared.listing import JobQuery, labels_of
 from checkmaite.jobs._shared.protocols import Job
 from checkmaite.jobs._submitters.handle import JobHandle
 
@@ -55,12 +55,7 @@ class JobLedger:
             )
         found: list[Job] = []
         for job in jobs:
-            if query.matches(
-                status=job.status,
-                created_at=job.created_at,
-                job_name=job.job_name,
-                capability_id=job.capability_id,
-            ):
+            if query.matches(status=job.status, created_at=job.created_at, **labels_of(job)):
                 found.append(job)
                 if len(found) == query.limit:
                     break

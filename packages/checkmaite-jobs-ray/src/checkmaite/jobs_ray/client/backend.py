@@ -27,6 +27,7 @@ from checkmaite.jobs.spi import (
     PreparedSubmission,
     Terms,
     WorkOrder,
+    labels_for,
     new_job_id,
     open_store,
 )
@@ -252,8 +253,7 @@ class RayBackend:
             job_id=job_id,
             scope=self._scope,
             run_key=prepared.run_key.value,
-            job_name=prepared.job_name,
-            capability_id=prepared.capability_id,
+            **labels_for(prepared),
             resources=prepared.resources,
             order=tuple(rest),
             payload=carried(payload),

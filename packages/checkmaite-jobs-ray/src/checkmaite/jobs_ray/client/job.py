@@ -12,6 +12,7 @@ from checkmaite.jobs.spi import (
     JobHandle,
     Progressed,
     Started,
+    labels_of,
     shortened,
     usable_grace_s,
 )
@@ -38,8 +39,7 @@ class RayJob(JobHandle):
     def __init__(self, facts: JobFacts, registry: RegistryClient) -> None:
         super().__init__(
             job_id=facts.job_id,
-            job_name=facts.job_name,
-            capability_id=facts.capability_id,
+            **labels_of(facts),
             created_at=datetime.fromtimestamp(facts.created_at, UTC),
             controls=registry,
         )

@@ -8,7 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from checkmaite.jobs import JobStatus
-from checkmaite.jobs.spi import JobQuery
+from checkmaite.jobs.spi import LABELS, JobQuery
 from checkmaite.jobs_ray.registry.model.record import JobRecord
 from checkmaite.jobs_ray.wire import Identity
 
@@ -91,7 +91,7 @@ class Groups:
 
 
 class ScopeIndex:
-    """Finds the jobs of one scope by run key, status, name, capability and time."""
+    """Finds the jobs of one scope by run key, status, label and time."""
 
     def __init__(self) -> None:
         self.live: dict[Identity, str] = {}
@@ -103,23 +103,22 @@ class ScopeIndex:
         self._timeline = Timeline()
         self._statuses: dict[JobStatus, dict[str, None]] = {status: {} for status in JobStatus}
         self._live_of = Groups()
-        self._names = Groups()
-        self._capabilities = Groups()
+        self._labels = {name: Groups() for name in LABELS}
 
     @classmethod
     def of(cls, records: Sequence[JobRecord]) -> ScopeIndex:
         """The index of jobs that are known from before; those that are final in the order in which they became so."""
         index = cls()
         ids: defaultdict[JobStatus, list[str]] = defaultdict(list)
-        names: defaultdict[str, list[str]] = defaultdict(list)
-        capabilities: defaultdict[str, list[str]] = defaultdict(list)
+        labels: list[tuple[str, defaultdict[str, list[str]]]] = [(name, defaultdict(list)) for name in LABELS]
         live_of: defaultdict[str, list[str]] = defaultdict(list)
         for record in records:
             spec, status = record.spec, record.status
             job_id = spec.job_id
             ids[status].append(job_id)
-            names[spec.job_name].append(job_id)
-            capabilities[spec.capability_id].append(job_id)
+            for name, jobs in labels:
+                if (value := getattr(spec, name)) is not None:
+                    jobs[value].append(job_id)
             if record.is_live:
                 index.live[spec.identity] = job_id
                 live_of[spec.run_key].append(job_id)
@@ -129,8 +128,8 @@ class ScopeIndex:
                     index.completed[spec.run_key] = job_id
         index._statuses.update((status, dict.fromkeys(jobs)) for status, jobs in ids.items())
         index._live_of.fill(live_of)
-        index._names.fill(names)
-        index._capabilities.fill(capabilities)
+        for name, jobs in labels:
+            index._labels[name].fill(jobs)
         index._timeline.fill(sorted((record.created_at, record.spec.job_id) for record in records))
         return index
 
@@ -141,8 +140,9 @@ class ScopeIndex:
             self._live_of.add(spec.run_key, spec.job_id)
         self._timeline.add(spec.job_id, record.created_at)
         self._statuses[record.status][spec.job_id] = None
-        self._names.add(spec.job_name, spec.job_id)
-        self._capabilities.add(spec.capability_id, spec.job_id)
+        for name, groups in self._labels.items():
+            if (value := getattr(spec, name)) is not None:
+                groups.add(value, spec.job_id)
 
     def update(self, before: JobStatus, now: JobRecord) -> None:
         """Take in that a job's status is no longer `before`."""
@@ -169,8 +169,9 @@ class ScopeIndex:
             del self.completed[spec.run_key]
         self._timeline.discard(spec.job_id, record.created_at)
         del self._statuses[record.status][spec.job_id]
-        self._names.discard(spec.job_name, spec.job_id)
-        self._capabilities.discard(spec.capability_id, spec.job_id)
+        for name, groups in self._labels.items():
+            if (value := getattr(spec, name)) is not None:
+                groups.discard(value, spec.job_id)
 
     def __len__(self) -> int:
         return len(self._timeline)
@@ -187,15 +188,14 @@ class ScopeIndex:
     def matching(self, query: JobQuery, find: Callable[[str], JobRecord]) -> list[JobRecord]:
         """The jobs that a query wants, newest first."""
         found: list[JobRecord] = []
-        after = query.submitted_after_ts
+        after, labels = query.submitted_after_ts, query.labels.items()
         for record in map(find, self._candidates(query, find)):
             if after is not None and record.created_at < after:
                 break
             if (
                 (query.submitted_before_ts is None or record.created_at < query.submitted_before_ts)
                 and (query.statuses is None or record.status in query.statuses)
-                and query.job_name in (None, record.spec.job_name)
-                and query.capability_id in (None, record.spec.capability_id)
+                and all(getattr(record.spec, name) == wanted for name, wanted in labels)
             ):
                 found.append(record)
                 if len(found) == query.limit:
@@ -210,10 +210,7 @@ class ScopeIndex:
         choices: list[list[Collection[str]]] = []
         if query.statuses is not None:
             choices.append([self._statuses[status] for status in query.statuses])
-        if query.job_name is not None:
-            choices.append([self._names[query.job_name]])
-        if query.capability_id is not None:
-            choices.append([self._capabilities[query.capability_id]])
+        choices += [[self._labels[name][wanted]] for name, wanted in query.labels.items()]
         smallest = min(choices, key=_size, default=None)
         limit = len(self) if query.limit is None else query.limit
         if smallest is None or _size(smallest) ** 2 > limit * len(self):

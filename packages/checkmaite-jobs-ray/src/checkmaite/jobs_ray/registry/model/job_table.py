@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from checkmaite.jobs import JobNotFoundError, JobProgress
-from checkmaite.jobs.spi import JobQuery
+from checkmaite.jobs.spi import JobQuery, labels_of
 from checkmaite.jobs_ray.registry.model.contexts import RedactedContexts
 from checkmaite.jobs_ray.registry.model.events import (
     Adopted,
@@ -143,8 +143,7 @@ class JobTable:
         ended = state if isinstance(state, Finished) else None
         return JobFacts(
             job_id=spec.job_id,
-            job_name=spec.job_name,
-            capability_id=spec.capability_id,
+            **labels_of(spec),
             created_at=record.created_at,
             status=record.status,
             attempt=record.attempt,
@@ -159,7 +158,10 @@ class JobTable:
     def change(self, job_id: str) -> Change | None:
         """What to tell a follower of a job; None when it is forgotten."""
         record = self.records.get(job_id)
-        return None if record is None else Change(job_id, *self.facts(record)[4:-1])
+        if record is None:
+            return None
+        facts = self.facts(record)
+        return Change(*[getattr(facts, name) for name in Change._fields])
 
     def live(self) -> Iterator[JobRecord]:
         """The jobs that are not final."""
