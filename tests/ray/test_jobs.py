@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 import shutil
@@ -22,7 +23,9 @@ from checkmaite.jobs import (
     JobLostError,
     JobStatus,
     JobSubmissionError,
+    configure_provenance,
     list_jobs,
+    reset_provenance,
     submit_capabilities,
     submit_capability,
     wait_all,
@@ -257,7 +260,11 @@ say(get_job(job.job_id).logs())
 def test_listings_filter_and_page(backend: JobBackend, tmp_path: Path) -> None:
     jobs = [submit(capabilities.nothing, job_name=f"job-{number}") for number in range(7)]
     failed = submit(capabilities.raises, job_name="bad")
-    other = submit_capability(SampleCapability(id="other"), config={"run_uid": "other"})
+    configure_provenance(user_id="ann")
+    try:
+        other = submit_capability(SampleCapability(id="other"), config={"run_uid": "other"})
+    finally:
+        reset_provenance()
     wait_all([*jobs, failed, other], SOON_S)
 
     def ids(*args: Any, **kwargs: Any) -> list[str]:
@@ -270,6 +277,9 @@ def test_listings_filter_and_page(backend: JobBackend, tmp_path: Path) -> None:
     assert ids(status_filter="RUNNING") == []
     assert ids(job_name="job-3") == [jobs[3].job_id]
     assert ids(capability_id="other") == [other.job_id]
+    (hers,) = list_jobs(submitted_by="ann")
+    assert (hers.job_id, getattr(hers, "submitted_by", "")) == (other.job_id, "ann")
+    assert ids(submitted_by=f"{getpass.getuser()}@{socket.gethostname()}") == newest_first[1:]
     assert ids(submitted_after_ts=failed.created_at.timestamp()) == [other.job_id, failed.job_id]
     pages, before = [], None
     while page := list_jobs(limit=4, submitted_before_ts=before):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -619,6 +621,7 @@ def test_history_is_read_without_a_cluster(run: Callable[..., Client], place: di
     for row in (good, bad):
         assert row["submitted_at"] <= row["started_at"] <= row["finished_at"]
         assert row["node"]
+        assert row["submitted_by"] == f"{getpass.getuser()}@{socket.gethostname()}"
         assert row["capability_id"] == "acts"
     with pytest.raises(ConfigurationError, match="in memory"):
         read_job_history("ray", **place, journal_uri=None)

@@ -270,7 +270,9 @@ def test_what_an_application_has_frozen_stays_so(objects: ObjectStore) -> None:
 
 
 def test_what_process_a_job_needs_is_kept() -> None:
-    needy = spec("a", resources=Resources(share_gpus=True), policy=POLICY._replace(isolation="process"))
+    needy = spec(
+        "a", submitted_by="ann", resources=Resources(share_gpus=True), policy=POLICY._replace(isolation="process")
+    )
     assert SPEC.value(json.loads(json.dumps(SPEC.row(needy)))) == needy
 
 

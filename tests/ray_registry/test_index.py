@@ -33,6 +33,7 @@ def crowded() -> RegistryMachine:
         scope = "other" if number % 10 == 0 else "scope"
         name, capability = f"name {number % 700}", f"capability {number % 3}"
         job = spec(f"job {number}", scope=scope, job_name=name, capability_id=capability, policy=POLICY)
+        job = job._replace(submitted_by=(None, "ann", "bob@host")[number % 7 % 3])
         machine.submit([job], CONTEXTS, now)
         if random_.random() < 0.8:
             for assignment in machine.place(["a"], 1, 0.0):
@@ -66,6 +67,7 @@ def naive(machine: RegistryMachine, scope: str, query: JobQuery) -> list[JobFact
         and (query.submitted_after_ts is None or each.created_at >= query.submitted_after_ts)
         and query.job_name in (None, each.job_name)
         and query.capability_id in (None, each.capability_id)
+        and query.submitted_by in (None, each.submitted_by)
     ]
     return found[: query.limit]
 
@@ -81,15 +83,16 @@ STATUSES = (
 def test_every_filter_finds_what_a_naive_reading_finds(crowded: RegistryMachine) -> None:
     times = sorted(each.created_at for each in crowded.table.records.values())
     edges = (None, times[0], times[len(times) // 2], times[-1] + 1)
-    names, capabilities = (None, "name 7", "nothing"), (None, "capability 1")
+    names, capabilities, users = (None, "name 7", "nothing"), (None, "capability 1"), (None, "ann")
     found = 0
-    for limit, statuses, name, capability in product((1, 100, None), STATUSES, names, capabilities):
+    for limit, statuses, name, capability, user in product((1, 100, None), STATUSES, names, capabilities, users):
         for before, after in product(edges, edges):
             query = JobQuery(
                 limit=limit,
                 statuses=statuses,
                 job_name=name,
                 capability_id=capability,
+                submitted_by=user,
                 submitted_before_ts=before,
                 submitted_after_ts=after,
             )

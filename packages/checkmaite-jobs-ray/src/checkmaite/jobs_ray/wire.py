@@ -94,6 +94,7 @@ class JobSpec(NamedTuple):
         context: Which `Context` it has.
         policy: What to do when the machinery fails it.
         basis: What decides which result stands for its run.
+        submitted_by: Who submitted it; None where an earlier version did.
     """
 
     job_id: str
@@ -107,6 +108,7 @@ class JobSpec(NamedTuple):
     context: str
     policy: Policy
     basis: Basis
+    submitted_by: str | None = None
 
     @property
     def identity(self) -> Identity:
@@ -167,6 +169,7 @@ class JobFacts(NamedTuple):
     outcome: Outcome | None
     finished_at: float | None
     reuse: Reuse = RUN
+    submitted_by: str | None = None
 
 
 class Change(NamedTuple):

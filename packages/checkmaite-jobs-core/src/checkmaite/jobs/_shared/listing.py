@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +20,23 @@ from checkmaite.jobs._shared.values import as_float, as_whole, shown
 if TYPE_CHECKING:
     from checkmaite.jobs._submitters.preparing import PreparedSubmission
 
+
+@cache
+def _user_at_host() -> str:
+    """Who runs this process, as far as the machine says."""
+    from getpass import getuser  # where jobs are submitted only: workers need it not
+
+    try:
+        user = getuser()
+    except (OSError, KeyError, ImportError):  # a container's user without a name, or a system without such a list
+        user = f"user {os.getuid()}" if hasattr(os, "getuid") else "somebody"
+    return f"{user}@{socket.gethostname()}"
+
+
 LABELS: Mapping[str, Callable[[PreparedSubmission], str]] = {
     "job_name": attrgetter("job_name"),
     "capability_id": attrgetter("capability_id"),
+    "submitted_by": lambda prepared: prepared.provenance.user_id or _user_at_host(),
 }
 """What a job is listed by, for as long as it is known, and how it follows from a submission.
 
@@ -49,6 +66,7 @@ class JobQuery:
         submitted_after_ts: Only jobs created at or after this instant.
         job_name: Only jobs of exactly this name.
         capability_id: Only jobs of this capability.
+        submitted_by: Only jobs that this user submitted: ``user_id`` of the provenance, else ``user@host``.
     """
 
     limit: int | None = 100
@@ -57,6 +75,7 @@ class JobQuery:
     submitted_after_ts: float | None = None
     job_name: str | None = None
     capability_id: str | None = None
+    submitted_by: str | None = None
 
     @property
     def labels(self) -> dict[str, str]:

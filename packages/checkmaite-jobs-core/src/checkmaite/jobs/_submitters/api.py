@@ -233,6 +233,7 @@ def list_jobs(
     submitted_after_ts: float | None = None,
     job_name: str | None = None,
     capability_id: str | None = None,
+    submitted_by: str | None = None,
 ) -> list[Job]:
     """The jobs that the active backend knows and that pass every filter, newest first.
 
@@ -244,6 +245,7 @@ def list_jobs(
         submitted_after_ts: Created at or after this instant.
         job_name: Of exactly this name.
         capability_id: Of this capability.
+        submitted_by: Of this user: ``user_id`` of the provenance, else ``user@host``.
 
     Raises:
         NotConfiguredError: No backend is active.
@@ -258,6 +260,7 @@ def list_jobs(
         submitted_after_ts=submitted_after_ts,
         job_name=job_name,
         capability_id=capability_id,
+        submitted_by=submitted_by,
     )
     return get_job_backend().list_jobs(query)
 

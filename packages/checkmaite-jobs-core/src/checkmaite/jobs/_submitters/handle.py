@@ -77,12 +77,14 @@ class JobHandle:
         capability_id: str,
         created_at: datetime,
         controls: JobControls,
+        submitted_by: str | None = None,
     ) -> None:
         self._job_id = job_id
         self._job_name = job_name
         self._capability_id = capability_id
         self._created_at = created_at
         self._controls = controls
+        self._submitted_by = submitted_by
         self._lock = threading.RLock()
         self._ended: threading.Event | None = None  # a thousand handles are made at once; what few of them need waits
         self._status = JobStatus.PENDING
@@ -113,6 +115,11 @@ class JobHandle:
     def capability_id(self) -> str:
         """The capability that the job runs."""
         return self._capability_id
+
+    @property
+    def submitted_by(self) -> str | None:
+        """Who submitted it: ``user_id`` of the provenance, else ``user@host``; None when nobody knows any more."""
+        return self._submitted_by
 
     @property
     def created_at(self) -> datetime:
@@ -276,6 +283,8 @@ class JobHandle:
             done = f"{self._progress.done:g}" if share is None else f"{share:.0%}"
             rows["progress"] = f"{done} {self._progress.message}".strip()
         rows["created"] = f"{self._created_at:%Y-%m-%d %H:%M:%S} UTC"
+        if self._submitted_by:
+            rows["by"] = self._submitted_by
         if self._finished_at:
             rows["took"] = f"{(self._finished_at - self._created_at).total_seconds():.1f} s"
         if self.reuse != RUN:
