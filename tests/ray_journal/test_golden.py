@@ -125,8 +125,9 @@ def test_what_their_versions_did_not_know_is_told_as_unknown(version: str) -> No
 
 
 @pytest.mark.parametrize("version", WITH_EVENTS)
-def test_fingerprints_are_as_they_were(version: str) -> None:
+def test_fingerprints_and_who_submitted_are_as_they_were(version: str) -> None:
     rows = _history("team-a", version=version).to_pylist()
+    assert {row["submitted_by"] for row in rows} == {"ann"}
     assert {row["fingerprints"] for row in rows} == {'{"code": "one", "config": 0}', '{"code": "one", "config": 1}'}
 
 

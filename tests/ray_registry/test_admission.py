@@ -182,7 +182,7 @@ def test_a_backlog_refuses_all_or_nothing() -> None:
 
 def other(job_id: str, run_key: str = "run", policy: str = "auto", prints: Prints | None = OTHER_PRINTS) -> JobSpec:
     """A spec that stands on something else than `spec` makes."""
-    return spec(job_id, run_key, basis=Basis(prints=prints, policy=policy, by="ann"))
+    return spec(job_id, run_key, basis=Basis(prints=prints, policy=policy), submitted_by="ann")
 
 
 def test_a_completed_job_does_not_stand_for_a_run_of_something_else() -> None:

@@ -61,7 +61,6 @@ class Basis(NamedTuple):
     Attributes:
         prints: Fingerprints of what it stands on; None where an earlier version submitted it.
         policy: When a result that is there stands for it.
-        by: Who submitted it, by provenance.
         former_key: The run key that earlier versions gave to this run, when it was another one and stands for no other
             run; a completed job of that key stands for it too.
         decided: What was decided when it was accepted: that it replaces a stale result, or a good one on purpose.
@@ -69,7 +68,6 @@ class Basis(NamedTuple):
 
     prints: Prints | None = None
     policy: ReusePolicy = "auto"
-    by: str | None = None
     former_key: str | None = None
     decided: Reuse = RUN
 

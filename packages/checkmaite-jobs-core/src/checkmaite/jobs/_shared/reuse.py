@@ -46,7 +46,7 @@ class Reuse:
             way, stands for the run. STALE: there was a result, but something differs, so the run is made again.
         job_id: The job whose result is used or stale; None when it is not known, or there was none.
         at: When that job was submitted (UTC).
-        by: Who submitted it, `Provenance.user_id`.
+        by: Who submitted it: `Provenance.user_id`, else ``user@host`` where that is known.
         differences: What differs from it.
         unknown: What counts as equal because it has no fingerprint, with the reasons. Of a run that is planned, what
             cannot be known before it is made.

@@ -262,7 +262,6 @@ class RayBackend:
             basis=Basis(
                 prints=prepared.prints,
                 policy=prepared.reuse,
-                by=prepared.provenance.user_id,
                 former_key=prepared.run_key.former_value,
             ),
         )

@@ -118,6 +118,7 @@ def _spec(row: Sequence[Any]) -> dict[str, Any]:
         "context": context,
         "policy": _policy(policy),
         "basis": _basis(basis),
+        "submitted_by": _submitted_by(basis),
     }
 
 
@@ -133,9 +134,14 @@ def _basis(row: Sequence[Any] | bool) -> dict[str, Any]:
     """A basis; up to protocol 3 there was only whether the job was forced."""
     if isinstance(row, bool):
         return {"policy": _policy_of_force(row)}
-    prints, policy, by, former_key, decided = row
-    named = {"prints": prints, "policy": policy, "by": by, "former_key": former_key}
+    prints, policy, _, former_key, decided = row
+    named = {"prints": prints, "policy": policy, "former_key": former_key}
     return {**named, "decided": _reuse(decided)} if decided else named
+
+
+def _submitted_by(basis: Sequence[Any] | bool) -> Any:
+    """Who submitted the job, which protocol 4 said in its basis."""
+    return None if isinstance(basis, bool) else basis[2]
 
 
 def _policy_of_force(force: bool) -> str:
@@ -242,4 +248,5 @@ def _finished(common: Sequence[Any], columns: Sequence[Sequence[Any]], *tables: 
         numbers = named.pop("number")
         distinct = [_basis([prints and [texts[each] for each in prints], *others]) for prints, *others in bases]
         named["spec.basis"] = {"distinct": distinct, "numbers": numbers}
+        named["spec.submitted_by"] = {"distinct": [_submitted_by(each) for each in bases], "numbers": numbers}
     return {"jobs": lengths.pop(), "common": {"spec": spec, "state": {}, "record": {}}, "columns": named}

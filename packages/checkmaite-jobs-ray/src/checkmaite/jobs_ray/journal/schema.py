@@ -94,7 +94,7 @@ def _code(said: Sequence[Any]) -> tuple[Any, ...]:
 
 _INSTANT = Plain(lambda said: datetime.fromtimestamp(said, UTC), datetime.timestamp)
 _REUSE = Fields(Reuse, {"kind": Plain(ReuseKind), "at": _INSTANT, "differences": TUPLE, "unknown": TUPLE}, nothing=RUN)
-_BASIS = Fields(Basis, {"prints": TUPLE, "policy": TEXT, "by": TEXT, "decided": _REUSE}, is_shared=True)
+_BASIS = Fields(Basis, {"prints": TUPLE, "policy": TEXT, "decided": _REUSE}, is_shared=True)
 _OF_SPEC: Mapping[str, Part] = {
     "scope": TEXT,
     "capability_id": TEXT,
@@ -104,6 +104,7 @@ _OF_SPEC: Mapping[str, Part] = {
     "context": TEXT,
     "policy": Fields(Policy, {"isolation": TEXT}, is_shared=True),
     "basis": _BASIS,
+    "submitted_by": TEXT,
 }
 SPEC = Fields(JobSpec, _OF_SPEC, absent={"order": (), "payload": None})
 _OWNER = Fields(Owner, {"controller": TEXT})

@@ -166,7 +166,7 @@ def _reuse(kind: ReuseKind, there: JobSpec, comparison: Comparison, record: JobR
         kind=kind,
         job_id=there.job_id,
         at=None if record is None else datetime.fromtimestamp(record.created_at, UTC),
-        by=there.basis.by,
+        by=there.submitted_by,
         differences=comparison.differences,
         unknown=comparison.unknown,
     )
