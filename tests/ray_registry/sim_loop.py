@@ -125,6 +125,8 @@ class Loop(asyncio.AbstractEventLoop):
         return future
 
     def call_exception_handler(self, context: Any) -> None:
+        if self._is_dead:
+            return
         error = context.get("exception")
         self._failed(error if error is not None else RuntimeError(str(context)))
 

@@ -199,6 +199,9 @@ class SimStorage(Storage):
             id=around.new_nonce(), host="host", boot_id="", pid=registry.number, started_at=started_at, where=where
         )
 
+    def is_running(self, leader: Leader) -> bool:
+        return False
+
     def new_nonce(self) -> str:
         return self._registry.around.new_nonce()
 

@@ -47,6 +47,7 @@ class Truth:
         anew: Those of them that came back: a client has proposed them again, or a controller still remembered them.
         stored: Jobs whose run was stored before they were lost: they must complete without another start.
         published: Runs that a job has brought into the store, and which job that was.
+        steps: From which state to which, by which event, jobs have gone.
     """
 
     analytics: Analytics
@@ -56,6 +57,7 @@ class Truth:
     created: dict[str, tuple[float, str]] = field(factory=dict)
     stored: dict[str, int] = field(factory=dict)
     published: dict[str, str] = field(factory=dict)
+    steps: set[tuple[str, str, str]] = field(factory=set)
 
     def apply(self, events: Sequence[Event]) -> None:
         """These have become durable."""
@@ -143,6 +145,7 @@ class Truth:
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _check(self, event: Event, job_id: str, before: JobRecord | None, record: JobRecord | None) -> None:
+        self.steps.add((_name_of(before and before.state), _name_of(event), _name_of(record and record.state)))
         if record is None:
             assert isinstance(event, Forgotten), event
             self.forgotten.add(job_id)
@@ -205,6 +208,10 @@ class Truth:
     def _expect_stored(self, record: JobRecord) -> None:
         if not isinstance(record.state, Stopping) and self.analytics.holds(record.spec) is not None:
             self.stored.setdefault(record.spec.job_id, record.attempt)
+
+
+def _name_of(thing: object) -> str:
+    return "-" if thing is None else type(thing).__name__
 
 
 def _check_later(before: JobRecord, now: JobRecord) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from checkmaite.jobs import (
@@ -23,7 +21,6 @@ from checkmaite.jobs_ray.journal.format import Leader, SupersededError, segment_
 from checkmaite.jobs_ray.journal.logs import LOGS
 from checkmaite.jobs_ray.journal.reading import read_journal
 from checkmaite.jobs_ray.journal.replay import payload_key, take_over
-from checkmaite.jobs_ray.journal.runner import leader_here
 from checkmaite.jobs_ray.journal.schema import rows_of, snapshot_rows
 from checkmaite.jobs_ray.journal.steps import Create, Delete, Exists, Names, Pause, Steps
 from checkmaite.jobs_ray.journal.storage import Journal
@@ -41,9 +38,6 @@ _WHOLE_S = 15.0
 """So long the journal is believed to be whole: a look costs two listings."""
 _DYING_S = 15.0
 """A registry that led before may take so long to end with its cluster."""
-_TITLE = b"JobRegistry"
-_NOT_RUNNING = "ZTXt"
-"""States in /proc: a zombie, stopped, dead, traced. A stopped one is fenced when it goes on."""
 
 
 class JournalWriter:
@@ -247,7 +241,7 @@ class JournalWriter:
             ConfigurationError: It does not.
         """
         deadline = time.monotonic() + _DYING_S
-        while is_running(before):
+        while self._storage.is_running(before):
             if time.monotonic() > deadline:
                 raise ConfigurationError(
                     f"The journal of the registry {self._name!r} cannot be taken over.",
@@ -300,19 +294,3 @@ class JournalWriter:
 def _appended(journal: Journal, events: Sequence[Event]) -> Steps[int]:
     """Add events to the journal. Their rows are made where the steps are carried out, not on the event loop."""
     return (yield from journal.append(rows_of(events)))
-
-
-# -- the registry that led before --------------------------------------------------------------------------------------
-
-
-def is_running(leader: Leader) -> bool:
-    """Whether a registry runs on this machine; False where that cannot be told, such as for another machine's."""
-    here = leader_here("")
-    if (leader.host, leader.boot_id) != (here.host, here.boot_id) or not here.boot_id or leader.pid == os.getpid():
-        return False
-    process = Path("/proc") / str(leader.pid)
-    try:
-        state = (process / "stat").read_text().rpartition(")")[2].split()[0]
-        return state not in _NOT_RUNNING and _TITLE in (process / "cmdline").read_bytes()
-    except OSError:
-        return False

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from checkmaite.jobs import StoreNotFoundError
@@ -20,6 +21,9 @@ from checkmaite.jobs_ray.journal.steps import Create, Delete, Exists, Names, Pau
 
 T = TypeVar("T")
 _THREADS = 16
+_TITLE = b"JobRegistry"
+_NOT_RUNNING = "ZTXt"
+"""States in /proc: a zombie, stopped, dead, traced. A stopped one is fenced when it goes on."""
 
 
 class Storage:
@@ -81,6 +85,19 @@ class Storage:
     def leader(self, where: str) -> Leader:
         """A new leader: this process, from now on."""
         return leader_here(where)
+
+    def is_running(self, leader: Leader) -> bool:
+        """Whether a registry runs on this machine; False where that cannot be told, as of another machine's."""
+        here = leader_here("")
+        same = (leader.host, leader.boot_id) == (here.host, here.boot_id)
+        if not same or not here.boot_id or leader.pid == here.pid:
+            return False
+        process = Path("/proc") / str(leader.pid)
+        try:
+            state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+            return state not in _NOT_RUNNING and _TITLE in (process / "cmdline").read_bytes()
+        except OSError:
+            return False
 
     def new_nonce(self) -> str:
         """What no other object carries."""
