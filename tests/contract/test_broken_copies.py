@@ -2,84 +2,90 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 pytest_plugins = ["pytester"]
 
-JOB_DEFECTS = (
-    "GoesBackFromFinal",
-    "ResultBeforeTheWrite",
-    "SwallowsErrors",
-    "LosesCancel",
-    "IgnoresTimeouts",
-    "ForgetsCallbacks",
-    "NeverRunning",
-    "KeepsReuseToItself",
-)
-STORE_DEFECTS = (
-    "WritesTwice",
-    "ShowsTornRuns",
-    "TakesErrorsForEmpty",
-    "LastWriteWins",
-    "SwallowsBadRecords",
-    "DropsSecondResults",
-    "KeepsNoReports",
-    "ForgetsWhoWrote",
-    "ForgetsWhatItStandsOn",
-)
+HERE = Path(__file__).parent
+SAMPLES = HERE.parent / "plugins"
 
-BACKEND_MODULE = """
-import broken
-from checkmaite.jobs.testing import JobBackendContract, _backend_contract, _samples
-
-_samples.WAIT_S = _backend_contract._SOON_S = 2.0  # many of the tests wait in vain
+HEAD = """
+import broken_jobs, broken_stores, sample_backend
+from checkmaite.jobs.testing import AnalyticsStoreContract, JobBackendContract
+"""
+JOB_CLASS = """
+class Test{name}(JobBackendContract):
+    kind = "inline"
+    patience_s = 0.5  # it waits in vain
+    analytics_store = {{"backend": "parquet", "uri": "{{folder}}/store"}}
+    def wrap(self, job):
+        return broken_jobs.{name}(job)
 """
 BACKEND_CLASS = """
-class Test{defect}(JobBackendContract):
-    kind = "inline"
-    analytics_store = {store!r}
-    def wrap(self, job):
-        return broken.{defect}(job)
-"""
-STORES = {"KeepsReuseToItself": {"backend": "parquet", "uri": "{folder}/store"}}
-"""For the defects that show only where results are kept."""
-STORE_MODULE = """
-import broken
-from checkmaite.jobs.testing import AnalyticsStoreContract
+class Test{name}(JobBackendContract):
+    kind = "{name}"
+    patience_s = {patience_s}
+    analytics_store = {{"backend": "parquet", "uri": "{{folder}}/store"}}
 """
 STORE_CLASS = """
-class Test{defect}(AnalyticsStoreContract):
+class Test{name}(AnalyticsStoreContract):
     def make_store(self, folder):
-        return broken.{defect}(str(folder / "store"))
+        return broken_stores.{name}(str(folder / "store"))
     def make_broken_store(self, folder):
         (folder / "a-file").write_text("not a folder")
-        return broken.{defect}(str(folder / "a-file" / "store"))
+        return broken_stores.{name}(str(folder / "a-file" / "store"))
 """
+FAULTS_OF_A_COPY = ("AttributeError", "ImportError", "NameError", "TypeError")
+"""Errors that would say that the copy does not work at all."""
 
 
-def defects_found(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, text: str) -> set[str]:
-    """The classes of which some tests failed and some, because one promise is broken and not all, passed."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
-    pytester.makepyfile(text)
-    result = pytester.runpytest_subprocess("-rfp", "--tb=native", "-p", "no:cacheprovider")  # its own parses code
-    assert "errors" not in result.parseoutcomes()
-    failed, passed = (
-        set(re.findall(rf"^{word} \S+::Test(\w+)::", str(result.stdout), re.MULTILINE)) for word in ("FAILED", "PASSED")
-    )
-    return failed & passed
+def defects_of(module: ModuleType) -> Iterator[tuple[str, type]]:
+    for name, each in inspect.getmembers(module, inspect.isclass):
+        if "found_by" in vars(each):
+            yield name, each
 
 
-def test_backends_with_a_defect_fail(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    classes = [
-        BACKEND_CLASS.format(defect=defect, store=STORES.get(defect, {"backend": "null"})) for defect in JOB_DEFECTS
-    ]
-    assert defects_found(pytester, monkeypatch, "".join([BACKEND_MODULE, *classes])) == set(JOB_DEFECTS)
+def modules(monkeypatch: pytest.MonkeyPatch) -> tuple[ModuleType, ModuleType]:
+    folders = [str(HERE), *(str(each) for each in SAMPLES.glob("*/src"))]
+    for folder in folders:
+        monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([".", *folders]), prepend=os.pathsep)
+    import broken_jobs
+    import broken_stores
+
+    return broken_jobs, broken_stores
 
 
-def test_stores_with_a_defect_fail(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = "".join([STORE_MODULE, *(STORE_CLASS.format(defect=defect) for defect in STORE_DEFECTS)])
-    assert defects_found(pytester, monkeypatch, text) == set(STORE_DEFECTS)
+def test_each_defect_is_found_by_the_test_of_its_promise(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, stores = modules(monkeypatch)
+    text, entry_points, wanted = [HEAD], ["[checkmaite.jobs.backends]"], {}
+    for name, defect in [*defects_of(jobs), *defects_of(stores)]:
+        if defect.__module__ == stores.__name__:
+            text.append(STORE_CLASS.format(name=name))
+        elif issubclass(defect, jobs.BrokenJob):
+            text.append(JOB_CLASS.format(name=name))
+        else:
+            text.append(BACKEND_CLASS.format(name=name, patience_s=getattr(defect, "patience_s", 0.5)))
+            entry_points.append(f"{name} = broken_jobs:{name}")
+        assert name not in wanted
+        wanted[name] = defect.found_by
+    made_up = pytester.mkdir("broken-0.dist-info")
+    (made_up / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 0\n")
+    (made_up / "entry_points.txt").write_text("\n".join(entry_points))
+    monkeypatch.setenv("COLUMNS", "500")  # the summary says the whole reason
+    file = pytester.makepyfile(test_broken="".join(text)).name
+    tests = [f"{file}::Test{name}::{test}" for name, test in wanted.items()]
+    result = pytester.runpytest_subprocess("-rA", "--tb=line", "--durations=9", "-p", "no:cacheprovider", *tests)
+    said = re.findall(r"^(\w+) \S+?::Test(\w+)::.*?(?: - (.*))?$", str(result.stdout), re.MULTILINE)
+    assert {name for _, name, _ in said} == set(wanted)
+    assert [(name, wanted[name]) for word, name, _ in said if word != "FAILED"] == []
+    assert [(name, why) for _, name, why in said if why.startswith(FAULTS_OF_A_COPY)] == []

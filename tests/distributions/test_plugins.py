@@ -6,23 +6,7 @@ import pytest
 
 from tests.distributions.building import SAMPLES, Distributions, FreshEnvironment
 from tests.scripts import printed
-
-SUITES = """
-from checkmaite.jobs.testing import AnalyticsStoreContract, JobBackendContract
-from sample_store import SampleStore
-
-class TestSampleStore(AnalyticsStoreContract):
-    def make_store(self, folder):
-        return SampleStore(str(folder / "store"))
-
-class TestSampleBackend(JobBackendContract):
-    kind = "mine"
-    analytics_store = {"backend": "mine", "folder": "{folder}/store"}
-
-class TestInlineOnTheSampleStore(JobBackendContract):
-    kind = "inline"
-    analytics_store = {"backend": "mine", "folder": "{folder}/store"}
-"""
+from tests.tutorial import blocks
 
 BOTH_RAY_BACKENDS = """
 import sys
@@ -60,11 +44,17 @@ for kind, options in {"ray-simple": {}, "ray": {"idempotency_scope": "here"}}.it
 def test_plug_ins_of_a_third_party_pass_the_suites(
     distributions: Distributions, fresh: FreshEnvironment, tmp_path: Path
 ) -> None:
+    """As the tutorial says, whose blocks are the plug-ins; see tests/contract/test_tutorial.py."""
     fresh.install(*distributions.pip_options, "checkmaite-jobs-core[testing]", *map(distributions.sample, SAMPLES))
-    (tmp_path / "test_samples.py").write_text(SUITES, "utf-8")
+    (suites,) = blocks("Hold both to their promises", "python")
+    (script,) = blocks("Use them", "python")
+    (tmp_path / "test_samples.py").write_text(suites, "utf-8")
+    (tmp_path / "use_samples.py").write_text(script, "utf-8")
     said = fresh.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_samples.py", cwd=tmp_path)
     assert " passed" in said
     assert "failed" not in said
+    said = fresh.run("use_samples.py", cwd=tmp_path)
+    assert said.splitlines() == ["first COMPLETED", "[{'model_id': 'model-1', 'score': 0.5}]"]
 
 
 @pytest.mark.timeout(600)

@@ -1,35 +1,26 @@
 """A third party's backend: each job in a process of its own."""
 
 import multiprocessing
+import os
+import signal
 import threading
-from datetime import UTC, datetime
 from pickle import dumps
 
 from attrs import frozen
 from checkmaite.jobs import JobStatus
-from checkmaite.jobs.spi import (
-    Cancelled,
-    Failed,
-    Finished,
-    JobHandle,
-    JobLedger,
-    RunOptions,
-    WorkOrder,
-    execute,
-    new_job_id,
-    open_store,
-)
+from checkmaite.jobs.spi import Cancelled, Failed, Finished, JobLedger, RunOptions, accept, execute, open_store
 
 processes = multiprocessing.get_context("spawn")
 
 
+def work(order, payload, pipe):
+    """Carry out one job; this is all that runs in its process."""
+    pipe.send(("finished", execute(order, payload, lambda _, news: pipe.send(("news", list(news))))))
+
+
 @frozen
 class SampleOptions:
-    """No options."""
-
-
-def work(order, payload, pipe):
-    pipe.send(("finished", execute(order, payload, lambda _, news: pipe.send(("news", list(news))))))
+    """It has no options of its own."""
 
 
 class SampleBackend:
@@ -44,21 +35,13 @@ class SampleBackend:
         self._processes = {}
 
     def submit(self, submissions):
-        return [self._start(each) for each in submissions]
+        return [self._start(prepared) for prepared in submissions]
 
     def _start(self, prepared):
-        now = datetime.now(UTC)
-        job = JobHandle(
-            job_id=new_job_id(),
-            job_name=prepared.job_name,
-            capability_id=prepared.capability_id,
-            created_at=now,
-            controls=self,
-        )
-        provenance = prepared.provenance.for_job(job_id=job.job_id, backend=self.name, submitted_at=now)
-        order = WorkOrder.of(prepared, store=self._spec, provenance=provenance).to_wire()
+        job, order = accept(prepared, controls=self, backend_name=self.name, store=self._spec)
         here, there = processes.Pipe()
-        process = processes.Process(target=work, args=(order, dumps(prepared.arguments), there), daemon=True)
+        payload = dumps(prepared.arguments)
+        process = processes.Process(target=work, args=(order.to_wire(), payload, there), daemon=True)
         self._ledger.add(job)
         self._processes[job.job_id] = process
         process.start()
@@ -68,22 +51,35 @@ class SampleBackend:
         return job
 
     def _follow(self, job, process, pipe):
-        finished = Finished(outcome=Failed(error_type="ProcessDied", error_message="no word", lost=True))
+        finished = None
         try:
-            while True:
+            while finished is None:
                 kind, said = pipe.recv()
                 if kind == "finished":
                     finished = said
-                    break
-                for news in said:
-                    job.apply(news)
-        except EOFError:
-            if job.cancelling:
-                finished = Finished(outcome=Cancelled())
+                else:
+                    for news in said:
+                        job.apply(news)
+        except EOFError:  # the process ended without a word
+            killed = Failed(error_type="ProcessDied", error_message="its process died", lost=True)
+            finished = Finished(outcome=Cancelled() if job.cancelling else killed)
         process.join()
+        del self._processes[job.job_id]
         if finished.printed is not None:
             job.apply(finished.printed)
         job.finish(finished.outcome)
+
+    def cancel(self, job, grace):
+        process = self._processes.get(job.job_id)
+        if process is not None:
+            os.kill(process.pid, signal.SIGINT)
+            by_force = threading.Timer(grace, process.kill)
+            by_force.daemon = True
+            by_force.start()
+            job.add_done_callback(lambda _: by_force.cancel())
+
+    def explain(self, job):
+        return ""
 
     def get_job(self, job_id):
         return self._ledger.get(job_id)
@@ -91,15 +87,9 @@ class SampleBackend:
     def list_jobs(self, query):
         return self._ledger.matching(query)
 
-    def cancel(self, job, grace):
-        threading.Timer(0, self._processes[job.job_id].kill).start()
-
-    def explain(self, job):
-        return ""
-
     def hand_over(self):
         """Processes go on by themselves."""
 
     def shutdown(self, *, wait=True):
         for job in self._ledger.live():
-            job.wait() if wait else job.cancel()
+            job.wait() if wait else job.cancel(grace=0)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 from attrs import frozen
 from checkmaite.jobs import (
     ColumnDescription,
@@ -20,6 +21,7 @@ from checkmaite.jobs.spi import (
     ColumnType,
     ObjectStore,
     fitted,
+    object_name,
     option,
     provenance_columns,
     run_entities,
@@ -41,36 +43,48 @@ class SampleStore:
         self.uri = str(folder)
         self._objects = ObjectStore(self.uri)
 
+    def __reduce__(self):
+        return SampleStore, (self.uri,)
+
     def write(self, runs, *, provenance=None):
         several = runs if isinstance(runs, list) else [runs]
         return [self.write_with_receipt(run, provenance=provenance) for run in several]
 
     def write_with_receipt(self, run, *, provenance=None):
-        fits = self._fitted(run_tables(run))
         tables = {
-            table.name: [{column: row.get(column) for column in table.columns} for row in table.rows] for table in fits
+            table.name: [{column: row.get(column) for column in table.columns} for row in table.rows]
+            for table in self._fitted(run_tables(run))
         }
         if not tables:
             return WriteReceipt(run_uid=run.run_uid, store_uri=None, created=False)
-        known = provenance or Provenance()
-        came_from = {name: getattr(known, name) for name in provenance_columns()}
-        runs = [
-            {
-                "run_uid": run.run_uid,
-                "capability_id": run.capability_id,
-                "capability_table": table,
-                "entity_type": entity_type,
-                "entity_id": entity_id,
-                "created_at": datetime.now(UTC),
-                **came_from,
-            }
+        key = self._key(run.run_uid)
+        whole = {"runs": self._runs_rows(run, tables, provenance or Provenance()), **tables}
+        return WriteReceipt(
+            run_uid=run.run_uid,
+            store_uri=self._objects.uri_of(key),
+            created=self._objects.create(key, pickle.dumps(whole)),
+            rows={table: len(rows) for table, rows in tables.items()},
+        )
+
+    def _runs_rows(self, run, tables, provenance):
+        same = {
+            "run_uid": run.run_uid,
+            "capability_id": run.capability_id,
+            "created_at": datetime.now(UTC),
+            **{name: getattr(provenance, name) for name in provenance_columns()},
+        }
+        return [
+            {**same, "capability_table": table, "entity_type": entity_type, "entity_id": entity_id}
             for table in tables
             for entity_type, entity_id in run_entities(run)
         ]
-        key = self._key(run.run_uid)
-        created = self._objects.create(key, pickle.dumps({"runs": runs, **tables}))
-        rows = {table: len(found) for table, found in tables.items()}
-        return WriteReceipt(run_uid=run.run_uid, store_uri=self._objects.uri_of(key), created=created, rows=rows)
+
+    def get_run_uri(self, run_uid):
+        key = self._key(run_uid)
+        return self._objects.uri_of(key) if self._objects.exists(key) else None
+
+    def _key(self, run_uid):
+        return f"runs/{object_name(run_uid)}"
 
     def _fitted(self, tables):
         stored, fits, problems = self._tables(), [], []
@@ -89,27 +103,33 @@ class SampleStore:
             raise RecordError("The run does not fit.", problems, uri=self.uri)
         return fits
 
-    def get_run_uri(self, run_uid):
-        key = self._key(run_uid)
-        return self._objects.uri_of(key) if self._objects.exists(key) else None
-
     def list_tables(self):
         return sorted(self._tables())
 
-    def describe_table(self, name):
-        table = self.read_table(name)
-        columns = tuple(ColumnDescription(name=field.name, type=str(field.type)) for field in table.schema)
-        runs = len(set(table.column("run_uid").to_pylist()))
-        return TableDescription(name=name, columns=columns, runs=runs, rows=len(table))
+    def _tables(self):
+        tables = {}
+        for name in self._objects.names("runs"):
+            for table, rows in pickle.loads(self._objects.read(f"runs/{name}")).items():
+                tables.setdefault(table, []).extend(rows)
+        return tables
 
     def read_table(self, name, *, columns=None, run_uids=None, limit=None):
         tables = self._tables()
         if name not in tables:
             raise StoreNotFoundError(f"there is no table {name!r}. Tables: {sorted(tables)}.", uri=self.uri)
-        rows = [row for row in tables[name] if run_uids is None or row["run_uid"] in run_uids]
-        every = dict.fromkeys(column for row in rows for column in row)
-        table = pa.Table.from_pylist([{column: row.get(column) for column in every} for row in rows])
-        return table.select(columns or table.column_names)[:limit]
+        every = dict.fromkeys(column for row in tables[name] for column in row)
+        if unknown := [column for column in columns or () if column not in every]:
+            raise StoreNotFoundError(f"{name!r} has no column {unknown[0]!r}. Columns: {[*every]}.", uri=self.uri)
+        table = pa.Table.from_pylist([{column: row.get(column) for column in every} for row in tables[name]])
+        if run_uids is not None:
+            table = table.filter(pc.is_in(table["run_uid"], pa.array(run_uids, pa.string())))
+        return table.select(table.column_names if columns is None else columns)[:limit]
+
+    def describe_table(self, name):
+        table = self.read_table(name)
+        columns = tuple(ColumnDescription(name=field.name, type=str(field.type)) for field in table.schema)
+        runs = len(set(table["run_uid"].to_pylist()))
+        return TableDescription(name=name, columns=columns, runs=runs, rows=len(table))
 
     def query_sql(self, sql):
         with duckdb.connect(":memory:") as connection:
@@ -123,16 +143,3 @@ class SampleStore:
                 return connection.sql(sql).to_arrow_table()
             except duckdb.Error as error:
                 raise QueryError.of(f"the SQL was refused: {error}", "Mend it.") from error
-
-    def _key(self, run_uid):
-        return f"runs/{run_uid.encode().hex()}"
-
-    def _tables(self):
-        tables = {}
-        for name in self._objects.names("runs"):
-            for table, rows in pickle.loads(self._objects.read(f"runs/{name}")).items():
-                tables.setdefault(table, []).extend(rows)
-        return tables
-
-    def __reduce__(self):
-        return SampleStore, (self.uri,)

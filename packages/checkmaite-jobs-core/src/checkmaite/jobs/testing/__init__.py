@@ -19,8 +19,8 @@ A store's module::
             return MyStore(folder / "store")
 """
 
-from checkmaite.jobs.testing._backend_contract import JobBackendContract
+from checkmaite.jobs.testing._backend.contract import JobBackendContract
 from checkmaite.jobs.testing._samples import SampleCapability, SampleRecord, SampleRun
-from checkmaite.jobs.testing._store_contract import AnalyticsStoreContract
+from checkmaite.jobs.testing._store.contract import AnalyticsStoreContract
 
 __all__ = ["AnalyticsStoreContract", "JobBackendContract", "SampleCapability", "SampleRecord", "SampleRun"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from checkmaite.jobs._shared.record import Record
 from checkmaite.jobs._shared.running import report_progress
 
 WAIT_S = 60.0
-"""Seconds after which a wait of the suite counts as lost."""
+"""Seconds that a job waits for its test, which ends long before."""
 
 
 @frozen
@@ -93,9 +96,11 @@ class SampleCapability:
     Attributes:
         act: ``return`` at once; ``fail``, ``fail-unpicklable``, ``fail-unprintable``, ``fail-at-length`` with megabytes
             of text that UTF-8 cannot carry, or ``fail-cancelled`` and ``fail-interrupted``, whose errors are no
-            `Exception`; ``wait`` marks ``started`` in `folder`, waits there for ``go``, and says so on
-            both streams; ``swallow`` likewise, but ignores KeyboardInterrupt while it waits; ``slow-write`` waits in
-            `SampleRun.extract`; ``say-process`` marks ``process-`` and the number of its process.
+            `Exception`; ``wait`` marks ``started`` in `folder`, waits there for ``go``, says so on both streams, and
+            marks ``left`` when it is left in good order; ``swallow`` likewise, but ignores KeyboardInterrupt while it
+            waits; ``slow-write`` waits in `SampleRun.extract`; ``say-process`` marks ``process-`` and the number of its
+            process. Each execution that comes to its end marks ``ran-`` and the run's uid, and ``executed-`` with a
+            text of its own.
         folder: A folder that the test and the workers share.
     """
 
@@ -134,14 +139,19 @@ class SampleCapability:
             case "slow-write":
                 run = evolve(run, gate=self.folder)
         mark(self.folder, f"ran-{run.run_uid}")
+        mark(self.folder, f"executed-{uuid.uuid4().hex}")
         return run
 
     def _say_and_wait(self) -> None:
         print("the sample waits")  # noqa: T201 - what a job prints is what the suite looks for
         print("the sample complains", file=sys.stderr)  # noqa: T201 - likewise
         report_progress(1, 4, "waiting")
-        mark(self.folder, "started")
-        wait_for_mark(self.folder, "go")
+        with working(self.folder):
+            mark(self.folder, "started")
+            try:
+                wait_for_mark(self.folder, "go")
+            finally:
+                mark(self.folder, "left")
 
 
 class SampleRunKnownBefore(SampleRun):
@@ -165,23 +175,48 @@ def mark(folder: str, name: str) -> None:
         (Path(folder) / name).touch()
 
 
-def wait_for_mark(folder: str, name: str) -> None:
+def is_marked(folder: str, name: str) -> bool:
+    """Whether the mark is there."""
+    return (Path(folder) / name).exists()
+
+
+@contextmanager
+def working(folder: str) -> Iterator[None]:
+    """Within the block somebody works in the folder; the operating system sees to it that a killed process does not."""
+    if not folder:
+        yield
+        return
+    with (Path(folder) / "working").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+def is_worked_in(folder: str) -> bool:
+    """Whether a thread of any process is within `working`."""
+    with (Path(folder) / "working").open("w") as file, suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    return True
+
+
+def wait_for_mark(folder: str, name: str, within_s: float | None = None) -> None:
     """Wait until the mark is there.
 
     Raises:
-        TimeoutError: It was not after `WAIT_S` seconds.
+        TimeoutError: It was not after `within_s` seconds, `WAIT_S` when that is None.
     """
-    wait_until(lambda: (Path(folder) / name).exists(), f"no mark {name!r}")
+    wait_until(lambda: is_marked(folder, name), f"no mark {name!r}", within_s)
 
 
-def wait_until(condition: Any, otherwise: str) -> None:
+def wait_until(condition: Callable[[], object], otherwise: str, within_s: float | None = None) -> None:
     """Wait until `condition()` is true.
 
     Raises:
-        TimeoutError: It was not after `WAIT_S` seconds; the text is `otherwise`.
+        TimeoutError: It was not after `within_s` seconds, `WAIT_S` when that is None; the text is `otherwise`.
     """
-    deadline = time.monotonic() + WAIT_S
+    patience_s = WAIT_S if within_s is None else within_s
+    deadline = time.monotonic() + patience_s
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{otherwise} after {WAIT_S:g} s")
+            raise TimeoutError(f"{otherwise} after {patience_s:g} s")
         time.sleep(0.005)  # processes of any kind share only the folder, which cannot wake anybody
