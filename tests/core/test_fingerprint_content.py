@@ -286,6 +286,46 @@ def test_functions_by_code_defaults_closure_and_globals() -> None:
     assert digest(again) == digest(made("def f(n):\n    return n and f(n - 1)"))
 
 
+NOTEBOOK = """
+import abc
+class Kind(type):
+    def kind(cls): return 1
+class Step:
+    rate = 1
+class Part(Step, metaclass=Kind):
+    step = Step
+    table = {"a": 1}
+    short = lambda self: 1
+    @property
+    def size(self): return 1
+    @staticmethod
+    def half(): return 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("def kind(cls): return 1", "def kind(cls): return 2"),
+        ("metaclass=Kind", "metaclass=abc.ABCMeta"),
+        ("rate = 1", "rate = 2"),
+        ('{"a": 1}', '{"a": 2}'),
+        ("lambda self: 1", "lambda self: 2"),
+        ("def size(self): return 1", "def size(self): return 2"),
+        ("def half(): return 1", "def half(): return 2"),
+        ("(Step, ", "("),
+    ],
+)
+def test_a_class_of_a_notebook_counts_with_all_that_it_is_made_of(before: str, after: str) -> None:
+    def made(source: str) -> Any:
+        names: dict[str, Any] = {"__name__": "__main__"}
+        exec(source, names)
+        return names["Part"]
+
+    assert digest(made(NOTEBOOK)) == digest(made(NOTEBOOK.replace("class Step:", "class Step:  # as above")))
+    assert digest(made(NOTEBOOK)) != digest(made(NOTEBOOK.replace(before, after)))
+
+
 def test_what_is_imported_stands_for_its_name() -> None:
     assert digest(json.dumps) != digest(json.loads)
     assert digest([1].append) != digest([2].append)

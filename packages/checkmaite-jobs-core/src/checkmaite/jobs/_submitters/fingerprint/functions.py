@@ -66,7 +66,7 @@ def global_name(value: Any, walk: Walk) -> Steps:
 
 
 def type_steps(value: type, walk: Walk) -> Steps:
-    """A class: its name where it is imported; else its name, bases and members."""
+    """A class: its name where it is imported; else its name, bases, metaclass and members."""
     if is_imported_by_name(value) or value.__module__ in sys.builtin_module_names:
         walk.modules.update(each.__module__ for each in value.__mro__)
         return _name_of(value)
@@ -78,6 +78,8 @@ def type_steps(value: type, walk: Walk) -> Steps:
 def _class_by_value(value: type) -> Steps:
     parts = [value.__qualname__.encode()]
     parts.append((yield ".__bases__", value.__bases__))
+    if type(value) is not type:
+        parts.append((yield ".__class__", type(value)))
     members = vars(value)
     for name in sorted(members):
         member = members[name]
