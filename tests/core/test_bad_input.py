@@ -653,6 +653,8 @@ BAD_SUBMISSIONS: list[tuple[str, dict[str, Any], Said]] = [
         {"capability": BadDefaults()},
         ("capability.default_num_gpus", "-1 is not an amount", "Pass a finite number that is 0 or"),
     ),
+    ("a process", {"isolation": "process"}, ("isolation", "is not an option here", "in threads of this process")),
+    ("retries", {"max_retries": 3}, ("max_retries", "is not an option here", "starts no job again")),
     ("argument misspelt", {"job_nam": "x"}, ("job_nam", "unknown argument 'job_nam'", "Did you mean 'job_name'?")),
     (
         "option of text",
@@ -767,6 +769,8 @@ def test_a_bad_batch(active: JobBackend, given: Any, said: str) -> None:
         ({"submitted_before_ts": "now"}, "submitted_before_ts"),
         ({"submitted_after_ts": float("nan")}, "submitted_after_ts"),
         ({"job_name": 3}, "job_name"),
+        ({"status": "FAILED"}, "status: unknown filter 'status'. Did you mean 'status_filter'"),
+        ({"state": "FAILED", "limit": 0}, "(?s)limit.*state: unknown filter 'state'"),
     ],
 )
 def test_a_bad_listing(active: JobBackend, arguments: dict[str, Any], said: str) -> None:

@@ -40,6 +40,11 @@ _NO_PROCESSES = {
 }
 
 
+_NO_RETRIES = {
+    "max_retries": '"inline" starts no job again: no worker process can die under it. Leave it out.',
+}
+
+
 @frozen
 class InlineOptions:
     """Options of ``configure_job_backend("inline", ...)``."""
@@ -60,7 +65,7 @@ class InlineOptions:
     @classmethod
     def refused_options(cls) -> Mapping[str, str]:
         """Options of other backends that mean nothing in threads, each with the reason."""
-        return _NO_PROCESSES
+        return _NO_PROCESSES | _NO_RETRIES
 
 
 @frozen(kw_only=True)
@@ -70,7 +75,7 @@ class InlineRunOptions(RunOptions):
     @classmethod
     def refused_options(cls) -> Mapping[str, str]:
         """Options of other backends' jobs that mean nothing in threads, each with the reason."""
-        return _NO_PROCESSES
+        return _NO_PROCESSES | _NO_RETRIES
 
 
 def _copied(config: object) -> object:

@@ -44,6 +44,10 @@ A label is kept with the job, shown by its handle, a column of the history, and 
 """
 
 
+_FILTERS = ("limit", "status_filter", "submitted_before_ts", "submitted_after_ts")
+"""What jobs are listed by beside their labels."""
+
+
 def labels_for(prepared: PreparedSubmission) -> dict[str, Any]:
     """The labels of a new job."""
     return {name: found(prepared) for name, found in LABELS.items()}
@@ -111,7 +115,7 @@ def job_query(
         **labels: See `JobQuery`.
 
     Raises:
-        ArgumentError: An argument is of the wrong kind; all faults are listed.
+        ArgumentError: An argument is unknown or of the wrong kind; all faults are listed.
     """
     problems: list[Problem] = []
     most = None if limit is None else as_whole(limit)
@@ -121,7 +125,9 @@ def job_query(
     before_ts = _instant("submitted_before_ts", submitted_before_ts, problems)
     after_ts = _instant("submitted_after_ts", submitted_after_ts, problems)
     for name, text in labels.items():
-        if text is not None and not isinstance(text, str):
+        if name not in LABELS:
+            problems.append(unknown_name(name, name, [*_FILTERS, *LABELS], what="filter"))
+        elif text is not None and not isinstance(text, str):
             problems.append(Problem(name, f"expected text, got {type(text).__name__}.", "Pass a string."))
     statuses = _statuses(status_filter, problems)
     if problems:

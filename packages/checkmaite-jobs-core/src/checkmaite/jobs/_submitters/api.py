@@ -7,7 +7,7 @@ or `report_progress` alone, on every worker, and should not pay for submitting.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Never, cast
 
 from attrs import NOTHING
 from checkmaite.jobs._shared.errors import ConfigurationError
@@ -234,6 +234,7 @@ def list_jobs(
     job_name: str | None = None,
     capability_id: str | None = None,
     submitted_by: str | None = None,
+    **unknown: Never,
 ) -> list[Job]:
     """The jobs that the active backend knows and that pass every filter, newest first.
 
@@ -246,10 +247,11 @@ def list_jobs(
         job_name: Of exactly this name.
         capability_id: Of this capability.
         submitted_by: Of this user: ``user_id`` of the provenance, else ``user@host``.
+        **unknown: Refused, with the nearest filter.
 
     Raises:
         NotConfiguredError: No backend is active.
-        ArgumentError: A filter is of the wrong kind.
+        ArgumentError: A filter is unknown or of the wrong kind.
     """
     from checkmaite.jobs._shared.listing import job_query
 
@@ -261,6 +263,7 @@ def list_jobs(
         job_name=job_name,
         capability_id=capability_id,
         submitted_by=submitted_by,
+        **unknown,
     )
     return get_job_backend().list_jobs(query)
 
