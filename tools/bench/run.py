@@ -27,7 +27,7 @@ from reporting import progress_cost
 from rich.console import Console
 from rich.table import Table
 from simulating import simulation
-from storing import s3_requests, store_reading, write_cost
+from storing import reading_of_many, s3_requests, store_reading, write_cost
 from through_client import ray_client
 from throughput import null_store, parquet_store, pool_sizes, ray_simple
 from with_journals import with_journals
@@ -54,9 +54,10 @@ MEASURES: dict[str, Callable[[Cluster], list[Figure]]] = {
         growth,
         with_journals,
         pool_sizes,
+        reading_of_many,
     )
 }
-LONG = frozenset({"pool-sizes", "with-journals"})
+LONG = frozenset({"pool-sizes", "reading-of-many", "with-journals"})
 """Measured only when they are asked for by name, or with ``--long``: they take minutes."""
 
 

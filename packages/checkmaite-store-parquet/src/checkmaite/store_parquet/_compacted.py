@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from functools import cached_property
+from collections.abc import Collection, Mapping
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from attrs import frozen
 from checkmaite.jobs.spi import ObjectStore, object_name
 from checkmaite.store_parquet._datasets import RUN, Piece, open_file, reading
 from checkmaite.store_parquet._layout import RUNS
-from checkmaite.store_parquet._manifest import INDEXES, Index, Manifest, Part, PartFile
+from checkmaite.store_parquet._manifest import INDEXES, Index, Manifest, Part, PartFile, is_among
 
 _ABOUT = "capability_table"
 
@@ -46,27 +46,29 @@ class CompactedRuns:
         self._parts = {part.name: part for part in manifest.parts}
         self._indexes: Mapping[str, Index] = INDEXES.of(objects, manifest.parts)
         self._chosen: dict[tuple[str, int], _Chosen] = {}
+        self._counts: dict[tuple[str, int], dict[str, int]] | None = None
 
-    def not_in(self, commits: Iterable[str]) -> list[str]:
+    def not_in(self, commits: list[str]) -> list[str]:
         """Those of the commits, named so in ``runs/``, that are not compacted."""
-        for index in self._indexes.values():
-            commits = [name for name in commits if name not in index.commits]
-        return list(commits)
+        if not self._indexes or not commits:
+            return commits
+        named = pa.array(commits, pa.string())
+        there = pa.chunked_array([index.commits for index in self._indexes.values()], pa.string())
+        found: list[str] = named.filter(pc.call_function("invert", [is_among(named, there)])).to_pylist()
+        return found
 
     @property
     def runs(self) -> set[str]:
         """Names of the runs of which results are compacted."""
-        return {run for index in self._indexes.values() for runs in index.by_revision.values() for run in runs}
+        return {run for index in self._indexes.values() for run in index.runs}
 
     @property
     def later(self) -> dict[str, int]:
         """Runs with a compacted result that is not the first, with the newest one."""
         found: dict[str, int] = {}
         for index in self._indexes.values():
-            for revision, runs in index.by_revision.items():
-                if revision > 1:
-                    for run in runs:
-                        found[run] = max(revision, found.get(run, 0))
+            for run, revision in index.later:
+                found[run] = max(revision, found.get(run, 0))
         return found
 
     def choose(self, revision: int | None, newest: Mapping[str, int], run_uids: Collection[str] | None) -> None:
@@ -77,18 +79,22 @@ class CompactedRuns:
             newest: Runs with more than one result, with the newest: it alone is seen.
             run_uids: Only these runs; all when None.
         """
+        self._chosen, self._counts = {}, None
         runs = {object_name(run_uid) for run_uid in run_uids} if run_uids is not None else None
-        for name, index in self._indexes.items():
-            for number, there in index.by_revision.items():
+        for part in self._parts.values():
+            index = self._indexes[part.name]
+            for number, results in _results(part).items():
                 if revision not in (None, number):
                     continue
-                gone = {run for run, last in newest.items() if last > number and run in there}
-                only = None
+                only, without = None, frozenset[str]()
                 if runs is not None:
-                    only = frozenset(there[run] for run in runs if run in there and run not in gone)
-                without = frozenset(there[run] for run in gone) if only is None else frozenset()
-                if (only is None and len(without) < len(there)) or only:
-                    self._chosen[name, number] = _Chosen(only, without)
+                    wanted = [run for run in runs if newest.get(run, number) <= number]
+                    only = frozenset(index.of(wanted, number).values())
+                else:
+                    gone = [run for run, last in newest.items() if last > number]
+                    without = frozenset(index.of(gone, number).values())
+                if (only is None and len(without) < results) or only:
+                    self._chosen[part.name, number] = _Chosen(only, without)
 
     @property
     def tables(self) -> set[str]:
@@ -123,11 +129,12 @@ class CompactedRuns:
             return file.runs
         if file.table == RUNS:
             return len(chosen.only) if chosen.only is not None else file.runs - len(chosen.without)
-        counted = self._listed[part.name, file.revision].get(file.table, 0)
+        if self._counts is None:
+            self._counts = self._counted_by_table()
+        counted = self._counts[part.name, file.revision].get(file.table, 0)
         return counted if chosen.only is not None else file.runs - counted
 
-    @cached_property
-    def _listed(self) -> dict[tuple[str, int], dict[str, int]]:
+    def _counted_by_table(self) -> dict[tuple[str, int], dict[str, int]]:
         """Where not all results of a part are seen: by table how many of those that are listed have rows in it."""
         found: dict[tuple[str, int], dict[str, int]] = {}
         for part, file in self._files():
@@ -142,3 +149,8 @@ class CompactedRuns:
             tables = pairs.group_by([RUN, _ABOUT]).aggregate([]).column(_ABOUT).value_counts().to_pylist()
             found[part.name, file.revision] = {each["values"]: each["counts"] for each in tables}
         return found
+
+
+def _results(part: Part) -> dict[int, int]:
+    """By revision how many results a part has: each has rows in ``runs``."""
+    return {file.revision: file.runs for file in part.files if file.table == RUNS}

@@ -9,7 +9,7 @@ import contextlib
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
@@ -228,6 +228,7 @@ class _NewPart:
         self._commits: dict[str, str] = {}
         self._tables: dict[tuple[str, int], list[pa.Table]] = {}
         self._counts: dict[tuple[str, int], int] = {}
+        self._types: dict[tuple[str, str], pa.DataType] = {}
         self._created: list[str] = []
         self._began = time.monotonic()
         self.size = 0
@@ -253,6 +254,7 @@ class _NewPart:
         place = RUNS_SCHEMA.get_field_index(REVISION)
         revisions = pa.array([result.revision] * runs.num_rows, pa.int64())
         fitting[RUNS] = runs.set_column(place, RUNS_SCHEMA.field(place), revisions)
+        self._learn(fitting.items())
         for name, table in fitting.items():
             self._put(name, result.revision, table, 1)
         self._commits[result.commit] = result.run_uid
@@ -263,13 +265,24 @@ class _NewPart:
         tables = [(file, _parquet(self._objects.read(old.key(file)))) for file in old.files]
         try:
             fitting = [(file, fitted(table, schema_of(file.table))) for file, table in tables]
+            self._learn((file.table, table) for file, table in fitting)
         except pa.ArrowException:
             return False
         for file, table in fitting:
             self._put(file.table, file.revision, table, file.runs)
-        self._commits.update(INDEXES.of(self._objects, [old])[old.name].commits)
+        index = INDEXES.of(self._objects, [old])[old.name]
+        self._commits.update(zip(index.commits.to_pylist(), index.run_uids.to_pylist(), strict=True))
         self.size += old.size
         return True
+
+    def _learn(self, tables: Iterable[tuple[str, pa.Table]]) -> None:
+        """Note the types of columns that a later version of the store has added; one column has one type."""
+        known = dict(self._types)
+        for name, table in tables:
+            for column in table.schema:
+                if known.setdefault((name, column.name), column.type) != column.type:
+                    raise pa.ArrowInvalid(f"{name}.{column.name} is {known[name, column.name]} and {column.type}")
+        self._types = known
 
     def _put(self, name: str, revision: int, table: pa.Table, runs: int) -> None:
         self._tables.setdefault((name, revision), []).append(table)
@@ -280,11 +293,14 @@ class _NewPart:
         part = Part(name=self._name, commits=self.commits, size=self.size, files=())
         files = []
         for (name, revision), tables in self._tables.items():
-            rows = pa.concat_tables(tables).sort_by(RUN)  # which is stable: a run's rows stay in order
+            rows = pa.concat_tables(tables, promote_options="default").sort_by(
+                RUN
+            )  # which is stable: a run's rows stay in order
             file = PartFile(table=name, revision=revision, runs=self._counts[name, revision], rows=rows.num_rows)
             self._create(part.key(file), _content(rows))
             files.append(file)
-        self._create(index_key(part.name), Index([*self._commits], [*self._commits.values()]).content())
+        index = Index(*(pa.array(list(each), pa.string()) for each in (self._commits, self._commits.values())))
+        self._create(index_key(part.name), index.content())
         return evolve(part, files=tuple(files))
 
     def discard(self) -> None:
@@ -313,7 +329,7 @@ def _ahead(
 
 
 def fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The rows of a table with these columns: what it lacks is null.
+    """The rows of a table with these columns: what it lacks is null, and what it has beside them follows.
 
     Raises:
         pa.ArrowException: A value has no place in its column.
@@ -322,7 +338,8 @@ def fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
         table.column(each.name).cast(each.type) if each.name in table.column_names else pa.nulls(len(table), each.type)
         for each in schema
     ]
-    return pa.table(columns, schema=schema)
+    others = [each for each in table.schema if each.name not in schema.names]
+    return pa.table([*columns, *(table.column(each.name) for each in others)], schema=pa.schema([*schema, *others]))
 
 
 def _parquet(content: bytes) -> pa.Table:

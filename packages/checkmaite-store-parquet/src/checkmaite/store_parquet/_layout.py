@@ -39,7 +39,12 @@ _MANIFEST = re.compile(r"([0-9]{8,})\.json")
 
 def commit_key(run_uid: str, revision: int = 1) -> str:
     """Key of the object that makes a revision of a run visible."""
-    return f"{RUNS}/{_revision_name(run_uid, revision)}{SUFFIX}"
+    return f"{RUNS}/{commit_name(object_name(run_uid), revision)}"
+
+
+def commit_name(run: str, revision: int) -> str:
+    """Name of that object in ``runs/``, from the run's name as `object_name` writes it."""
+    return f"{run}{_mark(revision)}{SUFFIX}"
 
 
 def payload_key(table: str, run_uid: str, revision: int = 1, tag: str = "") -> str:

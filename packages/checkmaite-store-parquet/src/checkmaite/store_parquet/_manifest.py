@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from attrs import asdict, field, frozen
 from attrs.validators import and_, ge, instance_of, matches_re
@@ -22,7 +23,9 @@ from checkmaite.jobs.spi import ObjectStore
 from checkmaite.store_parquet._datasets import broken_copy
 from checkmaite.store_parquet._layout import (
     COMPACTED,
+    SUFFIX,
     TABLE,
+    commit_name,
     index_key,
     manifest_key,
     manifest_number,
@@ -31,7 +34,7 @@ from checkmaite.store_parquet._layout import (
 )
 
 FORMAT = 1
-_INDEXES_KEPT = 32
+_KEPT_BYTES = 128 * 1024**2
 """Indexes of parts that a process keeps: a part never changes."""
 
 _COUNT = and_(instance_of(int), ge(0))
@@ -91,32 +94,65 @@ class Manifest:
 
 
 class Index:
-    """Which commits a part stands for.
+    """Which commits a part stands for. They stay Arrow's: a hundred thousand names would take Python long.
 
     Args:
         commits: Names of the commit objects.
         run_uids: For each the run.
     """
 
-    def __init__(self, commits: Sequence[str], run_uids: Sequence[str]) -> None:
-        self.commits = dict(zip(commits, run_uids, strict=True))
+    def __init__(self, commits: pa.Array, run_uids: pa.Array) -> None:
+        self.commits = commits
+        self.run_uids = run_uids
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory it takes."""
+        return int(self.commits.nbytes + self.run_uids.nbytes)
+
+    @property
+    def runs(self) -> list[str]:
+        """The runs, by their names in commits; one with several results several times."""
+        return [named[0] for name in self.commits.to_pylist() if (named := revision_of(name))]
 
     @cached_property
-    def by_revision(self) -> Mapping[int, Mapping[str, str]]:
-        """By revision the runs, by their names in commits."""
-        found: dict[int, dict[str, str]] = {}
-        for commit, run_uid in self.commits.items():
-            named = revision_of(commit)
-            assert named is not None, "a part stands for commits only"
-            found.setdefault(named[1], {})[named[0]] = run_uid
+    def later(self) -> list[tuple[str, int]]:
+        """Runs, by their names in commits, and revisions of the results that are not the first.
+
+        Raises:
+            ValueError: A commit has a name that none can have.
+        """
+        found = []
+        for name in self.commits.filter(_matches("match_substring", self.commits, "!")).to_pylist():
+            named = revision_of(name)
+            if named is None:
+                raise ValueError(f"a commit {name!r}")
+            found.append(named)
         return found
+
+    def of(self, runs: Iterable[str], revision: int) -> dict[str, str]:
+        """Those of the runs, by their names in commits, of which it has results of a revision, with their uids."""
+        asked = {commit_name(run, revision): run for run in runs}
+        if not asked:
+            return {}
+        there = is_among(self.commits, pa.array(list(asked), pa.string()))
+        found = zip(*(column.filter(there).to_pylist() for column in (self.commits, self.run_uids)), strict=True)
+        return {asked[commit]: run_uid for commit, run_uid in found}
 
     def content(self) -> bytes:
         """The index as a Parquet file."""
         sink = pa.BufferOutputStream()
-        table = pa.table({"commit": [*self.commits], "run_uid": [*self.commits.values()]})
-        pq.write_table(table, sink, compression="zstd")
+        pq.write_table(pa.table({"commit": self.commits, "run_uid": self.run_uids}), sink, compression="zstd")
         return bytes(sink.getvalue().to_pybytes())
+
+
+def is_among(texts: pa.Array, values: Any) -> Any:
+    """Of each text whether it is one of the values."""
+    return pc.call_function("is_in", [texts], pc.SetLookupOptions(value_set=values))
+
+
+def _matches(how: str, texts: pa.Array, pattern: str) -> Any:
+    return pc.call_function(how, [texts], pc.MatchSubstringOptions(pattern))
 
 
 def newest_manifest(objects: ObjectStore) -> Manifest:
@@ -154,7 +190,7 @@ def manifest_content(manifest: Manifest) -> bytes:
 
 
 class Indexes:
-    """Indexes of parts, kept for the process."""
+    """Indexes of parts, kept for the process: beside those of the last store that was read, as many as fit."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, str], Index] = OrderedDict()
@@ -162,7 +198,14 @@ class Indexes:
 
     def of(self, objects: ObjectStore, parts: Iterable[Part]) -> dict[str, Index]:
         """The index of each part."""
-        return {part.name: self._index(objects, part) for part in parts}
+        found = {part.name: self._index(objects, part) for part in parts}
+        with self._lock:
+            size = sum(index.nbytes for index in self._kept.values())
+            for place in [each for each in self._kept if each[0] != objects.root or each[1] not in found]:
+                if size <= _KEPT_BYTES:
+                    break
+                size -= self._kept.pop(place).nbytes
+        return found
 
     def forget(self) -> None:
         """Forget them all, as in a new process."""
@@ -179,8 +222,6 @@ class Indexes:
         index = _read_index(objects, part)
         with self._lock:
             self._kept[place] = index
-            while len(self._kept) > _INDEXES_KEPT:
-                self._kept.popitem(last=False)
         return index
 
 
@@ -188,9 +229,13 @@ def _read_index(objects: ObjectStore, part: Part) -> Index:
     key = index_key(part.name)
     try:
         table = pq.read_table(pa.BufferReader(objects.read(key)))
-        index = Index(*(table.column(name).to_pylist() for name in ("commit", "run_uid")))
-        if any(revision_of(name) is None for name in index.commits) or len(index.commits) != part.commits:
+        index = Index(*(table.column(name).combine_chunks().cast(pa.string()) for name in ("commit", "run_uid")))
+        if (
+            len(index.commits) != part.commits
+            or _matches("ends_with", index.commits, SUFFIX).true_count != part.commits
+        ):
             raise ValueError("other commits than the manifest says")
+        _ = index.later
     except StoreNotFoundError as error:
         raise broken_copy(objects, key, "it is not there") from error
     except (pa.ArrowException, LookupError, TypeError, ValueError) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +29,7 @@ from checkmaite.store_parquet._schema import RUNS_SCHEMA, arrow_schema, columns_
 Revision = int | Literal["all"] | None
 
 _PAYLOAD = "payload"
+_NAMING = ["capability_table", _PAYLOAD, REVISION]
 
 
 class CommittedRuns:
@@ -60,47 +60,57 @@ class CommittedRuns:
         self._objects = objects
         self._tells_revisions = telling and revision == "all"
         self._compacted = CompactedRuns(objects, newest_manifest(objects))
+        self._run_uids = run_uids
+        self._revision = revision
         listed = self._compacted.not_in(objects.names(RUNS))
         named = {name: found for name in listed if (found := revision_of(name)) is not None}
-        foreign = [name for name in named if may_be_foreign(name) and not is_commit(objects, f"{RUNS}/{name}")]
-        for name in foreign:
-            del named[name]
+        self._not_ours = [name for name in named if may_be_foreign(name) and not is_commit(objects, f"{RUNS}/{name}")]
+        self._choose({name: found for name, found in named.items() if name not in self._not_ours})
+
+    def _choose(self, named: Mapping[str, tuple[str, int]]) -> None:
+        """Choose among commits that are not compacted, and copies.
+
+        Args:
+            named: By the name of the commit the run, as `object_name` writes it, and the revision.
+        """
+        revision, run_uids = self._revision, self._run_uids
         later = self._compacted.later
         for run, number in named.values():
             if number > max(1, later.get(run, 0)):
                 later[run] = number
         self.foreign = ForeignRuns(
-            objects,
-            [f"{RUNS}/{name}" for name in foreign if revision in (None, 1, "all")],
-            own={run for run, _ in named.values()} | self._compacted.runs if foreign else (),
+            self._objects,
+            [f"{RUNS}/{name}" for name in self._not_ours if revision in (None, 1, "all")],
+            own={run for run, _ in named.values()} | self._compacted.runs if self._not_ours else (),
             superseded=later if revision is None else (),
             run_uids=run_uids,
         )
-        if run_uids is not None:
-            runs = {object_name(run_uid) for run_uid in run_uids}
-            named = {name: found for name, found in named.items() if found[0] in runs}
-        if revision is None:
-            named = {name: found for name, found in named.items() if later.get(found[0], 1) == found[1]}
-        elif revision != "all":
-            named = {name: found for name, found in named.items() if found[1] == revision}
-        chosen = revision if isinstance(revision, int) else None
-        self._compacted.choose(chosen, later if revision is None else {}, run_uids)
-        self._commits = {f"{RUNS}/{name}": number for name, (_, number) in sorted(named.items(), key=itemgetter(1))}
+        self._compacted.choose(
+            revision if isinstance(revision, int) else None, later if revision is None else {}, run_uids
+        )
+        runs = {object_name(run_uid) for run_uid in run_uids} if run_uids is not None else None
+        self._named = named
+        self._commits = {
+            f"{RUNS}/{name}": number
+            for name, (run, number) in sorted(named.items(), key=lambda each: each[1][1])
+            if (runs is None or run in runs)
+            and (later.get(run, 1) == number if revision is None else revision in ("all", number))
+        }
 
     def tables(self) -> list[str]:
         """Tables with rows of these results, sorted; ``runs`` is one when there is any."""
         found = {*self._payloads, *self._compacted.tables, *self.foreign.tables}
         return sorted({RUNS, *found}) if found else []
 
-    def dataset(self, name: str) -> Any:
-        """A dataset over the files of a table.
+    def dataset(self, name: str, *, encodes: bool = False) -> Any:
+        """A dataset over the files of a table; `encodes` is that of `dataset_of`.
 
         Raises:
             StoreNotFoundError: None of these results has rows in it.
         """
         pieces = self._pieces(name)
         if pieces or name in self.foreign.tables or (name == RUNS and self.foreign.runs.num_rows):
-            return self._dataset(name, pieces)
+            return self._dataset(name, pieces, encodes)
         known = self.tables()
         near = nearest_name(name, known)
         meant = f" Did you mean {near!r}?" if near else ""
@@ -129,37 +139,35 @@ class CommittedRuns:
     @cached_property
     def _payloads(self) -> dict[str, dict[str, int]]:
         """By table the files of these results, as the commits name them, each with its revision."""
-        wanted = ["capability_table", _PAYLOAD, REVISION]
+        named = self._named_by(self._commits)
+        while named is None:
+            broken = {key for key in self._commits if not self._is_commit(key)}
+            assert broken, "what all name is what each names"
+            self._choose({name: said for name, said in self._named.items() if f"{RUNS}/{name}" not in broken})
+            named = self._named_by(self._commits)  # those that a broken one had superseded
         found: dict[str, dict[str, int]] = {}
-        named = self._named_by(self._commits, wanted)
-        if named is None:
-            self._commits = {key: number for key, number in self._commits.items() if self._is_commit(key)}
-            named = self._named_by(self._commits, wanted)
-        if named is not None:
-            for row in named.group_by(wanted).aggregate([]).sort_by(_PAYLOAD).to_pylist():
-                found.setdefault(row["capability_table"], {})[row[_PAYLOAD]] = row[REVISION]
+        for row in named.group_by(_NAMING).aggregate([]).sort_by(_PAYLOAD).to_pylist():
+            found.setdefault(row["capability_table"], {})[row[_PAYLOAD]] = row[REVISION]
         return found
 
-    def _named_by(self, commits: Mapping[str, int], columns: list[str]) -> pa.Table | None:
-        """These columns of commits; None when something else is among them."""
-        if not commits:
-            return None
+    def _named_by(self, commits: Mapping[str, int]) -> pa.Table | None:
+        """What these commits name; None when something else is among them."""
         dataset = dataset_of(self._objects, RUNS_SCHEMA, revisions_of(commits), tells=True)
         with self._objects.errors_of(RUNS):
             try:
-                named = dataset.to_table(columns=columns)
+                named = dataset.to_table(columns=_NAMING)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
                 return None
         return named if names_files(named) else None
 
     def _is_commit(self, key: str) -> bool:
-        if is_commit(self._objects, key):
+        if self._named_by({key: self._commits[key]}) is not None:
             return True
         uri = self._objects.uri_of(key)
         warnings.warn(f"{uri} is left out: it is no commit of a run.", RuntimeWarning, stacklevel=2)
         return False
 
-    def _dataset(self, name: str, pieces: Sequence[Piece]) -> Any:
+    def _dataset(self, name: str, pieces: Sequence[Piece], encodes: bool = False) -> Any:
         tells = name == RUNS or self._tells_revisions
         schema = RUNS_SCHEMA if name == RUNS else arrow_schema(columns_of(self._objects, name, bool(pieces)))
         theirs = self.foreign.runs if name == RUNS else self.foreign.rows(name, schema)
@@ -169,7 +177,7 @@ class CommittedRuns:
                 raise QueryError.of(f"{name!r} has a column {REVISION!r} of its own.", "Read its revisions one by one.")
             theirs = theirs.append_column(REVISION, pa.array([1] * theirs.num_rows, pa.int64()))
             schema = theirs.schema
-        return dataset_of(self._objects, schema, pieces, tells=tells, rows=theirs)
+        return dataset_of(self._objects, schema, pieces, tells=tells, rows=theirs, encodes=encodes)
 
 
 def read_table(
@@ -224,7 +232,7 @@ def describe_table(objects: ObjectStore, name: str) -> TableDescription:
     runs = CommittedRuns(objects)
     dataset = runs.dataset(name)
     with reading(objects, name):
-        rows = dataset.to_table(columns=[]).num_rows  # count_rows() counts the row groups, too, that are left out
+        rows = dataset.count_rows()
     columns = tuple(ColumnDescription(name=each.name, type=str(each.type)) for each in dataset.schema)
     return TableDescription(name=name, columns=columns, runs=runs.count_runs(name), rows=rows)
 

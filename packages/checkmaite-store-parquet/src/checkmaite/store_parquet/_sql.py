@@ -42,7 +42,7 @@ def query(objects: ObjectStore, sql: str, revision: Revision) -> pa.Table:
         meant = _tables_in(connection, sql, names)
         _refuse_twins("tables", meant)
         for name in meant:  # only what the text may mean is opened
-            dataset = runs.dataset(name)
+            dataset = runs.dataset(name, encodes=True)
             _refuse_twins(f"columns of {name!r}", dataset.schema.names)
             connection.register(name, dataset)
         for lock in _LOCKS:
