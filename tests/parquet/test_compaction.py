@@ -521,3 +521,51 @@ def test_damage_is_a_corrupt_store(tmp_path: Path) -> None:
     (tmp_path / "_compact/00000001.json").write_text("[" * 100_000)
     with pytest.raises(StoreCorruptError, match=r"delete the folder .*_compact: it holds copies only"):
         store.list_tables()
+
+
+# -- beside jobs ------------------------------------------------------------------------------------------------------
+
+
+def test_maintenance_compacts_once_enough_has_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_compacting, "WORTH_COMPACTING", 5)
+    store = ParquetStore(tmp_path)
+    store.write([run(f"run-{number}", number) for number in range(4)])
+    store.maintain()
+    assert store.backlog().results == 4
+    store.write(run("last", 1))
+    store.maintain()
+    assert store.backlog().results == 0
+
+
+def test_maintenance_makes_smaller_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it takes less memory, and leaves larger ones that compact() has made alone."""
+    monkeypatch.setattr(_compacting, "WORTH_COMPACTING", 5)
+    monkeypatch.setattr("checkmaite.store_parquet._store.SMALL_PART_BYTES", 50_000)
+    store = ParquetStore(tmp_path)
+    store.write([run(f"run-{number:02}", "x" * 1000) for number in range(30)])
+    store.maintain()
+    sizes = [part.size for part in newest_manifest(store._objects).parts]
+    assert len(sizes) > 3
+    assert max(sizes) <= 50_000
+    assert store.describe_table("a").runs == 30
+
+
+def test_a_compactor_that_is_killed_has_kept_its_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_compacting, "_RESULTS_AT_ONCE", 10)
+    store, folder = ParquetStore(tmp_path), tmp_path
+    store.write([run(f"run-{number:02}", number) for number in range(35)])
+    expected, create, manifests = brief(folder), ObjectStore.create, []
+
+    def killed(self: ObjectStore, key: str, content: bytes) -> bool:
+        manifests.append(key) if key.endswith(".json") else None
+        if len(manifests) == 3:
+            raise Crash
+        return create(self, key, content)
+
+    monkeypatch.setattr(ObjectStore, "create", killed)
+    with pytest.raises(Crash):
+        store.compact()
+    assert store.backlog().results == 15
+    monkeypatch.setattr(ObjectStore, "create", create)
+    check(folder, expected)
+    assert sorted(part.commits for part in newest_manifest(store._objects).parts) == [5, 10, 20]

@@ -16,8 +16,8 @@ A job backend is a class named by an entry point of the group ``checkmaite.jobs.
 
 A store is a class named by an entry point of the group ``checkmaite.stores``: ``config_type`` likewise;
 ``__init__(**options)``, which makes no request; optionally a classmethod ``normalized_options(options)`` that makes
-them independent of the working directory; the methods of `AnalyticsStore`, and optionally those of `HasProbe`,
-`KeepsArtifacts` and `KeepsRevisions`.
+them independent of the working directory; the methods of `AnalyticsStore`, and optionally those of `HasMaintenance`,
+`HasProbe`, `KeepsArtifacts` and `KeepsRevisions`.
 
 Check either with `checkmaite.jobs.testing`.
 
@@ -49,7 +49,7 @@ from checkmaite.jobs._shared.objects import ObjectStore
 from checkmaite.jobs._shared.order import Terms, WorkOrder
 from checkmaite.jobs._shared.outcome import Cancelled, Completed, Failed, Outcome, status_of
 from checkmaite.jobs._shared.problems import nearest_name, unknown_name
-from checkmaite.jobs._shared.protocols import HasProbe, KeepsArtifacts, KeepsRevisions, PlansReuse
+from checkmaite.jobs._shared.protocols import HasMaintenance, HasProbe, KeepsArtifacts, KeepsRevisions, PlansReuse
 from checkmaite.jobs._shared.provenance import provenance_columns
 from checkmaite.jobs._shared.records import TableRows, run_entities, run_tables, runs_of, table_rows
 from checkmaite.jobs._shared.refs import earlier_ref
@@ -77,6 +77,7 @@ from checkmaite.jobs._submitters.settings import DEFAULT_PROFILE, Settings, read
 from checkmaite.jobs._workers.execution import Finished, execute
 from checkmaite.jobs._workers.failing import failure
 from checkmaite.jobs._workers.hygiene import WorkerProcess, accelerators_of, hidden_accelerators
+from checkmaite.jobs._workers.maintaining import maintain_store
 from checkmaite.jobs._workers.output import Remains, take_left_output
 from checkmaite.jobs._workers.reconcile import stored_runs
 from checkmaite.jobs._workers.storing import outputs_uri_of
@@ -100,6 +101,7 @@ __all__ = [
     "Deadline",
     "Failed",
     "Finished",
+    "HasMaintenance",
     "HasProbe",
     "JobControls",
     "JobHandle",
@@ -157,6 +159,7 @@ __all__ = [
     "joined_output",
     "labels_for",
     "labels_of",
+    "maintain_store",
     "nearest_name",
     "new_job_id",
     "object_name",

@@ -51,7 +51,7 @@ def _running_tasks_for(backend: RaySimpleBackend, options: RaySimpleOptions) -> 
             connection.release()  # the running tasks hold one use for all of their backends
             running_tasks, before = before, None
         else:
-            running_tasks = _Shared.running_tasks = RunningTasks(connection)
+            running_tasks = _Shared.running_tasks = RunningTasks(connection, options.store_maintenance_jobs)
         running_tasks.users.add(backend)
     if before is not None:
         before.close(connected=False)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from attrs import frozen, validators
 from checkmaite.jobs.spi import RunOptions, check_policy, option
+from checkmaite.jobs_ray_simple.cluster.maintenance import DEFAULT_MAINTENANCE_JOBS
 from checkmaite.jobs_ray_simple.cluster.options import ConnectionOptions, isolation_level
 
 _ONLY_REGISTRY = (
@@ -57,6 +58,12 @@ class RaySimpleOptions(ConnectionOptions):
         validator=validators.ge(1),
     )
 
+    store_maintenance_jobs: int | None = option(
+        "completed jobs after which a worker is let maintain the store, beside the jobs and with the least priority; "
+        "None: never.",
+        default=DEFAULT_MAINTENANCE_JOBS,
+        validator=validators.optional(validators.ge(1)),
+    )
     reuse: str = option(
         'when a result that is there is used again, for jobs that do not say so themselves: "auto", where run key and '
         'fingerprints agree; "always", where the run key agrees; "never"; or "require".',

@@ -24,6 +24,7 @@ import ray
 from attrs import define, evolve, field, frozen
 from checkmaite.jobs import JobStatus, Resources
 from checkmaite.jobs.spi import (
+    Completed,
     Failed,
     Finished,
     JobHandle,
@@ -36,6 +37,7 @@ from checkmaite.jobs.spi import (
 )
 from checkmaite.jobs_ray_simple.cluster.connection import Connection, cancel
 from checkmaite.jobs_ray_simple.cluster.deaths import Death, Deaths, dead_for_a_while
+from checkmaite.jobs_ray_simple.cluster.maintenance import StoreMaintenance
 from checkmaite.jobs_ray_simple.cluster.pickling import carried, is_large
 from checkmaite.jobs_ray_simple.cluster.ray_errors import LOST_WORKER, explained, finished_from, lost_worker, refused
 from checkmaite.jobs_ray_simple.cluster.remains import REMAINS_S, remains_of
@@ -76,6 +78,11 @@ class TaskRequest:
     def left(self) -> TaskRequest:
         """The same once Ray has it: a large payload is not kept a second time."""
         return evolve(self, payload=b"") if is_large(self.payload) else self
+
+    def terms(self) -> bytes:
+        """What its order has in common with others."""
+        terms: bytes = pickle.loads(self.order)[0]  # noqa: S301 - builtins, from this process
+        return terms
 
     def leave(self, work: RemoteWork) -> Any:
         """Hand the job to Ray; the reference of its task.
@@ -169,9 +176,10 @@ class RunningTasks:
 
     Args:
         connection: The use of the connection that they have together.
+        maintenance_jobs: See `StoreMaintenance`.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, maintenance_jobs: int | None) -> None:
         self.connection = connection
         self.users: set[object] = set()
         self._lock = threading.Lock()
@@ -190,6 +198,9 @@ class RunningTasks:
         # thread than the user's, ends the process.
         self._wreckage: list[object] = []
         self._courier: threading.Thread | None = None
+        self._maintenance = StoreMaintenance(
+            maintenance_jobs, took=lambda future: self._hand_to_courier(self._maintenance.ended, future)
+        )
 
     # -- what a backend asks ------------------------------------------------------------------------------------------
 
@@ -326,8 +337,10 @@ class RunningTasks:
 
     def _settle(self, job: JobHandle, outcome: Outcome) -> None:
         with self._lock:
-            self._under_way.pop(job.job_id, None)
+            running = self._under_way.pop(job.job_id, None)
         job.finish(outcome)
+        if running is not None and isinstance(outcome, Completed):
+            self._maintenance.completed(running.request.terms, code=running.request.code)
 
     def _recover(self, running: _RunningTask, failed: Failed) -> None:
         """End a job whose worker has died, after a look for what it had printed and not told, and for how it ended."""

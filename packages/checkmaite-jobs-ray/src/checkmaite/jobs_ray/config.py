@@ -26,7 +26,7 @@ from checkmaite.jobs.spi import (
     usable_uri,
 )
 from checkmaite.jobs_ray.names import REFUSED, RENAMED, registry_name
-from checkmaite.jobs_ray_simple.cluster import ConnectionOptions, isolation_level
+from checkmaite.jobs_ray_simple.cluster import DEFAULT_MAINTENANCE_JOBS, ConnectionOptions, isolation_level
 
 _not_negative = validators.optional(validators.ge(0))
 _whole = validators.ge(1)
@@ -112,6 +112,7 @@ class RegistrySettings:
     max_kept_log_bytes: int = 2**30
     heartbeat_interval_s: float = 5.0
     lease_ttl_s: float = 30.0
+    store_maintenance_jobs: int = DEFAULT_MAINTENANCE_JOBS
     journal_uri: str | None = None
 
     def wire(self) -> dict[str, Any]:
@@ -203,6 +204,11 @@ class RayOptions(ConnectionOptions):
     max_active_jobs_per_scope: int | None = _limit(
         "jobs of a scope that may be live; 100,000 when left out. More are refused with a BackpressureError, and a "
         "batch that is larger by itself with a JobSubmissionError.",
+        least=1,
+    )
+    store_maintenance_jobs: int | None = _limit(
+        "completed jobs after which a controller lets a worker maintain the store, beside the jobs and with the least "
+        "priority; 200 when left out.",
         least=1,
     )
     keep_logs: str | None = option(

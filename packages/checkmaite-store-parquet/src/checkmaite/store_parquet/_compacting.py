@@ -42,6 +42,10 @@ _FORMAT: Mapping[str, Any] = {"compression": "zstd", "row_group_size": 64 * 1024
 WORTH_COMPACTING = 200
 PART_BYTES = 256 * 1024**2
 """A part's rows, decoded: what a compaction has in memory, two or three times over."""
+SMALL_PART_BYTES = 80 * 1024**2
+"""That of a compaction beside jobs."""
+_RESULTS_AT_ONCE = 2_000
+"""How many are copied before that counts: some seconds of work, which is what a compactor that is killed loses."""
 
 
 @frozen(kw_only=True)
@@ -93,10 +97,12 @@ class Compactor:
 
     Args:
         objects: The store.
+        part_bytes: How many bytes of rows, decoded, a part may have; `PART_BYTES` when None.
     """
 
-    def __init__(self, objects: ObjectStore) -> None:
+    def __init__(self, objects: ObjectStore, *, part_bytes: int | None = None) -> None:
         self._objects = objects
+        self._part_bytes = part_bytes or PART_BYTES
         self._left_out: dict[str, str] = {}
         self._not_ours: set[str] = set()
         self._was_late = False
@@ -130,7 +136,7 @@ class Compactor:
                     self._leave(name, found)
                 elif found is not None:
                     size += found.size
-                    if taken and size > PART_BYTES:
+                    if taken and (size > self._part_bytes or len(taken) == _RESULTS_AT_ONCE):
                         break
                     taken.append(found)
         return taken
@@ -186,7 +192,7 @@ class Compactor:
             return 0
         kept: list[Part] = []
         for old in sorted(manifest.parts, key=lambda each: each.commits):
-            fits = not kept and old.commits <= part.commits and old.size + part.size <= PART_BYTES
+            fits = not kept and old.commits <= part.commits and old.size + part.size <= self._part_bytes
             if not (fits and part.take_in(old, self._schema)):
                 kept.append(old)
         new = Manifest(number=manifest.number + 1, token=secrets.token_hex(8), parts=(*kept, part.written()))

@@ -36,7 +36,7 @@ from checkmaite.store_parquet._arguments import (
     provenance_given,
 )
 from checkmaite.store_parquet._commits import Commits
-from checkmaite.store_parquet._compacting import Backlog, Compaction, Compactor
+from checkmaite.store_parquet._compacting import SMALL_PART_BYTES, Backlog, Compaction, Compactor
 from checkmaite.store_parquet._layout import artifact_key
 from checkmaite.store_parquet._rows import runs_rows
 from checkmaite.store_parquet._types import TableTypes
@@ -172,6 +172,11 @@ class ParquetStore:
     def backlog(self) -> Backlog:
         """How much has gathered since the last compaction, and whether `compact` is worth it."""
         return Compactor(self._objects).backlog()
+
+    def maintain(self) -> None:
+        """Compact when it is worth it, in a third of the memory; see `checkmaite.jobs.spi.HasMaintenance`."""
+        if self.backlog().is_worth_compacting:
+            Compactor(self._objects, part_bytes=SMALL_PART_BYTES).compact()
 
     def vacuum(self, *, grace_s: float = DEFAULT_GRACE_S) -> Vacuumed:
         """Delete copies that later compactions have replaced, and what killed writers and compactors have left.

@@ -427,6 +427,23 @@ class KeepsArtifacts(Protocol):
 
 
 @runtime_checkable
+class HasMaintenance(Protocol):
+    """A store that wants something done from time to time so that it stays quick, beside the jobs that write to it."""
+
+    def maintain(self) -> None:
+        """Do what has become worth doing; return soon when nothing has.
+
+        A backend calls it on a worker after so many jobs, in a process of its own, which may be killed at any point.
+        Any number may do so at once, beside writers and readers. It changes no answer, and takes no more memory than a
+        small job.
+
+        Raises:
+            StoreError: The store refused or could not be reached; nothing is lost by that.
+        """
+        ...
+
+
+@runtime_checkable
 class HasProbe(Protocol):
     """A store that can say beforehand whether a run could be written to it."""
 

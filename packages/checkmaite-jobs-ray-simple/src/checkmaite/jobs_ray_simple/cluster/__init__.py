@@ -9,6 +9,7 @@ from checkmaite.jobs_ray_simple.cluster.actors import enter_namespace, leave_dri
 from checkmaite.jobs_ray_simple.cluster.code import code_here
 from checkmaite.jobs_ray_simple.cluster.connection import Connection, cancel, connect, is_connected
 from checkmaite.jobs_ray_simple.cluster.deaths import Death, Deaths, dead_for_a_while
+from checkmaite.jobs_ray_simple.cluster.maintenance import DEFAULT_MAINTENANCE_JOBS, StoreMaintenance
 from checkmaite.jobs_ray_simple.cluster.options import ConnectionOptions, isolation_level
 from checkmaite.jobs_ray_simple.cluster.pickling import carried, is_large, payloads
 from checkmaite.jobs_ray_simple.cluster.programs import start_obstacle
@@ -18,6 +19,7 @@ from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork, cluster_res
 from checkmaite.jobs_ray_simple.cluster.worker_processes import Leave, make_version_check
 
 __all__ = [
+    "DEFAULT_MAINTENANCE_JOBS",
     "LOST_WORKER",
     "REMAINS_S",
     "Connection",
@@ -26,6 +28,7 @@ __all__ = [
     "Deaths",
     "Leave",
     "RemoteWork",
+    "StoreMaintenance",
     "cancel",
     "carried",
     "cluster_resources",

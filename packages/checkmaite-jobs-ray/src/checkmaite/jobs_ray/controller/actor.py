@@ -50,7 +50,7 @@ class JobController:
             max_retained=kept.max_retained_terminal_controllers,
             max_log_characters=_LOG_CHARACTERS,
         )
-        self._tasks = Tasks(this_actor(), self._take)
+        self._tasks = Tasks(this_actor(), self._take, kept.store_maintenance_jobs)
         self._arrivals = Arrivals()
         self._patience_s = kept.lease_ttl_s / 2  # a registry that has no answer within a lease asks again
         self._looking_into: dict[Start, asyncio.Task[None]] = {}

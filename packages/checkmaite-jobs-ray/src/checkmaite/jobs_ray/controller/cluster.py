@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 
 import ray
 from attrs import evolve
-from checkmaite.jobs.spi import Failed, Finished, News, Remains, failure
-from checkmaite.jobs_ray.wire import Launch, LostStart, Start, Where, start_of
+from checkmaite.jobs.spi import Completed, Failed, Finished, News, Remains, failure
+from checkmaite.jobs_ray.wire import Context, Launch, LostStart, Start, Where, start_of
 from checkmaite.jobs_ray_simple.cluster import (
     LOST_WORKER,
     Death,
     Deaths,
     Leave,
     RemoteWork,
+    StoreMaintenance,
     cancel,
     dead_for_a_while,
     explained,
@@ -87,12 +88,21 @@ class Tasks:
     Args:
         controller: Handle of the controller's actor, for news.
         landed: Called with tasks that have ended, several at a time when they end in quick succession.
+        maintenance_jobs: See `StoreMaintenance`.
     """
 
-    def __init__(self, controller: Any, landed: Callable[[Sequence[Landed]], None]) -> None:
+    def __init__(
+        self, controller: Any, landed: Callable[[Sequence[Landed]], None], maintenance_jobs: int | None = None
+    ) -> None:
         self._landed = landed
         self._loop = asyncio.get_running_loop()
+        self._maintenance = StoreMaintenance(
+            maintenance_jobs,
+            took=lambda future: self._loop.call_soon_threadsafe(self._maintenance.ended, future),
+            prepare=leave_driver,
+        )
         self._refs: dict[Start, Any] = {}
+        self._contexts: dict[Start, Context] = {}
         self._home: deque[tuple[Start, Future[Any]]] = deque()
         self._deaths = Deaths()
         self._work = RemoteWork(partial(_work_that_posts_to, controller))
@@ -116,7 +126,7 @@ class Tasks:
             max_retries=1,
             code=context.terms.code.digest if context.terms.code else "",
         )
-        self._refs[start] = ref
+        self._refs[start], self._contexts[start] = ref, context
         ref.future().add_done_callback(partial(self._come_home, start))
 
     def interrupt(self, start: Start) -> None:
@@ -136,6 +146,7 @@ class Tasks:
 
     def _give_up(self, start: Start) -> Landed:
         cancel(self._refs.pop(start), force=False)
+        del self._contexts[start]
         return Landed(start, Finished(outcome=lost_worker()), worker_lost=True)
 
     def death_of(self, known: LostStart) -> Death | None:
@@ -155,8 +166,15 @@ class Tasks:
             start, future = self._home[0]
             landed.append(_end_of(start, future))
             self._refs.pop(start, None)
+            context = self._contexts.pop(start, None)
+            if context is not None and isinstance(landed[-1].finished.outcome, Completed):
+                self._maintain(context)
             self._home.popleft()  # not before it was dealt with: while there is one, nobody wakes the loop again
         self._landed(landed)
+
+    def _maintain(self, context: Context) -> None:
+        code = context.terms.code.digest if context.terms.code else ""
+        self._maintenance.completed(lambda: context.terms.written, code=code, runtime_env=context.runtime_env)
 
 
 def _end_of(start: Start, future: Future[Any]) -> Landed:

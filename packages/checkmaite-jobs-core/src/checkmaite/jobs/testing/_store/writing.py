@@ -16,7 +16,7 @@ from checkmaite.jobs import (
     StoreError,
     StoreNotFoundError,
 )
-from checkmaite.jobs.spi import HasProbe, provenance_columns
+from checkmaite.jobs.spi import HasMaintenance, HasProbe, provenance_columns
 from checkmaite.jobs.testing._samples import SampleRecord, SampleRun
 from checkmaite.jobs.testing._store.suite import PROVENANCE, SUBMITTED_AT, StoreSuite, scores
 
@@ -100,6 +100,18 @@ class WritingContract(StoreSuite):
         if isinstance(broken, HasProbe):
             with pytest.raises(StoreError):
                 broken.probe()
+
+    def test_maintenance_changes_no_answer(self, store: AnalyticsStore) -> None:
+        if not isinstance(store, HasMaintenance):
+            return
+        store.maintain()
+        assert store.list_tables() == []
+        runs = [self.run() for _ in range(3)]
+        store.write(runs)
+        store.maintain()
+        store.maintain()
+        assert store.describe_table("sample_scores").runs == 3
+        assert not store.write_with_receipt(runs[0]).created
 
     def test_runs_has_all_of_the_provenance(self, store: AnalyticsStore) -> None:
         instants = {"submitted_at": SUBMITTED_AT, "completed_at": SUBMITTED_AT + timedelta(hours=1)}

@@ -1,0 +1,103 @@
+"""Maintenance of stores: after so many jobs a worker is let do it, beside them."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+import ray
+from checkmaite.jobs import Resources
+from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork
+from checkmaite.jobs_ray_simple.cluster.worker_processes import Leave, make_version_check
+
+_log = logging.getLogger("checkmaite.jobs")
+DEFAULT_MAINTENANCE_JOBS = 200
+_NOTHING = Resources(num_cpus=0)
+"""What it reserves, so that it is in no job's way: it has the least priority instead."""
+
+
+def _work(prepare: Callable[[], None] | None, leave: Leave | None) -> Callable[[bytes], bytes]:
+    """The worker's function, nested so that it travels by value: workers have no copy of this package."""
+    check_versions = make_version_check()
+
+    def checkmaite_maintenance(written_terms: bytes) -> bytes:
+        worker: Any = ray  # its parts that carry no types
+        if worker._private.worker.global_worker.core_worker.get_current_task_attempt_number():
+            return b""  # Ray starts again without end what it has killed since memory ran out
+        if prepare is not None:
+            prepare()
+        check_versions(written_terms)
+        from checkmaite.jobs.spi import maintain_store
+
+        maintain_store(written_terms)
+        return b""
+
+    return checkmaite_maintenance
+
+
+class StoreMaintenance:
+    """Counts jobs that complete, and after so many lets a worker maintain the store of the last one.
+
+    The first time comes sooner, by chance, so that processes that end after fewer jobs do their share. One worker at a
+    time does it. All methods are called on one thread.
+
+    Args:
+        jobs: After how many jobs; None for never.
+        prepare: What the worker does first; it travels by value.
+        took: Called on a thread of Ray's with what became of it; `ended` takes that on the caller's own.
+    """
+
+    def __init__(
+        self,
+        jobs: int | None,
+        *,
+        took: Callable[[Future[Any]], object],
+        prepare: Callable[[], None] | None = None,
+    ) -> None:
+        self._jobs = jobs
+        self._left = random.randint(1, jobs) if jobs is not None else 0  # noqa: S311 - it keeps no secret
+        self._took = took
+        self._make = partial(_work, prepare)
+        self._work: RemoteWork | None = None
+        self._under_way: Any = None
+
+    def completed(self, terms: Callable[[], bytes], *, code: str, runtime_env: Mapping[str, Any] | None = None) -> None:
+        """A job has completed.
+
+        Args:
+            terms: Gives `Terms.written` of it.
+            code: Digest of the code that it ran.
+            runtime_env: How its worker was prepared; None for as this process is.
+        """
+        if self._jobs is None:
+            return
+        self._left -= 1
+        if self._left > 0 or self._under_way is not None:
+            return
+        self._left = self._jobs
+        try:
+            self._work = self._work or RemoteWork(self._make)
+            self._under_way = self._work.start(
+                terms(),
+                job_name="maintain the store",
+                resources=_NOTHING,
+                isolation="process",  # it leaves with its priority
+                max_retries=1,  # so that of all tasks Ray ends this one first when memory runs out
+                runtime_env=runtime_env,
+                code=code,
+            )
+            self._under_way.future().add_done_callback(self._took)
+        except Exception:  # noqa: BLE001 - whatever Ray raises here, the job has completed
+            self._under_way = None
+            _log.warning("the store could not be maintained", exc_info=True)
+
+    def ended(self, future: Future[Any]) -> None:
+        """What was begun has ended, well or not."""
+        self._under_way = None
+        error = future.exception()
+        if error is not None:
+            _log.warning("the store was not maintained, and nothing is lost by it: %s", error)
