@@ -134,3 +134,23 @@ def check_revision(revision: object) -> None:
     """
     if revision is not None and (type(revision) is not int or revision < 1):
         raise QueryError.of(f"revision is {shown(revision)}.", "Pass a whole number from 1 on, or leave it out.")
+
+
+def check_whole(name: str, given: object) -> None:
+    """Refuse what is no whole number from 1 on.
+
+    Raises:
+        QueryError: It is none.
+    """
+    if type(given) is not int or given < 1:
+        raise QueryError.of(f"{name} is {shown(given)}.", "Pass a whole number from 1 on, or leave it out.")
+
+
+def check_seconds(name: str, given: object) -> None:
+    """Refuse what is no time to wait.
+
+    Raises:
+        QueryError: It is neither a number above 0, nor None.
+    """
+    if given is not None and (isinstance(given, bool) or not isinstance(given, (int, float)) or not given > 0):
+        raise QueryError.of(f"{name} is {shown(given)}.", "Pass seconds, more than 0, or leave it out.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from os import PathLike, fspath
 from typing import Any, ClassVar, Literal
@@ -32,7 +32,9 @@ from checkmaite.store_parquet._arguments import (
     check_place,
     check_revision,
     check_runs,
+    check_seconds,
     check_text,
+    check_whole,
     provenance_given,
 )
 from checkmaite.store_parquet._commits import Commits
@@ -244,14 +246,92 @@ class ParquetStore:
             self._objects, name, columns=columns, run_uids=run_uids, limit=limit, revision=revision
         )
 
-    def query_sql(self, sql: str, *, revision: int | Literal["all"] | None = None) -> Any:
-        """The result of one SELECT over the tables, as a ``pyarrow.Table``. Needs DuckDB: ``checkmaite-jobs[sql]``.
+    def query_sql(
+        self,
+        sql: str,
+        *,
+        revision: int | Literal["all"] | None = None,
+        to: Literal["arrow", "pandas", "polars"] = "arrow",
+        timeout_s: float | None = None,
+        max_memory_bytes: int = 4 * 1024**3,
+        threads: int = 4,
+    ) -> Any:
+        """The result of one SELECT over the tables. Needs DuckDB: ``checkmaite-jobs[sql]``.
 
         Each table, ``runs`` too, is a view of the newest revision of each run, so that a join through ``run_uid`` never
-        mixes them; `revision` is as in `read_table`. The engine can read nothing else: no files, no network, no
-        extensions.
+        mixes them. The engine can read nothing else: no files, no network, no extensions.
+
+        Args:
+            sql: The text.
+            revision: As in `read_table`.
+            to: What the result is: a ``pyarrow.Table``, or a data frame of pandas or Polars.
+            timeout_s: Seconds that it may take; None for as long as it takes.
+            max_memory_bytes: Memory that the engine may take.
+            threads: Threads that it may use.
 
         Raises:
-            QueryError: The text is not one SELECT, or DuckDB refused it.
+            QueryError: The text is not one SELECT, DuckDB refused it, or it hit a limit, which the message names.
+            StoreError: The store refused or could not be reached.
         """
-        return _sql.query(self._objects, sql, revision)
+        return _sql.query(self._objects, sql, revision, _limits(timeout_s, max_memory_bytes, threads), to)
+
+    def query_batches(
+        self,
+        sql: str,
+        *,
+        revision: int | Literal["all"] | None = None,
+        batch_rows: int = 64 * 1024,
+        timeout_s: float | None = None,
+        max_memory_bytes: int = 4 * 1024**3,
+        threads: int = 4,
+    ) -> Generator[Any, None, None]:
+        """The result of one SELECT as ``pyarrow.RecordBatch`` after another, for results that no memory holds.
+
+        Nothing is asked before the first is taken. Sums of whole numbers are ``decimal128(38, 0)`` here. The arguments
+        are those of `query_sql`; `timeout_s` is for all of it, with what is done between two batches.
+
+        Args:
+            sql: The text.
+            revision: As in `read_table`.
+            batch_rows: At most so many rows in each.
+            timeout_s: Seconds that it may take.
+            max_memory_bytes: Memory that the engine may take.
+            threads: Threads that it may use.
+
+        Raises:
+            QueryError: See `query_sql`.
+            StoreError: The store refused or could not be reached.
+        """
+        limits = _limits(timeout_s, max_memory_bytes, threads)
+        check_whole("batch_rows", batch_rows)
+        return _sql.query_batches(self._objects, sql, revision, limits, batch_rows)
+
+    def connect(
+        self,
+        *,
+        revision: int | Literal["all"] | None = None,
+        max_memory_bytes: int = 4 * 1024**3,
+        threads: int = 4,
+    ) -> Any:
+        """A DuckDB connection with a view of each table as it is now, for notebooks. Needs ``checkmaite-jobs[sql]``.
+
+        It is locked down as that of `query_sql`: tables may be made in its own memory, but nothing is read or written
+        outside, and no setting changed. It shows what was stored when it was opened; open another one for what came
+        later, and within the grace of the next `vacuum`.
+
+        Args:
+            revision: As in `read_table`.
+            max_memory_bytes: Memory that the engine may take.
+            threads: Threads that it may use.
+
+        Raises:
+            StoreError: The store refused or could not be reached.
+        """
+        return _sql.connect(self._objects, revision, _limits(None, max_memory_bytes, threads))
+
+
+def _limits(timeout_s: float | None, max_memory_bytes: int, threads: int) -> _sql.Limits:
+    check_seconds("timeout_s", timeout_s)
+    check_whole("max_memory_bytes", max_memory_bytes)
+    check_whole("threads", threads)
+    return _sql.Limits(timeout_s=timeout_s, memory_bytes=max_memory_bytes, threads=threads)
