@@ -31,7 +31,7 @@ class MaintenanceStory:
         return store
 
     def test_a_store_is_compacted_after_so_many_jobs(self, store: ParquetStore) -> None:
-        options = {"store_maintenance_jobs": 1, **self.options}
+        options = {**self.options, "store_maintenance_jobs": 1}
         backend = configure_job_backend(self.kind, analytics_store={"backend": "parquet", "uri": store.uri}, **options)
         try:
             uid = uuid.uuid4().hex

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -58,6 +59,13 @@ services.start_ray_process = start_elsewhere
 The proxies of two clusters on a machine that look for a port at the same time both find the first, and a client gets
 a server of the other cluster.
 """
+
+
+@pytest.fixture(autouse=True)
+def _no_early_maintenance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first time comes by chance, and tests count processes."""
+    late = SimpleNamespace(randint=lambda _, most: most)
+    monkeypatch.setattr("checkmaite.jobs_ray_simple.cluster.maintenance.random", late)
 
 
 @pytest.fixture(scope="package")
