@@ -26,7 +26,11 @@ class NullStore:
     """
 
     config_type: ClassVar[type[NullOptions]] = NullOptions
-    uri: ClassVar[str] = "null://"
+
+    @property
+    def uri(self) -> str:
+        """A name for messages; nothing is there."""
+        return "null://"
 
     def write(
         self, runs: CapabilityRun | Iterable[CapabilityRun], *, provenance: Provenance | None = None
