@@ -246,7 +246,10 @@ class JobBackend(Protocol):
         ...
 
     def shutdown(self, *, wait: bool = True) -> None:
-        """Stop. With `wait`, only after every job that this process keeps alive is final; without, cancel those."""
+        """Stop. With `wait`, only after every job that this process keeps alive is final.
+
+        Without, cancel those that cannot go on: what runs them ends now, or nobody would hear of them.
+        """
         ...
 
 

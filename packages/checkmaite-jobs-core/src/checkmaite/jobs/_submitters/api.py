@@ -364,7 +364,8 @@ def shutdown_job_backend(wait: bool = True) -> None:
     """Stop the active backend; without one, do nothing.
 
     Args:
-        wait: Wait until every job that lives in or through this process is final. False cancels those jobs.
+        wait: Wait until every job that lives in or through this process is final. False waits for none: where what runs
+            them ends now, jobs are cancelled; on a cluster, or on a Ray that you started yourself, they go on.
 
     Raises:
         ArgumentError: `wait` is neither True nor False; the backend is active still.
