@@ -9,6 +9,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -41,6 +42,16 @@ from checkmaite.jobs._shared.provenance import Provenance
 from checkmaite.jobs._shared.resources import Resources, resolve_resources
 
 NULL = {"backend": "null"}
+PAGE = Path(__file__).parents[2] / "docs/how-to/checkmaite-migration.md"
+NAMES_BEFORE = [
+    *("AnalyticsStoreConfig", "ArtifactStoreConfig", "BackpressureError", "CapabilityRunRef"),
+    "CapabilityRunRefPayload",
+    *("Job", "JobBackend", "JobCancelledError", "JobError", "JobFailedError", "JobStatus", "JobSubmissionError"),
+    *("JobTimeoutError", "RayJob", "RayJobBackend", "RaySimpleJob", "RaySimpleJobBackend"),
+    *("RunArtifactNotAvailableError", "configure_job_backend", "get_job", "list_jobs", "shutdown_job_backend"),
+    "submit_capability",
+]
+"""What ``checkmaite.jobs`` 0.6.1 exports."""
 
 
 class Waiting:
@@ -281,6 +292,11 @@ def test_provenance_may_be_a_mapping() -> None:
         "provenance.submitted_at",
         "provenance.cluster_id",
     ]
+
+
+@pytest.mark.parametrize("name", NAMES_BEFORE)
+def test_a_name_of_before_is_here_or_on_the_page(name: str) -> None:
+    assert hasattr(importlib.import_module("checkmaite.jobs"), name) or f"`{name}`" in PAGE.read_text()
 
 
 def test_the_protocol_module_of_before_gives_these_types() -> None:
