@@ -48,6 +48,7 @@ class Client:
 
     Attributes:
         live: Jobs that it waits for.
+        over: Jobs whose end it has heard: an answer that was given before, and comes later, knows less.
         unsure: Those of them that a registry may have been told to follow before it began anew.
         cursor: How far it has heard.
         turn: Of its last parked call: an earlier one is not heard any more.
@@ -56,6 +57,7 @@ class Client:
 
     name: str
     live: set[str] = field(factory=set)
+    over: set[str] = field(factory=set)
     unsure: set[str] = field(factory=set)
     cursor: Cursor = field(factory=lambda: Cursor("", 0))
     turn: int = 0
@@ -63,10 +65,15 @@ class Client:
 
     def waits_for(self, job_id: str, listener: str) -> None:
         """A registry has said that a job goes on; the listener that told this client of its jobs when it was asked."""
-        if job_id not in self.live:
+        if job_id not in self.live and job_id not in self.over:
             self.live.add(job_id)
             if listener != self.cursor.listener:
                 self.unsure.add(job_id)
+
+    def hears_the_end(self, job_id: str) -> None:
+        """A registry has said how a job ended."""
+        self.over.add(job_id)
+        self.drop([job_id])
 
     def drop(self, jobs: Sequence[str]) -> None:
         """Wait for these no more."""
@@ -138,7 +145,9 @@ class Clients:
             self.stale_answers += 1
         for facts in answer:
             self._hear(facts, ask)
-            if ask.kind != "list" and facts.outcome is None:
+            if facts.outcome is not None:
+                ask.client.hears_the_end(facts.job_id)
+            elif ask.kind != "list":
                 ask.client.waits_for(facts.job_id, ask.listener)
         if ask.kind == "submit":
             if len(answer) != len(ask.specs):
@@ -153,7 +162,7 @@ class Clients:
         for each in changes:
             self.truth.check_change(each)
             if each.outcome is not None:
-                client.drop([each.job_id])
+                client.hears_the_end(each.job_id)
 
     def check_final(self) -> None:
         """In the end everything that was promised is so."""
