@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from checkmaite.jobs import (
+    FailureKind,
     Job,
     JobBackend,
     JobFailedError,
@@ -138,6 +139,7 @@ def test_sigterm_loses_the_worker_and_not_the_job(backend: JobBackend, tmp_path:
     error = jobs[-1].exception(SOON_S)
     assert isinstance(error, JobFailedError)
     assert error.exit_cause == "its worker process died: it got SIGTERM; starts: 1"
+    assert error.kind is FailureKind.WORKER_SIGNAL
     assert wait_all(jobs[:-1], SOON_S) == [JobStatus.COMPLETED] * len(acts)
     assert [starts(tmp_path, uid) for uid in acts] == [2] * len(acts)
     for job in jobs[:-1]:
@@ -373,6 +375,7 @@ def test_a_node_that_runs_jobs_is_lost(
     error = once.exception(SOON_S)
     assert isinstance(error, JobLostError), "that it is lost is told before there is room to start it again"
     assert error.exit_cause == "its node died; starts: 1"
+    assert error.kind is FailureKind.NODE_LOST
     second = nodes_cluster.add_node(2, {"work": 2})
     wait_until(lambda: starts(tmp_path, "run-0") + starts(tmp_path, "run-1") == 4, "the jobs were not started again")
     (tmp_path / "go").touch()

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from checkmaite.jobs import (
     BackpressureError,
+    FailureKind,
     Job,
     JobBackend,
     JobFailedError,
@@ -102,21 +103,22 @@ def test_an_exception_is_reported_whole_and_never_retried(
 
 
 @pytest.mark.parametrize(
-    ("act", "cause"),
+    ("act", "cause", "kind"),
     [
-        (capabilities.exits, "it called os._exit(3)"),
-        (capabilities.crashes, "it crashed with SIGSEGV"),
-        (capabilities.killed, "it got a signal that leaves no trace, such as SIGKILL"),
-        (capabilities.killed_later, "it got a signal that leaves no trace, such as SIGKILL"),
+        (capabilities.exits, "it called os._exit(3)", FailureKind.WORKER_EXIT),
+        (capabilities.crashes, "it crashed with SIGSEGV", FailureKind.WORKER_SIGNAL),
+        (capabilities.killed, "it got a signal that leaves no trace, such as SIGKILL", FailureKind.WORKER_LOST),
+        (capabilities.killed_later, "it got a signal that leaves no trace, such as SIGKILL", FailureKind.WORKER_LOST),
     ],
 )
 def test_a_worker_that_dies_is_reported_with_its_place_and_cause(
-    backend: JobBackend, tmp_path: Path, act: Any, cause: str
+    backend: JobBackend, tmp_path: Path, act: Any, cause: str, kind: FailureKind
 ) -> None:
     error = failure_of(submit(act, tmp_path, run_uid="once", max_retries=0))
     assert error.error_type
     assert error.error_message
     assert (error.exit_cause or "").startswith(f"its worker process died: {cause}")
+    assert error.kind is kind
     assert (error.exit_cause or "").endswith("; starts: 1")
     assert error.node, "nothing says where it was"
     assert error.pid not in {None, os.getpid()}, "nothing says which process it was"
@@ -130,7 +132,7 @@ def test_a_module_that_the_worker_lacks_is_named(backend: JobBackend) -> None:
     assert error.error_type == "ModuleNotFoundError"
     assert module in error.error_message
     assert "working_dir" in str(error)
-    assert error.phase == "load"
+    assert (error.phase, error.kind) == ("load", FailureKind.CANNOT_LOAD)
     assert error.pid
 
 

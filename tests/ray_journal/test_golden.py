@@ -76,7 +76,7 @@ def _seen(record: JobRecord) -> dict[str, Any]:
             said["ref"]["report"] = None if ref.report is None else str(ref.report)
             said["already_stored"] = state.outcome.reuse.kind is ReuseKind.REUSED  # as these versions told it
         said.pop("reuse", None)
-        seen["outcome"] = {"kind": type(state.outcome).__name__, **json.loads(json.dumps(said))}
+        seen["outcome"] = {**json.loads(json.dumps(said)), "kind": type(state.outcome).__name__}
         seen["finished_at"] = state.at
     return seen
 

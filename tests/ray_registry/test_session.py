@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import ray.exceptions as rx
-from checkmaite.jobs import JobStatus
+from checkmaite.jobs import FailureKind, JobStatus
+from checkmaite.jobs.spi import Failed
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.controller.machine import ControllerMachine
 from checkmaite.jobs_ray.registry import session as session_module
@@ -21,7 +22,7 @@ from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
 from checkmaite.jobs_ray.registry.session import ControllerSession, Payloads
 from checkmaite.jobs_ray.wire import JobSpec
 
-from tests.ray_registry.making import CONTEXTS, limits, spec
+from tests.ray_registry.making import CONTEXTS, POLICY, limits, spec
 from tests.ray_registry.rig import new_controller
 
 
@@ -245,3 +246,28 @@ def test_a_process_that_died_before_it_knew_what_to_keep_has_lost_its_jobs(rig: 
             await rig.place()
 
     told(rig, story)
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+def test_a_controller_that_was_silent_is_not_said_to_have_died(rig: Rig, is_silent: bool) -> None:
+    """The registry ends the silent one itself, so that another process answers next in both cases."""
+
+    def trouble() -> None:
+        rig.wire.machine = new_controller("second")
+        raise TimeoutError if is_silent else rx.ActorDiedError
+
+    async def story() -> None:
+        rig.registry.submit([spec("one", policy=POLICY._replace(resubmit=False))], CONTEXTS, 1.0)
+        await rig.settled("one")
+        rig.wire.troubles["feed"] = [trouble]
+        while not (asked := [each for each in rig.effects if isinstance(each, AskStore)]):
+            await rig.place()
+        rig.registry.settle([each.job_id for each in asked[0].specs], {}, time.time())
+        failed = rig.registry.facts("scope", "one").outcome
+        assert isinstance(failed, Failed)
+        kind = FailureKind.CONTROLLER_SILENT if is_silent else FailureKind.CONTROLLER_DIED
+        assert (failed.kind, failed.remedy) == (kind, kind.remedy)
+        assert ("was silent for" in failed.error_message, "died" in failed.error_message) == (is_silent, not is_silent)
+
+    told(rig, story)
+    assert rig.wire.restarts == is_silent

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 from checkmaite.jobs import (
+    FailureKind,
     Job,
     JobBackend,
     JobFailedError,
@@ -62,22 +63,25 @@ def submit(capability: Any, **arguments: Any) -> Job:
 
 
 @pytest.mark.parametrize(
-    ("act", "cause"),
+    ("act", "cause", "kind"),
     [
-        (capabilities.exits, "it called os._exit(3)"),
-        (capabilities.crashes, "it crashed with SIGSEGV"),
-        (capabilities.aborts, "it crashed with SIGABRT"),
-        (capabilities.killed, "it got a signal that leaves no trace, such as SIGKILL"),
-        (capabilities.killed_after_a_child_crashed, "it got a signal that leaves no trace, such as SIGKILL"),
+        (capabilities.exits, "it called os._exit(3)", FailureKind.WORKER_EXIT),
+        (capabilities.crashes, "it crashed with SIGSEGV", FailureKind.WORKER_SIGNAL),
+        (capabilities.aborts, "it crashed with SIGABRT", FailureKind.WORKER_SIGNAL),
+        (capabilities.killed, "it got a signal that leaves no trace, such as SIGKILL", FailureKind.WORKER_LOST),
+        (capabilities.killed_after_a_child_crashed, "it got a signal that leaves no trace", FailureKind.WORKER_LOST),
     ],
 )
-def test_a_worker_that_dies_fails_its_job_and_says_what_ended_it(backend: JobBackend, act: Any, cause: str) -> None:
+def test_a_worker_that_dies_fails_its_job_and_says_what_ended_it(
+    backend: JobBackend, act: Any, cause: str, kind: FailureKind
+) -> None:
     job = submit(capabilities.Acts(act), max_retries=0)
     with pytest.raises(JobFailedError, match="worker process died") as caught:
         job.result(SOON_S)
     assert not isinstance(caught.value, JobLostError)
     assert caught.value.error_type == "WorkerCrashedError"
     assert (caught.value.exit_cause or "").startswith(f"its worker process died: {cause}")
+    assert caught.value.kind is kind
     assert caught.value.pid not in {None, os.getpid()}
     logs = job.logs()
     assert logs.startswith("last words\n")

@@ -24,21 +24,30 @@ def test_a_job_that_is_killed_for_memory_says_so_and_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "exit_cause", "phase", "lost"),
+    ("error", "exit_cause", "phase", "lost", "kind"),
     [
-        (rx.WorkerCrashedError(), "its worker process died", "run", False),
-        (rx.LocalRayletDiedError(), "its node's raylet died", "run", True),
-        (rx.RuntimeEnvSetupError("no such package"), "its runtime_env could not be set up", "launch", False),
-        (rx.TaskUnschedulableError("no node"), "no node can run it", "launch", False),
-        (rx.RaySystemError("broken"), "Ray failed", "run", True),
-        (ConnectionResetError("reset"), "the connection to the cluster broke", "run", True),
-        (ValueError("unheard of"), "Ray failed", "run", True),
+        (rx.WorkerCrashedError(), "its worker process died", "run", False, "worker-lost"),
+        (rx.LocalRayletDiedError(), "its node's raylet died", "run", True, "node-lost"),
+        (
+            rx.RuntimeEnvSetupError("no such package"),
+            "its runtime_env could not be set up",
+            "launch",
+            False,
+            "cannot-start",
+        ),
+        (rx.TaskUnschedulableError("no node"), "no node can run it", "launch", False, "no-node"),
+        (rx.RaySystemError("broken"), "Ray failed", "run", True, "other"),
+        (ConnectionResetError("reset"), "the connection to the cluster broke", "run", True, "cannot-connect"),
+        (ValueError("unheard of"), "Ray failed", "run", True, "other"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
 )
-def test_each_end_has_a_cause_and_a_remedy(error: BaseException, exit_cause: str, phase: str, lost: bool) -> None:
+def test_each_end_has_a_cause_and_a_remedy(
+    error: BaseException, exit_cause: str, phase: str, lost: bool, kind: str
+) -> None:
     outcome = failed(error)
     assert (outcome.exit_cause, outcome.phase, outcome.lost) == (exit_cause, phase, lost)
+    assert outcome.kind == kind
     assert outcome.remedy
 
 

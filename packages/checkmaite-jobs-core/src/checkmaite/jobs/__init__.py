@@ -29,6 +29,7 @@ from checkmaite.jobs._shared.errors import (
     StorePermissionError,
     StoreUnavailableError,
 )
+from checkmaite.jobs._shared.kinds import FailureKind
 from checkmaite.jobs._shared.problems import Problem
 from checkmaite.jobs._shared.protocols import (
     AnalyticsStore,
@@ -84,6 +85,7 @@ __all__ = [
     "CapabilityRunRef",
     "ColumnDescription",
     "ConfigurationError",
+    "FailureKind",
     "IncompatibleVersionError",
     "Job",
     "JobBackend",

@@ -47,7 +47,7 @@ from checkmaite.jobs._shared.naming import case_twins, object_name
 from checkmaite.jobs._shared.news import Leaving, News, Post, Printed, Progressed, RemotePost, Started
 from checkmaite.jobs._shared.objects import ObjectStore
 from checkmaite.jobs._shared.order import Terms, WorkOrder
-from checkmaite.jobs._shared.outcome import Cancelled, Completed, Failed, Outcome, status_of
+from checkmaite.jobs._shared.outcome import Cancelled, Completed, Failed, Outcome, kind_of, status_of
 from checkmaite.jobs._shared.problems import nearest_name, unknown_name
 from checkmaite.jobs._shared.protocols import HasMaintenance, HasProbe, KeepsArtifacts, KeepsRevisions, PlansReuse
 from checkmaite.jobs._shared.provenance import provenance_columns
@@ -157,6 +157,7 @@ __all__ = [
     "hidden_accelerators",
     "is_finite",
     "joined_output",
+    "kind_of",
     "labels_for",
     "labels_of",
     "maintain_store",

@@ -22,7 +22,7 @@ from weakref import WeakValueDictionary
 
 import ray
 from attrs import define, evolve, field, frozen
-from checkmaite.jobs import JobStatus, Resources
+from checkmaite.jobs import FailureKind, JobStatus, Resources
 from checkmaite.jobs.spi import (
     Completed,
     Failed,
@@ -167,6 +167,7 @@ def _lost(why: str) -> Failed:
         error_message=why,
         exit_cause=why,
         lost=True,
+        kind=FailureKind.CANNOT_CONNECT,
         remedy="Configure the backend again and submit the job again.",
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
+from checkmaite.jobs._shared.kinds import FailureKind
 from checkmaite.jobs._shared.problems import Problem, listed
 
 
@@ -151,6 +152,7 @@ class JobFailedError(JobsError):
         node: Host name or node id where it happened; None when unknown.
         pid: Process id on that node; None when unknown.
         exit_cause: Why the worker process ended (exit code, signal, out of memory); None when it did not.
+        kind: What ended the job, by name, with its cause and remedy.
     """
 
     def __init__(
@@ -165,6 +167,7 @@ class JobFailedError(JobsError):
         node: str | None = None,
         pid: int | None = None,
         exit_cause: str | None = None,
+        kind: FailureKind = FailureKind.OTHER,
     ) -> None:
         self.job_id = job_id
         self.error_type = error_type
@@ -174,6 +177,7 @@ class JobFailedError(JobsError):
         self.node = node
         self.pid = pid
         self.exit_cause = exit_cause
+        self.kind = kind
         super().__init__(message)
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from attrs import field, frozen
 from checkmaite.jobs._shared.errors import JobCancelledError, JobFailedError, JobLostError
+from checkmaite.jobs._shared.kinds import FailureKind
 from checkmaite.jobs._shared.refs import CapabilityRunRef
 from checkmaite.jobs._shared.reuse import RUN, Reuse
 from checkmaite.jobs._shared.status import JobStatus
@@ -67,6 +68,7 @@ class Failed:
     Its texts are cut to what an error, an explanation and a row of the history can take: 64 KiB in all.
 
     Attributes:
+        kind: What ended it; `FailureKind.OTHER` where an earlier version did not say.
         lost: True when the machinery around the job died, so that `JobLostError` is raised.
         remedy: What to do next, when the cause is known well enough to say.
     """
@@ -80,6 +82,7 @@ class Failed:
     exit_cause: str | None = field(default=None, converter=_optional_sentences)
     lost: bool = False
     remedy: str = field(default="", converter=_sentences)
+    kind: FailureKind = FailureKind.OTHER
 
 
 @frozen(kw_only=True)
@@ -101,6 +104,19 @@ def status_of(outcome: Outcome) -> JobStatus:
             return JobStatus.FAILED
         case Cancelled():
             return JobStatus.CANCELLED
+        case _:
+            assert_never(outcome)
+
+
+def kind_of(outcome: Outcome) -> FailureKind | None:
+    """What ended a job; None when it completed."""
+    match outcome:
+        case Completed():
+            return None
+        case Failed():
+            return outcome.kind
+        case Cancelled():
+            return FailureKind.CANCELLED
         case _:
             assert_never(outcome)
 
@@ -135,4 +151,5 @@ def _failure(failed: Failed, job_id: str, job_name: str) -> JobFailedError:
         node=failed.node,
         pid=failed.pid,
         exit_cause=failed.exit_cause,
+        kind=failed.kind,
     )

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from checkmaite.jobs._shared.deadline import Deadline
 from checkmaite.jobs._shared.errors import JobTimeoutError, NotConfiguredError
+from checkmaite.jobs._shared.kinds import FailureKind
 from checkmaite.jobs._shared.logs import LogBudget, LogTail, LostOutput
 from checkmaite.jobs._shared.news import Leaving, News, Printed, Progressed, Started
 from checkmaite.jobs._shared.outcome import Cancelled, Completed, Failed, Outcome, error_of, status_of
@@ -237,7 +238,8 @@ class JobHandle:
                 number = f" Its result is revision {done.ref.revision} of the run." if done.ref.revision > 1 else ""
                 return f"{first}.{number}{told}" + "".join(f"\nNote: {note}" for note in done.notes)
             case Failed() | Cancelled() as ended:
-                return f"{first}.{told} {error_of(ended, job_id=self._job_id, job_name=self._job_name)}"
+                said = f"{first}.{told} {error_of(ended, job_id=self._job_id, job_name=self._job_name)}"
+                return f"{said}\n{_named(ended)}"
             case None:
                 cancelling = " It is being cancelled." if self._cancelling else ""
                 more = self._controls.explain(self)
@@ -417,6 +419,13 @@ def _handle_of(job_id: str, job_name: str) -> Job:
             "backend can find the job. Call configure_job_backend(...) first, with the address and scope that the job "
             "was submitted to."
         ) from error
+
+
+def _named(ended: Failed | Cancelled) -> str:
+    """What `JobHandle.explain` says of a kind of end; what to do only where the error does not know better."""
+    kind = ended.kind if isinstance(ended, Failed) else FailureKind.CANCELLED
+    is_told = isinstance(ended, Failed) and ended.remedy
+    return f"Kind of end: {kind}. {kind.cause}" + ("" if is_told else f" {kind.remedy}")
 
 
 def _explained(reuse: Reuse) -> str:

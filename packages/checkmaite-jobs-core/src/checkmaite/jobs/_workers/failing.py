@@ -13,7 +13,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import TypeVar
 
-from checkmaite.jobs._shared.errors import RecordError, StoreError
+from checkmaite.jobs._shared.errors import RecordError, StaleResultError, StoreError
+from checkmaite.jobs._shared.kinds import FailureKind
 from checkmaite.jobs._shared.outcome import MESSAGE_BYTES, TRACEBACK_BYTES, Failed
 from checkmaite.jobs._shared.texts import class_name, message_text, shortened
 
@@ -45,10 +46,29 @@ def failure(error: BaseException, *, phase: str, kept: str = "", keep: Callable[
         error_message=shortened(message, MESSAGE_BYTES, whole=whole),
         traceback_text=shortened(told, TRACEBACK_BYTES, whole=whole),
         phase=phase,
+        kind=_kind(type(error), phase),
         node=this_node(),
         pid=os.getpid(),
         remedy="\n".join(filter(None, (_answer(lambda: _remedy(error, phase), lambda: ""), kept))),
     )
+
+
+_OF_PHASE = {
+    "launch": FailureKind.CANNOT_START,
+    "start": FailureKind.CANNOT_START,
+    "load": FailureKind.CANNOT_LOAD,
+}
+
+
+def _kind(raised: type[BaseException], phase: str) -> FailureKind:
+    """What an exception's class and the phase say; isinstance() would ask the exception itself for its class."""
+    if issubclass(raised, StaleResultError):
+        return FailureKind.RESULT_REQUIRED
+    if phase == "write" and issubclass(raised, RecordError):
+        return FailureKind.RECORDS_REFUSED
+    if phase in {"store", "write"} and issubclass(raised, StoreError):
+        return FailureKind.STORE_REFUSED
+    return _OF_PHASE.get(phase, FailureKind.EXCEPTION)
 
 
 def _answer(ask: Callable[[], _T], otherwise: Callable[[], _T]) -> _T:

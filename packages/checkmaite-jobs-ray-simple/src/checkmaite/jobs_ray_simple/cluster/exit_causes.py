@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from checkmaite.jobs import FailureKind
 from checkmaite.jobs.spi import Remains
 
 _LAST_CHARACTERS = 65_536
@@ -25,23 +26,20 @@ _SIGNALS = {
 _REMEDY_OF_CRASH = (
     "job.logs() ends with where that was. Native code crashed: a library that does not fit the others, say."
 )
-_REMEDY_OF_EXIT = "The capability, or a library that it uses, ends its process: have it raise an exception instead."
 _NO_TRACE = (
     "it got a signal that leaves no trace, such as SIGKILL, which the kernel sends when memory runs out, or native "
     "code called exit()"
 )
-_REMEDY_OF_NO_TRACE = (
-    'If memory ran out, reserve more with resources={"memory": bytes}; the node\'s system log says so.'
-)
 
 
-def how_it_ended(left: Remains) -> tuple[str, str]:
-    """What ended a process, and what to do about it."""
+def how_it_ended(left: Remains) -> tuple[str, FailureKind, str]:
+    """What ended a process, the name for that, and what to do about it."""
     if left.exit_status is not None:
-        return f"it called os._exit({left.exit_status})", _REMEDY_OF_EXIT
+        kind = FailureKind.WORKER_EXIT
+        return f"it called os._exit({left.exit_status})", kind, kind.remedy
     if signal := _crash(left):
-        return f"it crashed with {signal}", _REMEDY_OF_CRASH
-    return _NO_TRACE, _REMEDY_OF_NO_TRACE
+        return f"it crashed with {signal}", FailureKind.WORKER_SIGNAL, _REMEDY_OF_CRASH
+    return _NO_TRACE, FailureKind.WORKER_LOST, FailureKind.WORKER_LOST.remedy
 
 
 def _crash(left: Remains) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import ray.exceptions as rx
 from attrs import evolve
-from checkmaite.jobs import JobSubmissionError
+from checkmaite.jobs import FailureKind, JobSubmissionError
 from checkmaite.jobs.spi import Cancelled, Failed, Finished, Outcome, Remains, failure
 from checkmaite.jobs_ray_simple.cluster.deaths import Death
 from checkmaite.jobs_ray_simple.cluster.exit_causes import how_it_ended
@@ -18,32 +18,21 @@ _INSTALL_CORE = (
     "Install checkmaite-jobs-core and the store's package, of the versions that are here, in the environment of every "
     'node, the head included, or name them in runtime_env={"pip": [...]}.'
 )
-_LOST = "The machinery around the job died; submit it again."
 _VANISHED = (
     "it was gone without a word, as after os._exit(), SIGKILL (which the kernel sends when memory runs out) or a crash "
     "in native code"
 )
 _ENDED_BY_OTHERS = "Its node was taken away, or somebody ended it; submit it again."
-_MEANINGS: tuple[tuple[type[BaseException], str, bool, str], ...] = (
-    (
-        rx.OutOfMemoryError,
-        "killed: its node was running out of memory",
-        False,
-        'Reserve more with resources={"memory": bytes}, or give each job more CPUs so that fewer run at once.',
-    ),
-    (
-        rx.WorkerCrashedError,
-        "its worker process died",
-        False,
-        "It exited or was killed (os._exit, a signal, a crash in native code): see its log in Ray's session folder.",
-    ),
-    (rx.NodeDiedError, "its node died", True, _LOST),
-    (rx.LocalRayletDiedError, "its node's raylet died", True, _LOST),
-    (rx.OwnerDiedError, "the process that owned it died", True, _LOST),
-    (rx.ObjectLostError, "its result was lost with the node that held it", True, _LOST),
-    (rx.TaskUnschedulableError, "no node can run it", False, "Ask for resources that the cluster has."),
-    (rx.RaySystemError, "Ray failed", True, _LOST),
-    (ConnectionError, "the connection to the cluster broke", True, _LOST),
+_MEANINGS: tuple[tuple[type[BaseException], str, bool, FailureKind], ...] = (
+    (rx.OutOfMemoryError, "killed: its node was running out of memory", False, FailureKind.WORKER_MEMORY),
+    (rx.WorkerCrashedError, "its worker process died", False, FailureKind.WORKER_LOST),
+    (rx.NodeDiedError, "its node died", True, FailureKind.NODE_LOST),
+    (rx.LocalRayletDiedError, "its node's raylet died", True, FailureKind.NODE_LOST),
+    (rx.OwnerDiedError, "the process that owned it died", True, FailureKind.CONTROLLER_DIED),
+    (rx.ObjectLostError, "its result was lost with the node that held it", True, FailureKind.NODE_LOST),
+    (rx.TaskUnschedulableError, "no node can run it", False, FailureKind.NO_NODE),
+    (rx.RaySystemError, "Ray failed", True, FailureKind.OTHER),
+    (ConnectionError, "the connection to the cluster broke", True, FailureKind.CANNOT_CONNECT),
 )
 LOST_WORKER = (rx.WorkerCrashedError, rx.NodeDiedError, rx.LocalRayletDiedError, rx.OutOfMemoryError)
 """What Ray raises when a job's worker or node died, so that another start may help."""
@@ -65,17 +54,22 @@ def _outcome_from(error: BaseException) -> Outcome:
         return _not_started(error)
     if isinstance(error, rx.RuntimeEnvSetupError):
         return _not_prepared(error)
-    for kind, cause_text, lost, remedy in _MEANINGS:
-        if isinstance(error, kind):
+    for raised, cause_text, lost, kind in _MEANINGS:
+        if isinstance(error, raised):
             return Failed(
                 error_type=name,
                 error_message=str(error).strip(),
                 phase="launch" if isinstance(error, rx.TaskUnschedulableError) else "run",
                 exit_cause=cause_text,
                 lost=lost,
-                remedy=remedy,
+                kind=kind,
+                remedy=kind.remedy,
             )
-    return Failed(error_type=name, error_message=str(error).strip(), exit_cause="Ray failed", lost=True, remedy=_LOST)
+    kind = FailureKind.OTHER
+    said = str(error).strip()
+    return Failed(
+        error_type=name, error_message=said, exit_cause="Ray failed", lost=True, kind=kind, remedy=kind.remedy
+    )
 
 
 def lost_worker() -> Failed:
@@ -116,12 +110,13 @@ def explained(
             means = _failed_as(_errors.NodeDiedError(death.cause or "The node died."))
             return evolve(means, node=death.node, pid=death.pid)
     if last_words is not None:
-        return evolve(failed, exit_cause=f"{failed.exit_cause}: it got {last_words}", remedy=_ENDED_BY_OTHERS)
+        cause = f"{failed.exit_cause}: it got {last_words}"
+        return evolve(failed, exit_cause=cause, kind=FailureKind.WORKER_SIGNAL, remedy=_ENDED_BY_OTHERS)
     if death is not None and death.cause:
         return evolve(failed, exit_cause=f"{failed.exit_cause}: {death.cause}")
     if left is not None:
-        cause, remedy = how_it_ended(left)
-        return evolve(failed, exit_cause=f"{failed.exit_cause}: {cause}", remedy=remedy, pid=left.pid)
+        cause, kind, remedy = how_it_ended(left)
+        return evolve(failed, exit_cause=f"{failed.exit_cause}: {cause}", kind=kind, remedy=remedy, pid=left.pid)
     return failed if death is None else evolve(failed, exit_cause=f"{failed.exit_cause}: {_VANISHED}")
 
 
@@ -143,6 +138,7 @@ def _not_prepared(error: rx.RuntimeEnvSetupError) -> Failed:
         traceback_text=text,
         phase="launch",
         exit_cause="its runtime_env could not be set up",
+        kind=FailureKind.CANNOT_START,
         remedy=missing_tool(text) or _MEND_ENVIRONMENT,
     )
 
@@ -158,6 +154,7 @@ def _not_started(error: rx.RayTaskError) -> Failed:
         else (text.strip().splitlines() or [text])[-1],
         traceback_text=text,  # the attributes of this class are not on all that Ray makes of it
         phase="start",
+        kind=FailureKind.CANNOT_START,
         remedy=_INSTALL_CORE if lacks else "",
     )
 

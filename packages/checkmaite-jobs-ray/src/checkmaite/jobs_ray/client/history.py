@@ -7,7 +7,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from checkmaite.jobs import ConfigurationError, MissingDependencyError, StoreNotFoundError
-from checkmaite.jobs.spi import LABELS, Completed, Failed, ObjectStore, StoreSpec, labels_of, prints_text, settled
+from checkmaite.jobs.spi import (
+    LABELS,
+    Completed,
+    Failed,
+    ObjectStore,
+    StoreSpec,
+    kind_of,
+    labels_of,
+    prints_text,
+    settled,
+)
 from checkmaite.jobs_ray.config import RayOptions
 from checkmaite.jobs_ray.journal.format import JournalGapError
 from checkmaite.jobs_ray.journal.location import JournalLocation
@@ -17,7 +27,7 @@ from checkmaite.jobs_ray.journal.runner import perform
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.record import Finished, JobRecord
 
-_TEXTS = ("job_id", *LABELS, "status", "error_type")
+_TEXTS = ("job_id", *LABELS, "status", "failure_kind", "error_type")
 _INSTANTS = ("submitted_at", "started_at", "finished_at")
 
 
@@ -103,6 +113,7 @@ def _row(record: JobRecord) -> dict[str, Any]:
         "job_id": spec.job_id,
         **labels_of(spec),
         "status": str(record.status),
+        "failure_kind": None if outcome is None else kind_of(outcome),
         "error_type": outcome.error_type if isinstance(outcome, Failed) else None,
         "submitted_at": _instant(record.created_at),
         "started_at": _instant(record.where.at) if record.where else None,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
-from checkmaite.jobs import BackendUnavailableError, JobsError
+from checkmaite.jobs import BackendUnavailableError, FailureKind, JobsError
 from checkmaite.jobs.spi import Failed
 from checkmaite.jobs_ray.client.cluster import BrokenOffError, Calls, ParkedCalls
 from checkmaite.jobs_ray.client.job import RayJob
@@ -239,6 +239,7 @@ class Subscription:
             phase="lost",
             exit_cause=why,
             lost=True,
+            kind=FailureKind.FORGOTTEN if why == _UNKNOWN else FailureKind.CANNOT_CONNECT,
             remedy="Configure the backend again; get_job() and list_jobs() show what is still known, and a run that is "
             "not can be submitted again.",
         )

@@ -15,7 +15,7 @@ from itertools import islice, repeat
 from sys import intern
 from typing import Any
 
-from checkmaite.jobs import JobStatus, Report, Resources, Reuse, ReuseKind
+from checkmaite.jobs import FailureKind, JobStatus, Report, Resources, Reuse, ReuseKind
 from checkmaite.jobs.spi import RUN, Cancelled, Failed
 from checkmaite.jobs_ray.journal.earlier_rows import lifted
 from checkmaite.jobs_ray.journal.fields import ANYTHING, TEXT, TUPLE, Fields, Part, Plain, Row, Unknown, one_of, read
@@ -109,7 +109,7 @@ _OF_SPEC: Mapping[str, Part] = {
 SPEC = Fields(JobSpec, _OF_SPEC, absent={"order": (), "payload": None})
 _OWNER = Fields(Owner, {"controller": TEXT})
 _WHERE = Fields(Where, {"node": TEXT})
-_FAILED = Fields(Failed)
+_FAILED = Fields(Failed, {"kind": Plain(FailureKind, str)})
 _CANCELLED = Fields(Cancelled)
 _STOPPING = one_of(failed=_FAILED, cancelled=_CANCELLED)
 _SUCCESS = Fields(

@@ -14,7 +14,7 @@ from checkmaite.jobs.spi import failure
 from checkmaite.jobs_ray.cluster import Unreachable, answer
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.registry.cluster import Cluster
-from checkmaite.jobs_ray.registry.model.lifecycle import StopJobs
+from checkmaite.jobs_ray.registry.model.lifecycle import DIED, GONE, StopJobs, silent
 from checkmaite.jobs_ray.registry.model.machine import Assignment, RegistryMachine
 from checkmaite.jobs_ray.wire import EndReport, Inventory, JobSpec, Launch, Report, StoredPayload
 
@@ -25,8 +25,6 @@ _REFUSED_S = 0.5
 _START_S = 60.0
 _LOGS_S = 20.0
 """Longer than a controller looks for what a dead worker has left."""
-_DIED = "its controller's process died"
-_GONE = "its controller and its registry were lost"
 _TRIES = 10
 """A payload that is nowhere but in a process's memory is lost when no controller could fetch it so many times."""
 
@@ -81,10 +79,11 @@ class ControllerSession:
 
     async def run(self) -> None:
         """Attach, listen, and attach again whatever happens."""
-        reason = _DIED
+        reason = DIED
         while True:
             try:
                 if await self._attach(reason):
+                    reason = DIED
                     reason = await self._listen()
             except Exception:  # noqa: BLE001 - whatever Ray raises here, the registry must try again
                 _log.exception("the link to controller %s broke", self.name)
@@ -146,14 +145,14 @@ class ControllerSession:
             return False
         if incarnation != self._incarnation:
             if not first:
-                self._lose(_DIED)
+                self._lose(reason)
         elif not self._keeping:
             self._lose(reason)
         self._token = self._machine.grant(self.name, time.time())
         try:
             found: Inventory = await answer(self._actor.attach.remote(self._token), settings.lease_ttl_s)
             keep = self._machine.adopt(self.name, self._token, found.held, time.time())
-            self._machine.miss(self.name, self._token, _GONE, time.time(), served=found.served)
+            self._machine.miss(self.name, self._token, GONE, time.time(), served=found.served)
             self._incarnation, self._keeping = incarnation, True
             self._changed()
             await self._durable()
@@ -170,7 +169,7 @@ class ControllerSession:
     def _lose(self, reason: str) -> None:
         self._keeping = False
         if self._incarnation is None:  # what it had under an earlier registry may be in the store
-            self._machine.miss(self.name, self._token, _GONE, time.time())
+            self._machine.miss(self.name, self._token, GONE, time.time())
         else:
             self._machine.lose(self.name, reason, time.time())
         self._changed()
@@ -186,10 +185,10 @@ class ControllerSession:
                 )
             except TimeoutError:
                 self._cluster.restart(self._actor)
-                return f"its controller was silent for {settings.lease_ttl_s:g} s"
+                return silent(settings.lease_ttl_s)
             except Unreachable:
                 if not await self._is_the_same():
-                    return _DIED
+                    return DIED
                 continue
             self._hear(reports)
             await self._durable()

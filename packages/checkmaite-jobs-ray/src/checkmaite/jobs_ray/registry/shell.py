@@ -20,7 +20,7 @@ from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
 from checkmaite.jobs_ray.registry.log_keeper import LogKeeper, Lost
 from checkmaite.jobs_ray.registry.model.events import Event
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
-from checkmaite.jobs_ray.registry.model.lifecycle import AskStore, Effect, StopJobs
+from checkmaite.jobs_ray.registry.model.lifecycle import SURPLUS, AskStore, Effect, StopJobs
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
 from checkmaite.jobs_ray.registry.model.placement import Limits
 from checkmaite.jobs_ray.registry.model.record import Placed, Waiting
@@ -33,7 +33,6 @@ _KEEP_S = 60.0
 _ASK_AGAIN_S = 5.0
 _BATCH = 500
 """Jobs in one call to a controller."""
-_LEFT = "its cluster's registry had more controllers than this one"
 _CONFIRM_S = 2.0
 """Without a journal a submission waits at most this long for controllers to take its jobs."""
 _KEPT_S = 5.0
@@ -81,7 +80,7 @@ class Shell:
             each: ControllerSession(each, cluster, settings, self.machine, self.after, self.commits.durable, payloads)
             for each in names
         }
-        self.machine.keep_to(names, _LEFT, time.time())
+        self.machine.keep_to(names, SURPLUS, time.time())
         self._chores: set[asyncio.Task[None]] = set()
         self._unanswered: dict[str, str] = {}
         self._log_keeper = self._keeper_of_logs(settings)

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 from attrs import define, field
-from checkmaite.jobs import JobStatus
+from checkmaite.jobs import FailureKind, JobStatus
 from checkmaite.jobs.spi import Failed
 from checkmaite.jobs_ray.notifier import Notifier
 from checkmaite.jobs_ray.wire import Change, Cursor
@@ -108,6 +108,7 @@ def _forgotten(job_id: str) -> Change:
         phase="lost",
         exit_cause=_FORGOTTEN,
         lost=True,
+        kind=FailureKind.FORGOTTEN,
         remedy="Look in the analytics store; a run that is not there can be submitted again. Configure a longer "
         "retention where clients sleep for long.",
     )

@@ -7,6 +7,7 @@ from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from attrs import evolve
+from checkmaite.jobs import FailureKind
 from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome
 from checkmaite.jobs_ray.registry.model.events import Ended, Requeued, StopAsked
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
@@ -118,9 +119,28 @@ class Lifecycle:
 
 # -- failures of what is around a job ----------------------------------------------------------------------------------
 
+DIED = "its controller's process died"
+GONE = "its controller and its registry were lost"
+SURPLUS = "its cluster's registry had more controllers than this one"
+
+
+def silent(lease_ttl_s: float) -> str:
+    """The reason for a loss when a controller has not answered for so long."""
+    return f"{_SILENT} {lease_ttl_s:g} s"
+
+
+_SILENT = "its controller was silent for"
+
+
+def _kind_of_loss(reason: str) -> FailureKind:
+    if reason.startswith(_SILENT):
+        return FailureKind.CONTROLLER_SILENT
+    return FailureKind.CLUSTER_LOST if reason in {GONE, SURPLUS} else FailureKind.CONTROLLER_DIED
+
 
 def lost(reason: str, record: JobRecord) -> Failed:
     """Its start was lost, and no other follows."""
+    kind = _kind_of_loss(reason)
     return Failed(
         error_type="ControllerLost",
         error_message=f"start {record.attempt} ended when {reason}",
@@ -129,7 +149,8 @@ def lost(reason: str, record: JobRecord) -> Failed:
         pid=record.where.pid if record.where else None,
         exit_cause=reason,
         lost=True,
-        remedy='Submit it again, or raise max_attempts; with recovery="resubmit" that happens by itself.',
+        kind=kind,
+        remedy=kind.remedy,
     )
 
 
@@ -140,6 +161,7 @@ def superseded(other: str) -> Failed:
         error_message=f"{other} was submitted for the same run while the controller of this job could not be reached",
         phase="lost",
         lost=True,
+        kind=FailureKind.SUBMITTED_AGAIN,
         remedy=f"Use {other}.",
     )
 
@@ -150,7 +172,8 @@ def no_worker(record: JobRecord) -> Failed:
         error_type="SchedulingTimeout",
         error_message=f"no worker took it within {record.spec.policy.scheduling_timeout_s:g} s",
         phase="schedule",
-        remedy="Ask for resources that the cluster has free, or raise scheduling_timeout_s.",
+        kind=FailureKind.NO_WORKER_IN_TIME,
+        remedy=FailureKind.NO_WORKER_IN_TIME.remedy,
     )
 
 
