@@ -69,7 +69,7 @@ def test_nothing_found_is_no_error(cli: Callable[..., Said]) -> None:
 def test_older_jobs_that_are_left_out_are_told(cli: Callable[..., Said]) -> None:
     said = cli("jobs", "history", "-p", "team", "--limit", "2")
     assert len(said.out.splitlines()) == 3
-    assert said.err == "13 older ones are not shown: --limit 15 shows them.\n"
+    assert said.err == "There are more: --limit 4 shows up to 4.\n"
 
 
 @pytest.mark.parametrize(
@@ -123,3 +123,29 @@ def test_a_date_without_a_zone_is_utc() -> None:
     assert now is not None
     assert instant_of("50s", now) < instant_of("0.5m", now) < instant_of("2026-09-21T14:14:10", now) == now
     assert [job.job_name for job in JobFilter(since=instant_of("0s", now)).of(jobs)] == ["adopted"]
+
+
+def test_where_no_other_process_reaches_the_jobs_the_journal_is_read(cli: Callable[..., Said]) -> None:
+    said = cli("jobs", "list", "-p", "team", "--address", "local", "--json", "--status", "failed")
+    assert [record["job_name"] for record in said.records] == ["lost", "failed"]
+    assert "From the journal" in said.err
+
+
+@pytest.mark.parametrize("command", [["wait"], ["watch"], ["cancel", "--status", "pending"], ["explain", "job-x"]])
+def test_where_no_other_process_reaches_the_jobs_nobody_acts(cli: Callable[..., Said], command: list[str]) -> None:
+    said = cli("jobs", *command, "-p", "team")
+    assert (said.code, said.out) == (2, "")
+    assert "no other process reaches" in said.err
+
+
+def test_a_cluster_that_does_not_answer_has_its_code(cli: Callable[..., Said]) -> None:
+    said = cli("jobs", "list", "-p", "team", "--address", "127.0.0.1:9", "--set", "connect_timeout_s=1")
+    assert (said.code, said.out) == (4, "")
+    assert "127.0.0.1:9" in said.err
+
+
+@pytest.mark.parametrize("kind", ["inline", "ray-simple"])
+def test_jobs_of_one_process_are_nobody_elses(cli: Callable[..., Said], kind: str) -> None:
+    said = cli("jobs", "list", "--kind", kind)
+    assert said.code == 2
+    assert "known to the process that submitted them alone" in said.err

@@ -44,6 +44,11 @@ class JobFilter:
             and (self.since is None or (submitted_at is not None and submitted_at >= self.since))
         )
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether a registry can choose by itself: it knows no patterns."""
+        return len(self.names) <= 1 and not any(set("*?[") & set(name) for name in self.names)
+
     def of(self, jobs: Iterable[JobRecord]) -> list[JobRecord]:
         """Those that pass."""
         return [job for job in jobs if self.takes(job)]

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 from attrs import frozen
-from checkmaite.jobs import JobStatus
+from checkmaite.jobs import Job, JobFailedError, JobStatus
 
 
 @frozen(kw_only=True)
@@ -61,6 +61,32 @@ class JobRecord:
         """From a row of `read_job_history`."""
         known = {field.name for field in attrs.fields(cls)}
         return cls(**{**{name: row[name] for name in row if name in known}, "status": JobStatus(row["status"])})
+
+    @classmethod
+    def of_job(cls, job: Job) -> JobRecord:
+        """From a handle."""
+        status, found, progress = job.status, job.scheduling_info, job.progress
+        error = job.exception(0) if status.is_final else None
+        ref = job.result(0) if status is JobStatus.COMPLETED else None
+        failed = error if isinstance(error, JobFailedError) else None
+        return cls(
+            job_id=job.job_id,
+            job_name=job.job_name,
+            capability_id=getattr(job, "capability_id", ""),
+            status=status,
+            submitted_at=job.created_at,
+            started_at=found.started_at,
+            finished_at=getattr(job, "finished_at", None),
+            node=found.node,
+            progress=progress.fraction if progress is not None else None,
+            error_type=failed.error_type if failed else None,
+            error_message=failed.error_message if failed else None,
+            run_uid=ref.run_uid if ref else None,
+            revision=ref.revision if ref else None,
+            store_uri=ref.store_uri if ref else None,
+            commit_uri=ref.commit_uri if ref else None,
+            reuse=str(job.reuse),
+        )
 
     def took_s(self, now: datetime) -> float | None:
         """Seconds that it has run, without its time in the queue; None where it has not started."""

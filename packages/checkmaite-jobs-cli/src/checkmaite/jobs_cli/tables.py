@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -68,6 +69,15 @@ def job_table(job: JobRecord, more: Mapping[str, str] | None = None) -> Table:
         **(more or {}),
     }
     return facts_table({name: fact for name, fact in facts.items() if fact})
+
+
+def counts_text(jobs: Iterable[JobRecord]) -> Text:
+    """How many jobs are in each state: ``3 running, 2 completed``."""
+    counts = Counter(job.status for job in jobs)
+    parts = [
+        Text(f"{counts[status]:,} {status.lower()}", style=style) for status, style in _STYLES.items() if counts[status]
+    ]
+    return Text(", ").join(parts)
 
 
 def facts_table(facts: Mapping[str, Text | str]) -> Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 from checkmaite.jobs import JobNotFoundError, read_job_history
 from checkmaite.jobs_cli.filters import JobFilter
@@ -27,6 +29,11 @@ def history(asked: Asked, chosen: JobFilter, limit: int, as_json: bool) -> None:
     No cluster has to run, and none is asked. A job that was running when its cluster was lost is shown so.
     """
     found = chosen.of(read_records(asked))
+    print_jobs(found, limit, as_json=as_json)
+
+
+def print_jobs(found: Sequence[JobRecord], limit: int, *, as_json: bool) -> None:
+    """The first of them, as records or as a table, and a note about the others."""
     shown = found[:limit]
     if as_json:
         emit(shown)
@@ -36,7 +43,7 @@ def history(asked: Asked, chosen: JobFilter, limit: int, as_json: bool) -> None:
         return
     show(jobs_table(shown, width=out().width))
     if len(found) > len(shown):
-        say(f"{len(found) - len(shown):,} older ones are not shown: --limit {len(found)} shows them.")
+        say(f"There are more: --limit {2 * limit} shows up to {2 * limit:,}.")
 
 
 def read_records(asked: Asked) -> list[JobRecord]:

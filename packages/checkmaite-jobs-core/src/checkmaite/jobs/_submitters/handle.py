@@ -306,6 +306,11 @@ class JobHandle:
         return self._outcome
 
     @property
+    def finished_at(self) -> datetime | None:
+        """When it ended (UTC); None while it has not."""
+        return self._finished_at
+
+    @property
     def cancelling(self) -> bool:
         """Whether `cancel` was accepted."""
         return self._cancelling

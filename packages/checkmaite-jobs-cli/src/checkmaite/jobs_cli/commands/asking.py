@@ -1,0 +1,108 @@
+"""Asking about jobs, on their cluster where there is one."""
+
+from __future__ import annotations
+
+import click
+from checkmaite.jobs import JobFailedError, get_job, read_job_logs
+from checkmaite.jobs_cli.commands.history import print_jobs, read_record, read_records
+from checkmaite.jobs_cli.connecting import connected, find, has_cluster
+from checkmaite.jobs_cli.filters import JobFilter
+from checkmaite.jobs_cli.options import Asked, as_json, configured, examples, filtered, limited
+from checkmaite.jobs_cli.printing import emit, say, show
+from checkmaite.jobs_cli.records import JobRecord
+from checkmaite.jobs_cli.tables import job_table
+
+_kept = click.option("--kept", is_flag=True, help="As the journal has it: no cluster is asked.")
+_LOOK_S = 0.5
+_FROM_THE_JOURNAL = "From the journal: these jobs run on a Ray of the process that submitted them."
+
+
+@click.command("list", epilog=examples("jobs list --profile team", "jobs list --status running --since 2h --json"))
+@filtered
+@limited(50)
+@as_json
+@configured
+def list_(asked: Asked, chosen: JobFilter, limit: int, as_json: bool) -> None:
+    """The jobs of the scope, newest first, as its registry knows them now.
+
+    Records: see `jobs history`.
+    """
+    if not has_cluster(asked):
+        say(_FROM_THE_JOURNAL)
+        print_jobs(chosen.of(read_records(asked)), limit, as_json=as_json)
+        return
+    with connected(asked):
+        found = [JobRecord.of_job(job) for job in find((), chosen, limit=limit + 1)]
+    print_jobs(found, limit, as_json=as_json)
+
+
+@click.command("show", epilog=examples("jobs show job-01a20c53d7b2-c572dc9e4a --profile team"))
+@click.argument("job_id", metavar="JOB")
+@_kept
+@as_json
+@configured
+def show_job(asked: Asked, job_id: str, kept: bool, as_json: bool) -> None:
+    """All that is known of one job, with the traceback where it failed.
+
+    Records: see `jobs history`.
+    """
+    traceback_text = ""
+    if not kept and has_cluster(asked):
+        with connected(asked):
+            job = get_job(job_id)
+            record = JobRecord.of_job(job)
+            error = job.exception(0) if job.status.is_final else None
+            traceback_text = error.traceback_text if isinstance(error, JobFailedError) else ""
+    else:
+        record = read_record(asked, job_id)
+    if as_json:
+        emit([record])
+        return
+    show(job_table(record))
+    if traceback_text:
+        click.echo(f"\n{traceback_text.rstrip()}")
+
+
+@click.command(epilog=examples("jobs explain job-01a20c53d7b2-c572dc9e4a --profile team"))
+@click.argument("job_id", metavar="JOB")
+@configured
+def explain(asked: Asked, job_id: str) -> None:
+    """Why a job is where it is: what it waits for, what went wrong, what to do."""
+    with connected(asked):
+        click.echo(get_job(job_id).explain())
+
+
+@click.command(
+    epilog=examples(
+        "jobs logs job-01a20c53d7b2-c572dc9e4a --profile team --follow",
+        "jobs logs job-01a20c53d7b2-c572dc9e4a --profile team --kept | less",
+    )
+)
+@click.argument("job_id", metavar="JOB")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the job is final.")
+@_kept
+@configured
+def logs(asked: Asked, job_id: str, follow: bool, kept: bool) -> None:
+    """What a job has printed, stdout and stderr together."""
+    if kept or not has_cluster(asked):
+        click.echo(read_job_logs(job_id, **asked.arguments()), nl=False)
+        return
+    with connected(asked):
+        job = get_job(job_id)
+        printed = ""
+        while True:
+            is_over = not follow or job.status.is_final  # before its output is asked for: then it is all there
+            text = job.logs()
+            click.echo(_new(printed, text), nl=False)
+            printed = text
+            if is_over:
+                return
+            job.wait(_LOOK_S)
+
+
+def _new(printed: str, text: str) -> str:
+    """What is new in a text whose beginning may have been cut since."""
+    if text.startswith(printed):
+        return text[len(printed) :]
+    _, found, new = text.rpartition(printed[-200:])
+    return new if found else text

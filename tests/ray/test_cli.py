@@ -1,0 +1,161 @@
+"""The command line against a cluster, with jobs of another client: each command is a process's worth of its own."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+from checkmaite.jobs import JobStatus
+from checkmaite.jobs_cli.app import run
+
+from tests.ray import capabilities
+from tests.ray.clusters import SOON_S, wait_until
+from tests.ray.conftest import submit
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+
+@frozen
+class Said:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def cli(
+    capsys: pytest.CaptureFixture[str], options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Said]:
+    settings = [f"{name} = {json.dumps(value)}" for name, value in options.items() if name != "analytics_store"]
+    (tmp_path / "checkmaite-jobs.toml").write_text(
+        "\n".join([*settings, f"analytics_store = {json.dumps(options['analytics_store']['uri'])}"])
+    )
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments: str) -> Said:
+        capsys.readouterr()
+        code = run(arguments)
+        return Said(code, *capsys.readouterr())
+
+    return command
+
+
+def test_jobs_are_seen_and_asked_about(cli: Callable[..., Said], tmp_path: Path) -> None:
+    failed = submit(capabilities.raises, job_name="fails")
+    running = submit(partial(capabilities.tells_its_start_and_waits, str(tmp_path)), job_name="sweep-1")
+    failed.wait(SOON_S)
+    wait_until(running.logs, "the job has printed nothing")
+
+    seen = {record["job_name"]: record for record in cli("jobs", "list", "--json").records}
+    assert {name: record["status"] for name, record in seen.items()} == {"fails": "FAILED", "sweep-1": "RUNNING"}
+    assert seen["fails"]["error_type"] == "ValueError"
+    assert seen["fails"]["finished_at"] > seen["fails"]["started_at"] >= seen["fails"]["submitted_at"]
+    assert [record["job_id"] for record in cli("jobs", "list", "--name", "sweep-*", "--json").records] == [
+        running.job_id
+    ]
+    assert cli("jobs", "list", "--status", "completed").err.endswith("No such jobs.\n")
+
+    told = cli("jobs", "show", failed.job_id)
+    assert "told to fail" in told.out
+    assert "Traceback" in told.out
+    assert "RUNNING on" in cli("jobs", "explain", running.job_id).out
+    assert cli("jobs", "logs", running.job_id).out.startswith("started in")
+    missing = cli("jobs", "explain", "job-x")
+    assert (missing.code, missing.out) == (3, "")
+
+
+def test_waiting_says_by_its_code_how_jobs_ended(cli: Callable[..., Said], tmp_path: Path) -> None:
+    failed = submit(capabilities.raises, job_name="fails")
+    waiting = submit(partial(capabilities.waits, str(tmp_path)), job_name="waits")
+    late = cli("jobs", "wait", "--name", "wait*", "--timeout", "0.1")
+    assert (late.code, late.out) == (12, "")
+    assert "They go on." in late.err
+
+    (tmp_path / "go").touch()
+    done = cli("jobs", "wait", waiting.job_id, "--json")
+    assert done.code == 0, done.err
+    assert [(record["job_id"], record["status"]) for record in done.records] == [(waiting.job_id, "COMPLETED")]
+
+    bad = cli("jobs", "wait", failed.job_id, waiting.job_id)
+    assert bad.code == 10
+    assert f"FAILED  fails  {failed.job_id}  ValueError: told to fail\n" in bad.out
+
+
+def test_cancelling_several_shows_them_and_asks(
+    cli: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept = [submit(partial(capabilities.waits, str(tmp_path), "never"), job_name=f"sweep-{n}") for n in (1, 2)]
+    other = submit(partial(capabilities.waits, str(tmp_path), "never"), job_name="other")
+    assert cli("jobs", "cancel").code == 2
+    shown = cli("jobs", "cancel", "--name", "sweep-*", "--dry-run")
+    assert [job.job_id in shown.out for job in (*swept, other)] == [True, True, False]
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    refused = cli("jobs", "cancel", "--name", "sweep-*")
+    assert refused.code == 1
+    assert "Cancel 2 jobs?" in refused.err
+    assert not any(job.status.is_final for job in swept)
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    done = cli("jobs", "cancel", "--name", "sweep-*", "--json", "--grace", "1")
+    assert {record["job_id"] for record in done.records} == {job.job_id for job in swept}
+    assert cli("jobs", "wait", *(job.job_id for job in swept)).code == 11
+    assert [job.wait(SOON_S) for job in swept] == [JobStatus.CANCELLED] * 2
+    assert not other.status.is_final
+
+    assert cli("jobs", "cancel", other.job_id, "--grace", "0").err.endswith("1 job asked to stop.\n")
+    assert other.wait(SOON_S) is JobStatus.CANCELLED
+    again = cli("jobs", "cancel", other.job_id)
+    assert again.err.endswith(f"0 jobs asked to stop.\nother ({other.job_id}) is CANCELLED already.\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "first", "last"),
+    [
+        (["watch", "--json"], '"status": "RUNNING"', '"status": "COMPLETED"'),
+        (["logs", "--follow"], "started in", "over\n"),
+    ],
+    ids=["watch", "logs"],
+)
+def test_who_follows_a_job_hears_of_it_until_its_end(
+    cli: Callable[..., Said],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    command: list[str],
+    first: str,
+    last: str,
+) -> None:
+    def tells_its_end() -> None:
+        capabilities.tells_its_start_and_waits(folder)
+        print("over", flush=True)  # noqa: T201 - it is the job's
+
+    folder = str(tmp_path)
+    job = submit(tells_its_end)
+    ended: list[int] = []
+    verb, *flags = command
+    follower = threading.Thread(target=lambda: ended.append(run(["jobs", verb, job.job_id, *flags])))
+    follower.start()
+    heard = ""
+
+    def hears(text: str) -> bool:
+        nonlocal heard
+        heard += capsys.readouterr().out
+        return text in heard
+
+    wait_until(lambda: hears(first), f"no {first!r}")
+    (tmp_path / "go").touch()
+    follower.join(SOON_S)
+    assert ended == [0]
+    assert hears(last), heard
+    assert heard.count(first) == 1
