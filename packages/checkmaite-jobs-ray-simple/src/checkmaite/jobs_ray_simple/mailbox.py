@@ -13,7 +13,7 @@ WAIT_S = 10.0
 
 
 class Mailbox:
-    """This process's end. Nothing blocks: each call gives a reference that becomes ready.
+    """The submitter's side of the mailbox. Nothing blocks: each call gives a reference that becomes ready.
 
     The actor takes no CPU of the jobs', dies with this process, and comes back empty when its node dies, because news
     may be lost.
@@ -25,7 +25,7 @@ class Mailbox:
         self.post = RemotePost(self._actor)
 
     def collect(self) -> Any:
-        """A reference to what comes next."""
+        """A reference to the next letters."""
         return self._actor.collect.remote(self._last, WAIT_S)
 
     def read(self, answer: object) -> list[Letter]:

@@ -1,4 +1,4 @@
-"""The tasks of this process that are under way: launched, listened to, cancelled and brought home.
+"""Launches this process's tasks, takes in their news, cancels them, and ends their jobs.
 
 One thread, the courier, does everything that follows from something having happened: a task became ready, news came,
 a grace ended. Ray's callbacks only put work into its queue, because they run on a thread that Ray needs, so nothing
@@ -85,7 +85,7 @@ class TaskRequest:
         return terms
 
     def leave(self, work: RemoteWork) -> Any:
-        """Hand the job to Ray; the reference of its task.
+        """Hand the job to Ray, and return the reference of its task.
 
         Of what Ray may not start again, it kills last what uses up a node's memory, after actors that others need.
         """
@@ -119,7 +119,7 @@ class _RunningTask:
     given_up: bool = False
 
     def hear(self, news: News) -> None:
-        """Take in what its worker says of itself."""
+        """Note what the task's worker says of itself."""
         if isinstance(news, Started):
             self.started, self.last_words = news, None
         elif isinstance(news, Leaving):
@@ -268,7 +268,7 @@ class RunningTasks:
         self._lose_all("this process ended its connection to Ray")
 
     def fall_silent(self) -> None:
-        """End the courier: nothing asks Ray for anything after this."""
+        """End the courier thread, after which nothing here calls Ray."""
         if self._courier is not None:
             self._queue.put(None)
             if threading.current_thread() is not self._courier:
@@ -376,7 +376,7 @@ class RunningTasks:
         return self._deaths.of_task(started.pid, started.node) if started is not None else self._deaths.of_task(None)
 
     def _watch(self) -> None:
-        """End jobs that may not be started again and whose worker has died: Ray tells it when it has room to do so."""
+        """End jobs whose worker has died and that may not start again: Ray itself reports them when it has room."""
         with self._lock:
             running_tasks = self._under_way.values()
             once = [each for each in running_tasks if each.request.max_retries == 0 and not each.given_up]

@@ -1,4 +1,4 @@
-"""Which code a worker process runs: its submitter's, and of one submitter and one state of the files only.
+"""Sees to it that a worker process runs the code of one submitter, in one state of its files.
 
 A process keeps the modules that it has imported. So whoever starts workers keeps processes for different code apart,
 and a worker that was mistaken for another's says so instead of running the wrong code. A file that has been edited
@@ -85,13 +85,13 @@ class _Imports:
         self._seen = 0
 
     def begin(self) -> None:
-        """Forget what the job before was refused, and be asked first."""
+        """Forget what the previous job was refused, and take the first place on `sys.meta_path`."""
         self._refused.clear()
         if self._contents and sys.meta_path[0] is not self:
             sys.meta_path[:] = [self, *(each for each in sys.meta_path if each is not self)]
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> None:
-        """Refuse the import of a file that has been edited; leave all others to who comes next."""
+        """Refuse to import an edited file; leave every other file to the next finder."""
         if name.rpartition(".")[2] not in self._names:
             return
         spec = PathFinder.find_spec(name, path, target)

@@ -1,4 +1,4 @@
-"""Fingerprints as they travel and are kept, and how those of two submissions compare."""
+"""Writes fingerprints for travel and storage, reads them again, and compares those of two submissions."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def prints_text(prints: Prints | None) -> str | None:
 
 
 def _entries(text: str) -> tuple[str, ...]:
-    """What stands between the braces of a JSON object."""
+    """The entries of a JSON object as text, without the braces."""
     return (text[1:-1],) if text.startswith(_CONFIG) else _known_entries(text)
 
 

@@ -1,4 +1,4 @@
-"""One instant by which something must have happened, so that a time-out is spent once."""
+"""A deadline: several waits that share one time-out spend it once."""
 
 from __future__ import annotations
 

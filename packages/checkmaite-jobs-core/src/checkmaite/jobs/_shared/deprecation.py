@@ -9,7 +9,7 @@ _OURS = "checkmaite.jobs"
 
 
 def deprecated(text: str) -> None:
-    """Warn where the user's code calls this project, however deep within it this is asked for."""
+    """Warn at the line of the user's code that called this project, however deep inside it the warning is raised."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_OURS):
         level, frame = level + 1, frame.f_back

@@ -1,4 +1,4 @@
-"""The end of a job's output, bounded whatever the job prints and whatever becomes of the pieces on their way."""
+"""Keeps the end of a job's output within a bound, though pieces of it may arrive twice, out of order or never."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class LogTail:
 
 
 def _mark(position: int, begin: int) -> str:
-    """What stands for the characters between two positions that are not there."""
+    """The line that stands for missing characters between two positions."""
     if position == begin:
         return ""
     if position == 0:
@@ -170,7 +170,7 @@ class LostOutput:
         return len(self._tails)
 
     def add(self, start: int, tail: LogTail) -> None:
-        """The start of this number was lost."""
+        """Add the output of a lost start, by the number of the start."""
         tail.ended = True
         self._tails[start] = tail
         room = LOG_LIMIT_CHARACTERS

@@ -1,4 +1,4 @@
-"""The cluster's side of news: a mailbox that workers post to and one submitter empties.
+"""A mailbox on the cluster: workers post news of their jobs to it, and one submitter collects them.
 
 It is a plain asynchronous class, so that a backend can make an actor of it in whatever framework it uses, and it lives
 in core, so that the machine that the actor lands on needs nothing else.

@@ -1,4 +1,4 @@
-"""Texts of users as names: no I/O."""
+"""Makes names of objects from texts that users chose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a running job says: that it started, how far it is, what it printed.
+"""The messages that a running job sends: that it started, how far it is, what it printed.
 
 A worker's `Reporter` collects news and hands it on in batches, from a thread of its own, so that saying something costs
 the job next to nothing and a job that is over in a blink sends no message at all: its outcome says the rest.
@@ -102,7 +102,7 @@ class _Couriers:
         self._thread: threading.Thread | None = None
 
     def carry(self, reporter: Reporter) -> None:
-        """Carry this reporter's news from now on."""
+        """Begin to carry this reporter's news."""
         with self._lock:
             self._reporters.add(reporter)
             if self._thread is None or not self._thread.is_alive():  # not alive: this process was forked
@@ -110,7 +110,7 @@ class _Couriers:
                 self._thread.start()
 
     def drop(self, reporter: Reporter) -> None:
-        """Carry it no more."""
+        """Stop carrying this reporter's news."""
         with self._lock:
             self._reporters.discard(reporter)
 
@@ -135,7 +135,7 @@ _couriers = _Couriers()
 
 
 class Reporter:
-    """One job's voice on the worker. Its methods cost the job no message: a thread of its own carries the news.
+    """Collects one job's news on the worker. Its methods send nothing themselves: a thread carries the news.
 
     Args:
         job_id: The job.

@@ -1,4 +1,4 @@
-"""What a filesystem's exception about an object means, in one table; its text shows no secret."""
+"""Translates the exceptions of filesystems into this project's errors, whose texts show no secret."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def means_exists(error: OSError) -> bool:
 
 
 def means_expired(error: Exception) -> bool:
-    """Whether the credentials were good once."""
+    """Whether the credentials have expired."""
     return code_of(error) in _EXPIRED_CODES
 
 
 def has_no_words(error: Exception) -> bool:
-    """Whether S3 refused a request without a word: its reply to a HEAD has no body, whatever is wrong."""
+    """Whether S3 refused a request without saying why: its reply to a HEAD request has no body."""
     return code_of(error) == "400"
 
 

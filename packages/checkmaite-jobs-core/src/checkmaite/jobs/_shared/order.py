@@ -1,4 +1,4 @@
-"""What a worker is told about one job beside the user's objects, and how it travels.
+"""The work order: what a worker needs to know of one job beside the user's objects, and how it travels.
 
 Thousands of orders leave at once and each is read by a worker, so what they have in common is written once, as the
 bytes of the `Terms`, and read once by a worker process. The first line of these bytes says which versions the submitter
@@ -59,7 +59,7 @@ class Terms:
 
     @cached_property
     def written(self) -> bytes:
-        """A line of JSON with the versions, then a pickle of the rest, then one of the code."""
+        """The terms as bytes: the versions as a line of JSON, then store and facts pickled, then the code pickled."""
         header = json.dumps(asdict(self.versions)).encode()
         # Older readers stop behind the first pickle.
         return header + b"\n" + pickle.dumps((self.store, self.facts)) + pickle.dumps(self.code)

@@ -1,4 +1,4 @@
-"""Where this process reads and writes documents: the storage options of each place that was configured."""
+"""Remembers the storage options of each configured place, so that this process can read documents by URI."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _known: dict[str, Mapping[str, Any]] = {}
 
 
 def remember_place(uri: str, storage_options: Mapping[str, Any]) -> None:
-    """Take note of the options of all that is below a URI; the last word counts."""
+    """Remember the storage options for everything below a URI; a later call replaces an earlier one."""
     _known[uri.rstrip("/")] = storage_options
 
 

@@ -1,4 +1,4 @@
-"""What a submission stands on, as small plain values that can be kept, and how two of them differ."""
+"""Fingerprints of a submission as small plain values that can be stored, and how two of them differ."""
 
 from __future__ import annotations
 

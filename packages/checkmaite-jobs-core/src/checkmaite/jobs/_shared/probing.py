@@ -91,7 +91,7 @@ def _problem(path: str, error: StoreError) -> Problem:
 
 
 def _within(limit_s: float, ask: Callable[[], None], uri: str) -> None:
-    """Ask in another thread, which is left behind when there is no answer in time.
+    """Ask in another thread, and give that thread up when it does not answer in time.
 
     Raises:
         StoreUnavailableError: There was none.

@@ -1,4 +1,4 @@
-"""One thing that is wrong with what a user gave: where, why, and what to do."""
+"""A problem says what is wrong with something that a user gave: where, why, and what to do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Problem:
         return f"{self.path}: {self.cause} {self.remedy}".strip()
 
     def below(self, parent: str) -> Problem:
-        """The same problem, seen from one level further out."""
+        """The same problem with the name of the enclosing option put before its path."""
         if not parent:
             return self
         joint = "" if not self.path or self.path.startswith("[") else "."

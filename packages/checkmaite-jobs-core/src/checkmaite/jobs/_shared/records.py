@@ -1,4 +1,4 @@
-"""A run's records as typed, flat tables, whatever classes they were written with.
+"""Turns the records of a run into typed, flat tables, whatever classes the records have.
 
 Column types come from declared annotations wherever there are any, because a type guessed from values changes with
 the values: a table whose first file holds 1 and whose second holds 1.5 would be read wrongly. Only plain mappings,

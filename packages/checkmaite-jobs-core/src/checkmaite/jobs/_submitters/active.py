@@ -1,4 +1,4 @@
-"""The one backend that submissions of this process go to."""
+"""Holds the backend that submissions of this process go to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users pass to calls that neither configure nor submit: times, jobs, ids, callbacks.
+"""Checks the arguments of calls that neither configure nor submit: times, jobs, ids, callbacks.
 
 A wrong argument is refused before anything is waited for or asked, whatever state the job is in.
 """
@@ -138,7 +138,7 @@ def check_callback(given: object) -> None:
 
 
 def check_switch(name: str, given: object) -> None:
-    """Refuse what only happens to count as true or false, such as a text or a number of seconds.
+    """Refuse anything but True and False, such as a text or a number of seconds.
 
     Raises:
         ArgumentError: It is neither True nor False.

@@ -1,4 +1,4 @@
-"""What a capability must be, as far as its submitter can know."""
+"""Checks a capability as far as its submitter can, before anything is submitted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def capability_problems(capability: Any) -> list[Problem]:
 
 
 def class_problem(path: str, given: type) -> Problem:
-    """That a class was given where an object of it belongs."""
+    """The problem of a class that was given in place of an object of it."""
     name = given.__name__
     return Problem(path, f"is the class {name}, not an object of it.", f"Pass {name}(...).")
 

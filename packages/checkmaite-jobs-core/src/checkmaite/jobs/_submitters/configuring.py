@@ -1,4 +1,4 @@
-"""What the arguments of `configure_job_backend` mean, with every fault reported at once."""
+"""Reads the arguments of `configure_job_backend`, and reports every fault at once."""
 
 from __future__ import annotations
 

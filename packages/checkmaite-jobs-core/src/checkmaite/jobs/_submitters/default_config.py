@@ -1,4 +1,4 @@
-"""The config that a capability runs with when it is given none, so that the run is known before it is made."""
+"""Finds the config that a capability uses when it is given none, so that the run key includes it."""
 
 from __future__ import annotations
 

@@ -316,7 +316,7 @@ class JobHandle:
         return self._cancelling
 
     def decided(self, reuse: Reuse) -> None:
-        """Take in what was decided about the submission that this handle is the answer to."""
+        """Note what was decided about the submission that this handle was returned for."""
         self._reuse = reuse
 
     def advance(self, status: JobStatus) -> bool:
@@ -328,7 +328,7 @@ class JobHandle:
             return True
 
     def apply(self, news: News) -> None:
-        """Take in what the worker said; news that comes after the end changes nothing but the logs."""
+        """Apply a message of the worker; one that comes after the end changes nothing but the logs."""
         match news:
             case Started():
                 with self._lock:
@@ -352,7 +352,7 @@ class JobHandle:
                 _budget.extend(printed, news.start, news.text)
 
     def replace_output(self, left: Printed) -> None:
-        """The end of the job's output, as its dead worker has left it: more than the worker had told."""
+        """Replace the job's output by what its dead worker has left in a file, which is more than it had sent."""
         with self._lock:
             self._printed = None
         self.apply(left)
@@ -410,7 +410,7 @@ class JobHandle:
 
 
 def _handle_of(job_id: str, job_name: str) -> Job:
-    """What a pickled handle becomes.
+    """The handle of the active backend that takes the place of a pickled one.
 
     Raises:
         NotConfiguredError: No backend is active here.

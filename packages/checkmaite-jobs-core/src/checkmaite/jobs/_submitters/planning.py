@@ -1,4 +1,4 @@
-"""What would become of submissions: asked of the backend and the store, before anything is submitted."""
+"""Asks backend and store what would become of submissions, before anything is submitted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Submissions checked, with their defaults filled in: the form that a backend gets."""
+"""Checks submissions and fills in their defaults: the result is what a backend gets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cooperative cancellation on the worker: KeyboardInterrupt, remembered, and kept out of the write.
+"""Cancels a job on its worker by KeyboardInterrupt, remembers the request, and keeps it out of the write.
 
 A capability may swallow KeyboardInterrupt and go on. Whoever raises it therefore leaves a note first, and the note is
 read before anything is published, so that a cancelled job publishes nothing.
@@ -116,7 +116,7 @@ class Interrupt:
 
 
 class _Withdrawn(BaseException):
-    """Takes the place of an interruption that has not arrived."""
+    """A harmless exception that replaces an interruption which has not arrived yet."""
 
 
 def _raise_in(thread: int, error: type[BaseException]) -> None:

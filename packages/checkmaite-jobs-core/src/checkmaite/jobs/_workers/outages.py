@@ -1,4 +1,4 @@
-"""Asking a store again that does not answer: for a moment before a job has computed anything, for long afterwards."""
+"""Asks a store again that does not answer: briefly before a job has computed anything, for long afterwards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 
 def patiently(ask: Callable[[], _T], say: Callable[[str], object]) -> _T:
-    """What a store answers, asked again for a while when it does not; all else that it raises is raised at once.
+    """A store's answer, asked for again for a while when the store does not answer; other errors are raised at once.
 
     Args:
         ask: Asks it.
@@ -37,7 +37,7 @@ def patiently(ask: Callable[[], _T], say: Callable[[str], object]) -> _T:
 def until_stored(
     store: Callable[[], _T], say: Callable[[str], object], *, limit_s: float | None, interrupt: Interrupt
 ) -> _T:
-    """What storing a result gives, tried again while the store does not answer: the result took long to compute.
+    """Store a result, again and again while the store does not answer: the result took long to compute.
 
     Args:
         store: Stores it, whole or not at all.

@@ -56,7 +56,7 @@ _EXITED = ".exited-"
 
 @frozen(kw_only=True)
 class Remains:
-    """What a process that has died has left of its job.
+    """What a dead process has left behind of its job.
 
     Attributes:
         printed: The end of the job's output. A crash in native code has written there which signal it was.
@@ -110,7 +110,7 @@ class _File:
         atexit.register(self.delete)
 
     def lead_into(self, job_id: str) -> None:
-        """Lead both streams into it, for a job; whoever inherits one of them has its lock, as long as he has it."""
+        """Send both streams into this file for a job. A child that inherits one of them shares the file's lock."""
         os.pwrite(self.descriptor, _head(job_id), 0)
         writer = os.open(self.path, os.O_WRONLY | os.O_APPEND)
         self._is_locked = _lock(writer, shared=True)
@@ -120,7 +120,7 @@ class _File:
         os.close(writer)
 
     def empty(self) -> bool:
-        """Make it nobody's, now that the streams lead elsewhere; whether nobody else has it still."""
+        """Empty the file for the next job; False when another process still has it open, so that it cannot be used."""
         if not self._is_locked or not _lock(self.descriptor, shared=False):
             return False
         fcntl.flock(self.descriptor, fcntl.LOCK_UN)
@@ -130,7 +130,7 @@ class _File:
         return True
 
     def delete(self) -> None:
-        """Delete it, unless this process has it from the one that it was forked from."""
+        """Delete the file, unless this process has only inherited it by a fork."""
         atexit.unregister(self.delete)
         if self._pid == os.getpid():
             os.close(self.descriptor)
@@ -233,7 +233,7 @@ def take_left_output(job_id: str) -> Remains | None:
 
 @cache
 def _pass_on_remains() -> None:
-    """Bring what nobody has taken of dead processes into this one's log, once: it may say why they died."""
+    """Copy the output of dead processes that nobody has collected into this process's log: it may say why they died."""
     for path in _remains():
         with suppress(FileNotFoundError):  # another process does the same
             if os.stat(path).st_mtime + _UNCLAIMED_S < time.time():
@@ -304,7 +304,7 @@ def _lock(descriptor: int, *, shared: bool) -> bool:
 
 
 def _folder() -> str:
-    """Beside the file that this process prints to, which is its log, so that other processes of the node find it."""
+    """The folder for such files: beside this process's own log, so that other processes of the node find it."""
     to = os.fstat(1)
     return _folder_beside(to.st_dev, to.st_ino) if stat.S_ISREG(to.st_mode) else tempfile.gettempdir()
 
@@ -326,7 +326,7 @@ def _restore() -> None:
 
 
 def _flush() -> None:
-    """Have everything written that this process has buffered; what cannot be is not the job's concern."""
+    """Write out everything that this process has buffered; errors of that are not the job's concern."""
     for stream in {id(each): each for each in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)}.values():
         try:
             if stream is not None:

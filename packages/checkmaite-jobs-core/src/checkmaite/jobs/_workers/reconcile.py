@@ -1,4 +1,4 @@
-"""Which of some jobs have stored their runs: asked on a worker, of jobs whose own word is lost."""
+"""Finds out on a worker which jobs have stored their runs, for jobs that can no longer say so themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's report: asked for before the run is stored, so that it is of the same attempt as the rows."""
+"""Collects a run's report before the run is stored, so that report and rows are of the same attempt."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def collect_report(run: Any, *, threshold: float, interrupt: Interrupt) -> Draft
 
 
 class Publication:
-    """A report where it is kept; `withdraw` takes it back when the run turns out not to be the one that counts.
+    """A report that is being published; `withdraw` deletes it again when another attempt's result counts.
 
     An attempt that is killed in between cannot, so its document says by its name whose it is.
 

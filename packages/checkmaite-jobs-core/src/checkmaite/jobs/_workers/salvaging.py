@@ -1,4 +1,4 @@
-"""A worker whose run cannot be stored keeps the rows, so that what took hours to compute is not lost."""
+"""Keeps the rows of a run that no store takes in a file, so that what took hours to compute is not lost."""
 
 from __future__ import annotations
 

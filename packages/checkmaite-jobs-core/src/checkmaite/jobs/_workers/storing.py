@@ -1,4 +1,4 @@
-"""A worker and its store: which result of the run is there already, and keeping the one that was made."""
+"""Finds the result of a run that the store holds already, and stores the one that the worker has made."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def found_result(store: AnalyticsStore, order: WorkOrder, capability_id: str) ->
 
 
 def stale_result(what: str, reuse: Reuse | None) -> StaleResultError:
-    """That a run would have to be made although a result was required."""
+    """The error that a result was required and none agrees."""
     stale = reuse is not None and reuse.kind is ReuseKind.STALE
     why = f"is {reuse}" if stale else "has no result"
     return StaleResultError(
@@ -156,7 +156,7 @@ def _keeps_revisions(kind: type) -> bool:
 
 
 def _of_the_winner(store: AnalyticsStore, order: WorkOrder, run: Any, receipt: WriteReceipt, reuse: Reuse) -> Completed:
-    """The result that was there first, instead of the one that this attempt has made."""
+    """The result of the attempt that was first, in place of the one that this attempt has made."""
     run_uid = plain_text(run.run_uid)
     if (keeper := _keeper(store)) is not None:
         found = keeper.find_run(run_uid, revision=receipt.revision)

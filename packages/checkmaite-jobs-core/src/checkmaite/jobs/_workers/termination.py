@@ -1,4 +1,4 @@
-"""SIGTERM on the worker: its node is taken away, or somebody ended it. The process ends at once, and publishes no more.
+"""Ends a worker process at once when it gets SIGTERM, before it publishes anything more.
 
 Ray's own handler raises SystemExit in the middle of the user's code, which may take it for a failure of one step and
 go on. A handler in Python alone would wait for the C call that the main thread is in; so the interpreter also writes

@@ -59,14 +59,14 @@ def _forwarded(name: str) -> Callable[..., Any]:
 
 
 def leave_creator() -> None:
-    """Drop what Ray took from the driver that this worker process belongs to, and where it stood."""
+    """Drop what Ray took from this worker's driver, its working directory too."""
     leave_driver()
     ray_worker: Any = importlib.import_module("ray._private.worker")
     os.chdir(ray_worker.global_worker.node.get_session_dir_path())
 
 
 def leave_driver() -> None:
-    """Drop what Ray took from the driver that this worker process belongs to: its folders, and its logging."""
+    """Drop what Ray took from this worker's driver: its folders on `sys.path`, and its logging."""
     ray_worker: Any = importlib.import_module("ray._private.worker")
     config = ray_worker.global_worker.core_worker.get_job_config()
     searched = [os.path.dirname(path) if os.path.isfile(path) else path for path in config.code_search_path]  # noqa: PTH113, PTH120 - as Ray does

@@ -1,4 +1,4 @@
-"""What a cluster's client server does not say, or not soon: that it cannot start a process for this client.
+"""Finds out soon that a cluster's client server cannot start a process for this client, which Ray says late or never.
 
 It starts one for each client, on the head node and with the client's runtime environment. Where that environment cannot
 be made, Ray's client waits for half a minute after the answer has come; where its program is not there, nobody answers
@@ -92,7 +92,7 @@ def _close_what_was_given_up(over: threading.Event) -> None:
 
 
 def could_not_start(address: str, error: Exception, *, prepared: bool) -> ConfigurationError:
-    """That the client server answers, and no process for this client could be started.
+    """The error that the client server answers but could start no process for this client.
 
     Args:
         address: Of the client server.

@@ -1,4 +1,4 @@
-"""Which code this process's jobs run: where Ray looks for it, and a digest of what is there now.
+"""Describes the code that this process's jobs run: where Ray looks for it, and a digest of the files' contents.
 
 The digest is of contents: a client that starts again with the same code meets the workers that have imported it, and an
 edited file means other workers. It covers what this process has imported from elsewhere than where packages are
@@ -43,7 +43,7 @@ _listings: dict[str, tuple[Version, tuple[str, ...], tuple[str, ...]]] = {}
 
 
 def code_here() -> Code:
-    """What the jobs run that this process submits now."""
+    """The code of jobs that this process submits now."""
     paths, modules = tuple(_driver_paths()), list(sys.modules.values())
     script = getattr(sys.modules["__main__"], "__file__", None) or ""
     known = _Known.last
@@ -57,7 +57,7 @@ def code_here() -> Code:
 
 @frozen
 class _Known:
-    """The code that was found last, and what it was made of."""
+    """The code that was found last, and the files that it was made from."""
 
     last: ClassVar[_Known | None] = None
 

@@ -45,7 +45,7 @@ _RETRY_AFTER_S = 0.5
 
 @frozen
 class _Wish:
-    """What decides whether two configurations mean the same Ray. None means: whatever is there."""
+    """The options that decide whether two configurations mean the same Ray; None accepts any."""
 
     address: str | None
     runtime_env: Mapping[str, Any] | None = field(repr=False)
@@ -209,7 +209,7 @@ def _silence() -> None:
 
 
 def _differences(wish: _Wish) -> list[str]:
-    """What was asked for explicitly and is not what this process is connected to, as clauses."""
+    """The options that were asked for and differ from the present connection, as clauses of a sentence."""
     made = _Now.wish
     found = []
     if wish.address is not None and wish.address != (made.address if made else None) and not _is_at(wish.address):
@@ -300,7 +300,7 @@ def _initialise(address: str, wish: _Wish, env: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _nothing_left_of_a_failure() -> Iterator[None]:
-    """End what a `ray.init` that raised has started: Ray leaves its processes and half a connection to them."""
+    """Within the block, end what a failed `ray.init` has started: Ray leaves processes and half a connection behind."""
     try:
         yield
     except BaseException:

@@ -34,7 +34,7 @@ Process = tuple[str, int, float]
 
 
 class Death(NamedTuple):
-    """A worker process that ended without being told to.
+    """The unexpected death of a worker process.
 
     Attributes:
         node: Host name, or an address when that is not known.
@@ -124,7 +124,7 @@ def _death(worker: _Worker) -> Death:
 
 
 def _workers() -> list[_Worker]:
-    """All that Ray remembers; none when the table cannot be read."""
+    """All workers that Ray remembers; none when its table cannot be read."""
     try:
         rows = _rows()
     except Exception:  # noqa: BLE001 - the interface may be gone in another Ray: then the failure is told without it

@@ -1,4 +1,4 @@
-"""How a worker process ended of which Ray knows no more than that it is gone.
+"""Finds out how a worker process ended when Ray only knows that it is gone.
 
 Ray's raylet lets the system reap its workers, so that nobody learns their exit status, and a signal that ends a process
 outright leaves no trace. What can be known stands in what the process has left behind: `os._exit` has noted its status,

@@ -1,4 +1,4 @@
-"""What travels to a worker, as bytes that only the worker opens."""
+"""Pickles the arguments of a job into bytes that only its worker opens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who listens at an address, asked before Ray does: Ray tries for minutes and does not say why it was refused."""
+"""Probes an address before Ray connects to it: Ray tries for minutes and does not say why it was refused."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def probe_address(address: str, timeout_s: float) -> None:
 
 
 def no_cluster(address: str, cause: str) -> ConfigurationError:
-    """That no Ray cluster answers at an address, and what to do."""
+    """The error that no Ray cluster answers at an address, with what to do."""
     remedy = (
         "Start one with `ray start --head`, or pass its address."
         if address == "auto"

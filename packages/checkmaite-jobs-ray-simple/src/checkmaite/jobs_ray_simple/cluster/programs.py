@@ -1,4 +1,4 @@
-"""Whether the program that workers are to be started with starts, and has Ray: Ray waits for ever otherwise.
+"""Tests whether the program for workers starts and has Ray: where it does not, Ray waits for ever.
 
 Its raylet starts ``bash -c "exec PROGRAM ..."``, sees a process end that never spoke, and starts it again after a
 minute. Nothing but the raylet's own error file says why, and as many such starts as the node has CPUs keep all other
@@ -94,7 +94,7 @@ def _variables(runtime_env: Mapping[str, Any]) -> list[str]:
 
 
 def _look(command: str, given: Mapping[str, str], folder: Path | None) -> int:
-    """What is wrong with a command under these variables; 0 when nothing is known against it."""
+    """What is wrong with a command under these variables, as an exit status of `_LOOK`; 0 when nothing is known."""
     environment = {**os.environ, **{name: os.path.expandvars(value) for name, value in given.items()}}
     bash = shutil.which("bash", path=environment.get("PATH"))
     if bash is None:  # Ray finds no bash there either; on a machine without any it starts workers in another way

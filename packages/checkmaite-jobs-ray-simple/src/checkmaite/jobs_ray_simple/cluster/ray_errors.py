@@ -1,4 +1,4 @@
-"""What Ray's exceptions mean for a job."""
+"""Translates Ray's exceptions into outcomes of a job."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def _not_started(error: rx.RayTaskError) -> Failed:
 
 
 def refused(error: Exception) -> JobSubmissionError:
-    """That Ray did not take a job, and why."""
+    """The error that Ray did not take a job, with the reason."""
     if isinstance(error, ImportError) and _lacks_core(str(error)):
         # Ray's client server opens what passes through it.
         return JobSubmissionError(

@@ -1,4 +1,4 @@
-"""What this process is connected to, asked of Python objects of Ray's only.
+"""Tells what this process is connected to, by asking nothing but Python objects of Ray.
 
 They change when a shutdown begins, and from then on whoever asks Ray's core for anything, or lets go of one of its
 references, on another thread, ends the whole process. None of them is public.
@@ -14,7 +14,7 @@ _untyped: Any = ray  # the parts of Ray's API that carry no types
 
 
 def connected() -> object | None:
-    """What stands for the connection of this process: another object for each; None without one."""
+    """An object that identifies the connection of this process, different for each; None without one."""
     found: object | None
     if through_client():
         found = client_worker()

@@ -1,4 +1,4 @@
-"""What a worker that has died has left on its node of its job's output."""
+"""Fetches the output that a dead worker has left on its node."""
 
 from __future__ import annotations
 

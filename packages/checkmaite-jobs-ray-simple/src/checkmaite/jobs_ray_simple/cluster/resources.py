@@ -1,4 +1,4 @@
-"""What a job needs of the cluster, what the cluster has, and how Ray is told."""
+"""Tells Ray which resources a job needs, and asks it which ones the cluster has."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class RemoteWork:
 
 
 def _task_options(name: str, resources: Resources) -> dict[str, Any]:
-    """A job's exceptions are never retried."""
+    """The options of a job's task; Ray never repeats a task that raised an exception."""
     options: dict[str, Any] = {
         "name": name,
         "num_cpus": resources.num_cpus,

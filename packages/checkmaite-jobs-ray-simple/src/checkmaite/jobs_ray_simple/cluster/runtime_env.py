@@ -1,4 +1,4 @@
-"""What is wrong with a runtime environment, told by path before Ray is touched.
+"""Finds what is wrong with a runtime environment before Ray is asked, and names each fault by its path.
 
 Ray passes over misspelt fields, and finds out about most others where workers are to start: some are told as a long
 traceback, some never. What may be a secret is not shown: values of variables, options of installers.
@@ -59,7 +59,7 @@ def environment_problems(given: Mapping[str, Any], *, here: bool) -> list[Proble
 
 
 def _unknown_fields(given: Mapping[str, Any]) -> list[Problem]:
-    """What Ray would pass over in silence: a misspelt working_dir would leave workers without the user's code."""
+    """Misspelt fields, which Ray ignores without a word: workers would lack the user's code."""
     if os.environ.get(_PLUGINS):
         return []
     known = {*RuntimeEnv.known_fields, *inspect.signature(RuntimeEnv).parameters} - {"_validate", "kwargs"}
@@ -134,7 +134,7 @@ def _modules(given: Any) -> list[Problem]:
 
 
 def _missing(path: str, kinds: tuple[str, ...], remedy: str) -> list[Problem]:
-    """That a path leads neither to a folder nor to a file of these kinds."""
+    """The problem of a path that leads neither to a folder nor to a file of these kinds."""
     if len(urlsplit(path).scheme) > 1:
         return []
     found = Path(path)

@@ -1,4 +1,4 @@
-"""Which worker process a job gets, and how one leaves: as far as Ray lets a task say that."""
+"""Chooses which worker process a job gets and lets processes leave, as far as a Ray task can ask for that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker process owes the jobs that it runs one after the other: a clean world, or its own end.
+"""Makes a worker process clean after each job, or ends the process.
 
 A job may change anything in its process. What can be put back is put back when it ends; a process that cannot be put
 right, or that a failure may have damaged, leaves after the job, so that the next one starts in another.

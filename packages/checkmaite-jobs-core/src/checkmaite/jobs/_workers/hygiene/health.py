@@ -1,4 +1,4 @@
-"""Failures after which a process is not to be trusted, although Python goes on in it."""
+"""Notes failures that may have damaged a process, although Python goes on in it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def suspect(error: BaseException) -> None:
 
 
 def take_suspicion() -> str:
-    """What was noted since the last call; empty when nothing was."""
+    """The reason noted since the last call, which is forgotten; empty when there is none."""
     reason, _Suspicion.reason = _Suspicion.reason, ""
     return reason
 
@@ -49,7 +49,7 @@ def _is_harmful(error: BaseException) -> bool:
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, those that it was raised from or while handling, and the members of groups."""
+    """The error, its causes and contexts, and the members of exception groups."""
     left, seen = [error], set[int]()
     while left and len(seen) < _DEEPEST:
         each = left.pop()

@@ -1,4 +1,4 @@
-"""What Python itself keeps for a process."""
+"""Settings of a process that Python itself keeps."""
 
 from __future__ import annotations
 

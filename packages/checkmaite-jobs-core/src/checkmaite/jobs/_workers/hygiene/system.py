@@ -1,4 +1,4 @@
-"""What the operating system keeps for a process."""
+"""Settings of a process that the operating system keeps."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def add_variables(variables: Mapping[Any, Any]) -> None:
 
 
 def take_back(variables: Mapping[Any, Any], before: tuple[Any, Mapping[Any, Any]]) -> None:
-    """Have these as they were before, where nothing else has changed."""
+    """Put these variables back to their earlier values, when nothing else of the environment has changed."""
     environment, there = before
     for name in variables:
         if name in there:

@@ -1,4 +1,4 @@
-"""The world of a job: what it may change in its process, and how that is put back."""
+"""Puts back what a job may change in its process."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OF_WRITES = frozenset(
 
 @cache
 def _settings() -> tuple[Setting, ...]:
-    """What can be put back, in the order in which it is: first what could disturb the rest."""
+    """Everything that can be put back, in this order: first what could disturb the rest."""
     return (*system.settings(), *interpreter.settings(), *libraries.settings())
 
 
@@ -95,7 +95,7 @@ def _those_of_writes(values: Sequence[Any]) -> list[Any]:
 
 
 def _read(settings: Sequence[Setting]) -> list[Any]:
-    """What they are now; all are compared at once."""
+    """The present values of the settings."""
     faulthandler.cancel_dump_traceback_later()
     return [each.read() for each in settings]
 
@@ -117,7 +117,7 @@ def _settings_of_writes() -> tuple[Setting, ...]:
 
 @cache
 def _lasting() -> Mapping[Setting, Any]:
-    """What nothing but a job changes, as it was before the first one: after each of them it is so again."""
+    """The settings that only jobs change, with their values before the first job; after each job they are put back."""
     return {each: each.read() for each in _settings() if each.only_by_jobs}
 
 
