@@ -13,6 +13,7 @@ from checkmaite.jobs import (
     FailureKind,
     IncompatibleVersionError,
     JobFailedError,
+    PendingReason,
     RecordError,
     StaleResultError,
     StorePermissionError,
@@ -24,17 +25,14 @@ from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome, kind_of
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "failures.md"
 
 
-def _table() -> str:
-    rows = [f"| `{kind}` | {kind.cause} | {kind.remedy} |" for kind in FailureKind]
-    return "\n".join(["| kind | what happened | what to do |", "|---|---|---|", *rows])
+@pytest.mark.parametrize("kinds", [FailureKind, PendingReason])
+def test_the_page_for_users_says_what_the_code_says(kinds: type[FailureKind | PendingReason]) -> None:
+    table = "\n".join(f"| `{kind}` | {kind.cause} | {kind.remedy} |" for kind in kinds)
+    assert f"|---|---|---|\n{table}\n\n" in PAGE.read_text(), f"docs/how-to/failures.md should have:\n{table}"
 
 
-def test_the_page_for_users_says_what_the_code_says() -> None:
-    assert _table() in PAGE.read_text(), f"docs/how-to/failures.md should have:\n{_table()}"
-
-
-@pytest.mark.parametrize("kind", FailureKind)
-def test_each_has_a_cause_and_a_remedy(kind: FailureKind) -> None:
+@pytest.mark.parametrize("kind", [*FailureKind, *PendingReason])
+def test_each_has_a_cause_and_a_remedy(kind: FailureKind | PendingReason) -> None:
     assert str(kind) == kind.value == kind.name.lower().replace("_", "-")
     assert kind.cause.endswith(".")
     assert kind.remedy.endswith(".")

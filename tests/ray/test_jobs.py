@@ -24,6 +24,7 @@ from checkmaite.jobs import (
     JobLostError,
     JobStatus,
     JobSubmissionError,
+    PendingReason,
     configure_provenance,
     list_jobs,
     reset_provenance,
@@ -62,6 +63,7 @@ def place_in_queue(job: Job) -> int:
 def test_a_request_for_gpus_that_are_not_there_is_explained(backend: JobBackend, tmp_path: Path) -> None:
     job = submit(capabilities.nothing, tmp_path, resources={"num_gpus": 5})
     wait_until(lambda: "5 GPUs" in job.explain(), "the explanation does not say '5 GPUs'", 5.0)
+    assert job.explain().endswith(PendingReason.NO_NODE.sentence)
     assert job.status in {JobStatus.PENDING, JobStatus.SCHEDULING}
     assert job.cancel()
     assert job.wait(SOON_S) is JobStatus.CANCELLED
@@ -74,6 +76,7 @@ def test_a_full_cluster_is_explained(backend: JobBackend, tmp_path: Path) -> Non
     first, second = (submit(capabilities.nothing, job_name=name) for name in ("first", "second"))
     wait_until(lambda: "the-holder" in second.explain(), "the explanation does not say what runs", 5.0)
     assert (place_in_queue(first), place_in_queue(second)) == (1, 2)
+    assert second.explain().endswith(PendingReason.BUSY.sentence)
     (tmp_path / "go").touch()
     assert wait_all([holder, first, second], SOON_S) == [JobStatus.COMPLETED] * 3
 

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from checkmaite.jobs import JobNotFoundError, JobStatus
+from checkmaite.jobs import JobNotFoundError, JobStatus, PendingReason
 from checkmaite.jobs.spi import Cancelled, JobQuery
 from checkmaite.jobs_ray.registry.model.index import Groups, Timeline
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
@@ -197,3 +197,20 @@ def test_an_explanation_says_where_a_job_stands() -> None:
     expected = "It is number 2 in the queue of its scope; Ray has it. Running now: name 0, name 1, name 2 and 2 more."
     assert said == expected
     assert rig.registry.explain("scope", "job 0") == ("", None)
+
+
+def test_what_a_job_waits_for_has_a_name() -> None:
+    rig = Rig()
+    rig.submit(spec("job"))
+
+    def reason(*obstacles: PendingReason) -> PendingReason | None:
+        return rig.registry.pending_reason("scope", "job", obstacles)
+
+    assert reason() is PendingReason.BUSY
+    assert reason(PendingReason.NO_NODE, PendingReason.JOURNAL_SILENT) is PendingReason.NO_NODE
+    rig.go()
+    assert reason(PendingReason.NO_PROGRAM) is PendingReason.NO_PROGRAM
+    rig.start("job")
+    assert reason(PendingReason.JOURNAL_SILENT) is None
+    rig.registry.lose("a", "it died", rig.now)
+    assert reason(PendingReason.NO_NODE) is PendingReason.STORE_ASKED

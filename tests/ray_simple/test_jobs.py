@@ -25,6 +25,7 @@ from checkmaite.jobs import (
     JobLostError,
     JobStatus,
     JobSubmissionError,
+    PendingReason,
     Resources,
     configure_job_backend,
     read_salvaged_run,
@@ -193,6 +194,7 @@ def test_a_queued_job_is_cancelled_at_once_and_says_why_it_waits(backend: JobBac
     job = submit(SampleCapability(act="wait", folder=str(tmp_path)), resources={"num_gpus": 5})
     assert job.status is JobStatus.SCHEDULING
     assert "asks for 5 GPUs, the cluster has 2" in job.explain()
+    assert job.explain().endswith(PendingReason.NO_NODE.sentence)
     assert job.cancel(grace=3600)
     assert job.wait(SOON_S) is JobStatus.CANCELLED
     assert not (tmp_path / "started").exists()
@@ -206,6 +208,7 @@ def test_custom_resources_are_reserved(backend: JobBackend, tmp_path: Path) -> N
     wait_for_mark(str(first), "started")
     waits = submit(SampleCapability(act="wait", folder=str(second)), resources={"custom": {"bench": 1}})
     wait_until(lambda: "waits for 1 of 'bench'" in waits.explain(), "the explanation does not name the resource")
+    assert waits.explain().endswith(PendingReason.BUSY.sentence)
     mark(str(first), "go")
     assert holds.wait(SOON_S) is JobStatus.COMPLETED
     wait_for_mark(str(second), "started")

@@ -29,7 +29,7 @@ from checkmaite.jobs._shared.errors import (
     StorePermissionError,
     StoreUnavailableError,
 )
-from checkmaite.jobs._shared.kinds import FailureKind
+from checkmaite.jobs._shared.kinds import FailureKind, PendingReason
 from checkmaite.jobs._shared.problems import Problem
 from checkmaite.jobs._shared.protocols import (
     AnalyticsStore,
@@ -100,6 +100,7 @@ __all__ = [
     "JobsError",
     "MissingDependencyError",
     "NotConfiguredError",
+    "PendingReason",
     "Problem",
     "Provenance",
     "QueryError",

@@ -17,6 +17,7 @@ from attrs import evolve, frozen, validators
 from checkmaite.jobs._shared.config import BackendContext, option
 from checkmaite.jobs._shared.discovery import open_store
 from checkmaite.jobs._shared.errors import JobSubmissionError
+from checkmaite.jobs._shared.kinds import PendingReason
 from checkmaite.jobs._shared.listing import JobQuery
 from checkmaite.jobs._shared.news import News, Reporter
 from checkmaite.jobs._shared.order import WorkOrder
@@ -181,7 +182,8 @@ class InlineBackend:
             return ""
         waiting = [each for each in self._ledger.live() if each.status is JobStatus.SCHEDULING]
         position = next((index for index, each in enumerate(waiting, 1) if each is job), 0)
-        return f"It is number {position} of {len(waiting)} in the queue of this process's thread pool."
+        place = f"It is number {position} of {len(waiting)} in the queue of this process's thread pool."
+        return f"{place} {PendingReason.BUSY.sentence}"
 
     def hand_over(self) -> None:
         """Accept nothing more; queued and running jobs go on in their threads."""

@@ -13,6 +13,7 @@ from checkmaite.jobs import (
     Job,
     JobStatus,
     JobSubmissionError,
+    PendingReason,
 )
 from checkmaite.jobs.spi import (
     BackendContext,
@@ -29,7 +30,7 @@ from checkmaite.jobs_ray_simple.cluster.code import code_here
 from checkmaite.jobs_ray_simple.cluster.connection import connect
 from checkmaite.jobs_ray_simple.cluster.pickling import payloads
 from checkmaite.jobs_ray_simple.cluster.programs import start_obstacle
-from checkmaite.jobs_ray_simple.cluster.resources import cluster_resources, shortage
+from checkmaite.jobs_ray_simple.cluster.resources import cluster_resources, fits_no_node, shortage
 from checkmaite.jobs_ray_simple.config import RaySimpleOptions, RaySimpleRunOptions
 from checkmaite.jobs_ray_simple.running_tasks import RunningTasks, TaskRequest
 
@@ -157,7 +158,11 @@ class RaySimpleBackend:
             return ""
         nodes, free = cluster_resources()
         env = ray.get_runtime_context().runtime_env
-        return f"{shortage(wanted, nodes=nodes, free=free)} {start_obstacle(env)}".rstrip()
+        obstacle = start_obstacle(env)
+        reason = PendingReason.NO_PROGRAM if obstacle else PendingReason.BUSY
+        if fits_no_node(wanted, nodes=nodes):
+            reason = PendingReason.NO_NODE
+        return " ".join(filter(None, (shortage(wanted, nodes=nodes, free=free), obstacle, reason.sentence)))
 
     def hand_over(self) -> None:
         """Accept nothing more; jobs go on, and when the last is final Ray ends if nobody else uses it."""

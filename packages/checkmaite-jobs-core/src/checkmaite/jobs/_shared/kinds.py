@@ -1,4 +1,4 @@
-"""What can end a job without its result: each with its name, cause and remedy.
+"""What can end a job without its result, and what it can wait for: each with its name, cause and remedy.
 
 Errors, explanations, the history and the pages for users take their words from here.
 """
@@ -138,3 +138,48 @@ class FailureKind(_Kind):
     @classmethod
     def _missing_(cls, value: object) -> FailureKind:
         return cls.OTHER
+
+
+class PendingReason(_Kind):
+    """What a job that has not started waits for."""
+
+    BUSY = (
+        "busy",
+        "Other jobs are before it, or hold what it needs.",
+        "Wait, or give the cluster more nodes.",
+    )
+    NO_CONTROLLER = (
+        "no-controller",
+        "No controller of its registry runs, which would start it.",
+        "Start a node that has what the controller_* options ask for, or ask for less there.",
+    )
+    NO_NODE = (
+        "no-node",
+        "No node has the resources that it asks for.",
+        "Ask for less, or start a node that has them.",
+    )
+    NO_PROGRAM = (
+        "no-program",
+        "No node has the program that its runtime_env starts.",
+        "Mend runtime_env, or install the program on the nodes.",
+    )
+    CLIENT_NEEDED = (
+        "client-needed",
+        "Its cluster was lost, and the journal does not keep the credentials and folders that it needs.",
+        "Configure the backend with the same scope, store and runtime_env.",
+    )
+    STORE_ASKED = (
+        "store-asked",
+        "Its controller was lost, and the store is asked whether the run was stored before.",
+        "Wait; when the store does not answer, mend it.",
+    )
+    JOURNAL_SILENT = (
+        "journal-silent",
+        "The registry's journal does not answer, so nothing new is begun.",
+        "Mend the journal's store or its credentials.",
+    )
+
+    @property
+    def sentence(self) -> str:
+        """What an explanation says of it, beside what is known of the one job."""
+        return f"Reason: {self}. {self.remedy}"

@@ -15,7 +15,7 @@ from checkmaite.jobs_ray_simple.cluster.pickling import carried, is_large, paylo
 from checkmaite.jobs_ray_simple.cluster.programs import start_obstacle
 from checkmaite.jobs_ray_simple.cluster.ray_errors import LOST_WORKER, explained, finished_from, is_known, lost_worker
 from checkmaite.jobs_ray_simple.cluster.remains import REMAINS_S, remains_of
-from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork, cluster_resources, shortage
+from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork, cluster_resources, fits_no_node, shortage
 from checkmaite.jobs_ray_simple.cluster.worker_processes import Leave, make_version_check
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "enter_namespace",
     "explained",
     "finished_from",
+    "fits_no_node",
     "is_connected",
     "is_known",
     "is_large",

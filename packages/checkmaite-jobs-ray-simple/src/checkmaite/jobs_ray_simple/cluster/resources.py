@@ -131,8 +131,7 @@ def shortage(wanted: Resources, *, nodes: Sequence[Mapping[str, float]], free: M
         nodes: What each node has, as `cluster_resources` gives it.
         free: What of all of them together is free.
     """
-    named = {"CPU": wanted.num_cpus, "GPU": wanted.num_gpus, "memory": wanted.memory or 0, **wanted.custom}
-    asked = {name: amount for name, amount in named.items() if amount > 0}
+    asked = _asked(wanted)
     for name, amount in asked.items():
         if amount > (total := sum(node.get(name, 0) for node in nodes)):
             return f"It asks for {_said(name, amount)}, the cluster has {total:g}: {_UNTIL}"
@@ -140,13 +139,24 @@ def shortage(wanted: Resources, *, nodes: Sequence[Mapping[str, float]], free: M
             return (
                 f"It asks for {_said(name, amount)}, and no single node has so much, the largest {largest:g}: {_UNTIL}"
             )
-    if nodes and not any(all(amount <= node.get(name, 0) for name, amount in asked.items()) for node in nodes):
+    if nodes and fits_no_node(wanted, nodes=nodes):
         together = " and ".join(_said(name, amount) for name, amount in asked.items())
         return f"It asks for {together}, and no single node has all of that: {_UNTIL}"
     for name, amount in asked.items():
         if amount > free.get(name, 0):
             return f"It waits for {_said(name, amount)}, of which {free.get(name, 0):g} are free now."
     return "Ray has it and has not said that it started."
+
+
+def fits_no_node(wanted: Resources, *, nodes: Sequence[Mapping[str, float]]) -> bool:
+    """Whether no node has all that a job asks for, however long it waits."""
+    asked = _asked(wanted).items()
+    return not any(all(amount <= node.get(name, 0) for name, amount in asked) for node in nodes)
+
+
+def _asked(wanted: Resources) -> dict[str, float]:
+    named = {"CPU": wanted.num_cpus, "GPU": wanted.num_gpus, "memory": wanted.memory or 0, **wanted.custom}
+    return {name: amount for name, amount in named.items() if amount > 0}
 
 
 def _said(name: str, amount: float) -> str:

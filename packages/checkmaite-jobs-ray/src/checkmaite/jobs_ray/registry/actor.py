@@ -16,6 +16,7 @@ from checkmaite.jobs import (
     BackendUnavailableError,
     BackpressureError,
     JobSubmissionError,
+    PendingReason,
     Reuse,
     StoreError,
 )
@@ -215,15 +216,26 @@ class JobRegistry:
         shell = await self._shell()
         said, waiting = shell.machine.explain(scope, job_id)
         short = program = ""
+        obstacles: list[PendingReason] = []
         if waiting is not None:
-            short = shell.controllers_trouble() or self._cluster.shortage_of(waiting.resources)
+            short = shell.controllers_trouble()
+            if short:
+                obstacles.append(PendingReason.NO_CONTROLLER)
+            else:
+                short = self._cluster.shortage_of(waiting.resources)
+                obstacles += [PendingReason.NO_NODE] * self._cluster.fits_no_node(waiting.resources)
             program = await self._cluster.start_obstacle_of(shell.machine.environment_of(waiting))
+            obstacles += [PendingReason.NO_PROGRAM] * bool(program)
         trouble = (
             f"The journal in {self._journal_writer.trouble}."
             if self._journal_writer and self._journal_writer.trouble
             else ""
         )
-        return " ".join(part for part in (short, program, said, shell.unanswered(job_id), trouble) if part)
+        if trouble:
+            obstacles.append(PendingReason.JOURNAL_SILENT)
+        reason = shell.machine.pending_reason(scope, job_id, obstacles)
+        named = reason.sentence if reason else ""
+        return " ".join(part for part in (short, program, said, shell.unanswered(job_id), trouble, named) if part)
 
     async def logs(self, scope: str, job_id: str) -> str | None:
         """What a job has printed; None when it is kept no more.

@@ -20,7 +20,14 @@ from checkmaite.jobs_ray.cluster import get_or_create, is_elsewhere, keep_payloa
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.controller.actor import JobController
 from checkmaite.jobs_ray.wire import Context, JobSpec
-from checkmaite.jobs_ray_simple.cluster import cluster_resources, is_large, leave_driver, shortage, start_obstacle
+from checkmaite.jobs_ray_simple.cluster import (
+    cluster_resources,
+    fits_no_node,
+    is_large,
+    leave_driver,
+    shortage,
+    start_obstacle,
+)
 
 _CPUS = 0.01
 """Keeps the question off nodes that run no jobs, without taking much of one that does."""
@@ -94,6 +101,11 @@ class Cluster:
         """Why a job that Ray has not started yet waits, as a sentence."""
         nodes, free = cluster_resources()
         return shortage(wanted, nodes=nodes, free=free)
+
+    def fits_no_node(self, wanted: Resources) -> bool:
+        """Whether no node has all that a job asks for."""
+        nodes, _ = cluster_resources()
+        return fits_no_node(wanted, nodes=nodes)
 
     async def start_obstacle_of(self, environment: Mapping[str, Any] | None) -> str:
         """Why no worker can start with this runtime environment, as a sentence; empty when nothing is known of one."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from checkmaite.jobs import JobStatus
+from collections.abc import Sequence
+
+from checkmaite.jobs import JobStatus, PendingReason
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.known_contexts import KnownContexts
 from checkmaite.jobs_ray.registry.model.record import Doubtful, JobRecord, Placed, Scheduling, Waiting
@@ -30,6 +32,27 @@ def explanation(record: JobRecord, table: JobTable, contexts: KnownContexts) -> 
             said.append(_place_in_queue(record, table))
             waits = True
     return " ".join(said), waits
+
+
+def pending_reason(
+    record: JobRecord, contexts: KnownContexts, obstacles: Sequence[PendingReason]
+) -> PendingReason | None:
+    """The name of what a job waits for; None when it waits no more.
+
+    Args:
+        record: The job.
+        contexts: Those that are known in full.
+        obstacles: What keeps it from starting outside the model, the weightiest first.
+    """
+    match record.state:
+        case Waiting() | Doubtful() if record.spec.context not in contexts:
+            return PendingReason.CLIENT_NEEDED
+        case Doubtful():
+            return PendingReason.STORE_ASKED
+        case Waiting() | Placed() | Scheduling():
+            return obstacles[0] if obstacles else PendingReason.BUSY
+        case _:
+            return None
 
 
 def _lacking(names: tuple[str, ...]) -> str:

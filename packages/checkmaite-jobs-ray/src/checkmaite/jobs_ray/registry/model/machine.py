@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from checkmaite.jobs import Reuse
+from checkmaite.jobs import PendingReason, Reuse
 from checkmaite.jobs.spi import RUN, Cancelled, Completed, JobQuery
 from checkmaite.jobs_ray.registry.model.admission import Admission, AdmissionControl, Decision
 from checkmaite.jobs_ray.registry.model.events import Assigned, Forgotten, Launched, Requeued, WorkerStarted
-from checkmaite.jobs_ray.registry.model.explanation import explanation
+from checkmaite.jobs_ray.registry.model.explanation import explanation, pending_reason
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.known_contexts import KnownContexts
 from checkmaite.jobs_ray.registry.model.lifecycle import Effect, Lifecycle
@@ -145,6 +145,14 @@ class RegistryMachine:
         record = self.table.of_scope(scope, job_id)
         said, waits = explanation(record, self.table, self._contexts)
         return said, record.spec if waits else None
+
+    def pending_reason(self, scope: str, job_id: str, obstacles: Sequence[PendingReason]) -> PendingReason | None:
+        """See `explanation.pending_reason`.
+
+        Raises:
+            JobNotFoundError: The scope has no such job.
+        """
+        return pending_reason(self.table.of_scope(scope, job_id), self._contexts, obstacles)
 
     def environment_of(self, spec: JobSpec) -> Mapping[str, Any] | None:
         """How the workers of a job are prepared; None also while that is not known."""
