@@ -22,7 +22,7 @@ from checkmaite.jobs._submitters.handle import JobControls, JobHandle
 from checkmaite.jobs._workers.failing import failure
 from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome, kind_of
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "failures.md"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "failures.md"
 
 
 @pytest.mark.parametrize("kinds", [FailureKind, PendingReason])

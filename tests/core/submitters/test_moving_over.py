@@ -42,7 +42,7 @@ from checkmaite.jobs._shared.provenance import Provenance
 from checkmaite.jobs._shared.resources import Resources, resolve_resources
 
 NULL = {"backend": "null"}
-PAGE = Path(__file__).parents[2] / "docs/how-to/checkmaite-migration.md"
+PAGE = Path(__file__).parents[3] / "docs/how-to/checkmaite-migration.md"
 NAMES_BEFORE = [
     *("AnalyticsStoreConfig", "ArtifactStoreConfig", "BackpressureError", "CapabilityRunRef"),
     "CapabilityRunRefPayload",
