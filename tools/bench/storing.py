@@ -22,7 +22,7 @@ from figures import Comparison, Figure, seconds
 _PRESENT = (1_000, 10_000)
 _WRITES = 200
 _RUNS_ON_S3 = 300
-_READ, _FRESH, _ROWS = 10_000, 200, 20
+_READ, _MANY, _FRESH, _ROWS = 10_000, 100_000, 200, 20
 _ROUNDS = 7
 
 
@@ -56,6 +56,30 @@ def store_reading(_: Cluster) -> list[Figure]:
         _fill(store, range(_READ, _READ + _FRESH))
         plain = _in_one_file(store, folder)
         return found + _reads(f"the same and {_FRESH} runs that are not compacted", store, plain, 8)
+
+
+def reading_of_many(_: Cluster) -> list[Figure]:
+    """The same queries of ten times as many runs: each ratio against what it was with the fewer."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = ParquetStore(f"{folder}/store")
+        found = []
+        for known, count in ((0, _READ), (_READ, _MANY)):
+            _fill(store, range(known, count))
+            store.compact()
+            found.append(_reads(f"{count:,} runs of {_ROWS} rows", store, _in_one_file(store, folder), 6))
+    growing = [
+        Figure(
+            name=f"ratio of {many.name} against that of {_READ:,}",
+            baseline=few.figure,
+            measured=many.figure,
+            unit="times",
+            figure=(ratio := many.figure / few.figure),
+            reach="at most 2.00",
+            met=ratio <= 2,
+        )
+        for few, many in zip(*found, strict=True)
+    ]
+    return [*found[1], *growing]
 
 
 def _fill(store: ParquetStore, numbers: range) -> None:
