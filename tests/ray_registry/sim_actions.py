@@ -171,7 +171,8 @@ class Actions(Stage):
         actor, name = registry.actor, ask.client.name
         ask.before = dict(self.clients.told)
         ask.was_led = actor._begun.done() and registry.journal.leader.id == self.leader
-        ask.listener = ask.client.cursor.listener
+        # In a cluster one registry at a time is reached: who is told by another one has begun to follow anew since.
+        ask.listener = ask.client.cursor.listener if ask.client.told_by is registry else ""
         given: Any
         try:
             match ask.kind:
@@ -237,7 +238,7 @@ class Actions(Stage):
                 ids = sorted(client.live)
                 listener, unknown = await actor.follow(client.name, ids, "s", CONTEXTS[PLAIN])
                 if turn == client.turn:
-                    client.followed_all(ids, listener, unknown)
+                    client.followed_all(registry, ids, listener, unknown)
             elif turn == client.turn and self.dice.random() * 20 >= self.misfortune:
                 with self._noting_failures():
                     self.clients.told_of(client, *said)

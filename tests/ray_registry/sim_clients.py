@@ -51,6 +51,7 @@ class Client:
         over: Jobs whose end it has heard: an answer that was given before, and comes later, knows less.
         unsure: Those of them that a registry may have been told to follow before it began anew.
         cursor: How far it has heard.
+        told_by: The registry whose listener that is.
         turn: Of its last parked call: an earlier one is not heard any more.
         parked_at: The registry where that is.
     """
@@ -60,6 +61,7 @@ class Client:
     over: set[str] = field(factory=set)
     unsure: set[str] = field(factory=set)
     cursor: Cursor = field(factory=lambda: Cursor("", 0))
+    told_by: Any = None
     turn: int = 0
     parked_at: Any = None
 
@@ -86,9 +88,9 @@ class Client:
         if listener == self.cursor.listener:
             self.unsure.difference_update(jobs)
 
-    def followed_all(self, jobs: Sequence[str], listener: str, unknown: Sequence[str]) -> None:
+    def followed_all(self, registry: Any, jobs: Sequence[str], listener: str, unknown: Sequence[str]) -> None:
         """Another listener tells it from now on."""
-        self.cursor = Cursor(listener, 0)
+        self.told_by, self.cursor = registry, Cursor(listener, 0)
         self.unsure = self.live.difference(jobs)
         self.drop(unknown)
 

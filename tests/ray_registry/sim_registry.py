@@ -297,9 +297,16 @@ class _Method:
         token, *about = given if self._method not in ("incarnation", "logs") else (-1, *given)
         first = about[0] if about else None
         what = Assigned(first) if self._method == "launch" else first
+        if self._method in ("incarnation", "attach", "feed"):
+            future.add_done_callback(self._look)
         call = SimCall(handle.name, self._method, token, registry.number, what, future=future)
         registry.cluster.calls[handle.name].append(call)
         return future
+
+    def _look(self, future: asyncio.Future[Any]) -> None:
+        """A call that was given up got no answer in time."""
+        if future.cancelled():
+            self._handle.registry.excused.add(self._handle.name)
 
 
 def answer(future: asyncio.Future[Any], result: Any) -> None:
