@@ -261,3 +261,22 @@ def test_a_good_environment(env: dict[str, Any]) -> None:
 )
 def test_code_that_cannot_be_sent_is_named(raised: str, said: Said) -> None:
     assert_said([runtime_env_module.upload_problem(RuntimeEnvSetupError(f"Failed to set up.\n{raised}\n"))], said)
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        (
+            "RuntimeError: Please install virtualenv `python -m pip install virtualenv`to enable pip",
+            "Install virtualenv",
+        ),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'podman'", "Install podman"),
+        (
+            "RuntimeError: Podman command failed: cmd=['podman', 'run', '--rm', 'no/such'], returncode=125, stdout=",
+            "try `podman run",
+        ),
+        ("RuntimeError: no space left", "$"),
+    ],
+)
+def test_what_keeps_an_environment_from_being_made_has_its_own_remedy(said: str, remedy: str) -> None:
+    assert re.match(rf"^.*?{remedy}", runtime_env_module.setup_remedy(said))

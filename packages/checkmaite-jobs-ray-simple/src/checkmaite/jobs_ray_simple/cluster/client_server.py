@@ -21,7 +21,7 @@ import ray.exceptions as rx
 from checkmaite.jobs import ConfigurationError, Problem
 from checkmaite.jobs_ray_simple.cluster import programs
 from checkmaite.jobs_ray_simple.cluster.ray_state import client_worker
-from checkmaite.jobs_ray_simple.cluster.runtime_env import missing_tool
+from checkmaite.jobs_ray_simple.cluster.runtime_env import setup_remedy
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 _log = logging.getLogger("checkmaite.jobs")
@@ -102,7 +102,7 @@ def could_not_start(address: str, error: Exception, *, prepared: bool) -> Config
     text = str(error).strip()
     if _UNMADE in text:
         cause = f"cannot be made on the head node: {text.splitlines()[-1].rstrip('.')}."
-        return _unprepared(Problem("runtime_env", cause, missing_tool(text) or "Mend it and configure again."))
+        return _unprepared(Problem("runtime_env", cause, setup_remedy(text) or "Mend it and configure again."))
     environment = (
         "That process is started with this client's runtime_env too: what it names, such as py_executable, must be on "
         "the head node, and a Python in it must have Ray. "

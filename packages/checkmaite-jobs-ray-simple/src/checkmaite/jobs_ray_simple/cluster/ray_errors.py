@@ -11,7 +11,7 @@ from checkmaite.jobs import FailureKind, JobSubmissionError
 from checkmaite.jobs.spi import Cancelled, Failed, Finished, Outcome, Remains, failure
 from checkmaite.jobs_ray_simple.cluster.deaths import Death
 from checkmaite.jobs_ray_simple.cluster.exit_causes import how_it_ended
-from checkmaite.jobs_ray_simple.cluster.runtime_env import missing_tool
+from checkmaite.jobs_ray_simple.cluster.runtime_env import setup_remedy
 
 _errors: Any = rx  # their constructors carry no types
 _INSTALL_CORE = (
@@ -139,7 +139,7 @@ def _not_prepared(error: rx.RuntimeEnvSetupError) -> Failed:
         phase="launch",
         exit_cause="its runtime_env could not be set up",
         kind=FailureKind.CANNOT_START,
-        remedy=missing_tool(text) or _MEND_ENVIRONMENT,
+        remedy=setup_remedy(text) or _MEND_ENVIRONMENT,
     )
 
 

@@ -28,13 +28,18 @@ _ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar.xz")
 _INSTALLERS = ("conda", "pip", "uv")
 _IMAGES = ("container", "image_uri")
 _BESIDE_IMAGES = {"config", "env_vars"}
-_MISSING_TOOLS = (
+_TRY_IMAGE = (
+    "Every node must be able to start the image, which needs Ray and checkmaite-jobs-core of the versions that are "
+    "here: try `podman run --rm IMAGE python -c 'import ray'` there. Or take the image out of runtime_env."
+)
+_SETUP_REMEDIES = (
     (
         "install virtualenv",
         "Install virtualenv in the Python of every node: pip install virtualenv. Or take pip or uv out of runtime_env.",
     ),
     ("Could not find Conda", "Install conda on every node, or set RAY_CONDA_HOME where Ray is started there."),
-    ("'podman'", "Install podman on every node, or take the image out of runtime_env."),
+    ("directory: 'podman'", "Install podman on every node, or take the image out of runtime_env."),
+    ("Podman command failed", _TRY_IMAGE),
 )
 
 Check = Callable[[Any], list[Problem]]
@@ -69,9 +74,9 @@ def _unknown_fields(given: Mapping[str, Any]) -> list[Problem]:
     return [evolve(each, remedy=f"{each.remedy} {plugin}") for each in found]
 
 
-def missing_tool(text: str) -> str:
-    """What to install, from Ray's words about a runtime environment that could not be made; empty when unknown."""
-    return next((remedy for sign, remedy in _MISSING_TOOLS if sign in text), "")
+def setup_remedy(text: str) -> str:
+    """What to do, from Ray's words about a runtime environment that could not be made; empty when unknown."""
+    return next((remedy for sign, remedy in _SETUP_REMEDIES if sign in text), "")
 
 
 def upload_problem(error: Exception) -> Problem:
