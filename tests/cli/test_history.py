@@ -41,6 +41,8 @@ def test_the_newest_jobs_come_first(cli: Callable[..., Said]) -> None:
         "store_uri": None,
         "commit_uri": None,
         "reuse": "RUN",
+        "submitted_by": None,
+        "failure_kind": "other",
     }
 
 

@@ -29,6 +29,8 @@ class JobRecord:
         node: Where it runs or ran last.
         attempts: How often it was started; unknown of jobs that were asked for on a cluster.
         progress: Share done, 0 to 1.
+        submitted_by: Who submitted it.
+        failure_kind: What ended it, by name, when it did not complete; a `FailureKind`.
         error_type: Class of the error of a failed job.
         error_message: Its text.
         run_uid: The run whose result it has.
@@ -48,6 +50,8 @@ class JobRecord:
     node: str | None = None
     attempts: int | None = None
     progress: float | None = None
+    submitted_by: str | None = None
+    failure_kind: str | None = None
     error_type: str | None = None
     error_message: str | None = None
     run_uid: str | None = None
@@ -79,6 +83,8 @@ class JobRecord:
             finished_at=getattr(job, "finished_at", None),
             node=found.node,
             progress=progress.fraction if progress is not None else None,
+            submitted_by=getattr(job, "submitted_by", None),
+            failure_kind=str(failed.kind) if failed else "cancelled" if status is JobStatus.CANCELLED else None,
             error_type=failed.error_type if failed else None,
             error_message=failed.error_message if failed else None,
             run_uid=ref.run_uid if ref else None,

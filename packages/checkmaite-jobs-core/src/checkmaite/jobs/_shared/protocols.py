@@ -112,8 +112,9 @@ class SchedulingInfo:
     """How a job found a worker.
 
     Attributes:
-        submitted_at: When it was accepted (UTC).
-        started_at: When its last start was; None while none is known.
+        submitted_at: When it was accepted (UTC), `created_at` of the job: by the clock of whoever accepted it, which is
+            the registry with "ray". (`Provenance.submitted_at` is when it was handed in, by the submitter's clock.)
+        started_at: When its last start was, by the worker's clock; None while none is known.
         wait_s: Seconds from the one to the other; so far, while it waits.
         node: Host of the last start; on Kubernetes that is the name of the pod.
         pid: Process of the last start there.

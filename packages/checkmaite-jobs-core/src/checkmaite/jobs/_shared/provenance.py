@@ -40,8 +40,9 @@ class Provenance:
         request_id: An outer request that the run belongs to.
         job_id: The job; set by the backend.
         backend: The job backend's name; set by the backend.
-        submitted_at: When the job was accepted (UTC); set by the backend.
-        completed_at: When the run ended (UTC); set by the worker just before the write.
+        submitted_at: When the job was handed in (UTC), by the submitter's clock; set by the backend. When it was
+            accepted is ``created_at`` of the job.
+        completed_at: When the run ended (UTC), by the worker's clock; set by the worker just before the write.
         run_event_id: Identity of this execution of the run; the job id.
         fingerprints: What the run stands on, as JSON: digests of the capability's state and code, of the config and of
             every model, dataset and metric; set by the worker.

@@ -124,7 +124,7 @@ class JobHandle:
 
     @property
     def created_at(self) -> datetime:
-        """When the job was accepted (UTC)."""
+        """When the job was accepted (UTC), by the clock of whoever accepted it: with "ray" the registry's."""
         return self._created_at
 
     @property
