@@ -30,7 +30,7 @@ def with_duckdb() -> Rows:
 
 
 def with_python(import_: str) -> Any:
-    blocks = [part.partition("\n```")[0] for part in DOCS.split("```python notest\n")]
+    blocks = [part.partition("\n```")[0] for part in DOCS.split("```py\n")]
     (code,) = [block for block in blocks if f"\nimport {import_}\n" in block and "store.glob" in block]
     names: dict[str, Any] = {}
     exec(code, names)

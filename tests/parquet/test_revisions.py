@@ -347,7 +347,7 @@ def by_sql(text: str) -> list[float]:
 
 def by_python(library: str, text: str) -> list[float]:
     pytest.importorskip(library)
-    blocks = [part.partition("\n```")[0] for part in text.split("```python notest\n")]
+    blocks = [part.partition("\n```")[0] for part in text.split("```py\n")]
     (code,) = [block for block in blocks if f"import {library} as" in block]
     names: dict[str, Any] = {}
     exec(code, names)
