@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +21,15 @@ from tests.ray import capabilities
 from tests.ray.clusters import SOON_S, wait_until
 from tests.ray.conftest import submit
 
+CAPABILITY = """
+from checkmaite.jobs.testing import SampleRun
+
+class Adds:
+    id = "adds"
+
+    def run(self, **_):
+        return SampleRun(run_uid="added", capability_id=self.id)
+"""
 pytestmark = pytest.mark.usefixtures("backend")
 
 
@@ -159,3 +170,20 @@ def test_who_follows_a_job_hears_of_it_until_its_end(
     assert ended == [0]
     assert hears(last), heard
     assert heard.count(first) == 1
+
+
+def test_a_worker_is_looked_at_and_runs_what_is_submitted(
+    cli: Callable[..., Said], options: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "caps_of_the_folder.py").write_text(CAPABILITY)
+    looked = cli("doctor", "--json", "--import", "no_such_module")
+    states = {record["check"]: record["state"] for record in looked.records}
+    assert {states[name] for name in ("settings", "store from here", "backend", "worker")} == {"ok"}, looked.out
+    assert states["import no_such_module"] == "fault"
+
+    command = [sys.executable, "-m", "checkmaite.jobs_cli", "submit", "caps_of_the_folder:Adds", "--wait", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=SOON_S, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["run_uid"] == "added"
+    names = {record["job_name"] for record in cli("jobs", "list", "--json").records}
+    assert names == {"adds", "checkmaite-jobs doctor"}

@@ -11,8 +11,11 @@ from typing import Any
 
 import click
 from checkmaite.jobs import JobsError
+from checkmaite.jobs_cli.commands.doctor import doctor
+from checkmaite.jobs_cli.commands.init import init
 from checkmaite.jobs_cli.commands.jobs import jobs
 from checkmaite.jobs_cli.commands.store import store
+from checkmaite.jobs_cli.commands.submit import submit
 from checkmaite.jobs_cli.exits import Exit, exit_of
 from checkmaite.jobs_cli.options import examples, flags_for
 from checkmaite.jobs_cli.printing import fail, say
@@ -61,8 +64,8 @@ def app() -> None:
     """
 
 
-app.add_command(jobs)
-app.add_command(store)
+for command in (doctor, init, jobs, store, submit):
+    app.add_command(command)
 
 
 @app.command(epilog=examples("completion bash"))

@@ -38,9 +38,16 @@ def has_cluster(asked: Asked) -> bool:
     return kind != "ray" or arguments.get("address") not in (None, "local")
 
 
+def ends_with_process(asked: Asked) -> bool:
+    """Whether jobs that are submitted like this end with this process, so that it has to wait for them."""
+    arguments = asked.arguments()
+    kind = arguments.get("kind", "ray")
+    return kind in _OF_ONE_PROCESS or (kind == "ray" and arguments.get("address") in (None, "local"))
+
+
 @contextmanager
 def connected(asked: Asked) -> Iterator[JobBackend]:
-    """The backend. Jobs go on when the command ends.
+    """The backend whose jobs other processes have submitted. They go on when the command ends.
 
     Raises:
         ConfigurationError: There is no cluster to ask, or the settings are wrong.
@@ -51,12 +58,24 @@ def connected(asked: Asked) -> Iterator[JobBackend]:
             "These jobs run on a Ray of the process that submitted them, which no other process reaches. Act in that "
             "process; `jobs history` shows what its journal has. To reach a cluster pass --address host:port."
         )
+    with configured_backend(asked) as backend:
+        yield backend
+
+
+@contextmanager
+def configured_backend(asked: Asked) -> Iterator[JobBackend]:
+    """The backend, whatever it is; what it has begun in this process alone is cancelled at the end.
+
+    Raises:
+        ConfigurationError: The settings are wrong.
+        BackendUnavailableError: They are right, and still there is no backend.
+    """
     try:
         backend = configure_job_backend(**asked.arguments())
     except ConfigurationError as error:
         if error.problems:
             raise
-        raise BackendUnavailableError(str(error)) from error  # the options are right, and still there is no backend
+        raise BackendUnavailableError(str(error)) from error
     try:
         yield backend
     finally:

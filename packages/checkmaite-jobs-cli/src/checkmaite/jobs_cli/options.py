@@ -65,7 +65,7 @@ def configured(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_settings(
-        profile: str | None, config_file: str | None, options: tuple[tuple[str, Any], ...], **rest: Any
+        profile: str | None, config_file: str | None, settings: tuple[tuple[str, Any], ...], **rest: Any
     ) -> Any:
         flags = {
             "kind": rest.pop("kind"),
@@ -73,16 +73,16 @@ def configured(command: Callable[..., Any]) -> Callable[..., Any]:
             "address": rest.pop("address"),
             "analytics_store": rest.pop("store"),
         }
-        given = {**{name: value for name, value in flags.items() if value is not None}, **dict(options)}
+        given = {**{name: value for name, value in flags.items() if value is not None}, **dict(settings)}
         return command(asked=Asked(profile, config_file, given), **rest)
 
     for option in (
         click.option(
             "--set",
-            "options",
+            "settings",
             multiple=True,
             metavar="NAME=VALUE",
-            callback=_named_values,
+            callback=named_values,
             help="Any other option of configure_job_backend.",
         ),
         click.option("--config-file", metavar="FILE", help="The file to read instead of the nearest one."),
@@ -162,7 +162,8 @@ def flags_for(error: JobsError) -> str:
     return f"\n{', '.join(named)}; --set NAME=VALUE any option." if named else ""
 
 
-def _named_values(_: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
+def named_values(_: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
+    """Pairs of a flag that takes NAME=VALUE, each value as TOML has it."""
     pairs = []
     for text in given:
         name, separator, value = text.partition("=")

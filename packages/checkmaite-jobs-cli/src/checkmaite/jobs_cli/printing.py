@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, TextIO
 
 import click
 from checkmaite.jobs_cli.records import json_line
@@ -16,10 +17,30 @@ _WIDE = 10_000
 """Columns of an output that is no terminal: nothing that another program reads is cut."""
 
 
+_kept: list[TextIO] = []
+"""Standard output, while `sys.stdout` is what jobs of this process print to."""
+
+
+@contextmanager
+def jobs_print_beside() -> Iterator[None]:
+    """Have what jobs of this process print go to standard error: records are alone on standard output."""
+    _kept.append(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _kept.pop()
+
+
+def stdout() -> TextIO:
+    """The command's own standard output."""
+    return _kept[-1] if _kept else sys.stdout
+
+
 def out() -> Console:
-    """Standard output, as it is now."""
-    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(file=sys.stdout, highlight=False, width=None if has_width else _WIDE)
+    """A console on it, as it is now."""
+    has_width = stdout().isatty() or "COLUMNS" in os.environ
+    return Console(file=stdout(), highlight=False, width=None if has_width else _WIDE)
 
 
 def err() -> Console:
@@ -35,13 +56,18 @@ def show(thing: RenderableType) -> None:
         return
     with console.capture() as captured:
         console.print(thing)
-    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    line("\n".join(each.rstrip() for each in captured.get().splitlines()))
 
 
 def emit(records: Iterable[Any]) -> None:
     """Records for programs, one a line."""
     for record in records:
-        click.echo(json_line(record))
+        line(json_line(record))
+
+
+def line(text: str) -> None:
+    """A line of text, as it is."""
+    click.echo(text, file=stdout())
 
 
 def say(text: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 from checkmaite.jobs import Job, JobStatus, JobTimeoutError, as_completed
+from checkmaite.jobs_cli.commands.history import print_job
 from checkmaite.jobs_cli.connecting import connected, find
 from checkmaite.jobs_cli.exits import Exit, exit_after
 from checkmaite.jobs_cli.filters import JobFilter
@@ -40,7 +41,7 @@ def wait(asked: Asked, job_ids: Sequence[str], timeout: float | None, chosen: Jo
         jobs = _chosen(job_ids, chosen)
         try:
             for job in as_completed(jobs, timeout):
-                _print_job(JobRecord.of_job(job), as_json=as_json)
+                print_job(JobRecord.of_job(job), as_json=as_json)
         except JobTimeoutError as error:
             say(str(error))
         return exit_after(job.status for job in jobs)
@@ -63,7 +64,7 @@ def watch(asked: Asked, job_ids: Sequence[str], chosen: JobFilter, as_json: bool
         if as_json or not console.is_terminal:
             for changed in changes(jobs):
                 for record in changed:
-                    _print_job(record, as_json=as_json)
+                    print_job(record, as_json=as_json)
         else:
             with Live(console=console, auto_refresh=False) as live:
                 for _ in changes(jobs, every_look=True):
@@ -134,15 +135,6 @@ def _chosen(job_ids: Sequence[str], chosen: JobFilter) -> list[Job]:
     if not jobs:
         say("No such jobs.")
     return jobs
-
-
-def _print_job(record: JobRecord, *, as_json: bool) -> None:
-    if as_json:
-        emit([record])
-        return
-    far = f" {record.progress:.0%}" if record.progress is not None and not record.status.is_final else ""
-    why = f"  {record.error_type}: {record.error_message}".partition("\n")[0] if record.error_type else ""
-    click.echo(f"{record.status}{far}  {record.job_name}  {record.job_id}{why}")
 
 
 def _picture(records: Sequence[JobRecord], width: int, height: int) -> Group:

@@ -8,7 +8,7 @@ import click
 from checkmaite.jobs import JobNotFoundError, read_job_history
 from checkmaite.jobs_cli.filters import JobFilter
 from checkmaite.jobs_cli.options import Asked, as_json, configured, examples, filtered, limited
-from checkmaite.jobs_cli.printing import emit, out, say, show
+from checkmaite.jobs_cli.printing import emit, line, out, say, show
 from checkmaite.jobs_cli.records import JobRecord
 from checkmaite.jobs_cli.tables import jobs_table
 
@@ -44,6 +44,16 @@ def print_jobs(found: Sequence[JobRecord], limit: int, *, as_json: bool) -> None
     show(jobs_table(shown, width=out().width))
     if len(found) > len(shown):
         say(f"There are more: --limit {2 * limit} shows up to {2 * limit:,}.")
+
+
+def print_job(record: JobRecord, *, as_json: bool) -> None:
+    """One job as it is now, in a line."""
+    if as_json:
+        emit([record])
+        return
+    far = f" {record.progress:.0%}" if record.progress is not None and not record.status.is_final else ""
+    why = f"  {record.error_type}: {record.error_message}".partition("\n")[0] if record.error_type else ""
+    line(f"{record.status}{far}  {record.job_name}  {record.job_id}{why}")
 
 
 def read_records(asked: Asked) -> list[JobRecord]:
