@@ -98,5 +98,9 @@ class FreshEnvironment:
 
     def run(self, *arguments: str | Path, cwd: Path) -> str:
         """Runs Python there, without `PYTHON*` variables and without the current folder on its path."""
+        return self.command(self.python.name, "-P", *arguments, cwd=cwd)
+
+    def command(self, name: str, *arguments: str | Path, cwd: Path) -> str:
+        """Runs a command that is installed there, likewise."""
         env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        return run(self.python, "-P", *arguments, cwd=cwd, env=env)
+        return run(self.python.with_name(name), *arguments, cwd=cwd, env=env)

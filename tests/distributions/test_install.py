@@ -85,6 +85,16 @@ def test_the_testing_extra_is_enough_for_the_suites(
     growing.run("-W", "error", "-c", "import checkmaite.jobs.testing", cwd=tmp_path)
 
 
+def test_the_command_is_there_with_core_alone(
+    distributions: Distributions, growing: FreshEnvironment, tmp_path: Path
+) -> None:
+    growing.install(*distributions.pip_options, "checkmaite-jobs[cli]")
+    assert growing.command("checkmaite-jobs", "--version", cwd=tmp_path).startswith("checkmaite-jobs, version 0.")
+    (tmp_path / "checkmaite-jobs.toml").write_text('kind = "inline"\nanalytics_store.backend = "null"')
+    looked = growing.command("checkmaite-jobs", "doctor", cwd=tmp_path)
+    assert "worker" in looked
+
+
 @pytest.mark.parametrize(
     ("extras", "kind", "options"),
     [("sql", "inline", {}), ("ray-simple,sql", "ray-simple", {"address": "local"})],
