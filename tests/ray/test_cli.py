@@ -48,10 +48,9 @@ class Said:
 def cli(
     capsys: pytest.CaptureFixture[str], options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Said]:
-    settings = [f"{name} = {json.dumps(value)}" for name, value in options.items() if name != "analytics_store"]
-    (tmp_path / "checkmaite-jobs.toml").write_text(
-        "\n".join([*settings, f"analytics_store = {json.dumps(options['analytics_store']['uri'])}"])
-    )
+    settings = {**options, "analytics_store": options["analytics_store"]["uri"]}
+    lines = [f"{name} = {json.dumps('none' if value is None else value)}" for name, value in settings.items()]
+    (tmp_path / "checkmaite-jobs.toml").write_text("\n".join(lines))
     monkeypatch.chdir(tmp_path)
 
     def command(*arguments: str) -> Said:
@@ -69,7 +68,8 @@ def test_jobs_are_seen_and_asked_about(cli: Callable[..., Said], tmp_path: Path)
     wait_until(running.logs, "the job has printed nothing")
 
     seen = {record["job_name"]: record for record in cli("jobs", "list", "--json").records}
-    assert {name: record["status"] for name, record in seen.items()} == {"fails": "FAILED", "sweep-1": "RUNNING"}
+    statuses = {name: record["status"] for name, record in seen.items()}
+    assert statuses == {"fails": "FAILED", "sweep-1": "RUNNING"}
     assert seen["fails"]["error_type"] == "ValueError"
     assert seen["fails"]["finished_at"] > seen["fails"]["started_at"] >= seen["fails"]["submitted_at"]
     assert [record["job_id"] for record in cli("jobs", "list", "--name", "sweep-*", "--json").records] == [

@@ -87,6 +87,17 @@ def test_without_a_file_there_are_the_environment_and_what_is_given(folder: Path
     assert found.file is None
 
 
+def test_none_stands_for_what_toml_has_no_word_for(folder: Path) -> None:
+    (folder / "checkmaite-jobs.toml").write_text('journal_uri = "none"\nmax_active_jobs_per_scope = "none"')
+    variables = {"CHECKMAITE_JOBS_SCHEDULING_TIMEOUT_S": "none"}
+    assert read_settings(environment=variables).arguments == {
+        "journal_uri": None,
+        "max_active_jobs_per_scope": None,
+        "scheduling_timeout_s": None,
+    }
+    assert read_settings(environment={"CHECKMAITE_JOBS_JOURNAL_URI": "none"}).arguments["journal_uri"] is None
+
+
 def test_what_marks_a_worker_is_no_setting(folder: Path) -> None:
     assert read_settings(environment={"CHECKMAITE_JOBS_CODE": "x", "CHECKMAITE_JOBS_PROCESS": "1"}).arguments == {}
 
@@ -108,7 +119,16 @@ def test_a_uri_alone_keeps_options_of_the_same_kind_of_place(folder: Path, uri: 
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("7", 7), ("true", True), ("[1, 2]", [1, 2]), ("team", "team"), ("/a/b", "/a/b"), ('"7"', "7"), ("", "")],
+    [
+        ("7", 7),
+        ("true", True),
+        ("[1, 2]", [1, 2]),
+        ("none", None),
+        ("team", "team"),
+        ("/a/b", "/a/b"),
+        ('"7"', "7"),
+        ("", ""),
+    ],
 )
 def test_a_value_is_read_as_toml_where_it_is(text: str, value: object) -> None:
     assert value_of(text) == value

@@ -27,6 +27,8 @@ _TEXTS = frozenset({"kind", "address", "idempotency_scope", "analytics_store", "
 _NO_SETTINGS = frozenset({"CODE", "CONFIG", "PROCESS", "PROFILE", "TRACEBACK"})
 """Variables of that prefix which say something else: where settings are, or what marks a worker."""
 _STORES = ("analytics_store", "artifact_store")
+_NONE = "none"
+"""What stands for None, which TOML has not: ``journal_uri = "none"``."""
 
 
 @frozen
@@ -96,7 +98,9 @@ def read_settings(
 
 
 def value_of(text: str) -> Any:
-    """A value written as text, by hand: what it is in TOML, and the text itself where it is nothing there."""
+    """A value written as text, by hand: None for ``none``, else what it is in TOML, else the text itself."""
+    if text == _NONE:
+        return None
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -142,7 +146,8 @@ def _from_environment(variables: Mapping[str, str]) -> Iterator[tuple[str, Any]]
         word = variable.removeprefix(_PREFIX)
         if word != variable and word not in _NO_SETTINGS:
             name = _SHORT.get(word, word.lower())
-            yield name, variables[variable] if name in _TEXTS else value_of(variables[variable])
+            text = variables[variable]
+            yield name, text if name in _TEXTS and text != _NONE else value_of(text)
 
 
 def _variable(name: str, variables: Mapping[str, str]) -> str:
@@ -152,9 +157,11 @@ def _variable(name: str, variables: Mapping[str, str]) -> str:
 
 
 def _placed(name: str, value: Any, file: Path | None) -> Any:
-    """The value with a relative folder of a file's settings made one below the file's own."""
+    """The value that a file's text stands for: None, or a folder below the file's own where it is relative."""
     if file is None:
         return value
+    if value == _NONE:
+        return None
     if name in _STORES and isinstance(value, Mapping):
         return {key: _placed("uri", own, file) if key == "uri" else own for key, own in value.items()}
     if name in {*_STORES, "uri", "journal_uri"} and isinstance(value, str):
