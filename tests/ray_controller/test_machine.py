@@ -23,7 +23,7 @@ def launch(job_id: str, attempt: int = 1, **changed: Any) -> Launch:
 def attached(*jobs: str, **changed: Any) -> ControllerMachine:
     """A controller under lease 1 that has these jobs."""
     machine = new_controller("first", **changed)
-    machine.attach(1)
+    machine.attach(1, 0.0)
     machine.keep(1, [], 0.0)
     machine.launch(1, [launch(job_id) for job_id in jobs])
     return machine
@@ -134,7 +134,7 @@ def test_a_stop_that_overtakes_its_launch_keeps_the_job_from_starting() -> None:
 
 def test_an_older_lease_can_do_nothing_and_an_unknown_one_neither() -> None:
     machine = attached("one")
-    found = machine.attach(5)
+    found = machine.attach(5, 0.0)
     assert [held.launch for held in found.held] == [launch("one")]
     for token in (1, 4, 6):
         for call in (
@@ -147,7 +147,7 @@ def test_an_older_lease_can_do_nothing_and_an_unknown_one_neither() -> None:
                 call()
     for token in (1, 5):  # an attach that comes twice would forget reports
         with pytest.raises(StaleLeaseError, match="5"):
-            machine.attach(token)
+            machine.attach(token, 0.0)
     assert machine._live(("one", 1)) is not None
     assert machine.logs("two") is None
     assert not machine.has_news
@@ -168,7 +168,7 @@ def test_an_inventory_says_all_and_keep_ends_the_rest() -> None:
     end(machine, "done", ERROR)
     end(machine, "done and given away")
     machine.progressed(("runs", 1), JobProgress(done=1, total=2))
-    found = machine.attach(2)
+    found = machine.attach(2, 0.0)
     held = {each.launch.spec.job_id: (each.where, each.then, each.end) for each in found.held}
     assert held == {
         "runs": (WHERE, None, None),
@@ -181,21 +181,21 @@ def test_an_inventory_says_all_and_keep_ends_the_rest() -> None:
     end(machine, "runs")  # between the inventory and what to keep of it
     kept = [("runs", 1), ("stops", 1), ("done", 1)]
     assert machine.keep(2, kept, 9.0) == [Cancel(("given away", 1), 9.0)]
-    assert [held.launch.spec.job_id for held in machine.attach(3).held] == ["runs", "stops", "done"]
+    assert [held.launch.spec.job_id for held in machine.attach(3, 0.0).held] == ["runs", "stops", "done"]
     assert machine.keep(3, kept, 9.0) == []
 
 
 def test_an_inventory_says_which_leases_its_process_has_known() -> None:
     machine = new_controller("first")
-    assert machine.attach(3).served == ()
+    assert machine.attach(3, 0.0).served == ()
     for token in range(4, 200):
-        found = machine.attach(token)
+        found = machine.attach(token, 0.0)
     assert found.served == tuple(range(99, 199))
 
 
 def test_keep_is_about_what_was_in_the_inventory() -> None:
     machine = attached("old")
-    machine.attach(2)
+    machine.attach(2, 0.0)
     machine.launch(2, [launch("new")])
     assert machine.keep(2, [], 9.0) == [Cancel(("old", 1), 9.0)]
     assert machine.keep(2, [], 9.0) == []
@@ -205,7 +205,7 @@ def test_keep_is_about_what_was_in_the_inventory() -> None:
 def test_reports_after_an_inventory_are_numbered_on() -> None:
     machine = attached("one", "two")
     end(machine, "one")
-    found = machine.attach(2)
+    found = machine.attach(2, 0.0)
     end(machine, "two")
     machine.keep(2, [("one", 1), ("two", 1)], 0.0)
     assert machine.reports(2, found.last) == (found.last + 1, [ended("two")])
@@ -217,7 +217,7 @@ def test_a_finished_job_keeps_its_payload_only_for_another_start() -> None:
     end(machine, "done")
     for job_id in ("retried", "once"):
         end(machine, job_id, CRASH, lost=True)
-    payloads = {each.launch.spec.job_id: each.launch.spec.payload for each in machine.attach(2).held}
+    payloads = {each.launch.spec.job_id: each.launch.spec.payload for each in machine.attach(2, 0.0).held}
     assert payloads == {"done": None, "retried": b"payload", "spent": b"payload", "once": None}
 
 
@@ -292,7 +292,7 @@ def test_finished_jobs_are_forgotten_by_number_and_age_once_the_registry_has_hea
 def test_an_inventory_counts_as_heard_only_when_it_was_answered() -> None:
     machine = attached("one", max_retained=0)
     end(machine, "one")
-    machine.attach(2)
+    machine.attach(2, 0.0)
     machine.sweep(10.0)
     assert machine.logs("one") == ""
     machine.keep(2, [("one", 1)], 10.0)
@@ -312,6 +312,6 @@ def test_a_job_whose_payload_did_not_come_is_taken_when_it_is_brought_again() ->
     assert machine.lacking(1, other) == other[1:]
     assert machine.launch(1, other) == [], "one that was stopped before it was taken does not begin"
     assert machine.reports(1, 0)[1] == [ended("four", Cancelled(), now=3.0)] * 2
-    machine.attach(2)
+    machine.attach(2, 0.0)
     with pytest.raises(StaleLeaseError):
         machine.lacking(1, other)

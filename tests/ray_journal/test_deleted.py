@@ -182,12 +182,12 @@ def test_a_registry_writes_all_that_it_knows_into_a_folder_that_was_emptied(
         settings = RegistrySettings(controller_pool_size=1)
         shell = Shell("r", cluster, settings, journal_writer=writer, table=table, tell=lambda _: None)
         await shell._gathered
-        shell.machine.submit([spec("a")], CONTEXTS, time.time())
+        shell.machine.submit([spec("a")], CONTEXTS, time.monotonic())
         shell.after()
         await shell.commits.durable()
         wipe(objects)
         await asyncio.wait_for(begun.wait(), 30)
-        shell.machine.submit([spec("b")], CONTEXTS, time.time())
+        shell.machine.submit([spec("b")], CONTEXTS, time.monotonic())
         shell.after()
         await shell.commits.durable()
 

@@ -85,7 +85,7 @@ def _assert_same(there: JobTable, here: JobTable) -> None:
     check_table(there)
     assert there.records == here.records
     assert there.last_token == here.last_token
-    assert there.unique_time(0.0) == here.unique_time(0.0)
+    assert there.unique_date() == here.unique_date()
     assert there.redacted_contexts.items() == here.redacted_contexts.items()
     assert {name: list(index.finished) for name, index in there.scopes.items()} == {
         name: list(index.finished) for name, index in here.scopes.items()
@@ -125,7 +125,7 @@ def test_what_was_forgotten_leaves_only_its_time_and_its_token(objects: ObjectSt
     read = table_of(perform(read_journal(objects.root), objects))
     _assert_same(read, table)
     assert (list(read.records), read.scopes["scope"].completed) == (["last"], {"key": "last"})
-    assert (read.last_token, read.unique_time(0.0)) == (OWNER.token, table.unique_time(0.0))
+    assert (read.last_token, read.unique_date()) == (OWNER.token, table.unique_date())
 
 
 def test_a_snapshot_keeps_each_finished_job_and_their_order(objects: ObjectStore) -> None:

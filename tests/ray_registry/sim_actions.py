@@ -126,7 +126,7 @@ class Actions(Stage):
 
     def _reply(self, call: SimCall) -> None:
         if call.answer == STALE:
-            refuse(call.future, StaleLeaseError("the lease is over"))
+            refuse(call.future, StaleLeaseError("the lease is over", 0))
         else:
             answer(call.future, call.answer)
 

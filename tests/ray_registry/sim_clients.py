@@ -26,12 +26,13 @@ CONTEXTS: Mapping[str, Context] = {
         {"env_vars": {"TOKEN": SECRET}, "pip": ["numpy"]},
     ),
 }
+SCHEDULING_S = 40.0
 POLICIES = (
     Policy(max_retries=1, max_attempts=3, scheduling_timeout_s=None, resubmit=True),
     Policy(max_retries=-1, max_attempts=5, scheduling_timeout_s=None, resubmit=True),
     Policy(max_retries=0, max_attempts=1, scheduling_timeout_s=None, resubmit=True),
     Policy(max_retries=0, max_attempts=3, scheduling_timeout_s=None, resubmit=False),
-    Policy(max_retries=1, max_attempts=2, scheduling_timeout_s=40.0, resubmit=True),
+    Policy(max_retries=1, max_attempts=2, scheduling_timeout_s=SCHEDULING_S, resubmit=True),
 )
 
 

@@ -7,16 +7,25 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any
 
+from checkmaite.jobs.spi import Failed
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.journal.format import Kind, decode
 from checkmaite.jobs_ray.journal.schema import events_of, snapshot_rows
 from checkmaite.jobs_ray.journal.storage import Journal
 from checkmaite.jobs_ray.names import controller_name
-from checkmaite.jobs_ray.registry.model.events import Doubted, Event, Requeued
+from checkmaite.jobs_ray.registry.model.events import (
+    Adopted,
+    Doubted,
+    Ended,
+    Event,
+    Forgotten,
+    Requeued,
+    Submitted,
+)
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 
 from tests.ray_registry.making import check_table, job_of
-from tests.ray_registry.sim_clients import Ask, Clients, Refused
+from tests.ray_registry.sim_clients import SCHEDULING_S, Ask, Clients, Refused
 from tests.ray_registry.sim_cluster import Analytics, Cluster
 from tests.ray_registry.sim_disk import Disk
 from tests.ray_registry.sim_registry import SimRegistry
@@ -43,6 +52,9 @@ class Stage:
         is_cluster_lost: Whether the only cluster died since the last fence.
         zeal: How many appends of one are followed by a snapshot.
         misfortune: How much goes wrong beside storage calls.
+        since: When each job was accepted first, by a clock that nobody sets.
+        ended: When each was final first, by that clock.
+        most_ahead_s: How far a calendar was ahead at most.
     """
 
     def __init__(self, seed: int) -> None:
@@ -68,6 +80,9 @@ class Stage:
         self.tail = 0
         self.zeal = self.dice.choice((0.1, 0.3, 0.8))
         self._nonces = 0
+        self.since: dict[str, float] = {}
+        self.ended: dict[str, float] = {}
+        self.most_ahead_s = 0.0
 
     # -- what begins -------------------------------------------------------------------------------------------------
 
@@ -130,11 +145,16 @@ class Stage:
     def happened(self, registry: SimRegistry, events: Sequence[Event]) -> None:
         """A registry has decided something, which is not durable yet."""
         with self._noting_failures():
+            self._check_retention(registry, [each.job_id for each in events if isinstance(each, Forgotten)])
             for event in events:
                 job_id = job_of(event)
                 self.say("{}: {}", registry.name, event, jobs=(job_id,))
                 if isinstance(event, Doubted):
                     self._check_doubt(registry, job_id)
+                elif isinstance(event, Submitted | Adopted):
+                    self.since.setdefault(job_id, self.now)
+                elif isinstance(event, Ended):
+                    self._check_in_time(event)
                 if isinstance(event, Requeued) and not event.attempted and self._leads(registry):
                     self._check_never_began(job_id)
 
@@ -194,6 +214,28 @@ class Stage:
         reached = token not in process.leases or (token, start) in process.all_taken
         if not reached and not is_excused:
             raise ViolationError(f"{job_id} is taken for lost, and {process.incarnation} never got it", [job_id])
+
+    def _check_in_time(self, event: Ended) -> None:
+        """A job is ended for want of a worker only after its time, whatever calendars say."""
+        self.ended.setdefault(event.job_id, self.now)
+        ending = event.ending
+        if isinstance(ending, Failed) and ending.error_type == "SchedulingTimeout":
+            waited = self.now - self.since[event.job_id]
+            if waited < SCHEDULING_S:
+                raise ViolationError(f"{event.job_id} was ended after {waited} s for want of a worker", [event.job_id])
+
+    def _check_retention(self, registry: SimRegistry, forgotten: Sequence[str]) -> None:
+        """Jobs are forgotten after their time, or because there are too many, whatever calendars say."""
+        if not forgotten:
+            return
+        most, scopes = self.settings.max_retained_terminal_jobs_per_scope, registry.machine.table.scopes
+        if any(len(index.finished) >= most for index in scopes.values()):
+            return  # they were too many
+        for job_id in forgotten:
+            age = self.now - self.ended.get(job_id, self.now)
+            # What a calendar was ahead in the journal counts as time that has passed, for a registry that reads it.
+            if age + self.most_ahead_s < self.settings.terminal_job_retention_s:
+                raise ViolationError(f"{job_id} was forgotten {age} s after its end", [job_id])
 
     def _leads(self, registry: SimRegistry) -> bool:
         """Whether what it decides can become durable, so that what is durable is what it knows."""

@@ -1,4 +1,4 @@
-"""What goes wrong with whole processes."""
+"""What goes wrong with whole processes, and with their calendars."""
 
 from __future__ import annotations
 
@@ -8,7 +8,20 @@ from tests.ray_registry.sim_registry import SimRegistry
 
 
 class Trouble(Actions):
-    """Processes die, sleep and wake up; clusters die, or are cut off and go on."""
+    """Processes die, sleep and wake up; clusters die, or are cut off and go on; calendars are set."""
+
+    def _set_calendar(self) -> None:
+        """Somebody sets the calendar of a machine, by seconds or an hour, or sets it right again."""
+        ahead_s = self.dice.choice((0.0, 0.0, 5.0, -5.0, 3600.0, -3600.0))
+        self.most_ahead_s = max(self.most_ahead_s, ahead_s)
+        if self.dice.random() < 0.5:
+            registry = self.dice.choice(self.registries)
+            registry.ahead_s = ahead_s
+            self.say("the calendar of {} is {} s ahead", registry.name, ahead_s)
+        else:
+            process = self.dice.choice(list(self.dice.choice(self.clusters).processes.values()))
+            process.machine.set_calendar(ahead_s)
+            self.say("the calendar of {} is {} s ahead", process.incarnation, ahead_s)
 
     def _trouble(self) -> None:
         cluster, registry = self.clusters[-1], self.registries[-1]

@@ -58,6 +58,7 @@ class Simulation(Trouble):
             (6.0, self._next_timer),
             (1.5, self._time_passes),
             (1.0, self._late),
+            (0.5, self._set_calendar),
             (self.misfortune, self._trouble),
         ]
         self._actions = [action for _, action in actions]

@@ -49,7 +49,7 @@ class Wire:
             case "incarnation":
                 given = self.machine._incarnation
             case "attach":
-                given = self.machine.attach(*arguments)
+                given = self.machine.attach(*arguments, 0.0)
             case "keep":
                 token, starts = arguments
                 self.machine.keep(token, starts, 0.0)
@@ -123,7 +123,7 @@ class Rig:
     async def place(self) -> None:
         """Give the controller what waits, if it can be given any."""
         if self.session.is_ready:
-            for assignment in self.registry.place(["c"], 100, time.time()):
+            for assignment in self.registry.place(["c"], 100, time.monotonic()):
                 self.session.reserve()
                 self.session.give(assignment)
         await asyncio.sleep(0.005)
@@ -134,7 +134,7 @@ class Rig:
         token = old.grant("c", 1.0)
         old.submit([spec(job_id)], CONTEXTS, 1.0)
         (assignment,) = old.place(["c"], 10, 1.0)
-        self.wire.machine.attach(token)
+        self.wire.machine.attach(token, 0.0)
         self.wire.machine.keep(token, [], 1.0)
         self.wire.machine.launch(token, assignment.launches)
         self._begin(token)
@@ -241,7 +241,7 @@ def test_a_process_that_died_before_it_knew_what_to_keep_has_lost_its_jobs(rig: 
     async def story() -> None:
         (asked,) = [each for each in rig.effects if isinstance(each, AskStore)]
         assert [each.job_id for each in asked.specs] == ["one"]
-        rig.registry.settle(["one"], {}, time.time())
+        rig.registry.settle(["one"], {}, time.monotonic())
         while rig.wire.machine._live(("one", 2)) is None:
             await rig.place()
 

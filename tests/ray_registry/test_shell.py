@@ -42,7 +42,7 @@ def test_what_is_submitted_and_where_it_is_placed_are_written_in_one_piece(
         await shell._gathered
         while shell._placeable.is_set():  # noqa: ASYNC110 - nobody says that it has been cleared
             await asyncio.sleep(0)
-        shell.machine.submit([spec("a")], CONTEXTS, time.time())
+        shell.machine.submit([spec("a")], CONTEXTS, time.monotonic())
         shell.after()
         await shell.commits.durable()
         assert written == [[Introduced, Submitted, Assigned]]

@@ -67,7 +67,7 @@ class Process:
                 case "incarnation":
                     return self.incarnation
                 case "attach":
-                    found = machine.attach(call.token)
+                    found = machine.attach(call.token, now)
                     self.leases.add(call.token)
                     return found
                 case "keep":

@@ -295,12 +295,14 @@ class ControllerJob(NamedTuple):
 
     Attributes:
         then: How it is to end, when it was told to stop.
+        age_s: How long ago it ended; 0 while it has not.
     """
 
     launch: Launch
     where: Where | None
     then: Cancelled | Failed | None
     end: EndReport | None
+    age_s: float = 0.0
 
 
 class Inventory(NamedTuple):

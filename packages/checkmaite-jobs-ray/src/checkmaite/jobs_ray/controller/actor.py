@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from checkmaite.jobs.spi import Failed, Leaving, News, Printed, Progressed, Started, failure
+from checkmaite.jobs_ray.clock import tell_time
 from checkmaite.jobs_ray.cluster import Arrivals, is_elsewhere, left_output, this_actor
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.controller.cluster import Landed, Tasks, told_of
@@ -66,13 +67,13 @@ class JobController:
 
     async def attach(self, token: int) -> Inventory:
         """See `ControllerMachine.attach`."""
-        found = self._machine.attach(token)
+        found = self._machine.attach(token, tell_time(self._machine))
         self._arrivals.abandon()
         return found
 
     async def keep(self, token: int, starts: Sequence[Start]) -> None:
         """See `ControllerMachine.keep`."""
-        self._cancel(self._machine.keep(token, starts, time.time()))
+        self._cancel(self._machine.keep(token, starts, tell_time(self._machine)))
 
     async def launch(self, token: int, launches: Sequence[Launch]) -> list[str]:
         """Take jobs; the ids of those that this controller has now. Ray gets them when the answer is on its way.
@@ -89,7 +90,7 @@ class JobController:
 
     async def stop(self, token: int, stops: Sequence[Stop]) -> None:
         """See `ControllerMachine.stop`."""
-        self._cancel(self._machine.stop(token, stops, time.time()))
+        self._cancel(self._machine.stop(token, stops, tell_time(self._machine)))
         self._news.notify()
 
     async def feed(self, token: int, after: int, wait_s: float) -> tuple[int, Sequence[Report]]:
@@ -149,14 +150,15 @@ class JobController:
     def _launch(self, launch: Launch) -> None:
         start = start_of(launch)
         try:
-            if self._machine.begins(start, time.time()):
+            if self._machine.begins(start, tell_time(self._machine)):
                 self._tasks.launch(launch)
         except Exception as error:  # noqa: BLE001 - whatever Ray raises for one job must not keep the others
-            self._machine.ended(start, failure(error, phase="launch"), worker_lost=False, now=time.time())
+            now = tell_time(self._machine)
+            self._machine.ended(start, failure(error, phase="launch"), worker_lost=False, now=now)
             self._news.notify()
 
     def _take(self, landed: Sequence[Landed]) -> None:
-        now = time.time()
+        now = tell_time(self._machine)
         for start, finished, worker_lost in landed:
             if start in self._looking_into:
                 continue
@@ -190,11 +192,11 @@ class JobController:
         del self._looking_into[start]
 
     def _end_lost(self, start: Start, failed: Failed, *, counts: bool) -> None:
-        self._machine.ended(start, failed, worker_lost=True, now=time.time(), counts=counts)
+        self._machine.ended(start, failed, worker_lost=True, now=tell_time(self._machine), counts=counts)
         self._news.notify()
 
     def _cancel(self, cancels: Sequence[Cancel]) -> None:
-        loop, now = asyncio.get_running_loop(), time.time()
+        loop, now = asyncio.get_running_loop(), tell_time(self._machine)
         for start, force_at in cancels:
             if force_at > now:
                 self._tasks.interrupt(start)
@@ -212,4 +214,4 @@ class JobController:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_S)
-            self._machine.sweep(time.time())
+            self._machine.sweep(tell_time(self._machine))

@@ -37,7 +37,17 @@ class StaleLeaseError(Exception):
 
     Refused by `ControllerMachine.attach`, a caller has been superseded. Refused by anything else, it may attach anew:
     the controller may have begun again, and nothing of what the caller gave it before is there.
+
+    Attributes:
+        seen: The largest token that has been seen.
     """
+
+    def __init__(self, message: str, seen: int) -> None:
+        self.seen = seen
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[StaleLeaseError], tuple[str, int]]:
+        return StaleLeaseError, (str(self), self.seen)
 
 
 class Cancel(NamedTuple):
@@ -55,6 +65,7 @@ class _Task:
     then: Cancelled | Failed | None = None
     end: EndReport | None = None
     end_number: int = 0
+    ended_at: float = 0.0
     printed: LogTail | None = None
     lost: LostOutput | None = None
 
@@ -79,6 +90,8 @@ class ControllerMachine:
         retention_s: Finished jobs and their output are kept for so long.
         max_retained: And at most so many of them.
         max_log_characters: At most so much output of all jobs is kept; see `LogBudget`.
+
+    Times are those of a clock that nobody sets; what the registry is told are dates, see `set_calendar`.
     """
 
     def __init__(self, incarnation: str, *, retention_s: float, max_retained: int, max_log_characters: int) -> None:
@@ -97,21 +110,29 @@ class ControllerMachine:
         self._reports: deque[Report] = deque()
         self._progress: dict[str, ProgressReport] = {}
         self._last = 0
+        self._ahead_s = 0.0
+
+    def set_calendar(self, ahead_s: float) -> None:
+        """So far the calendar is ahead of the clock that the times given here are read from."""
+        self._ahead_s = ahead_s
 
     # -- what the registry asks ---------------------------------------------------------------------------------------
 
-    def attach(self, token: int) -> Inventory:
+    def attach(self, token: int, now: float) -> Inventory:
         """A registry takes over: calls with older tokens are refused from now on.
 
         Raises:
             StaleLeaseError: This token, or a later one, has been seen already.
         """
         if token <= self._token:
-            raise StaleLeaseError(f"the lease {token} is over: {self._token} has been seen")
+            raise StaleLeaseError(f"the lease {token} is over: {self._token} has been seen", self._token)
         served = tuple(self._served)
         self._served.append(token)
         self._token = token
-        held = [ControllerJob(each.launch, each.where, each.then, each.end) for each in self._tasks.values()]
+        held = [
+            ControllerJob(each.launch, each.where, each.then, each.end, now - each.ended_at if each.end else 0.0)
+            for each in self._tasks.values()
+        ]
         self._declared = self._last, {start_of(each.launch) for each in held}
         self._progress.clear()
         self._reports.clear()  # the inventory says it all
@@ -192,7 +213,7 @@ class ControllerMachine:
             task = self._task((job_id, attempt))
             if task is None:
                 self._unknown_stops[job_id, attempt] = then, now
-                self._tell(EndReport(job_id, attempt, Cancelled(), worker_lost=False, at=now))
+                self._tell(EndReport(job_id, attempt, Cancelled(), worker_lost=False, at=now + self._ahead_s))
                 continue
             if not isinstance(task.then, Cancelled):
                 task.then = then
@@ -297,7 +318,8 @@ class ControllerMachine:
         if task is None:
             return
         job_id, attempt = start
-        task.end = EndReport(job_id, attempt, outcome, worker_lost, now, where or task.where, counts)
+        task.ended_at, at = now, now + self._ahead_s
+        task.end = EndReport(job_id, attempt, outcome, worker_lost, at, where or task.where, counts)
         spec = task.launch.spec
         if not (worker_lost and spec.policy.allows_retry(attempt, task.launch.losses, counts=counts)):
             task.launch = task.launch._replace(spec=spec.slim())
@@ -321,7 +343,7 @@ class ControllerMachine:
             task = self._tasks[oldest]
             assert task.end is not None, "a finished task has ended"
             if task.end_number > self._acknowledged or (
-                len(self._finished) <= self._max_retained and task.end.at + self._retention_s > now
+                len(self._finished) <= self._max_retained and task.ended_at + self._retention_s > now
             ):
                 return
             self._drop(oldest)
@@ -330,7 +352,7 @@ class ControllerMachine:
 
     def _check(self, token: int) -> None:
         if token != self._token:
-            raise StaleLeaseError(f"the lease {token} is not the present one, which is {self._token}")
+            raise StaleLeaseError(f"the lease {token} is not the present one, which is {self._token}", self._token)
 
     def _task(self, start: Start) -> _Task | None:
         task = self._tasks.get(start[0])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from checkmaite.jobs import (
     StoreError,
 )
 from checkmaite.jobs.spi import JobQuery
+from checkmaite.jobs_ray.clock import tell_time
 from checkmaite.jobs_ray.cluster import arrived, end_this_actor
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.handshake import check_client
@@ -202,7 +202,7 @@ class JobRegistry:
             JobNotFoundError: The scope has no such job.
         """
         shell = await self._shell()
-        accepted = shell.machine.cancel(scope, job_id, grace_s, time.time())
+        accepted = shell.machine.cancel(scope, job_id, grace_s, tell_time(shell.machine))
         shell.after()
         await self._durable(shell)
         return accepted
@@ -304,7 +304,7 @@ class JobRegistry:
         machine, table = shell.machine, shell.machine.table
         kept = await shell.keep_payloads(specs)
         try:
-            admissions = machine.submit(kept, contexts, time.time())
+            admissions = machine.submit(kept, contexts, tell_time(machine))
         except (BackpressureError, JobSubmissionError):
             shell.forget_payloads(kept)
             raise

@@ -170,7 +170,8 @@ class LogKeeper:
 
     async def _put(self, job_id: str, text: str, start: int) -> None:
         """Keep a text, in the place of what was kept of the same start."""
-        number = time.time_ns() // 1_000_000
+        before = self._kept.get(job_id, {}).get(start)
+        number = max(time.time_ns() // 1_000_000, before.number + 1 if before else 0)
         kept, content = await asyncio.to_thread(kept_log, job_id, text, start, number)
         if not await self._stored(kept, content):
             return

@@ -11,8 +11,10 @@ from typing import Any
 
 from checkmaite.jobs import Resources, StoreError, StoreNotFoundError
 from checkmaite.jobs.spi import failure
+from checkmaite.jobs_ray.clock import tell_time
 from checkmaite.jobs_ray.cluster import Unreachable, answer
 from checkmaite.jobs_ray.config import RegistrySettings
+from checkmaite.jobs_ray.controller.machine import StaleLeaseError
 from checkmaite.jobs_ray.registry.cluster import Cluster
 from checkmaite.jobs_ray.registry.model.lifecycle import DIED, GONE, StopJobs, silent
 from checkmaite.jobs_ray.registry.model.machine import Assignment, RegistryMachine
@@ -148,15 +150,21 @@ class ControllerSession:
                 self._lose(reason)
         elif not self._keeping:
             self._lose(reason)
-        self._token = self._machine.grant(self.name, time.time())
+        self._token = self._machine.grant(self.name, tell_time(self._machine))
         try:
             found: Inventory = await answer(self._actor.attach.remote(self._token), settings.lease_ttl_s)
-            keep = self._machine.adopt(self.name, self._token, found.held, time.time())
-            self._machine.miss(self.name, self._token, GONE, time.time(), served=found.served)
+            keep = self._machine.adopt(self.name, self._token, found.held, tell_time(self._machine))
+            self._machine.miss(self.name, self._token, GONE, tell_time(self._machine), served=found.served)
             self._incarnation, self._keeping = incarnation, True
             self._changed()
             await self._durable()
             await answer(self._actor.keep.remote(self._token, keep), settings.lease_ttl_s)
+        except StaleLeaseError as error:
+            if not first:
+                raise
+            # Ray runs one process of this name: those before it are gone, and their calendar was ahead of this one's.
+            self._machine.outgrow(error.seen)
+            return False
         except (*Unreachable, TimeoutError):
             return False
         self._trouble = ""
@@ -169,9 +177,9 @@ class ControllerSession:
     def _lose(self, reason: str) -> None:
         self._keeping = False
         if self._incarnation is None:  # what it had under an earlier registry may be in the store
-            self._machine.miss(self.name, self._token, GONE, time.time())
+            self._machine.miss(self.name, self._token, GONE, tell_time(self._machine))
         else:
-            self._machine.lose(self.name, reason, time.time())
+            self._machine.lose(self.name, reason, tell_time(self._machine))
         self._changed()
 
     async def _listen(self) -> str:
@@ -195,7 +203,7 @@ class ControllerSession:
 
     def _hear(self, reports: Sequence[Report]) -> None:
         """The controller has spoken, which renews its lease."""
-        self._machine.report(self.name, self._token, reports, time.time())
+        self._machine.report(self.name, self._token, reports, tell_time(self._machine))
         self._changed()
 
     async def _is_the_same(self) -> bool:
@@ -235,7 +243,7 @@ class ControllerSession:
 
     def _confirm(self, assignment: Assignment, taken: Collection[str]) -> None:
         """The controller has taken these."""
-        self._machine.confirm(assignment, taken, time.time())
+        self._machine.confirm(assignment, taken, tell_time(self._machine))
         self._changed()
 
     async def _ready(self, launch: Launch, token: int) -> Launch | None:
@@ -248,8 +256,9 @@ class ControllerSession:
                 if error.retryable:
                     await asyncio.sleep(_AGAIN_S)
                     continue
-                now = time.time()
-                end = EndReport(spec.job_id, launch.attempt, failure(error, phase="launch"), worker_lost=False, at=now)
+                now = tell_time(self._machine)
+                failed = failure(error, phase="launch")
+                end = EndReport(spec.job_id, launch.attempt, failed, worker_lost=False, at=time.time())
                 self._machine.report(self.name, token, [end], now)
                 self._changed()
                 return None

@@ -12,6 +12,7 @@ from collections.abc import Callable, Container, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from checkmaite.jobs_ray.clock import tell_time
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.names import controller_name
 from checkmaite.jobs_ray.registry.cluster import Cluster, UnanswerableError
@@ -67,7 +68,7 @@ class Shell:
     ) -> None:
         # Later registries must grant larger tokens: after this one's process has died, and also when it goes on late.
         epoch = journal_writer.epoch if journal_writer else time.time_ns() // 1_000
-        self.machine = RegistryMachine(_limits(settings), epoch=epoch, table=table, now=time.time())
+        self.machine = RegistryMachine(_limits(settings), epoch=epoch, table=table, now=time.monotonic())
         self._journal_writer = journal_writer
         self._cluster = cluster
         self._tell = tell
@@ -80,7 +81,7 @@ class Shell:
             each: ControllerSession(each, cluster, settings, self.machine, self.after, self.commits.durable, payloads)
             for each in names
         }
-        self.machine.keep_to(names, SURPLUS, time.time())
+        self.machine.keep_to(names, SURPLUS, tell_time(self.machine))
         self._chores: set[asyncio.Task[None]] = set()
         self._unanswered: dict[str, str] = {}
         self._log_keeper = self._keeper_of_logs(settings)
@@ -94,7 +95,7 @@ class Shell:
         self._loops = [asyncio.get_running_loop().create_task(each) for each in loops]
         if journal_writer is not None:
             self._spawn(self._write())
-            self._spawn(self._catch_up(settings.controller_retention_s))
+            self._spawn(self._catch_up(self.machine.table.latest_date() - settings.controller_retention_s))
             self._loops.append(asyncio.get_running_loop().create_task(journal_writer.watch(self.commits.prove)))
         if self._log_keeper is not None:
             self._loops.append(asyncio.get_running_loop().create_task(self._log_keeper.watch()))
@@ -245,10 +246,10 @@ class Shell:
         await asyncio.wait({kept}, timeout=_KEPT_S)
         self._tell([job_id])
 
-    async def _catch_up(self, retention_s: float) -> None:
+    async def _catch_up(self, since: float) -> None:
         await asyncio.shield(self._gathered)
         assert self._log_keeper is not None, "there is a journal"
-        self._log_keeper.catch_up(self.machine.table.records.values(), time.time() - retention_s)
+        self._log_keeper.catch_up(self.machine.table.records.values(), since)
 
     async def _gather(self) -> None:
         try:
@@ -271,7 +272,7 @@ class Shell:
             await self._placeable.wait()
             self._placeable.clear()
             ready = [name for name, session in self.sessions.items() if session.is_ready]
-            assignments = self.machine.place(ready, _BATCH, time.time()) if ready else []
+            assignments = self.machine.place(ready, _BATCH, tell_time(self.machine)) if ready else []
             for each in assignments:
                 self.sessions[each.controller].reserve()
             if assignments:
@@ -280,7 +281,7 @@ class Shell:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
-            self.machine.tick(time.time())
+            self.machine.tick(tell_time(self.machine))
             self.after()
 
     async def _keep_packages(self) -> None:
@@ -300,13 +301,13 @@ class Shell:
             said = str(error).strip().splitlines() or [type(error).__name__]
             self._unanswered |= dict.fromkeys(asked, said[-1])
             await asyncio.sleep(_ASK_AGAIN_S)
-            self.machine.settle(asked, None, time.time())
+            self.machine.settle(asked, None, tell_time(self.machine))
             self.machine.ask()
             self.after()
             return
         for job_id in asked:
             self._unanswered.pop(job_id, None)
-        self.machine.settle(asked, stored, time.time())
+        self.machine.settle(asked, stored, tell_time(self.machine))
         self.after()
 
     def _is_live(self, job_id: str) -> bool:

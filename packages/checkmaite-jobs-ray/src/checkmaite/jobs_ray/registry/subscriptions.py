@@ -61,7 +61,7 @@ class Listeners:
         listener = self._listeners.get(client)
         if listener is None:
             listener = self._listeners[client] = _Listener(Notifier(lambda: self._followers.count(client)))
-        self._followers.follow(client, jobs, time.time())
+        self._followers.follow(client, jobs, time.monotonic())
         return listener.name
 
     def tell(self, changed: Sequence[str]) -> None:
@@ -86,7 +86,7 @@ class Listeners:
         if listener.turn != turn:
             listener.notifier.notify()
             return received, []
-        ids = self._followers.take(client, _CHANGES, time.time())
+        ids = self._followers.take(client, _CHANGES, time.monotonic())
         if len(ids) == _CHANGES:
             listener.notifier.notify()
         found = [self._change_of(job_id) or _forgotten(job_id) for job_id in ids]
@@ -96,7 +96,7 @@ class Listeners:
 
     def forget_silent(self) -> None:
         """Forget the clients that have asked nothing for long."""
-        for client in self._followers.drop_silent(time.time() - _SILENT_S):
+        for client in self._followers.drop_silent(time.monotonic() - _SILENT_S):
             del self._listeners[client]
 
 

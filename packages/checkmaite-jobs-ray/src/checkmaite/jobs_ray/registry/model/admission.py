@@ -121,7 +121,7 @@ class AdmissionControl:
         self._contexts.introduce(spec.context, contexts[spec.context])
         # The former key has done what it is for: it is the longest text that a job would be kept with.
         spec = spec._replace(basis=spec.basis._replace(decided=reuse, former_key=None))
-        self._table.apply(Submitted(spec, self._table.unique_time(now), reuse.job_id))
+        self._table.apply(Submitted(spec, self._table.unique_date(), reuse.job_id))
         self._lifecycle.expect_worker(spec, 0, now)
         return Admission(spec.job_id, is_new=True, reuse=reuse)
 

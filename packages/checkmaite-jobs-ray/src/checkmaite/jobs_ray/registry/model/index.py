@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import LABELS, JobQuery
 from checkmaite.jobs_ray.registry.model.record import JobRecord
+from checkmaite.jobs_ray.registry.model.retention import FinishTimes
 from checkmaite.jobs_ray.wire import Identity
 
 
@@ -100,6 +101,7 @@ class ScopeIndex:
         """Run key to the job that completed last."""
         self.finished: deque[str] = deque()
         """Final jobs in the order in which they became so."""
+        self.finish_times = FinishTimes()
         self._timeline = Timeline()
         self._statuses: dict[JobStatus, dict[str, None]] = {status: {} for status in JobStatus}
         self._live_of = Groups()
@@ -144,16 +146,17 @@ class ScopeIndex:
             if (value := getattr(spec, name)) is not None:
                 groups.add(value, spec.job_id)
 
-    def update(self, before: JobStatus, now: JobRecord) -> None:
-        """Take in that a job's status is no longer `before`."""
-        job_id, run_key = now.spec.job_id, now.spec.run_key
+    def update(self, before: JobStatus, record: JobRecord, now: float) -> None:
+        """Take in that a job's status is no longer `before`, since `now`."""
+        job_id, run_key = record.spec.job_id, record.spec.run_key
         del self._statuses[before][job_id]
-        self._statuses[now.status][job_id] = None
-        if now.status.is_final:
-            if self.live.get(now.spec.identity) == job_id:
-                del self.live[now.spec.identity]
+        self._statuses[record.status][job_id] = None
+        if record.status.is_final:
+            if self.live.get(record.spec.identity) == job_id:
+                del self.live[record.spec.identity]
                 self._live_of.discard(run_key, job_id)
-            self._finish(now)
+            self._finish(record)
+            self.finish_times.note(now)
 
     def _finish(self, record: JobRecord) -> None:
         self.finished.append(record.spec.job_id)
@@ -164,6 +167,7 @@ class ScopeIndex:
         """Leave out the job that has been final for longest."""
         spec = record.spec
         oldest = self.finished.popleft()
+        self.finish_times.forget()
         assert oldest == spec.job_id, f"{oldest} ended before {spec.job_id}"
         if self.completed.get(spec.run_key) == spec.job_id:
             del self.completed[spec.run_key]

@@ -42,9 +42,13 @@ class JobTable:
         unconfirmed: Number of jobs given to a controller that has not confirmed them.
         progress: What running jobs said last. It is news, not history: no event carries it.
         last_token: The largest token of a lease that a job was given under.
+        now: The time, in seconds on a clock that nobody sets.
+        ahead_s: How far the calendar is ahead of that: what is told and written down are dates.
     """
 
     def __init__(self) -> None:
+        self.now = 0.0
+        self.ahead_s = 0.0
         self.records: dict[str, JobRecord] = {}
         self.scopes: defaultdict[str, ScopeIndex] = defaultdict(ScopeIndex)
         self.redacted_contexts = RedactedContexts()
@@ -98,13 +102,36 @@ class JobTable:
                 before = self.records[event.job_id]
                 self._replace(before, after(before, event))
 
-    def unique_time(self, now: float) -> float:
-        """`now`, moved on by microseconds if need be.
+    @property
+    def date(self) -> float:
+        """What the calendar says now, in seconds since the epoch."""
+        return self.now + self.ahead_s
 
-        No two jobs are accepted at the same instant, so that a listing can be continued from one.
+    def unique_date(self) -> float:
+        """The date, or microseconds after the last one that was given.
+
+        No two jobs are accepted at the same instant, and none before an earlier one, so that a listing can be continued
+        from one.
         """
-        self._last_us = max(round(now * 1_000_000), self._last_us + 1)
+        self._last_us = max(round(self.date * 1_000_000), self._last_us + 1)
         return self._last_us / 1_000_000
+
+    def recall_finish_times(self, now: float) -> None:
+        """Begin to count, at `now`, how long the jobs that a journal has brought have been final."""
+        latest = self.latest_date()
+        for index in self.scopes.values():
+            index.finish_times.recall(self._ends_of(index), latest, now)
+
+    def latest_date(self) -> float:
+        """The last instant that the jobs name: when one was accepted, or became final."""
+        ends = (at for index in self.scopes.values() for at in self._ends_of(index))
+        return max(self._last_us / 1_000_000, max(ends, default=0.0))
+
+    def _ends_of(self, index: ScopeIndex) -> Iterator[float]:
+        for job_id in index.finished:
+            record = self.records[job_id]
+            if isinstance(record.state, Finished):
+                yield max(record.created_at, record.state.at)  # calendars differ
 
     def take_events(self) -> list[Event]:
         """What happened since this was asked last, in order."""
@@ -189,7 +216,7 @@ class JobTable:
         job_id = now.spec.job_id
         self.records[job_id] = now
         if before.status is not now.status:
-            self.scopes[now.spec.scope].update(before.status, now)
+            self.scopes[now.spec.scope].update(before.status, now, self.now)
         if before.state is not now.state:
             self._refile(job_id, before, now)
         self._changed[job_id] = None

@@ -61,7 +61,7 @@ class Lifecycle:
         """Begin to stop a job; without a controller it ends at once."""
         owner = record.owner
         if owner is None:
-            self.finish(record, then, now)
+            self.finish(record, then, self._table.date)
         else:
             self._table.apply(StopAsked(record.spec.job_id, then))
             self.tell(owner, Stop(record.spec.job_id, record.attempt, grace_s, then))
@@ -87,7 +87,7 @@ class Lifecycle:
         if policy.resubmit and record.attempt < policy.max_attempts:
             self._requeue(record, f"Start {record.attempt} ended when {reason}.", now)
         else:
-            self.finish(record, lost(reason, record), now)
+            self.finish(record, lost(reason, record), self._table.date)
 
     def finish(self, record: JobRecord, outcome: Outcome, at: float, where: Where | None = None) -> None:
         """A job is final."""

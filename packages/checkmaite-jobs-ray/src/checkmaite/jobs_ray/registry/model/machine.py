@@ -1,7 +1,7 @@
 """The registry's logic: who may submit what, which controller owns which job, how each job ends.
 
 Every method is a command or a question. Commands change jobs through events only, and leave what has to happen
-outside in `take_effects`. Time is an argument.
+outside in `take_effects`. Time is an argument: that of a clock that nobody sets; see `set_calendar`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from checkmaite.jobs.spi import RUN, Cancelled, Completed, JobQuery
 from checkmaite.jobs_ray.registry.model.admission import Admission, AdmissionControl, Decision
 from checkmaite.jobs_ray.registry.model.events import Assigned, Forgotten, Launched, Requeued, WorkerStarted
 from checkmaite.jobs_ray.registry.model.explanation import explanation, pending_reason
+from checkmaite.jobs_ray.registry.model.index import ScopeIndex
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.known_contexts import KnownContexts
 from checkmaite.jobs_ray.registry.model.lifecycle import Effect, Lifecycle
 from checkmaite.jobs_ray.registry.model.placement import Leases, Limits, shares
-from checkmaite.jobs_ray.registry.model.record import Finished, JobRecord, Owner, Placed, Stopping
+from checkmaite.jobs_ray.registry.model.record import JobRecord, Owner, Placed, Stopping
 from checkmaite.jobs_ray.registry.model.takeover import Takeover
 from checkmaite.jobs_ray.wire import (
     Change,
@@ -58,6 +59,8 @@ class RegistryMachine:
 
     def __init__(self, limits: Limits, *, epoch: int = 0, table: JobTable | None = None, now: float = 0.0) -> None:
         self.table = table or JobTable()
+        self.table.now = now
+        self.table.recall_finish_times(now)
         self._limits = limits
         self._leases = Leases(limits.lease_ttl_s, after=max(epoch, self.table.last_token))
         self._contexts = KnownContexts(self.table)
@@ -66,6 +69,10 @@ class RegistryMachine:
         self._takeover = Takeover(
             self.table, self._contexts, self._lifecycle, retention_s=limits.terminal_job_retention_s
         )
+
+    def set_calendar(self, ahead_s: float) -> None:
+        """So far the calendar is ahead of the clock that the times given here are read from."""
+        self.table.ahead_s = ahead_s
 
     def take_effects(self) -> list[Effect]:
         """What has to happen outside since this was asked last, in order."""
@@ -89,6 +96,7 @@ class RegistryMachine:
             BackpressureError: There is no room for all of them now.
             JobSubmissionError: There never is.
         """
+        self.table.now = now
         return self._admission.submit(specs, contexts, now)
 
     def decide(self, specs: Sequence[JobSpec]) -> list[Decision]:
@@ -114,6 +122,7 @@ class RegistryMachine:
         Raises:
             JobNotFoundError: The scope has no such job.
         """
+        self.table.now = now
         record = self.table.of_scope(scope, job_id)
         if not record.is_live:
             return False
@@ -172,12 +181,17 @@ class RegistryMachine:
         """Give a controller a lease and return its token."""
         return self._leases.grant(controller, now)
 
+    def outgrow(self, token: int) -> None:
+        """Give away tokens that are larger than one that a controller has seen: this registry's calendar is behind."""
+        self._leases.outgrow(token)
+
     def adopt(self, controller: str, token: int, held: Iterable[ControllerJob], now: float) -> list[tuple[str, int]]:
         """Take over what a controller has; job id and attempt of what it shall keep. All else it must end.
 
         A registry that has just begun learns its jobs from this, or goes on with those that its journal knows. One
         that has not just begun gave the controller's jobs away when its lease was lost.
         """
+        self.table.now = now
         if not self._leases.renew(controller, token, now):
             return []
         return self._takeover.adopt(Owner(controller, token), held, now)
@@ -197,6 +211,7 @@ class RegistryMachine:
             now: The time.
             served: See `Inventory`; nothing when the controller could not be asked.
         """
+        self.table.now = now
         self._takeover.miss(Owner(controller, token), served, reason, now)
 
     def keep_to(self, controllers: Collection[str], reason: str, now: float) -> None:
@@ -216,6 +231,7 @@ class RegistryMachine:
             stored: Those of them whose run it holds; None when it could not say, so that it has to be asked again.
             now: The time.
         """
+        self.table.now = now
         self._takeover.settle(asked, stored, now)
 
     def place(self, ready: Collection[str], limit: int, now: float) -> list[Assignment]:
@@ -245,6 +261,7 @@ class RegistryMachine:
 
     def confirm(self, assignment: Assignment, taken: Collection[str], now: float) -> None:
         """A controller has answered an assignment: `taken` it has handed to Ray, the rest it has refused."""
+        self.table.now = now
         owner = Owner(assignment.controller, assignment.token)
         for launch in assignment.launches:
             job_id = launch.spec.job_id
@@ -252,13 +269,14 @@ class RegistryMachine:
             if record is None:
                 continue
             if isinstance(record.state, Placed):
-                accepted = job_id in taken
-                self.table.apply(Launched(job_id, now) if accepted else Requeued(job_id, None, attempted=False))
+                launched = Launched(job_id, self.table.date)
+                self.table.apply(launched if job_id in taken else Requeued(job_id, None, attempted=False))
             elif isinstance(record.state, Stopping) and job_id not in taken:
-                self._lifecycle.finish(record, record.state.then, now)
+                self._lifecycle.finish(record, record.state.then, self.table.date)
 
     def report(self, controller: str, token: int, reports: Iterable[Report], now: float) -> bool:
         """Take in what a controller says of its jobs; False, and nothing changes, when its lease is over."""
+        self.table.now = now
         if not self._leases.renew(controller, token, now):
             return False
         owner = Owner(controller, token)
@@ -280,6 +298,7 @@ class RegistryMachine:
 
         Whether it had begun those that it has not confirmed is not known, so they count as started.
         """
+        self.table.now = now
         self._leases.end(controller)
         self._takeover.lose(controller, reason, now)
 
@@ -287,14 +306,15 @@ class RegistryMachine:
 
     def tick(self, now: float) -> None:
         """Do what is due: end jobs that found no worker in time, forget old ones."""
+        self.table.now = now
         self._lifecycle.end_overdue(now)
         self._contexts.sweep()
         for index in list(self.table.scopes.values()):
             for _ in range(_SWEEP):
-                oldest = self.table.records[index.finished[0]] if index.finished else None
-                if oldest is None or not self._is_stale(oldest, len(index.finished), now):
+                oldest = index.finished[0] if index.finished else None
+                if oldest is None or not self._is_stale(index, now):
                     break
-                self.table.apply(Forgotten(oldest.spec.job_id))
+                self.table.apply(Forgotten(oldest))
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -303,9 +323,9 @@ class RegistryMachine:
         record = self.table.records.get(job_id)
         return record if record is not None and record.attempt == attempt and record.owner == owner else None
 
-    def _is_stale(self, record: JobRecord, finished: int, now: float) -> bool:
-        assert isinstance(record.state, Finished)
+    def _is_stale(self, index: ScopeIndex, now: float) -> bool:
+        """Whether the job of a scope that has been final for longest is not to be listed any more."""
         return (
-            finished > self._limits.max_retained_terminal_jobs_per_scope
-            or record.state.at + self._limits.terminal_job_retention_s <= now
+            len(index.finished) > self._limits.max_retained_terminal_jobs_per_scope
+            or index.finish_times.oldest + self._limits.terminal_job_retention_s <= now
         )

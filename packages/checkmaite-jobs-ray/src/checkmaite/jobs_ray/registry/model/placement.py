@@ -20,7 +20,7 @@ class Lease:
     Attributes:
         controller: Who holds it.
         token: Larger than that of every lease before.
-        expires_at: On the registry's clock, in seconds since the epoch.
+        expires_at: On the registry's own clock, which nobody sets.
     """
 
     controller: str
@@ -54,6 +54,10 @@ class Leases:
         self._last_token += 1
         self._held[controller] = Lease(controller, self._last_token, now + self._ttl_s)
         return self._last_token
+
+    def outgrow(self, token: int) -> None:
+        """Grant tokens larger than this from now on."""
+        self._last_token = max(self._last_token, token)
 
     def renew(self, controller: str, token: int, now: float) -> bool:
         """A controller has spoken; False when its lease is over."""

@@ -93,23 +93,23 @@ class Takeover:
             if stored is None or record is None or not isinstance(record.state, Doubtful):
                 continue
             if job_id in stored:
-                self._lifecycle.finish(record, stored[job_id], now)
+                self._lifecycle.finish(record, stored[job_id], self._table.date)
             else:
                 self._lifecycle.start_again_or_end(record, record.state.reason, now)
 
     def _doubt(self, record: JobRecord, reason: str, now: float) -> None:
         """A job's controller is gone: one that was being stopped has stopped, the others may have been stored."""
         if isinstance(record.state, Stopping):
-            self._lifecycle.finish(record, record.state.then, now)
+            self._lifecycle.finish(record, record.state.then, self._table.date)
         else:
             self._table.apply(Doubted(record.spec.job_id, reason))
 
     def _learn(self, held: ControllerJob, owner: Owner, now: float) -> bool:
         """Learn a job, or a later start of one, from the controller that has it; whether it shall keep that."""
-        (spec, context, attempt, created_at, supersedes, losses), where, told, end = held
+        (spec, context, attempt, created_at, supersedes, losses), where, told, end, age_s = held
         job_id, table, lifecycle = spec.job_id, self._table, self._lifecycle
         known = table.records.get(job_id)
-        if known is None and end is not None and end.at + self._retention_s <= now:
+        if known is None and end is not None and age_s >= self._retention_s:
             return False
         self._contexts.introduce(spec.context, context)
         table.apply(Adopted(spec, created_at, supersedes, attempt, losses, owner))
@@ -122,7 +122,7 @@ class Takeover:
             lifecycle.end(table.records[job_id], end, now)
         other = table.scopes[spec.scope].live.get(spec.identity)
         if table.records[job_id].is_live and other != job_id:
-            lifecycle.finish(table.records[job_id], superseded(str(other)), now)
+            lifecycle.finish(table.records[job_id], superseded(str(other)), table.date)
             return False
         if known is not None and known.owner is not None:
             lifecycle.tell(known.owner, Stop(job_id, known.attempt, 0.0, Cancelled()))
@@ -138,7 +138,7 @@ class Takeover:
         self._contexts.introduce(record.spec.context, held.launch.context)
         table.apply(Resumed(job_id, owner))
         if isinstance(record.state, Placed):
-            table.apply(Launched(job_id, now))
+            table.apply(Launched(job_id, table.date))
         if held.where is not None and record.where is None:
             table.apply(WorkerStarted(job_id, held.where))
         if held.then is not None and not isinstance(record.state, Stopping):
