@@ -464,7 +464,15 @@ def test_a_journal_that_is_away_for_a_while_costs_no_handle(
             "import checkmaite.jobs_ray.client.subscription as feed\nfeed._LEAST_PATIENCE_S = 0.0\n"
             "configure()\njob = submit_capability(**submission('waits', 'wait'))\n"
             "while str(job.status) != 'RUNNING':\n    time.sleep(0.01)\n"
-            "say(job.status)\nsys.stdin.readline()\nsay(job.status)\nsay(job.wait(60))\n",
+            "say(job.status)\nsys.stdin.readline()\nsay(job.status)\n"
+            "again = submission('again', force=True)\n"
+            "try:\n    submit_capability(**again)\nexcept UnconfirmedError as error:\n"
+            "    ids = error.job_ids\n    say(type(error).__name__, len(ids))\n"
+            "say(job.explain())\n"
+            "while True:\n    try:\n        second = submit_capability(**again)\n        break\n"
+            "    except UnconfirmedError as error:\n        assert error.job_ids == ids\n"
+            "say('the same job' if second.job_id == ids[0] else f'{second.job_id} is not {ids}')\n"
+            "say(job.wait(60))\nsay(second.wait(60))\n",
             cluster.driver,
             **{**space, "registry_update_timeout_s": patience_s},
         )
@@ -474,10 +482,14 @@ def test_a_journal_that_is_away_for_a_while_costs_no_handle(
             time.sleep(4 * patience_s)  # twice what a client gives a registry that does not answer
             waits.say()
             assert waits.line() == "RUNNING"
+            assert waits.line(4 * patience_s) == "UnconfirmedError 1"
+            assert waits.line().startswith("The journal in s3://away/")
         finally:
             server.send_signal(signal.SIGCONT)
+        assert waits.line() == "the same job"
         (tmp_path / "marks" / "go").touch()
-        assert waits.rest() == ["COMPLETED"]
+        assert waits.rest() == ["COMPLETED", "COMPLETED"]
+    assert starts(tmp_path, "again") == 1
 
 
 @contextmanager

@@ -75,6 +75,13 @@ def test_a_second_cancel_is_told_again_and_one_of_a_final_job_is_not() -> None:
     assert rig.cancel("job")
     assert len(rig.stops()) == 2
     rig.end("job")
+    assert rig.cancel("job"), "it is cancelled: the answer to the first call may be lost"
+    assert rig.stops() == []
+
+
+def test_a_job_that_completed_is_not_cancelled() -> None:
+    rig = a_job_that_is("running")
+    rig.end("job")
     assert not rig.cancel("job")
     assert rig.stops() == []
 

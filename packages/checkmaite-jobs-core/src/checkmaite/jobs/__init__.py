@@ -28,6 +28,7 @@ from checkmaite.jobs._shared.errors import (
     StoreNotFoundError,
     StorePermissionError,
     StoreUnavailableError,
+    UnconfirmedError,
 )
 from checkmaite.jobs._shared.kinds import FailureKind, PendingReason
 from checkmaite.jobs._shared.problems import Problem
@@ -121,6 +122,7 @@ __all__ = [
     "StoreUnavailableError",
     "Submission",
     "TableDescription",
+    "UnconfirmedError",
     "Unreadable",
     "WriteReceipt",
     "as_completed",

@@ -287,6 +287,15 @@ class EndReport(NamedTuple):
     counts: bool = True
 
 
+_NAMED = 3
+
+
+def named(job_ids: Sequence[str]) -> str:
+    """Ids of jobs, for a sentence: the first ones, and how many more there are."""
+    more = f" and {len(job_ids) - _NAMED} more" if len(job_ids) > _NAMED else ""
+    return ", ".join(job_ids[:_NAMED]) + more
+
+
 Report = StartReport | ProgressReport | EndReport
 
 

@@ -112,12 +112,26 @@ class BackpressureError(JobsError, RuntimeError):
 
 
 class BackendUnavailableError(JobsError):
-    """The backend did not answer in time, or cannot be reached now. What was accepted before goes on.
+    """The backend did not answer in time, or cannot be reached now. Nothing was done.
 
-    The same call may be made again: a submission that did arrive is recognised and not run twice.
+    The same call may be made again.
     """
 
     retryable = True
+
+
+class UnconfirmedError(BackendUnavailableError):
+    """The backend has not said in time whether it did what it was asked for: it may have, and it may yet.
+
+    The same call may be made again, in the same process: it gives the same jobs, whatever became of the first one.
+
+    Attributes:
+        job_ids: The jobs that may be accepted, or the job that may be cancelled; `get_job` tells of each.
+    """
+
+    def __init__(self, message: str, *, job_ids: Sequence[str]) -> None:
+        self.job_ids = tuple(job_ids)
+        super().__init__(message)
 
 
 class JobTimeoutError(JobsError, TimeoutError):

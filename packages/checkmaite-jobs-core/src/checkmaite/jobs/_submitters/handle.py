@@ -228,9 +228,14 @@ class JobHandle:
 
     def explain(self) -> str:
         """Why the job is where it is, in words, at most 64 KiB of them."""
-        return shortened(self._explanation(), EXPLANATION_BYTES)
+        return shortened(self.explained(), EXPLANATION_BYTES)
 
-    def _explanation(self) -> str:
+    def explained(self, more: str | None = None) -> str:
+        """What `explain` says.
+
+        Args:
+            more: What the backend knows of a job that is not final; it is asked when None.
+        """
         first = f"{self._job_name} ({self._job_id}) is {self._status}"
         told = _explained(self.reuse)
         match self._outcome:
@@ -242,7 +247,7 @@ class JobHandle:
                 return f"{said}\n{_named(ended)}"
             case None:
                 cancelling = " It is being cancelled." if self._cancelling else ""
-                more = self._controls.explain(self)
+                more = self._controls.explain(self) if more is None else more
                 started = self._started
                 where = f" on {started.node} (pid {started.pid}) since {started.at:%H:%M:%S} UTC" if started else ""
                 says = f" It says: {self._progress.message}" if self._progress and self._progress.message else ""

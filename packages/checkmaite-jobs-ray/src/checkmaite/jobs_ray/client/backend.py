@@ -17,6 +17,7 @@ from checkmaite.jobs import (
     JobsError,
     JobSubmissionError,
     Reuse,
+    UnconfirmedError,
 )
 from checkmaite.jobs.spi import (
     BackendContext,
@@ -31,18 +32,19 @@ from checkmaite.jobs.spi import (
     new_job_id,
     open_store,
 )
-from checkmaite.jobs_ray.client.cluster import Calls, create_cleanly, environment_here
+from checkmaite.jobs_ray.client.cluster import Calls, UnansweredError, create_cleanly, environment_here
 from checkmaite.jobs_ray.client.history import journal_objects, read_history
 from checkmaite.jobs_ray.client.job import RayJob
 from checkmaite.jobs_ray.client.payload_limits import refuse_large
 from checkmaite.jobs_ray.client.subscription import Subscription
+from checkmaite.jobs_ray.client.unconfirmed import Unconfirmed
 from checkmaite.jobs_ray.cluster import find, get_or_create, withdraw_unplaced
 from checkmaite.jobs_ray.config import RayOptions, RayRunOptions, RegistrySettings
 from checkmaite.jobs_ray.handshake import client_hello
 from checkmaite.jobs_ray.journal.location import JournalLocation
 from checkmaite.jobs_ray.journal.logs import find_log
 from checkmaite.jobs_ray.registry.actor import JobRegistry
-from checkmaite.jobs_ray.wire import Basis, Context, JobFacts, JobSpec, Policy
+from checkmaite.jobs_ray.wire import Basis, Context, JobFacts, JobSpec, Policy, named
 from checkmaite.jobs_ray_simple.cluster import Connection, carried, code_here, connect, payloads
 
 _IN_MEMORY = (
@@ -77,6 +79,7 @@ class RayBackend:
         self._journal = JournalLocation.of(options, context.store)
         self._closed = False
         self._contexts: dict[bytes, tuple[str, Context]] = {}
+        self._unconfirmed = Unconfirmed()
         self._connection: Connection = connect(
             options, live_jobs=self._would_be_lost, fall_silent=lambda: self._subscription.fall_silent()
         )
@@ -117,7 +120,9 @@ class RayBackend:
         Raises:
             BackpressureError: The registry is full; nothing was accepted.
             JobSubmissionError: The batch is too large for it at any time; nothing was accepted.
-            BackendUnavailableError: The registry did not answer; the same submission may be made again.
+            BackendUnavailableError: The registry cannot accept anything now; nothing was accepted.
+            UnconfirmedError: The registry did not say in time whether they are accepted; made again, they are the same
+                jobs.
         """
         if self._closed:
             raise JobSubmissionError("This ray backend was shut down; configure one again.", phase="connect")
@@ -125,8 +130,18 @@ class RayBackend:
         refuse_large(pickled, self._options.max_payload_bytes)
         contexts: dict[str, Context] = {}
         code = code_here()
-        specs = [self._spec(each, payload, code, contexts) for each, payload in zip(submissions, pickled, strict=True)]
-        return self._followed("submit", specs, contexts)
+        ids = self._unconfirmed.ids_for(submissions)
+        specs = [
+            self._spec(each, payload, code, contexts, job_id)
+            for each, payload, job_id in zip(submissions, pickled, ids, strict=True)
+        ]
+        try:
+            jobs = self._followed("submit", specs, contexts, job_ids=ids)
+        except UnconfirmedError:
+            self._unconfirmed.note(specs)
+            raise
+        self._unconfirmed.settle(specs)
+        return jobs
 
     def plan(self, submissions: Sequence[PreparedSubmission]) -> list[Reuse | None]:
         """What the registry would decide about each; see `PlansReuse`.
@@ -135,7 +150,7 @@ class RayBackend:
             BackendUnavailableError: The registry did not answer.
         """
         code = code_here()
-        specs = [self._spec(each, b"", code, {})._replace(order=()) for each in submissions]
+        specs = [self._spec(each, b"", code, {}, new_job_id())._replace(order=()) for each in submissions]
         found: list[Reuse | None] = self._ask("plan", specs)
         return found
 
@@ -150,7 +165,7 @@ class RayBackend:
 
     def ask_to_cancel(self, job_id: str, grace_s: float) -> bool:
         """See `checkmaite.jobs_ray.client.job.RegistryClient`."""
-        accepted: bool = self._ask("cancel", self._scope, job_id, grace_s)
+        accepted: bool = self._ask("cancel", self._scope, job_id, grace_s, job_ids=[job_id])
         return accepted
 
     def cancel(self, job: JobHandle, grace: float) -> None:
@@ -159,10 +174,14 @@ class RayBackend:
 
     def explain(self, job: JobHandle) -> str:
         """What the registry knows of a job beyond its facts."""
+        return " ".join(self.explanation(job.job_id)).strip()
+
+    def explanation(self, job_id: str) -> tuple[str, str]:
+        """See `checkmaite.jobs_ray.client.job.RegistryClient`."""
         try:
-            said: str = self._ask("explain", self._scope, job.job_id)
+            said: tuple[str, str] = self._ask("explain", self._scope, job_id)
         except JobsError as error:
-            return f"(More is not known now: {error})"
+            return f"{error} More is not known now:", ""
         return said
 
     def logs(self, job_id: str) -> str | None:
@@ -197,8 +216,18 @@ class RayBackend:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _ask(self, method: str, *arguments: Any) -> Any:
-        return self._calls.ask(method, *arguments, timeout_s=self._options.registry_update_timeout_s)
+    def _ask(self, method: str, *arguments: Any, job_ids: Sequence[str] = ()) -> Any:
+        """The registry's answer; `job_ids` names the jobs that a call without one may have changed."""
+        try:
+            return self._calls.ask(method, *arguments, timeout_s=self._options.registry_update_timeout_s)
+        except UnansweredError as error:
+            if not job_ids:
+                raise BackendUnavailableError(str(error)) from error
+            raise UnconfirmedError(
+                f"{error} Whether {method}() is carried out is not known: it may be, for {named(job_ids)}. The same "
+                "call may be made again, and get_job() tells what became of it.",
+                job_ids=job_ids,
+            ) from error
 
     def _find_registry(self) -> Any:
         options = self._options
@@ -240,8 +269,9 @@ class RayBackend:
                 ) from error
             raise ConfigurationError(f"{error} registry_startup_timeout_s bounds this first call.") from error
 
-    def _spec(self, prepared: PreparedSubmission, payload: bytes, code: Code, contexts: dict[str, Context]) -> JobSpec:
-        job_id = new_job_id()
+    def _spec(
+        self, prepared: PreparedSubmission, payload: bytes, code: Code, contexts: dict[str, Context], job_id: str
+    ) -> JobSpec:
         provenance = prepared.provenance.for_job(
             job_id=job_id, backend=self.name, submitted_at=datetime.now(UTC), scope=self._scope
         )
@@ -291,10 +321,10 @@ class RayBackend:
         )
         return _once(policy)
 
-    def _followed(self, method: str, *arguments: Any) -> list[Job]:
+    def _followed(self, method: str, *arguments: Any, job_ids: Sequence[str] = ()) -> list[Job]:
         """The handles of the jobs that the registry answers a call with; this client follows them from then on."""
         with self._subscription.asking() as asked:
-            said: JobFacts | list[JobFacts] = self._ask(method, self._subscription.client, *arguments)
+            said: JobFacts | list[JobFacts] = self._ask(method, self._subscription.client, *arguments, job_ids=job_ids)
             found = [said] if isinstance(said, JobFacts) else said
             return list(self._subscription.handles(found, lambda facts: RayJob(facts, self), asked))
 

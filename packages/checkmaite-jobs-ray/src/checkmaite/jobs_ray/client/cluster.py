@@ -68,16 +68,22 @@ class Calls:
         """The answer to a call that may be repeated: it is, until there is one.
 
         Raises:
-            BackendUnavailableError: There was none in `timeout_s` seconds.
+            UnansweredError: There was none in `timeout_s` seconds.
             ConfigurationError: The actor cannot be started where it is placed.
             JobsError: What the actor raised.
         """
-        deadline = Deadline.after(timeout_s)
+        deadline, is_repeated = Deadline.after(timeout_s), False
         while True:
             try:
                 return ray.get(self.send(method, *arguments), timeout=deadline.remaining_s())
             except Exception as error:  # noqa: BLE001 - what is not understood is raised again
-                self.understand(error, method, timeout_s, deadline)
+                try:
+                    self.understand(error, method, timeout_s, deadline)
+                except BackendUnavailableError as said:
+                    if is_repeated:  # what a registry that died has done nobody knows
+                        raise UnansweredError(str(said)) from said
+                    raise
+                is_repeated = True
                 time.sleep(_AGAIN_S)
 
     def send(self, method: str, *arguments: Any) -> Any:
@@ -114,11 +120,14 @@ class Calls:
 
     def unavailable(self, method: str, timeout_s: float, why: str) -> BackendUnavailableError:
         """The error of a call that had no answer in time."""
-        return BackendUnavailableError(
+        return UnansweredError(
             f"the registry {self._name!r} could not be asked ({method}, within {timeout_s:g} s): {why}. "
-            "Jobs that were accepted go on. Try again; if it stays like this, see whether the cluster runs, or choose "
-            "another registry_actor_name."
+            "Try again; if it stays like this, see whether the cluster runs, or choose another registry_actor_name."
         )
+
+
+class UnansweredError(BackendUnavailableError):
+    """A call was perhaps carried out: nobody has said."""
 
 
 class BrokenOffError(Exception):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Protocol
 
+from checkmaite.jobs import UnconfirmedError
 from checkmaite.jobs.spi import (
     DEFAULT_GRACE_S,
     EXPLANATION_BYTES,
+    Cancelled,
     JobControls,
     JobHandle,
     Progressed,
@@ -25,7 +27,11 @@ class RegistryClient(JobControls, Protocol):
     """What a handle asks of the registry, through its backend."""
 
     def ask_to_cancel(self, job_id: str, grace_s: float) -> bool:
-        """Begin to stop the job; False when it was final."""
+        """Begin to stop the job; whether it is, or is going to be, cancelled."""
+        ...
+
+    def explanation(self, job_id: str) -> tuple[str, str]:
+        """What keeps the registry from going on with any job, empty when nothing does; what it knows of this one."""
         ...
 
     def logs(self, job_id: str) -> str | None:
@@ -46,6 +52,7 @@ class RayJob(JobHandle):
         self._registry = registry
         self.decided(facts.reuse)
         self._seen_attempt = 0
+        self._is_cancel_unconfirmed = False
         self.learn(facts)
 
     def learn(self, facts: JobFacts | Change) -> None:
@@ -68,16 +75,24 @@ class RayJob(JobHandle):
         True means that the job will end CANCELLED, for every client.
 
         Raises:
-            BackendUnavailableError: The registry did not answer; whether the job will be stopped is not known.
+            UnconfirmedError: The registry did not say in time whether the job will be stopped. Asked again, this says
+                whether it is.
         """
         grace_s = usable_grace_s(grace)
-        return self.outcome is None and self._registry.ask_to_cancel(self.job_id, grace_s)
+        if self.outcome is not None:
+            return self._is_cancel_unconfirmed and isinstance(self.outcome, Cancelled)
+        try:
+            return self._registry.ask_to_cancel(self.job_id, grace_s)
+        except UnconfirmedError:
+            self._is_cancel_unconfirmed = True
+            raise
 
     def explain(self) -> str:
         """Why the job is where it is, in words, as the registry knows it."""
-        said = super().explain()
         if self.outcome is None:
-            return said
+            trouble, more = self._registry.explanation(self.job_id)
+            return shortened(f"{trouble} {self.explained(more)}".strip(), EXPLANATION_BYTES)
+        said = super().explain()
         return shortened(f"{said} {self._registry.explain(self)}".rstrip(), EXPLANATION_BYTES)
 
     def logs(self) -> str:

@@ -18,6 +18,7 @@ from checkmaite.jobs import (
     PendingReason,
     Reuse,
     StoreError,
+    UnconfirmedError,
 )
 from checkmaite.jobs.spi import JobQuery
 from checkmaite.jobs_ray.clock import tell_time
@@ -30,7 +31,7 @@ from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
 from checkmaite.jobs_ray.registry.shell import Shell
 from checkmaite.jobs_ray.registry.storage import Storage
 from checkmaite.jobs_ray.registry.subscriptions import Listeners
-from checkmaite.jobs_ray.wire import Change, Context, Cursor, JobFacts, JobSpec
+from checkmaite.jobs_ray.wire import Change, Context, Cursor, JobFacts, JobSpec, named
 
 _log = logging.getLogger("checkmaite.jobs")
 _FORGET_S = 10.0
@@ -38,6 +39,7 @@ _RETRY_AFTER_S = 0.25
 _PATIENCE_S = 20.0
 """A caller is told after so long that the journal does not answer."""
 _END_AFTER_S = 1.0
+_STUCK = "Until it answers no job starts and none is seen to end; those that have a worker run on."
 
 
 class Around(NamedTuple):
@@ -110,6 +112,7 @@ class JobRegistry:
         """Accept all of these jobs or none; the facts of the job that stands for each. The client follows them.
 
         Raises:
+            UnconfirmedError: The journal does not answer: they are accepted once it does.
             BackpressureError: There is no room; nothing was accepted.
             JobSubmissionError: There never is room for so many; nothing was accepted.
         """
@@ -196,19 +199,20 @@ class JobRegistry:
         return found
 
     async def cancel(self, scope: str, job_id: str, grace_s: float) -> bool:
-        """Begin to stop a job; False when it was final already.
+        """Begin to stop a job; whether it is, or is going to be, cancelled.
 
         Raises:
             JobNotFoundError: The scope has no such job.
+            UnconfirmedError: The journal does not answer: it is cancelled once it does.
         """
         shell = await self._shell()
         accepted = shell.machine.cancel(scope, job_id, grace_s, tell_time(shell.machine))
         shell.after()
-        await self._durable(shell)
+        await self._confirmed(shell, f"{job_id} is not stopped yet, and will be", [job_id])
         return accepted
 
-    async def explain(self, scope: str, job_id: str) -> str:
-        """Why a job is where it is.
+    async def explain(self, scope: str, job_id: str) -> tuple[str, str]:
+        """What keeps the registry from going on with any job, if something does, and why a job is where it is.
 
         Raises:
             JobNotFoundError: The scope has no such job.
@@ -226,16 +230,12 @@ class JobRegistry:
                 obstacles += [PendingReason.NO_NODE] * self._cluster.fits_no_node(waiting.resources)
             program = await self._cluster.start_obstacle_of(shell.machine.environment_of(waiting))
             obstacles += [PendingReason.NO_PROGRAM] * bool(program)
-        trouble = (
-            f"The journal in {self._journal_writer.trouble}."
-            if self._journal_writer and self._journal_writer.trouble
-            else ""
-        )
+        trouble = f"The journal in {self._trouble}. {_STUCK}" if self._trouble else ""
         if trouble:
             obstacles.append(PendingReason.JOURNAL_SILENT)
         reason = shell.machine.pending_reason(scope, job_id, obstacles)
-        named = reason.sentence if reason else ""
-        return " ".join(part for part in (short, program, said, shell.unanswered(job_id), trouble, named) if part)
+        sentence = reason.sentence if reason else ""
+        return trouble, " ".join(part for part in (short, program, said, shell.unanswered(job_id), sentence) if part)
 
     async def logs(self, scope: str, job_id: str) -> str | None:
         """What a job has printed; None when it is kept no more.
@@ -291,12 +291,32 @@ class JobRegistry:
         except (TimeoutError, StoreError) as error:
             raise self._waits(error) from None
 
+    async def _confirmed(self, shell: Shell, what: str, job_ids: Sequence[str]) -> None:
+        """Wait until what a client has asked for is durable.
+
+        Raises:
+            UnconfirmedError: It is not in time. It has happened, and comes true unless another registry takes over.
+            BackendUnavailableError: It never will be.
+        """
+        try:
+            await self._durable(shell)
+        except BackendUnavailableError as error:
+            shell.commits.check()
+            raise UnconfirmedError(
+                f"{error} What was asked for is not known to be durable: {what}, unless the registry dies before. The "
+                "same call may be made again, and get_job() tells what became of it.",
+                job_ids=job_ids,
+            ) from None
+
+    @property
+    def _trouble(self) -> str:
+        """Why nothing can be written down at the moment; empty when it can."""
+        return self._journal_writer.trouble if self._journal_writer else ""
+
     def _waits(self, error: Exception | None = None) -> BackendUnavailableError:
-        trouble = (self._journal_writer.trouble if self._journal_writer else "") or str(error or "")
+        why = self._trouble or f"{self._settings.journal_uri} does not answer{f': {error}' if str(error or '') else ''}"
         return BackendUnavailableError(
-            f"The registry {self._name!r} waits for its journal"
-            + (f", which in {trouble}" if trouble else ".")
-            + " Jobs that were accepted go on. Try again later."
+            f"The journal in {why}. The registry {self._name!r} waits for it. {_STUCK} Try again later."
         )
 
     async def _submit(self, client: str, specs: Sequence[JobSpec], contexts: Mapping[str, Context]) -> list[JobFacts]:
@@ -314,7 +334,8 @@ class JobRegistry:
         self._listeners.follow(client, [record.spec.job_id for record in found if record.is_live])
         facts = [table.facts(record)._replace(reuse=each.reuse) for record, each in zip(found, admissions, strict=True)]
         shell.after()
-        await self._durable(shell)
+        job_ids = [each.job_id for each in admissions]
+        await self._confirmed(shell, f"these jobs will be accepted: {named(job_ids)}", job_ids)
         await shell.taken([each.job_id for each in admissions if each.is_new])
         return facts
 

@@ -33,6 +33,8 @@ _log = logging.getLogger("checkmaite.jobs")
 _AGAIN_S = 2.0
 _LOOK_S = 0.25
 _LED_S = 1.0
+_SLOW_S = 2.0
+"""A write that takes longer is told of."""
 _WHOLE_LOCAL_S = 1.0
 _WHOLE_S = 15.0
 """So long the journal is believed to be whole: a look costs two listings."""
@@ -57,6 +59,7 @@ class JournalWriter:
         self._trouble: StoreError | None = None
         self._journal: Journal | None = None
         self._is_writing = False
+        self._writing_since = 0.0
         self._led_at = 0.0
         self._table = JobTable()
         self.logs_before: Sequence[str] = ()
@@ -72,8 +75,11 @@ class JournalWriter:
 
     @property
     def trouble(self) -> str:
-        """Why the journal cannot be reached at the moment; empty when it can."""
-        return f"{self._storage.root} cannot be used now: {self._trouble}" if self._trouble else ""
+        """Why the journal cannot be written at the moment; empty when it can."""
+        if self._trouble:
+            return f"{self._storage.root} cannot be used now: {self._trouble}"
+        waited_s = time.monotonic() - self._writing_since if self._is_writing else 0.0
+        return f"{self._storage.root} has not answered for {waited_s:.0f} s" if waited_s > _SLOW_S else ""
 
     @property
     def is_refused(self) -> bool:
@@ -123,7 +129,7 @@ class JournalWriter:
                 steps = self._begin_anew(journal, events, snapshot_rows(self._table))
             elif journal.is_snapshot_due(len(self._table.records)):
                 rows = snapshot_rows(self._table)
-        self._is_writing = True
+        self._is_writing, self._writing_since = True, time.monotonic()
         try:
             number = await self._storage.write(steps)
         except SupersededError as error:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from checkmaite.jobs import PendingReason, Reuse
+from checkmaite.jobs import JobStatus, PendingReason, Reuse
 from checkmaite.jobs.spi import RUN, Cancelled, Completed, JobQuery
 from checkmaite.jobs_ray.registry.model.admission import Admission, AdmissionControl, Decision
 from checkmaite.jobs_ray.registry.model.events import Assigned, Forgotten, Launched, Requeued, WorkerStarted
@@ -117,7 +117,7 @@ class RegistryMachine:
         return self._contexts.all()
 
     def cancel(self, scope: str, job_id: str, grace_s: float, now: float) -> bool:
-        """Begin to stop a job; False when it was final already.
+        """Begin to stop a job; whether it is, or is going to be, cancelled: the call may be repeated.
 
         Raises:
             JobNotFoundError: The scope has no such job.
@@ -125,7 +125,7 @@ class RegistryMachine:
         self.table.now = now
         record = self.table.of_scope(scope, job_id)
         if not record.is_live:
-            return False
+            return record.status is JobStatus.CANCELLED
         self._lifecycle.stop(record, Cancelled(), grace_s, now)
         return True
 

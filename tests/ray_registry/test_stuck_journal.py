@@ -1,0 +1,134 @@
+"""A journal that does not answer: what is asked for meanwhile is not refused, and nothing says that all is well."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkmaite.jobs import BackendUnavailableError, JobStatus, StoreUnavailableError, UnconfirmedError
+from checkmaite.jobs.spi import ObjectStore
+from checkmaite.jobs_ray.config import RegistrySettings
+from checkmaite.jobs_ray.journal.location import JournalLocation
+from checkmaite.jobs_ray.registry import actor, journal_writer, session
+from checkmaite.jobs_ray.registry.actor import JobRegistry
+
+from tests.ray_registry.making import CONTEXTS, spec
+from tests.ray_registry.rig import new_controller
+from tests.ray_registry.test_session import Wire
+
+
+class Stuck:
+    """A registry whose journal can be stopped: its calls hang, or are refused."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, *, hangs: bool) -> None:
+        wire = Wire(new_controller("first"))
+        monkeypatch.setattr(session, "get_or_create", lambda *_, **__: wire)
+        monkeypatch.setattr(actor, "shortage_of", lambda _: "")  # it asks Ray
+        monkeypatch.setattr(session, "shortage_of", lambda _: "")
+        monkeypatch.setattr(journal_writer, "_SLOW_S", 0.0)
+        monkeypatch.setattr(JobRegistry._durable, "__defaults__", (0.05,))
+        monkeypatch.setattr(journal_writer.time, "sleep", lambda _: self.goes_on.wait(0.001))
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+        create = ObjectStore.create
+
+        def when_it_answers(store: ObjectStore, key: str, content: bytes) -> bool:
+            if not self.goes_on.is_set() and not hangs:
+                raise StoreUnavailableError("503 Slow Down")
+            self.goes_on.wait(60)
+            return create(store, key, content)
+
+        monkeypatch.setattr(ObjectStore, "create", when_it_answers)
+        self.settings = {
+            **RegistrySettings(controller_pool_size=1, journal_uri=str(folder)).wire(),
+            "name": "registry",
+            "namespace": "namespace",
+            "journal": JournalLocation(uri=str(folder)).to_text(),
+            "where": "here",
+        }
+
+    def told(self, story: Callable[[JobRegistry], Any]) -> None:
+        async def begun() -> None:
+            registry = JobRegistry(self.settings)
+            await registry._begun
+            try:
+                await story(registry)
+            finally:
+                self.goes_on.set()
+
+        asyncio.run(begun())
+
+
+@pytest.fixture(params=[True, False], ids=["hangs", "refuses"])
+def stuck(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stuck:
+    return Stuck(monkeypatch, tmp_path, hangs=request.param)
+
+
+async def unconfirmed(call: Any) -> UnconfirmedError:
+    with pytest.raises(UnconfirmedError) as caught:
+        await call
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert str(error).startswith("The journal in ")
+    assert "go on" not in str(error)
+    assert error.retryable
+    assert isinstance(error, BackendUnavailableError)
+    return error
+
+
+def test_a_submission_may_yet_be_accepted_and_made_again_it_is_the_same_jobs(stuck: Stuck) -> None:
+    async def story(registry: JobRegistry) -> None:
+        submit = partial(registry.submit, "client", [spec("one", force=True), spec("two")], CONTEXTS)
+        stuck.goes_on.clear()
+        error = await unconfirmed(submit())
+        assert error.job_ids == ("one", "two")
+        assert "one, two" in str(error)
+        trouble, _ = await registry.explain("scope", "one")
+        assert trouble.startswith("The journal in ")
+        assert "no job starts" in trouble
+        stuck.goes_on.set()
+        shell = await registry._shell()
+        await shell.commits.durable()
+        again = await submit()
+        assert [each.job_id for each in again] == ["one", "two"]
+        assert len(shell.machine.table.records) == 2
+        async with asyncio.timeout(30):
+            while (await registry.explain("scope", "one"))[0]:  # noqa: ASYNC110 - nobody says that it is over
+                await asyncio.sleep(0.01)
+
+    stuck.told(story)
+
+
+def test_a_cancellation_may_yet_come_true_and_asked_again_says_so(stuck: Stuck) -> None:
+    async def story(registry: JobRegistry) -> None:
+        await registry.submit("client", [spec("one")], CONTEXTS)
+        stuck.goes_on.clear()
+        assert (await unconfirmed(registry.cancel("scope", "one", 0.0))).job_ids == ("one",)
+        stuck.goes_on.set()
+        shell = await registry._shell()
+        await shell.commits.durable()
+        record = shell.machine.table.records["one"]
+        assert record.is_cancelling or record.status is JobStatus.CANCELLED
+        assert await registry.cancel("scope", "one", 0.0)
+
+    stuck.told(story)
+
+
+def test_what_can_never_be_written_is_refused(stuck: Stuck, tmp_path: Path) -> None:
+    async def story(registry: JobRegistry) -> None:
+        await registry.submit("client", [spec("one")], CONTEXTS)
+        shell = await registry._shell()
+        assert registry._journal_writer is not None
+        for number in range(2, 20):  # another registry has gone on
+            registry._journal_writer.objects.create(f"seg/{number:012}", b"another's")
+        with pytest.raises(BackendUnavailableError, match="taken over") as caught:
+            await registry.submit("client", [spec("two")], CONTEXTS)
+        assert not isinstance(caught.value, UnconfirmedError)
+        assert shell is await registry._shell()
+
+    stuck.told(story)
