@@ -54,12 +54,14 @@ class Stage:
         misfortune: How much goes wrong beside storage calls.
         since: When each job was accepted first, by a clock that nobody sets.
         ended: When each was final first, by that clock.
-        most_ahead_s: How far a calendar was ahead at most.
+        calendar_dice: Choose who sets a calendar: it changes nothing of the rest of a story.
+        largest_step_s: How far a calendar was set ahead or back at most.
     """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.dice = Random(seed)
+        self.calendar_dice = Random(-seed - 1)
         self.now = 1000.0
         self.lines: list[tuple[float, str, tuple[Any, ...], Sequence[str]]] = []
         self.settings = SETTINGS
@@ -82,7 +84,7 @@ class Stage:
         self._nonces = 0
         self.since: dict[str, float] = {}
         self.ended: dict[str, float] = {}
-        self.most_ahead_s = 0.0
+        self.largest_step_s = 0.0
 
     # -- what begins -------------------------------------------------------------------------------------------------
 
@@ -221,7 +223,7 @@ class Stage:
         ending = event.ending
         if isinstance(ending, Failed) and ending.error_type == "SchedulingTimeout":
             waited = self.now - self.since[event.job_id]
-            if waited < SCHEDULING_S:
+            if waited < SCHEDULING_S - 0.001:
                 raise ViolationError(f"{event.job_id} was ended after {waited} s for want of a worker", [event.job_id])
 
     def _check_retention(self, registry: SimRegistry, forgotten: Sequence[str]) -> None:
@@ -233,8 +235,8 @@ class Stage:
             return  # they were too many
         for job_id in forgotten:
             age = self.now - self.ended.get(job_id, self.now)
-            # What a calendar was ahead in the journal counts as time that has passed, for a registry that reads it.
-            if age + self.most_ahead_s < self.settings.terminal_job_retention_s:
+            # A registry that reads a journal takes a step of the calendar that is in there for time that has passed.
+            if age + self.largest_step_s < self.settings.terminal_job_retention_s:
                 raise ViolationError(f"{job_id} was forgotten {age} s after its end", [job_id])
 
     def _leads(self, registry: SimRegistry) -> bool:

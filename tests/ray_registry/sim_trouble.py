@@ -12,14 +12,15 @@ class Trouble(Actions):
 
     def _set_calendar(self) -> None:
         """Somebody sets the calendar of a machine, by seconds or an hour, or sets it right again."""
-        ahead_s = self.dice.choice((0.0, 0.0, 5.0, -5.0, 3600.0, -3600.0))
-        self.most_ahead_s = max(self.most_ahead_s, ahead_s)
-        if self.dice.random() < 0.5:
-            registry = self.dice.choice(self.registries)
+        dice = self.calendar_dice
+        ahead_s = dice.choice((0.0, 0.0, 5.0, -5.0, 3600.0, -3600.0))
+        self.largest_step_s = max(self.largest_step_s, abs(ahead_s))
+        if dice.random() < 0.5:
+            registry = dice.choice(self.registries)
             registry.ahead_s = ahead_s
             self.say("the calendar of {} is {} s ahead", registry.name, ahead_s)
         else:
-            process = self.dice.choice(list(self.dice.choice(self.clusters).processes.values()))
+            process = dice.choice(list(dice.choice(self.clusters).processes.values()))
             process.machine.set_calendar(ahead_s)
             self.say("the calendar of {} is {} s ahead", process.incarnation, ahead_s)
 

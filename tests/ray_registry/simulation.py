@@ -58,7 +58,6 @@ class Simulation(Trouble):
             (6.0, self._next_timer),
             (1.5, self._time_passes),
             (1.0, self._late),
-            (0.5, self._set_calendar),
             (self.misfortune, self._trouble),
         ]
         self._actions = [action for _, action in actions]
@@ -71,6 +70,8 @@ class Simulation(Trouble):
                 self.begin_cluster()
                 for action in self.dice.choices(self._actions, cum_weights=self._weights, k=STEPS):
                     self.now += 0.001
+                    if self.calendar_dice.random() < 0.01:
+                        self._set_calendar()
                     action()
                     self._raise_failures()
                 self._calm_down()

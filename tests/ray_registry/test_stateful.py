@@ -112,9 +112,9 @@ class Interleavings(RuleBasedStateMachine):
     @rule(which=some)
     def cancel(self, which: int) -> None:
         record = _one(sorted(self.table.records.items()), which)[1]
-        was_live = record.is_live
+        is_or_will_be = record.is_live or record.status is JobStatus.CANCELLED
         with self._watched():
-            assert self.registry.cancel(record.spec.scope, record.spec.job_id, 3.0, self.now) == was_live
+            assert self.registry.cancel(record.spec.scope, record.spec.job_id, 3.0, self.now) == is_or_will_be
 
     # -- the registry's shell -----------------------------------------------------------------------------------------
 

@@ -14,26 +14,37 @@ import pytest
 from checkmaite.jobs import BackendUnavailableError, JobStatus, StoreUnavailableError, UnconfirmedError
 from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs_ray.config import RegistrySettings
-from checkmaite.jobs_ray.journal.location import JournalLocation
-from checkmaite.jobs_ray.registry import actor, journal_writer, session
-from checkmaite.jobs_ray.registry.actor import JobRegistry
+from checkmaite.jobs_ray.registry import journal_writer, storage
+from checkmaite.jobs_ray.registry.actor import Around, JobRegistry
+from checkmaite.jobs_ray.registry.storage import Storage
 
 from tests.ray_registry.making import CONTEXTS, spec
 from tests.ray_registry.rig import new_controller
-from tests.ray_registry.test_session import Wire
+from tests.ray_registry.test_session import Wire, WireCluster
+
+
+class Silent(WireCluster):
+    """A cluster that has room for everything."""
+
+    def shortage_of(self, wanted: Any) -> str:
+        return ""
+
+    def fits_no_node(self, wanted: Any) -> bool:
+        return False
+
+    async def start_obstacle_of(self, environment: Any) -> str:
+        return ""
 
 
 class Stuck:
     """A registry whose journal can be stopped: its calls hang, or are refused."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, *, hangs: bool) -> None:
-        wire = Wire(new_controller("first"))
-        monkeypatch.setattr(session, "get_or_create", lambda *_, **__: wire)
-        monkeypatch.setattr(actor, "shortage_of", lambda _: "")  # it asks Ray
-        monkeypatch.setattr(session, "shortage_of", lambda _: "")
+        self.cluster = Silent(Wire(new_controller("first")))
+        self.objects = ObjectStore(str(folder))
         monkeypatch.setattr(journal_writer, "_SLOW_S", 0.0)
         monkeypatch.setattr(JobRegistry._durable, "__defaults__", (0.05,))
-        monkeypatch.setattr(journal_writer.time, "sleep", lambda _: self.goes_on.wait(0.001))
+        monkeypatch.setattr(storage.time, "sleep", lambda _: self.goes_on.wait(0.001))
         self.goes_on = threading.Event()
         self.goes_on.set()
         create = ObjectStore.create
@@ -49,13 +60,13 @@ class Stuck:
             **RegistrySettings(controller_pool_size=1, journal_uri=str(folder)).wire(),
             "name": "registry",
             "namespace": "namespace",
-            "journal": JournalLocation(uri=str(folder)).to_text(),
+            "journal": None,
             "where": "here",
         }
 
     def told(self, story: Callable[[JobRegistry], Any]) -> None:
         async def begun() -> None:
-            registry = JobRegistry(self.settings)
+            registry = JobRegistry(self.settings, Around(self.cluster, Storage(self.objects)))
             await registry._begun
             try:
                 await story(registry)
@@ -119,13 +130,12 @@ def test_a_cancellation_may_yet_come_true_and_asked_again_says_so(stuck: Stuck) 
     stuck.told(story)
 
 
-def test_what_can_never_be_written_is_refused(stuck: Stuck, tmp_path: Path) -> None:
+def test_what_can_never_be_written_is_refused(stuck: Stuck) -> None:
     async def story(registry: JobRegistry) -> None:
         await registry.submit("client", [spec("one")], CONTEXTS)
         shell = await registry._shell()
-        assert registry._journal_writer is not None
         for number in range(2, 20):  # another registry has gone on
-            registry._journal_writer.objects.create(f"seg/{number:012}", b"another's")
+            stuck.objects.create(f"seg/{number:012}", b"another's")
         with pytest.raises(BackendUnavailableError, match="taken over") as caught:
             await registry.submit("client", [spec("two")], CONTEXTS)
         assert not isinstance(caught.value, UnconfirmedError)

@@ -41,6 +41,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "JobFailedError": {"job_id": "job-1", "error_type": "ValueError", "error_message": "no", "traceback_text": "tb"},
     "JobLostError": {"job_id": "job-1", "error_type": "ValueError", "error_message": "no"},
     "BackpressureError": {"retry_after_s": 2.0},
+    "UnconfirmedError": {"job_ids": ("job-1", "job-2")},
     "JobSubmissionError": {"phase": "validate", "problems": [Problem("a", "b", "c")]},
     "StaleResultError": {"phase": "reuse", "problems": [Problem("a", "b", "c")]},
     "ConfigurationError": {"problems": [Problem("a", "b", "c")]},

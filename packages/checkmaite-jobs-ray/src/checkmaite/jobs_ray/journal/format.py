@@ -25,6 +25,11 @@ _LONGEST_LINE = 4096
 _CHECKSUM = b',"crc":'
 _PIECE_ROWS = 256
 _PIECE_BYTES = 16 * 1024
+_LAST_START = 1e11
+"""Seconds since the epoch, some thousand years from now."""
+_PIECE_TEXT = 4 * 2**20
+_LONGEST_ROW = 256 * 2**20
+"""More than any row has: the largest are payloads of 32 KiB, and 64 finished jobs with what they say."""
 _LEVEL = 1
 _WITHOUT_IT = (
     "What comes after builds on it, so it cannot be left out; read_job_history() shows what is left. Restore it from a "
@@ -87,12 +92,36 @@ class Stored:
     def pieces(self) -> Iterator[list[Any]]:
         """Its rows in order, some at a time: neither all of its text nor all of its rows are in memory at once."""
         count = 0
-        for text in _lines(self.body):
-            rows: list[Any] = json.loads(f"[{text.replace(chr(10), ',')}]")
-            count += len(rows)
-            yield rows
-        if count != self.row_count:
-            raise _damaged(self.uri, f"it has {count} rows and not {self.row_count}", self.header.kind)
+        try:
+            for text in _lines(self.body):
+                count += text.count("\n") + 1
+                if count > self.row_count:
+                    raise ValueError(f"it has more than {self.row_count} rows")
+                rows: list[Any] = json.loads(f"[{text.replace(chr(10), ',')}]")
+                yield rows
+            if count != self.row_count:
+                raise ValueError(f"it has {count} rows and not {self.row_count}")
+        except (ValueError, RecursionError, zlib.error) as error:
+            raise _damaged(self.uri, str(error), self.header.kind) from error
+
+    def led_by(self) -> Leader:
+        """The leader that a fence names.
+
+        Raises:
+            JournalCorruptError: It names none.
+        """
+        try:
+            leader = Leader.from_row(self.rows()[0])
+            texts = (leader.id, leader.host, leader.boot_id, leader.where)
+            if (
+                not all(type(each) is str for each in texts)
+                or not abs(leader.started_at) < _LAST_START
+                or leader.pid < 0
+            ):
+                raise ValueError(f"{leader} is none")
+        except (ValueError, TypeError, LookupError) as error:
+            raise _damaged(self.uri, f"it names no leader ({error})", Kind.FENCE) from error
+        return leader
 
     def rows(self) -> list[Any]:
         """All of its rows."""
@@ -164,29 +193,42 @@ def decode(content: bytes, *, uri: str, kinds: frozenset[Kind], number: int) -> 
 def _checked(line: bytes, body: bytes, uri: str, expected: Kind) -> tuple[dict[str, Any], bytes]:
     try:
         fields = json.loads(line)
-        size, checksum, _ = fields["bytes"], fields["crc"], fields["protocol"]
-    except (ValueError, KeyError, TypeError) as error:
+        size, checksum, protocol = fields["bytes"], fields["crc"], fields["protocol"]
+        if not all(type(each) is int for each in (size, checksum, protocol)):
+            raise TypeError("these are numbers")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(uri, "its first line is damaged", expected) from error
     covered = line.rpartition(_CHECKSUM)[0]
     if zlib.crc32(body, zlib.crc32(covered)) == checksum and len(body) == size:
         if line == covered + _CHECKSUM + b"%d}" % checksum:
             return fields, body
         raise _damaged(uri, "its first line is damaged", expected)
-    if isinstance(size, int) and len(body) < size:
+    if len(body) < size:
         raise _damaged(uri, f"it is cut short: {len(body)} bytes of {size}", expected)
     raise _damaged(uri, "its checksum is wrong, so its bytes have changed", expected)
 
 
 def _of_fields(fields: dict[str, Any], body: bytes, uri: str) -> Stored:
-    """What the fields of protocol 1 mean; a later protocol's are told apart here."""
-    header = Header(
-        kind=Kind(fields["kind"]),
-        number=fields["number"],
-        leader=fields["leader"],
-        fence=fields["fence"],
-        nonce=fields["nonce"],
-    )
-    return Stored(header, fields["rows"], uri, body, fields["protocol"])
+    """What the fields of protocol 1 mean; a later protocol's are told apart here.
+
+    Raises:
+        JournalCorruptError: They mean nothing.
+    """
+    try:
+        header = Header(
+            kind=Kind(fields["kind"]),
+            number=fields["number"],
+            leader=fields["leader"],
+            fence=fields["fence"],
+            nonce=fields["nonce"],
+        )
+        row_count = fields["rows"]
+    except (KeyError, ValueError) as error:
+        raise _damaged(uri, f"its first line says nothing that is known ({error})", Kind.SEGMENT) from error
+    counts, texts = (header.number, header.fence, row_count), (header.leader, header.nonce)
+    if not all(type(each) is int and each >= 0 for each in counts) or not all(type(each) is str for each in texts):
+        raise _damaged(uri, "its first line says what cannot be", header.kind)
+    return Stored(header, row_count, uri, body, fields["protocol"])
 
 
 def missing(uri: str, kind: Kind) -> JournalCorruptError:
@@ -224,15 +266,34 @@ def _compressed(rows: Iterable[Any]) -> tuple[list[bytes], int]:
 
 
 def _lines(body: bytes) -> Iterator[str]:
-    """The text in pieces of whole lines, each without its last line end."""
-    decompressor, rest = zlib.decompressobj(), b""
-    for start in range(0, len(body), _PIECE_BYTES):
-        whole, line_end, begun = decompressor.decompress(body[start : start + _PIECE_BYTES]).rpartition(b"\n")
+    """The text in pieces of whole lines, each without its last line end.
+
+    Raises:
+        ValueError, zlib.error: It is none, or has a line that is longer than any that a journal has.
+    """
+    rest: list[bytes] = []
+    for piece in _texts(body):
+        whole, line_end, begun = piece.rpartition(b"\n")
         if line_end:
-            yield (rest + whole).decode("ascii")
-            rest = begun
-        else:
-            rest += begun
+            yield b"".join([*rest, whole]).decode("ascii")
+            rest = []
+        rest.append(begun)
+        if sum(map(len, rest)) > _LONGEST_ROW:
+            raise ValueError(f"a row of it is longer than {_LONGEST_ROW} bytes")
+    if any(rest):
+        raise ValueError("its last row is cut short")
+
+
+def _texts(body: bytes) -> Iterator[bytes]:
+    """What was compressed, a piece at a time, however much a small body stands for."""
+    decompressor = zlib.decompressobj()
+    for start in range(0, len(body), _PIECE_BYTES):
+        left = body[start : start + _PIECE_BYTES]
+        while left:
+            yield decompressor.decompress(left, _PIECE_TEXT)
+            left = decompressor.unconsumed_tail
+    if decompressor.unused_data or (body and not decompressor.eof):
+        raise ValueError("its rows are cut short, or something follows them")
 
 
 # -- who leads ---------------------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ class Found:
         leader = self.leader
         for each in stored:
             if each.header.kind is Kind.FENCE:
-                leader = Leader.from_row(each.rows()[0])
+                leader = each.led_by()
             if leader is None or each.header.leader != leader.id:
                 raise misplaced(each, leader)
         return Found(self.root, self.snapshot, (*self.sequence, *stored), leader)
@@ -213,7 +213,7 @@ def _leader_of(root: str, snapshot: Stored) -> Steps[Leader]:
     if content is None:
         raise missing(uri, Kind.FENCE)
     fence = decode(content, uri=uri, kinds=frozenset({Kind.FENCE}), number=number)
-    leader = Leader.from_row(fence.rows()[0])
+    leader = fence.led_by()
     if leader.id != snapshot.header.leader:
         raise misplaced(snapshot, leader)
     return leader

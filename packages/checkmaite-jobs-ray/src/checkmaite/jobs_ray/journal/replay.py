@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from itertools import chain
 
 from checkmaite.jobs_ray.journal.format import JournalCorruptError, Leader
@@ -14,10 +15,12 @@ from checkmaite.jobs_ray.journal.steps import Delete, Names, Steps
 from checkmaite.jobs_ray.journal.storage import Journal, lead
 from checkmaite.jobs_ray.registry.model.events import Event
 from checkmaite.jobs_ray.registry.model.job_table import JobTable, ReplayState
+from checkmaite.jobs_ray.registry.model.record import Finished
 from checkmaite.jobs_ray.wire import StoredPayload
 
 _PAYLOADS = "payload"
-_IMPOSSIBLE = (ValueError, TypeError, KeyError, IndexError, AssertionError, AttributeError)
+_DATES = datetime(1900, 1, 1, tzinfo=UTC).timestamp(), datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+_IMPOSSIBLE = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError, AttributeError, RecursionError)
 """What rows and events raise that this project does not write, or that contradict those before them."""
 
 
@@ -72,6 +75,7 @@ def table_of(found: Found) -> JobTable:
                 restore(replayed, found.snapshot_rows(), found.snapshot.protocol)
             for event in chain.from_iterable(map(events_of, found.batches(), found.protocols())):
                 replayed.apply(event)
+            _check_dates(replayed)
             return JobTable.of(replayed)
     except _IMPOSSIBLE as error:
         raise JournalCorruptError.of(
@@ -85,9 +89,10 @@ def rest_of(found: Found) -> tuple[JobTable, int]:
     """The table of what `read_rest` gave, and how many events were left out: those of jobs that it does not know."""
     replayed, left_out = ReplayState(), 0
     with suppress(*_IMPOSSIBLE):
-        restore(replayed, found.snapshot_rows())
-    for rows in found.batches():
-        events = events_of(rows)
+        if found.snapshot:
+            restore(replayed, found.snapshot_rows(), found.snapshot.protocol)
+    for rows, protocol in zip(found.batches(), found.protocols(), strict=True):
+        events = events_of(rows, protocol)
         while True:
             try:
                 event = next(events)
@@ -97,7 +102,25 @@ def rest_of(found: Found) -> tuple[JobTable, int]:
                 left_out += 1
                 break
             left_out += not _is_applied(replayed, event)
-    return JobTable.of(replayed), left_out
+    with suppress(*_IMPOSSIBLE):
+        _check_dates(replayed)
+        return JobTable.of(replayed), left_out
+    return JobTable(), left_out
+
+
+def _check_dates(replayed: ReplayState) -> None:
+    """See that what stands for instants are some.
+
+    Raises:
+        ValueError, TypeError: A number or text is none.
+    """
+    for record in replayed.records.values():
+        state = record.state
+        ended = [state.at] if isinstance(state, Finished) else []
+        where = [record.where.at] if record.where else []
+        for at in (record.created_at, *ended, *where):
+            if not _DATES[0] < at < _DATES[1]:
+                raise ValueError(f"{at!r} is no instant")
 
 
 def _is_applied(replayed: ReplayState, event: Event) -> bool:

@@ -228,7 +228,7 @@ class Journal:
                 content: bytes | None = yield Read(segment_key(number))
                 stored = decoded(self._root, number, content or b"")
                 if stored.header.kind is Kind.FENCE:
-                    leader = Leader.from_row(stored.rows()[0])
+                    leader = stored.led_by()
                     return stored if leader.started_at > self._leader.started_at else None
                 number = stored.header.fence
         except (StoreCorruptError, IncompatibleVersionError):
@@ -279,7 +279,7 @@ class Journal:
 
     def _step_down(self, other: Stored | None, number: int) -> SupersededError:
         """From now on this leader says that it was superseded."""
-        by = Leader.from_row(other.rows()[0]) if other and other.header.kind is Kind.FENCE else None
+        by = other.led_by() if other and other.header.kind is Kind.FENCE else None
         self._superseded = SupersededError(
             f"{self._root}/{segment_key(number)} was made by another leader, {by or 'of whom nothing is known'}: the "
             f"journal is not led by {self._leader} any more.",

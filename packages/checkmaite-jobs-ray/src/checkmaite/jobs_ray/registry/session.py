@@ -160,9 +160,10 @@ class ControllerSession:
             await self._durable()
             await answer(self._actor.keep.remote(self._token, keep), settings.lease_ttl_s)
         except StaleLeaseError as error:
-            if not first:
+            if not first or self._payloads.are_kept:
                 raise
-            # Ray runs one process of this name: those before it are gone, and their calendar was ahead of this one's.
+            # No journal says which tokens are new. Ray runs one process of this name: the calendar of one before it was
+            # ahead of this one's.
             self._machine.outgrow(error.seen)
             return False
         except (*Unreachable, TimeoutError):
@@ -313,6 +314,11 @@ class Payloads:
         self._load = load
         self._is_live = is_live
         self._missed: Counter[str] = Counter()
+
+    @property
+    def are_kept(self) -> bool:
+        """Whether there is a journal."""
+        return self._load is not None
 
     async def of(self, spec: JobSpec) -> Any:
         """A spec's payload as a controller takes it.
