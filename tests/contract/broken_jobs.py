@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from attrs import evolve
@@ -139,10 +139,12 @@ class MadeWhenAsked(BrokenJob):
     """`created_at` is the time now."""
 
     found_by = "test_completes_with_a_run_ref"
+    asked = 0
 
     @property
     def created_at(self) -> datetime:
-        return datetime.now(UTC)
+        self.asked += 1  # two calls may fall into one microsecond
+        return datetime.now(UTC) + timedelta(milliseconds=self.asked)
 
 
 class LosesCancel(BrokenJob):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -266,16 +267,30 @@ class CommitsTablesOneByOne(SampleStore):
     """Rows of a run are seen before the run is whole."""
 
     found_by = "test_readers_see_whole_runs_or_nothing"
+    part: int | None = None
+    looks = 0
 
     def write_with_receipt(self, run: Any, **more: Any) -> WriteReceipt:
         *parts, last = [evolve(run, records=[record]) for record in run.records]
         for place, part in enumerate(parts):
             self.part = place
             super().write_with_receipt(part, **more)
+            if place == 0:
+                self._let_somebody_look()
         self.part = None
         return super().write_with_receipt(last, **more)
 
-    part: int | None = None
+    def _let_somebody_look(self) -> None:
+        """The moment lasts until a reader, if there is one, has looked into every table."""
+        until, deadline = CommitsTablesOneByOne.looks + 7, time.monotonic() + 1
+        while CommitsTablesOneByOne.looks < until and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    def read_table(self, name: str, **options: Any) -> pa.Table:
+        try:
+            return super().read_table(name, **options)
+        finally:
+            CommitsTablesOneByOne.looks += 1
 
     def _key(self, run_uid: str) -> str:
         return super()._key(run_uid if self.part is None else f"{run_uid} part {self.part}")
@@ -326,15 +341,18 @@ class SharesOneConnection(SampleStore):
 
     found_by = "test_threads_may_share_a_store"
 
+    free = threading.Lock()
+    refused = threading.Event()
+
     def query_sql(self, sql: str) -> pa.Table:
         if not self.free.acquire(blocking=False):
+            self.refused.set()
             raise StoreError("the connection is in use.", uri=self.uri)
         try:
+            self.refused.wait(1)  # it is in use until another thread has asked
             return super().query_sql(sql)
         finally:
             self.free.release()
-
-    free = threading.Lock()
 
 
 class StaysBehind(SampleStore):
