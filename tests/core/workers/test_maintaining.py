@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any
 
 import pytest
 from checkmaite.jobs import StoreUnavailableError
+from checkmaite.jobs._workers import maintaining
 from checkmaite.jobs.spi import HasMaintenance, StoreSpec, Terms, maintain_store, open_store
-from checkmaite.store_parquet import ParquetStore
+
+TERMS = Terms(store=StoreSpec(backend="null"), facts={}).written
+
+
+class Maintained:
+    """The part of a store that is asked here; that the Parquet store has it is seen on a cluster."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.times = 0
+        self._error = error
+
+    def maintain(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self.times += 1
 
 
 @pytest.fixture
@@ -19,29 +32,21 @@ def priorities(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return given
 
 
-def terms(backend: str, **options: Any) -> bytes:
-    return Terms(store=StoreSpec(backend=backend, options=options), facts={}).written
-
-
-def test_a_store_is_maintained_with_the_least_priority(
-    tmp_path: Path, priorities: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    maintained: list[str] = []
-    monkeypatch.setattr(ParquetStore, "maintain", lambda self: maintained.append(self.uri))
-    maintain_store(terms("parquet", uri=str(tmp_path)))
-    assert (maintained, priorities) == ([str(tmp_path)], [19])
+def test_a_store_is_maintained_with_the_least_priority(priorities: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Maintained()
+    monkeypatch.setattr(maintaining, "open_store", lambda _: store)
+    maintain_store(TERMS)
+    assert (store.times, priorities) == (1, [19])
 
 
 def test_a_store_that_wants_nothing_is_left_alone(priorities: list[int]) -> None:
     assert not isinstance(open_store(StoreSpec(backend="null")), HasMaintenance)
-    maintain_store(terms("null"))
+    maintain_store(TERMS)
     assert priorities == []
 
 
-def test_an_error_is_told(tmp_path: Path, priorities: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(_: ParquetStore) -> None:
-        raise StoreUnavailableError("no answer")
-
-    monkeypatch.setattr(ParquetStore, "maintain", away)
+def test_an_error_is_told(monkeypatch: pytest.MonkeyPatch, priorities: list[int]) -> None:
+    monkeypatch.setattr(maintaining, "open_store", lambda _: Maintained(StoreUnavailableError("no answer")))
     with pytest.raises(StoreUnavailableError, match="no answer"):
-        maintain_store(terms("parquet", uri=str(tmp_path)))
+        maintain_store(TERMS)
+    assert priorities == [19]
