@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-pytest_plugins = ["pytester"]
 
 HERE = Path(__file__).parent
 SAMPLES = HERE.parent / "plugins"
@@ -63,9 +63,7 @@ def modules(monkeypatch: pytest.MonkeyPatch) -> tuple[ModuleType, ModuleType]:
     return broken_jobs, broken_stores
 
 
-def test_each_defect_is_found_by_the_test_of_its_promise(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_defect_is_found_by_the_test_of_its_promise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs, stores = modules(monkeypatch)
     text, entry_points, wanted = [HEAD], ["[checkmaite.jobs.backends]"], {}
     for name, defect in [*defects_of(jobs), *defects_of(stores)]:
@@ -78,14 +76,19 @@ def test_each_defect_is_found_by_the_test_of_its_promise(
             entry_points.append(f"{name} = broken_jobs:{name}")
         assert name not in wanted
         wanted[name] = defect.found_by
-    made_up = pytester.mkdir("broken-0.dist-info")
+    made_up = tmp_path / "broken-0.dist-info"
+    made_up.mkdir()
     (made_up / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 0\n")
     (made_up / "entry_points.txt").write_text("\n".join(entry_points))
     monkeypatch.setenv("COLUMNS", "500")  # the summary says the whole reason
-    file = pytester.makepyfile(test_broken="".join(text)).name
-    tests = [f"{file}::Test{name}::{test}" for name, test in wanted.items()]
-    result = pytester.runpytest_subprocess("-rA", "--tb=line", "--durations=9", "-p", "no:cacheprovider", *tests)
-    said = re.findall(r"^(\w+) \S+?::Test(\w+)::.*?(?: - (.*))?$", str(result.stdout), re.MULTILINE)
+    (tmp_path / "test_broken.py").write_text("".join(text))
+    tests = [f"test_broken.py::Test{name}::{test}" for name, test in wanted.items()]
+    options = ["-rA", "--tb=line", "--durations=9", "-p", "no:cacheprovider"]
+    # A process of its own, and not pytest's fixture for it: that takes modules back which cannot be imported again.
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *tests], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    said = re.findall(r"^(\w+) \S+?::Test(\w+)::.*?(?: - (.*))?$", run.stdout, re.MULTILINE)
     assert {name for _, name, _ in said} == set(wanted)
     assert [(name, wanted[name]) for word, name, _ in said if word != "FAILED"] == []
     assert [(name, why) for _, name, why in said if why.startswith(FAULTS_OF_A_COPY)] == []
