@@ -133,6 +133,12 @@ def test_where_no_other_process_reaches_the_jobs_the_journal_is_read(cli: Callab
     assert "From the journal" in said.err
 
 
+def test_a_journal_that_cannot_be_read_is_not_said_to_be_shown(cli: Callable[..., Said], tmp_path: Path) -> None:
+    said = cli("jobs", "list", "--scope", "team", "--store", str(tmp_path / "nowhere"))
+    assert (said.code, said.out) == (3, "")
+    assert said.err.startswith("Error: ")
+
+
 @pytest.mark.parametrize("command", [["wait"], ["watch"], ["cancel", "--status", "pending"], ["explain", "job-x"]])
 def test_where_no_other_process_reaches_the_jobs_nobody_acts(cli: Callable[..., Said], command: list[str]) -> None:
     said = cli("jobs", *command, "-p", "team")

@@ -28,8 +28,9 @@ def list_(asked: Asked, chosen: JobFilter, limit: int, as_json: bool) -> None:
     Records: see `jobs history`.
     """
     if not has_cluster(asked):
+        records = read_records(asked)
         say(_FROM_THE_JOURNAL)
-        print_jobs(chosen.of(read_records(asked)), limit, as_json=as_json)
+        print_jobs(chosen.of(records), limit, as_json=as_json)
         return
     with connected(asked):
         found = [JobRecord.of_job(job) for job in find((), chosen, limit=limit + 1)]
