@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from checkmaite.jobs import ConfigurationError, configure_job_backend, shutdown_job_backend
+from checkmaite.jobs import (
+    ConfigurationError,
+    configure_job_backend,
+    read_job_history,
+    read_job_logs,
+    shutdown_job_backend,
+)
 from checkmaite.jobs.spi import read_settings, value_of
 
 TEAM = """
@@ -177,3 +184,18 @@ def test_without_a_profile_no_file_and_no_variable_is_read(folder: Path, monkeyp
     (folder / "checkmaite-jobs.toml").write_text("broken = ")
     monkeypatch.setenv("CHECKMAITE_JOBS_MAX_WORKERS", "0")
     assert configure_job_backend("inline", analytics_store={"backend": "null"}).name == "inline"
+
+
+def test_help_shows_what_holds_for_an_argument_that_is_left_out() -> None:
+    shown = {name: repr(each.default) for name, each in inspect.signature(configure_job_backend).parameters.items()}
+
+    assert (shown["kind"], shown["analytics_store"], shown["store_retry_s"]) == ("'ray'", "<required>", "3600.0")
+    for function in (read_job_history, read_job_logs):
+        assert "kind: 'str' = 'ray'" in str(inspect.signature(function))
+
+
+def test_a_required_option_is_named_once() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        configure_job_backend("ray", analytics_store={"backend": "null"})
+
+    assert str(refused.value).count("idempotency_scope") == 1

@@ -112,7 +112,7 @@ def _first_line(error: BaseException) -> str:
 
 def _doc(item: Any) -> str:
     doc = item.metadata.get("doc", "")
-    return f"{item.alias}: {doc}" if doc else ""
+    return f"Meaning: {doc}" if doc else ""
 
 
 def usable_uri(_: object, attribute: Any, value: str) -> None:

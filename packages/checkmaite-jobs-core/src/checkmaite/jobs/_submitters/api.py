@@ -24,15 +24,28 @@ if TYPE_CHECKING:
     from checkmaite.jobs._shared.store_config import AnalyticsStoreConfig, ArtifactStoreConfig
     from checkmaite.jobs._submitters.preparing import PreparedSubmission
 
-_MISSING: Any = NOTHING
+
+class _LeftOut:
+    """The default of an argument that may stand elsewhere too; `help` shows what holds where it stands nowhere."""
+
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+
+    def __repr__(self) -> str:
+        return self._shown
+
+
+_KIND: Any = _LeftOut("'ray'")
+_STORE: Any = _LeftOut("<required>")
+_RETRY_S: Any = _LeftOut("3600.0")
 
 
 def configure_job_backend(
-    kind: str = _MISSING,
+    kind: str = _KIND,
     *,
-    analytics_store: Mapping[str, Any] | AnalyticsStoreConfig = _MISSING,
+    analytics_store: Mapping[str, Any] | AnalyticsStoreConfig = _STORE,
     artifact_store: Mapping[str, Any] | ArtifactStoreConfig | None = None,
-    store_retry_s: float | None = _MISSING,
+    store_retry_s: float | None = _RETRY_S,
     profile: str | None = None,
     **backend_options: Any,
 ) -> JobBackend:
@@ -65,7 +78,7 @@ def configure_job_backend(
     """
     from checkmaite.jobs._shared.probing import probe_from_client
 
-    options = backend_options if store_retry_s is _MISSING else {"store_retry_s": store_retry_s, **backend_options}
+    options = backend_options if store_retry_s is _RETRY_S else {"store_retry_s": store_retry_s, **backend_options}
     _, backend_type, config, context = _configuration(profile, kind, analytics_store, artifact_store, options)
     probe_from_client(context.store, remote=bool(getattr(config, "is_remote", False)))
     with active.lock:
@@ -85,15 +98,16 @@ def _configuration(
     if profile is not None:
         from checkmaite.jobs._submitters.settings import read_settings
 
-        artifacts = _MISSING if artifact_store is None else artifact_store
-        given = {"kind": kind, "analytics_store": analytics_store, "artifact_store": artifacts, **options}
-        given = {name: value for name, value in given.items() if value is not _MISSING}
+        artifacts = {} if artifact_store is None else {"artifact_store": artifact_store}
+        given = {"kind": kind, "analytics_store": analytics_store, **artifacts, **options}
+        given = {name: value for name, value in given.items() if not isinstance(value, _LeftOut)}
         options = dict(read_settings(profile, given=given).arguments)
-        kind = options.pop("kind", _MISSING)
-        analytics_store = options.pop("analytics_store", _MISSING)
+        kind = options.pop("kind", _KIND)
+        analytics_store = options.pop("analytics_store", _STORE)
         artifact_store = options.pop("artifact_store", None)
-    kind = "ray" if kind is _MISSING else kind
-    return kind, *read_configuration(kind, analytics_store, artifact_store, options)
+    kind = "ray" if kind is _KIND else kind
+    store = NOTHING if analytics_store is _STORE else analytics_store
+    return kind, *read_configuration(kind, store, artifact_store, options)
 
 
 def submit_capability(
@@ -269,9 +283,9 @@ def list_jobs(
 
 
 def read_job_history(
-    kind: str = _MISSING,
+    kind: str = _KIND,
     *,
-    analytics_store: Mapping[str, Any] | AnalyticsStoreConfig = _MISSING,
+    analytics_store: Mapping[str, Any] | AnalyticsStoreConfig = _STORE,
     artifact_store: Mapping[str, Any] | ArtifactStoreConfig | None = None,
     profile: str | None = None,
     **backend_options: Any,
@@ -308,9 +322,9 @@ def read_job_history(
 
 def read_job_logs(
     job_id: str,
-    kind: str = _MISSING,
+    kind: str = _KIND,
     *,
-    analytics_store: Mapping[str, Any] | AnalyticsStoreConfig = _MISSING,
+    analytics_store: Mapping[str, Any] | AnalyticsStoreConfig = _STORE,
     artifact_store: Mapping[str, Any] | ArtifactStoreConfig | None = None,
     profile: str | None = None,
     **backend_options: Any,
