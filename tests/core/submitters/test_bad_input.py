@@ -110,37 +110,37 @@ BAD_CONFIGURATIONS: list[tuple[str, str, dict[str, Any], Said]] = [
         "option of text",
         "inline",
         {"analytics_store": NULL, "max_workers": "3"},
-        ("max_workers", "expected a whole number, got the text '3'", "max_workers: jobs that run at"),
+        ("max_workers", "expected a whole number, got the text '3'", "Meaning: jobs that run at"),
     ),
     (
         "option of float",
         "inline",
         {"analytics_store": NULL, "max_workers": 1.5},
-        ("max_workers", "expected a whole number, got 1.5", "max_workers: jobs that run at"),
+        ("max_workers", "expected a whole number, got 1.5", "Meaning: jobs that run at"),
     ),
     (
         "option of bool",
         "inline",
         {"analytics_store": NULL, "max_workers": True},
-        ("max_workers", "expected a whole number, got True", "max_workers: jobs that run at"),
+        ("max_workers", "expected a whole number, got True", "Meaning: jobs that run at"),
     ),
     (
         "option too small",
         "inline",
         {"analytics_store": NULL, "max_workers": 0},
-        ("max_workers", "'max_workers' must be >= 1: 0", "max_workers: jobs that run at"),
+        ("max_workers", "'max_workers' must be >= 1: 0", "Meaning: jobs that run at"),
     ),
     (
         "option infinite",
         "inline",
         {"analytics_store": NULL, "max_workers": float("inf")},
-        ("max_workers", "expected a whole number, got inf", "max_workers: jobs that run at"),
+        ("max_workers", "expected a whole number, got inf", "Meaning: jobs that run at"),
     ),
     (
         "option None",
         "inline",
         {"analytics_store": NULL, "max_workers": None},
-        ("max_workers", "expected a whole number, got None", "max_workers: jobs that run at"),
+        ("max_workers", "expected a whole number, got None", "Meaning: jobs that run at"),
     ),
     (
         "option misspelt like a store",
@@ -659,12 +659,12 @@ BAD_SUBMISSIONS: list[tuple[str, dict[str, Any], Said]] = [
     (
         "option of text",
         {"force": "yes"},
-        ("force", "expected True or False, got the text 'yes'", "force: True runs again even when"),
+        ("force", "expected True or False, got the text 'yes'", "Meaning: True runs again even when"),
     ),
     (
         "threshold too large",
         {"report_threshold": 2},
-        ("report_threshold", "2.0 is not between 0 and 1", "report_threshold: the threshold"),
+        ("report_threshold", "2.0 is not between 0 and 1", "Meaning: the threshold"),
     ),
     (
         "threshold not a number",
