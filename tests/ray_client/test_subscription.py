@@ -236,13 +236,13 @@ def test_a_job_whose_answer_comes_while_the_registry_is_told_is_followed_too(
 def test_a_job_of_the_last_answer_of_a_registry_that_died_is_followed_again(
     subscription: Subscription, line: ParkedCalls
 ) -> None:
-    asked = subscription.listener
+    asked = subscription.known_as
     subscription.handles([facts("job-1")], make())
     line.answers.put(None)
     line.answers.put(("second", []))
     assert [line.next()[0] for _ in range(3)] == ["changes", "follow", "changes"]
     (job,) = subscription.handles([facts("job-2")], make(), asked)
-    subscription.handles([facts("job-3")], make(), subscription.listener)
+    subscription.handles([facts("job-3")], make(), subscription.known_as)
     line.answers.put((Cursor("second", 1), []))
     assert line.next() == ("follow", ["job-2"])
     line.answers.put(("second", ["job-2"]))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from checkmaite.jobs.spi import Failed, Finished
-from checkmaite.jobs_ray.controller.cluster import Landed, Tasks
+from checkmaite.jobs_ray.controller.cluster import EndedTask, Tasks
 from checkmaite.jobs_ray_simple.cluster import deaths
 from checkmaite.jobs_ray_simple.cluster.deaths import Death, Deaths, dead_for_a_while
 from checkmaite.jobs_ray_simple.cluster.ray_errors import explained, lost_worker
@@ -27,23 +27,23 @@ def gives(result: bytes) -> Future[bytes]:
 
 def test_a_result_that_cannot_be_read_fails_its_job_alone() -> None:
     async def story() -> None:
-        landed: list[Landed] = []
-        tasks = Tasks(None, landed.extend)
+        ended_tasks: list[EndedTask] = []
+        tasks = Tasks(None, ended_tasks.extend)
         finished = Finished(outcome=completed("run"))
-        tasks._come_home(("broken", 1), gives(b"not a pickle"))
-        tasks._come_home(("well", 1), gives(pickle.dumps(finished)))
+        tasks._note_ended(("broken", 1), gives(b"not a pickle"))
+        tasks._note_ended(("well", 1), gives(pickle.dumps(finished)))
         await asyncio.sleep(0)
-        (broken, well) = landed
-        assert broken.start == ("broken", 1)
+        (broken, well) = ended_tasks
+        assert broken.attempt_id == ("broken", 1)
         assert isinstance(broken.finished.outcome, Failed)
         assert not broken.worker_lost
         assert well == (("well", 1), finished, False)
-        tasks._come_home(("again", 1), gives(b""))
+        tasks._note_ended(("again", 1), gives(b""))
         await asyncio.sleep(0)
-        assert landed.pop().worker_lost, "a second start by Ray brings the word that the first was lost"
-        tasks._come_home(("later", 1), gives(pickle.dumps(finished)))
+        assert ended_tasks.pop().worker_lost, "a second start by Ray brings the word that the first was lost"
+        tasks._note_ended(("later", 1), gives(pickle.dumps(finished)))
         await asyncio.sleep(0)
-        assert [each.start[0] for each in landed] == ["broken", "well", "later"]
+        assert [each.attempt_id[0] for each in ended_tasks] == ["broken", "well", "later"]
 
     asyncio.run(story())
 

@@ -135,7 +135,7 @@ def test_a_stop_that_overtakes_its_launch_keeps_the_job_from_starting() -> None:
 def test_an_older_lease_can_do_nothing_and_an_unknown_one_neither() -> None:
     machine = attached("one")
     found = machine.attach(5, 0.0)
-    assert [held.launch for held in found.held] == [launch("one")]
+    assert [held.launch for held in found.jobs] == [launch("one")]
     for token in (1, 4, 6):
         for call in (
             lambda token=token: machine.keep(token, [], 0.0),
@@ -169,7 +169,7 @@ def test_an_inventory_says_all_and_keep_ends_the_rest() -> None:
     end(machine, "done and given away")
     machine.progressed(("runs", 1), JobProgress(done=1, total=2))
     found = machine.attach(2, 0.0)
-    held = {each.launch.spec.job_id: (each.where, each.then, each.end) for each in found.held}
+    held = {each.launch.spec.job_id: (each.where, each.then, each.end) for each in found.jobs}
     assert held == {
         "runs": (WHERE, None, None),
         "stops": (None, TOO_LATE, None),
@@ -181,7 +181,7 @@ def test_an_inventory_says_all_and_keep_ends_the_rest() -> None:
     end(machine, "runs")  # between the inventory and what to keep of it
     kept = [("runs", 1), ("stops", 1), ("done", 1)]
     assert machine.keep(2, kept, 9.0) == [Cancel(("given away", 1), 9.0)]
-    assert [held.launch.spec.job_id for held in machine.attach(3, 0.0).held] == ["runs", "stops", "done"]
+    assert [held.launch.spec.job_id for held in machine.attach(3, 0.0).jobs] == ["runs", "stops", "done"]
     assert machine.keep(3, kept, 9.0) == []
 
 
@@ -217,7 +217,7 @@ def test_a_finished_job_keeps_its_payload_only_for_another_start() -> None:
     end(machine, "done")
     for job_id in ("retried", "once"):
         end(machine, job_id, CRASH, lost=True)
-    payloads = {each.launch.spec.job_id: each.launch.spec.payload for each in machine.attach(2, 0.0).held}
+    payloads = {each.launch.spec.job_id: each.launch.spec.payload for each in machine.attach(2, 0.0).jobs}
     assert payloads == {"done": None, "retried": b"payload", "spent": b"payload", "once": None}
 
 

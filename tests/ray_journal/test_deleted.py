@@ -167,7 +167,7 @@ def test_a_registry_writes_all_that_it_knows_into_a_folder_that_was_emptied(
     objects = ObjectStore(str(tmp_path / "journal"))
 
     async def story() -> None:
-        writer = JournalWriter(Storage(objects), name="r", where="here")
+        writer = JournalWriter(Storage(objects), name="r", address="here")
         begun = asyncio.Event()
         begin_anew = writer._begin_anew
         loop = asyncio.get_running_loop()

@@ -28,7 +28,7 @@ from checkmaite.jobs_ray.journal.runner import perform
 from checkmaite.jobs_ray.journal.schema import rows_of, snapshot_rows
 from checkmaite.jobs_ray.registry.model.events import Noted
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
-from checkmaite.jobs_ray.registry.model.record import Doubtful, Finished, JobRecord
+from checkmaite.jobs_ray.registry.model.record import Final, JobRecord, Unresolved
 from checkmaite.jobs_ray.wire import StoredPayload
 
 from tests.ray_journal.making import counter, leader
@@ -53,22 +53,32 @@ def _named(value: object, *names: str) -> dict[str, Any]:
     return {name: _plain(getattr(value, name)) for name in names}
 
 
+def _state_of(record: JobRecord) -> str:
+    """The state as it was called when these journals were written."""
+    name = type(record.state).__name__
+    return {"Unresolved": "Doubtful", "Final": "Finished"}.get(name, name)
+
+
 def _seen(record: JobRecord) -> dict[str, Any]:
     """One job, as far as anybody relies on it."""
     spec, state = record.spec, record.state
     seen = _named(record, "attempt", "losses", "supersedes", "created_at")
     seen |= _named(spec, "scope", "run_key", "job_name", "capability_id", "payload", "context")
     seen["force"] = spec.basis.policy == "never"
-    seen |= {"status": record.status.value, "state": type(state).__name__, "notes": list(record.notes)}
+    seen |= {
+        "status": record.status.value,
+        "state": _state_of(record),
+        "notes": list(record.notes),
+    }
     # These versions had no policy, only whether the job was forced.
     order = [*spec.order[:3], spec.order[3] == "never", *spec.order[4:]] if spec.order else []
     seen |= {"order": order, "owner": record.owner and list(record.owner)}
     # The first version's snapshots did not keep where a job in doubt had run; its events did.
-    is_told = record.where is not None and not isinstance(state, Doubtful)
+    is_told = record.where is not None and not isinstance(state, Unresolved)
     seen["where"] = _named(record.where, "node", "pid", "at") if is_told else None
     seen["resources"] = _named(spec.resources, "num_cpus", "num_gpus", "memory", "custom")
     seen["policy"] = _named(spec.policy, "max_retries", "max_attempts", "scheduling_timeout_s", "resubmit")
-    if isinstance(state, Finished):
+    if isinstance(state, Final):
         said = attrs.asdict(state.outcome)
         if isinstance(state.outcome, Completed):
             ref = state.outcome.ref

@@ -30,7 +30,7 @@ def test_writing_goes_on_after_trouble_and_says_whether_it_is_refused(
         def warned(*_: object) -> None:
             loop.call_soon_threadsafe(tried.set)
 
-        journal_writer = JournalWriter(Storage(ObjectStore(str(tmp_path))), name="r", where="here")
+        journal_writer = JournalWriter(Storage(ObjectStore(str(tmp_path))), name="r", address="here")
         await journal_writer.open()
         assert journal_writer.trouble == ""
         with monkeypatch.context() as away:

@@ -15,8 +15,8 @@ from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs_ray.journal.logs import find_log
 from checkmaite.jobs_ray.registry import log_keeper
 from checkmaite.jobs_ray.registry.log_keeper import LogKeeper
-from checkmaite.jobs_ray.registry.model.events import Doubted, Ended, Event, Forgotten
-from checkmaite.jobs_ray.registry.model.record import Finished, JobRecord, Owner, Running, ending_of
+from checkmaite.jobs_ray.registry.model.events import Ended, Event, Forgotten, OwnerLost
+from checkmaite.jobs_ray.registry.model.record import Final, JobRecord, Owner, Running, ending_of
 from checkmaite.jobs_ray.registry.storage import Storage
 from checkmaite.jobs_ray.wire import Where
 
@@ -133,7 +133,7 @@ def test_a_later_registry_keeps_what_is_still_there_and_deletes_what_is_nobodys(
             keeping.objects.create(f"log/b~1-{number}.5.txt.gz", b"12345")
         keeping.keeper = keeping.begun()
         records: Iterable[JobRecord] = [
-            JobRecord(spec(job_id), 1.0, Finished(ending_of(ERROR), at))
+            JobRecord(spec(job_id), 1.0, Final(ending_of(ERROR), at))
             for job_id, at in (("a", 9.0), ("b", 9.0), ("c", 1.0))
         ]
         keeping.keeper.catch_up(records, since=5.0)
@@ -211,7 +211,7 @@ def test_what_was_kept_of_a_job_that_completes_goes_unless_a_start_was_lost(tmp_
         keeping.runs("b", 1)
         await keeping.keeper.keep_running()
         keeping.left = {"a": "first, and the rest"}
-        await keeping.happens([Doubted("a", "its controller died")])
+        await keeping.happens([OwnerLost("a", "its controller died")])
         keeping.runs("a", 2)
         keeping.printed["a"] = "second"
         await keeping.keeper.keep_running()

@@ -21,12 +21,12 @@ from checkmaite.jobs_ray.journal.storage import Journal, lead
 from checkmaite.jobs_ray.registry.model.contexts import redacted_context
 from checkmaite.jobs_ray.registry.model.events import (
     Assigned,
-    Doubted,
     Ended,
     Forgotten,
     Introduced,
     Launched,
     Noted,
+    OwnerLost,
     Requeued,
     StopAsked,
     Submitted,
@@ -77,7 +77,7 @@ def _story(table: JobTable, first: int) -> None:
         table.apply(Ended(name, ending_of(outcome), first + 2.0))
     table.apply(Noted(ended[-1], "told"))
     table.apply(Requeued(ended[0], "once more", lost=True))
-    table.apply(Doubted(ended[1], "its controller died"))
+    table.apply(OwnerLost(ended[1], "its controller died"))
     assert started in table.records
 
 

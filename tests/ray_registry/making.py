@@ -14,7 +14,7 @@ from checkmaite.jobs_ray.controller.machine import ControllerMachine
 from checkmaite.jobs_ray.registry.model.events import Adopted, Event, Introduced, Submitted
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.placement import Limits
-from checkmaite.jobs_ray.registry.model.record import Doubtful, Finished, Placed, Waiting
+from checkmaite.jobs_ray.registry.model.record import Final, Placed, Unresolved, Waiting
 from checkmaite.jobs_ray.wire import Basis, Context, JobSpec, Policy, Where
 
 POLICY = Policy(max_retries=1, max_attempts=3, scheduling_timeout_s=None, resubmit=True)
@@ -75,8 +75,8 @@ def check_table(table: JobTable, *, is_torn: bool = False) -> None:
     """Every index says what the records say. In one that was torn off a context may have been left without its job."""
     records = table.records
     assert list(table.waiting) == [each for each in table.waiting if isinstance(records[each].state, Waiting)]
-    doubtful = {job_id for job_id, record in records.items() if isinstance(record.state, Doubtful)}
-    assert set(table.doubtful) == doubtful
+    unresolved = {job_id for job_id, record in records.items() if isinstance(record.state, Unresolved)}
+    assert set(table.unresolved) == unresolved
     contexts = {record.spec.context for record in records.values() if record.is_live}
     introduced = {name for name, _ in table.redacted_contexts.items()}
     assert introduced == contexts or (is_torn and introduced > contexts)
@@ -143,7 +143,7 @@ def check_controller(machine: ControllerMachine) -> None:
     assert sum(tail.size for _, tail in _tails(machine)) + lost <= most + most // 16 + 1
 
 
-def finished(table: JobTable, job_id: str) -> Finished:
+def finished(table: JobTable, job_id: str) -> Final:
     state = table.records[job_id].state
-    assert isinstance(state, Finished), state
+    assert isinstance(state, Final), state
     return state

@@ -184,7 +184,7 @@ class Rig:
         controller = self.controllers[name]
         token = self.tokens[name] = self.registry.grant(name, self.now)
         found = controller.attach(token, self.now)
-        controller.keep(token, self.registry.adopt(name, token, found.held, self.now), self.now)
+        controller.keep(token, self.registry.adopt(name, token, found.jobs, self.now), self.now)
         self.cursors[name] = found.last
         return found
 

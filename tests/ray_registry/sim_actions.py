@@ -119,7 +119,7 @@ class Actions(Stage):
         process = registry.cluster.processes[call.controller]
         self.say("{} of registry {} to {}, or its answer, is lost", call.method, call.registry, call.controller)
         is_silent = self.dice.random() < 0.2
-        if call.method == "incarnation" or (call.method == "feed" and (is_silent or not process.leases)):
+        if call.method == "incarnation" or (call.method == "next_reports" and (is_silent or not process.leases)):
             registry.excused.add(call.controller)
         if not is_silent:
             refuse(call.future, rx.ActorUnavailableError("lost", None))
@@ -172,7 +172,7 @@ class Actions(Stage):
         ask.before = dict(self.clients.told)
         ask.was_led = actor._begun.done() and registry.journal.leader.id == self.leader
         # In a cluster one registry at a time is reached: who is told by another one has begun to follow anew since.
-        ask.listener = ask.client.cursor.listener if ask.client.told_by is registry else ""
+        ask.subscription = ask.client.cursor.subscription if ask.client.told_by is registry else ""
         given: Any
         try:
             match ask.kind:
@@ -230,15 +230,15 @@ class Actions(Stage):
         try:
             if client.unsure:
                 ids = sorted(client.unsure)
-                listener, unknown = await actor.follow(client.name, ids, "s", CONTEXTS[PLAIN])
+                subscription, unknown = await actor.follow(client.name, ids, "s", CONTEXTS[PLAIN])
                 if turn == client.turn:
-                    client.followed(ids, listener, unknown)
+                    client.followed(ids, subscription, unknown)
             said = await actor.changes(client.name, client.cursor, 3.0, 5.0)
             if said is None:
                 ids = sorted(client.live)
-                listener, unknown = await actor.follow(client.name, ids, "s", CONTEXTS[PLAIN])
+                subscription, unknown = await actor.follow(client.name, ids, "s", CONTEXTS[PLAIN])
                 if turn == client.turn:
-                    client.followed_all(registry, ids, listener, unknown)
+                    client.followed_all(registry, ids, subscription, unknown)
             elif turn == client.turn and self.dice.random() * 20 >= self.misfortune:
                 with self._noting_failures():
                     self.clients.told_of(client, *said)

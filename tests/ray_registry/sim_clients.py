@@ -52,7 +52,7 @@ class Client:
         over: Jobs whose end it has heard: an answer that was given before, and comes later, knows less.
         unsure: Those of them that a registry may have been told to follow before it began anew.
         cursor: How far it has heard.
-        told_by: The registry whose listener that is.
+        told_by: The registry that has that subscription.
         turn: Of its last parked call: an earlier one is not heard any more.
         parked_at: The registry where that is.
     """
@@ -66,11 +66,11 @@ class Client:
     turn: int = 0
     parked_at: Any = None
 
-    def waits_for(self, job_id: str, listener: str) -> None:
-        """A registry has said that a job goes on; the listener that told this client of its jobs when it was asked."""
+    def waits_for(self, job_id: str, subscription: str) -> None:
+        """A registry has said that a job goes on; which subscription this client had when it asked."""
         if job_id not in self.live and job_id not in self.over:
             self.live.add(job_id)
-            if listener != self.cursor.listener:
+            if subscription != self.cursor.subscription:
                 self.unsure.add(job_id)
 
     def hears_the_end(self, job_id: str) -> None:
@@ -83,15 +83,15 @@ class Client:
         self.live.difference_update(jobs)
         self.unsure.difference_update(jobs)
 
-    def followed(self, jobs: Sequence[str], listener: str, unknown: Sequence[str]) -> None:
+    def followed(self, jobs: Sequence[str], subscription: str, unknown: Sequence[str]) -> None:
         """A registry follows these for it from now on, but for those that it does not know."""
         self.drop(unknown)
-        if listener == self.cursor.listener:
+        if subscription == self.cursor.subscription:
             self.unsure.difference_update(jobs)
 
-    def followed_all(self, registry: Any, jobs: Sequence[str], listener: str, unknown: Sequence[str]) -> None:
-        """Another listener tells it from now on."""
-        self.told_by, self.cursor = registry, Cursor(listener, 0)
+    def followed_all(self, registry: Any, jobs: Sequence[str], subscription: str, unknown: Sequence[str]) -> None:
+        """Another subscription tells it from now on."""
+        self.told_by, self.cursor = registry, Cursor(subscription, 0)
         self.unsure = self.live.difference(jobs)
         self.drop(unknown)
 
@@ -104,7 +104,7 @@ class Ask:
         job_id: The job, or the context that is offered.
         before: What clients had been told of jobs when the registry looked at it.
         was_led: Whether that registry led the journal then.
-        listener: Which one told the client of its jobs when it asked.
+        subscription: Which one told the client of its jobs when it asked.
     """
 
     kind: str
@@ -115,7 +115,7 @@ class Ask:
     contexts: Mapping[str, Context] = CONTEXTS
     before: Mapping[str, JobFacts] = field(factory=dict)
     was_led: bool = True
-    listener: str = ""
+    subscription: str = ""
 
 
 @define(eq=False)
@@ -151,7 +151,7 @@ class Clients:
             if facts.outcome is not None:
                 ask.client.hears_the_end(facts.job_id)
             elif ask.kind != "list":
-                ask.client.waits_for(facts.job_id, ask.listener)
+                ask.client.waits_for(facts.job_id, ask.subscription)
         if ask.kind == "submit":
             if len(answer) != len(ask.specs):
                 raise ViolationError("a batch was answered in part", [each.job_id for each in ask.specs])

@@ -50,7 +50,7 @@ class Analytics:
 
     def write(self, work: Work) -> Completed:
         """A worker stores its job's run."""
-        job_id, attempt = work.start
+        job_id, attempt = work.attempt_id
         run = work.spec.order[2] or f"run of start {attempt} of {job_id}"
         was_there = run in self.first
         self.first.setdefault(run, job_id)
@@ -128,7 +128,7 @@ class Cluster:
 
     def worker_goes_on(self, process: Process, work: Work, now: float) -> None:
         """A worker begins, stores its run, says so, fails or dies; it may die between storing and saying so."""
-        job_id, attempt = work.start
+        job_id, attempt = work.attempt_id
         luck = self.dice.random()
         if work.outcome is not None:
             if luck < 0.1:
@@ -139,7 +139,7 @@ class Cluster:
             self._end(process, work, Cancelled())
         elif not work.begun:
             work.begun = True
-            process.posts.append(("started", work.start, Where("node", attempt, now)))
+            process.posts.append(("started", work.attempt_id, Where("node", attempt, now)))
         elif luck < 0.5:
             work.outcome = self.analytics.write(work)
             self.say("{}'s run is stored by start {} on {}", job_id, attempt, process.incarnation, jobs=[job_id])
@@ -153,7 +153,7 @@ class Cluster:
         for process, work in self.works:
             if not work.begun:
                 work.begun = True
-                process.posts.append(("started", work.start, Where("node", work.start[1], now)))
+                process.posts.append(("started", work.attempt_id, Where("node", work.attempt_id[1], now)))
             if work.cancelled:
                 self._end(process, work, Cancelled())
                 continue
@@ -165,10 +165,17 @@ class Cluster:
             work = self.orphans.pop(self.dice.randrange(len(self.orphans)))
             if self.dice.random() < 0.5 and work.outcome is None:
                 self.analytics.write(work)
-                self.say("{}'s run is stored by a worker without a controller", work.start[0], jobs=[work.start[0]])
+                self.say(
+                    "{}'s run is stored by a worker without a controller", work.attempt_id[0], jobs=[work.attempt_id[0]]
+                )
 
     def _end(self, process: Process, work: Work, outcome: Outcome) -> None:
-        del process.works[work.start]
+        del process.works[work.attempt_id]
         lost = isinstance(outcome, Failed) and outcome.lost
-        process.posts.append(("ended", work.start, (outcome, lost)))
-        self.say("{} start {} ends as {}", *work.start, type(outcome).__name__ + " lost" * lost, jobs=[work.start[0]])
+        process.posts.append(("ended", work.attempt_id, (outcome, lost)))
+        self.say(
+            "{} start {} ends as {}",
+            *work.attempt_id,
+            type(outcome).__name__ + " lost" * lost,
+            jobs=[work.attempt_id[0]],
+        )

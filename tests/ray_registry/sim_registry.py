@@ -268,10 +268,10 @@ class SimRay(RayCluster):
         found: dict[str, Completed] = await question.future
         return found
 
-    async def left_output(self, job_id: str, node: str | None, environment: Mapping[str, Any] | None) -> Remains | None:
+    async def left_output(self, job_id: str, node: str | None, runtime_env: Mapping[str, Any] | None) -> Remains | None:
         return None
 
-    def keep_packages(self, environments: Any) -> None:
+    def keep_packages(self, runtime_envs: Any) -> None:
         pass
 
 
@@ -297,7 +297,7 @@ class _Method:
         token, *about = given if self._method not in ("incarnation", "logs") else (-1, *given)
         first = about[0] if about else None
         what = Assigned(first) if self._method == "launch" else first
-        if self._method in ("incarnation", "attach", "feed"):
+        if self._method in ("incarnation", "attach", "next_reports"):
             future.add_done_callback(self._look)
         call = SimCall(handle.name, self._method, token, registry.number, what, future=future)
         registry.cluster.calls[handle.name].append(call)

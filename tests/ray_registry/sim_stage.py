@@ -15,10 +15,10 @@ from checkmaite.jobs_ray.journal.storage import Journal
 from checkmaite.jobs_ray.names import controller_name
 from checkmaite.jobs_ray.registry.model.events import (
     Adopted,
-    Doubted,
     Ended,
     Event,
     Forgotten,
+    OwnerLost,
     Requeued,
     Submitted,
 )
@@ -151,7 +151,7 @@ class Stage:
             for event in events:
                 job_id = job_of(event)
                 self.say("{}: {}", registry.name, event, jobs=(job_id,))
-                if isinstance(event, Doubted):
+                if isinstance(event, OwnerLost):
                     self._check_doubt(registry, job_id)
                 elif isinstance(event, Submitted | Adopted):
                     self.since.setdefault(job_id, self.now)

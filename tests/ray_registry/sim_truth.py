@@ -13,11 +13,11 @@ from checkmaite.jobs.spi import Completed, Failed
 from checkmaite.jobs_ray.journal.schema import restore, snapshot_rows
 from checkmaite.jobs_ray.registry.model.events import (
     Assigned,
-    Doubted,
     Ended,
     Event,
     Forgotten,
     Introduced,
+    OwnerLost,
     Requeued,
     Submitted,
 )
@@ -168,7 +168,7 @@ class Truth:
                 live = self.table.scopes[record.spec.scope].live.get(record.spec.identity)
                 if live != job_id:
                     raise ViolationError(f"{job_id} and {live} are live for one run", [job_id, str(live)])
-            case Doubted():
+            case OwnerLost():
                 self._expect_stored(record)
             case Assigned(attempt=attempt):
                 if attempt > record.spec.policy.max_attempts:

@@ -218,7 +218,7 @@ def test_a_stale_controller_can_change_nothing(stale: str) -> None:
     assert not rig.registry._leases.renew("a", token, rig.now)
     assert not rig.registry.report("unknown", token, reports, rig.now)
     found = rig.controllers["a"].attach(rig.tokens["a"] + 1, rig.now)
-    assert rig.registry.adopt("a", token, found.held, rig.now) == []
+    assert rig.registry.adopt("a", token, found.jobs, rig.now) == []
     assert rig.registry.table.take_events() == []
 
 

@@ -105,9 +105,9 @@ def test_a_controller_remembers_its_finished_jobs_for_their_whole_time(step: flo
     rig.hear()  # acknowledges its end
     controller.set_calendar(step)
     controller.sweep(rig.now + 99.0)
-    assert controller.attach(10**12, rig.now).held
+    assert controller.attach(10**12, rig.now).jobs
     controller.sweep(rig.now + 101.0)
-    assert not controller.attach(10**13, rig.now).held
+    assert not controller.attach(10**13, rig.now).jobs
 
 
 @STEPS

@@ -57,7 +57,7 @@ class Wire:
                 token, launches = arguments
                 self.machine.launch(token, launches)
                 given = [each.spec.job_id for each in launches]
-            case "feed":
+            case "next_reports":
                 token, after, _ = arguments
                 await asyncio.sleep(0.01)
                 given = self.machine.reports(token, after)
@@ -225,7 +225,7 @@ def test_a_takeover_whose_last_answer_is_lost_gives_no_running_job_up(rig: Rig) 
 
     told(rig, story)
     assert not rig.wire.troubles["keep"]
-    assert not [each for each in rig.effects if isinstance(each, AskStore)], "the job was in doubt"
+    assert not [each for each in rig.effects if isinstance(each, AskStore)], "the job was unresolved"
     assert rig.wire.restarts == 0
 
 
@@ -259,7 +259,7 @@ def test_a_controller_that_was_silent_is_not_said_to_have_died(rig: Rig, is_sile
     async def story() -> None:
         rig.registry.submit([spec("one", policy=POLICY._replace(resubmit=False))], CONTEXTS, 1.0)
         await rig.settled("one")
-        rig.wire.troubles["feed"] = [trouble]
+        rig.wire.troubles["next_reports"] = [trouble]
         while not (asked := [each for each in rig.effects if isinstance(each, AskStore)]):
             await rig.place()
         rig.registry.settle([each.job_id for each in asked[0].specs], {}, time.time())

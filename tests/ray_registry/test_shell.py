@@ -28,7 +28,7 @@ def test_what_is_submitted_and_where_it_is_placed_are_written_in_one_piece(
     cluster = WireCluster(Wire(new_controller("first")))
 
     async def story() -> None:
-        writer = JournalWriter(Storage(ObjectStore(str(tmp_path))), name="r", where="here")
+        writer = JournalWriter(Storage(ObjectStore(str(tmp_path))), name="r", address="here")
         table = await writer.open()
         write, written = writer.write, list[list[type[Event]]]()
 

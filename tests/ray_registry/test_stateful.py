@@ -18,7 +18,7 @@ from checkmaite.jobs.spi import Cancelled, Completed, Outcome, Printed
 from checkmaite.jobs_ray.registry.model.events import Adopted, Ended, Event, Forgotten, StopAsked, Submitted
 from checkmaite.jobs_ray.registry.model.lifecycle import AskStore
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
-from checkmaite.jobs_ray.registry.model.record import Doubtful, Success, Waiting, outcome_of
+from checkmaite.jobs_ray.registry.model.record import Success, Unresolved, Waiting, outcome_of
 from checkmaite.jobs_ray.registry.model.takeover import is_end_of
 from checkmaite.jobs_ray.wire import ControllerJob, JobFacts, JobSpec, Policy
 from hypothesis import HealthCheck, settings
@@ -205,10 +205,10 @@ class Interleavings(RuleBasedStateMachine):
         process, work = _one(self._works, which)
         if not work.begun and does != "be cancelled":
             work.begun = True
-            process.posts.append(("started", work.start, WHERE))
+            process.posts.append(("started", work.attempt_id, WHERE))
         if does == "speak":
-            process.posts.append(("progressed", work.start, JobProgress(done=which, total=11)))
-            process.posts.append(("printed", work.start, Printed(start=0, text="x" * 5 * which)))
+            process.posts.append(("progressed", work.attempt_id, JobProgress(done=which, total=11)))
+            process.posts.append(("printed", work.attempt_id, Printed(start=0, text="x" * 5 * which)))
         elif does != "start":
             self._end(process, work, does)
 
@@ -360,35 +360,35 @@ class Interleavings(RuleBasedStateMachine):
         elif call.method == "attach":
             found = inventory_of(call.answer)
             session.incarnation, session.after, session.phase = found.incarnation, found.last, "keeping"
-            for held in found.held:
+            for held in found.jobs:
                 if held.end is not None and held.end.at + LIMITS.terminal_job_retention_s <= self.now:
                     self.owed.pop(held.launch.spec.job_id, None)  # too old to be listed
             with self._watched():
-                keep = self.registry.adopt(call.controller, session.token, found.held, self.now)
+                keep = self.registry.adopt(call.controller, session.token, found.jobs, self.now)
             self._call(call.controller, "keep", session.token, keep)
         elif call.method == "keep":
             session.phase, session.busy = "up", False
-            self._call(call.controller, "feed", session.token, session.after)
+            self._call(call.controller, "next_reports", session.token, session.after)
         elif call.method == "launch":
             session.busy = False
             with self._watched():
                 self.registry.confirm(call.about, call.answer, self.now)
-        elif call.method == "feed":
+        elif call.method == "next_reports":
             session.after, reports = call.answer
             with self._watched():
                 assert self.registry.report(call.controller, session.token, reports, self.now)
-            self._call(call.controller, "feed", session.token, session.after)
+            self._call(call.controller, "next_reports", session.token, session.after)
 
     def _answer_too_late(self, call: Call) -> None:
         """The lease that the call was made under is over: its answer must not matter."""
         before = dict(self.table.records)
         if call.answer != STALE:
-            if call.method == "feed":
+            if call.method == "next_reports":
                 assert not self.registry.report(call.controller, call.token, call.answer[1], self.now)
             if call.method == "launch":
                 self.registry.confirm(call.about, call.answer, self.now)
             if call.method == "attach":
-                assert not self.registry.adopt(call.controller, call.token, call.answer.held, self.now)
+                assert not self.registry.adopt(call.controller, call.token, call.answer.jobs, self.now)
         assert self.table.records == before, f"a stale {call.method} of {call.controller} was accepted"
 
     def _lost(self, call: Call) -> None:
@@ -409,7 +409,7 @@ class Interleavings(RuleBasedStateMachine):
 
     def _end(self, process: Process, work: Work, how: str) -> None:
         self._pass_a_moment()
-        job_id, attempt = work.start
+        job_id, attempt = work.attempt_id
         outcome: Outcome = ERROR
         if how == "complete":
             outcome = completed(f"run {job_id} {attempt} of {process.incarnation}")
@@ -417,9 +417,9 @@ class Interleavings(RuleBasedStateMachine):
             outcome = CRASH
         elif how == "be cancelled" and work.cancelled:
             outcome = Cancelled()
-        del process.works[work.start]
+        del process.works[work.attempt_id]
         self.given.setdefault(job_id, []).append(outcome)
-        process.posts.append(("ended", work.start, (outcome, outcome is CRASH)))
+        process.posts.append(("ended", work.attempt_id, (outcome, outcome is CRASH)))
 
     def _stored(self, asked: list[str]) -> dict[str, Completed]:
         """Those of the jobs that a worker has completed, and how the first time."""
@@ -496,8 +496,8 @@ class Interleavings(RuleBasedStateMachine):
         self.seen[job_id] = facts
 
     def _check_owned(self, job_id: str, record: Any) -> None:
-        """A live job waits or is in doubt, or its controller has it, or will get it, or is another process by now."""
-        if not record.is_live or isinstance(record.state, Waiting | Doubtful):
+        """A live job waits or is unresolved, or its controller has it, or will get it, or is another process by now."""
+        if not record.is_live or isinstance(record.state, Waiting | Unresolved):
             return
         start = job_id, record.attempt
         name, token = record.owner

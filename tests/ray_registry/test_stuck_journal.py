@@ -32,7 +32,7 @@ class Silent(WireCluster):
     def fits_no_node(self, wanted: Any) -> bool:
         return False
 
-    async def start_obstacle_of(self, environment: Any) -> str:
+    async def start_obstacle_of(self, runtime_env: Any) -> str:
         return ""
 
 

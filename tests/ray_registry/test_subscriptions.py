@@ -8,7 +8,7 @@ import pytest
 from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import Cancelled, Failed
 from checkmaite.jobs_ray.registry import subscriptions
-from checkmaite.jobs_ray.registry.subscriptions import Listeners
+from checkmaite.jobs_ray.registry.subscriptions import Subscriptions
 from checkmaite.jobs_ray.wire import Change, Cursor
 
 
@@ -17,8 +17,8 @@ class Jobs:
 
     def __init__(self) -> None:
         self.final: dict[str, bool] = {}
-        self.listeners = Listeners(self._change_of)
-        self.listener = ""
+        self.subscriptions = Subscriptions(self._change_of)
+        self.subscription = ""
 
     def _change_of(self, job_id: str) -> Change | None:
         if job_id not in self.final:
@@ -29,13 +29,13 @@ class Jobs:
 
     def become(self, *jobs: str, final: bool = False) -> None:
         self.final |= dict.fromkeys(jobs, final)
-        self.listeners.tell(jobs)
+        self.subscriptions.tell(jobs)
 
     def follow(self, *jobs: str) -> None:
-        self.listener = self.listeners.follow("client", jobs)
+        self.subscription = self.subscriptions.follow("client", jobs)
 
     async def asked(self, received: int, wait_s: float = 0.0) -> tuple[int, list[str]] | None:
-        answer = await self.listeners.changes("client", Cursor(self.listener, received), wait_s)
+        answer = await self.subscriptions.changes("client", Cursor(self.subscription, received), wait_s)
         return None if answer is None else (answer[0].number, [each.job_id for each in answer[1]])
 
 
@@ -61,12 +61,12 @@ def test_what_is_over_is_followed_no_more_once_the_client_knows_it() -> None:
         jobs.follow("ends", "goes on", "is forgotten")
         jobs.become("ends", final=True)
         jobs.become("goes on")
-        jobs.listeners.tell(["is forgotten"])
+        jobs.subscriptions.tell(["is forgotten"])
         number, told = await jobs.asked(0) or (0, [])
         assert sorted(told) == ["ends", "goes on", "is forgotten"]
-        assert set(jobs.listeners._followers._of_job) == {"ends", "goes on", "is forgotten"}
+        assert set(jobs.subscriptions._followed._of_job) == {"ends", "goes on", "is forgotten"}
         await jobs.asked(number)
-        assert set(jobs.listeners._followers._of_job) == {"goes on"}
+        assert set(jobs.subscriptions._followed._of_job) == {"goes on"}
 
     asyncio.run(story())
 
@@ -96,27 +96,27 @@ def test_a_client_whose_next_job_came_first_must_follow_the_earlier_ones_again(b
     async def story() -> None:
         jobs = Jobs()
         jobs.follow("new")
-        of_new, jobs.listener = jobs.listener, before
+        of_new, jobs.subscription = jobs.subscription, before
         jobs.become("new")
         assert await jobs.asked(heard) is None
-        jobs.listener = of_new
+        jobs.subscription = of_new
         assert await jobs.asked(0) == (1, ["new"])
-        jobs.listener = before
+        jobs.subscription = before
         assert await jobs.asked(1) is None, "numbers may coincide"
 
     asyncio.run(story())
 
 
-def test_a_client_that_was_forgotten_has_another_listener(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_was_forgotten_has_another_subscription(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         jobs = Jobs()
         jobs.follow("old")
-        before = jobs.listener
+        before = jobs.subscription
         monkeypatch.setattr(subscriptions, "_SILENT_S", -1.0)
-        jobs.listeners.forget_silent()
+        jobs.subscriptions.forget_silent()
         jobs.follow("new")
-        assert jobs.listener != before
-        jobs.listener = before
+        assert jobs.subscription != before
+        jobs.subscription = before
         assert await jobs.asked(0) is None
 
     asyncio.run(story())
@@ -126,8 +126,8 @@ def test_a_job_that_is_forgotten_before_its_client_was_told_is_lost_to_it() -> N
     async def story() -> None:
         jobs = Jobs()
         jobs.follow("is forgotten")
-        jobs.listeners.tell(["is forgotten"])
-        answer = await jobs.listeners.changes("client", Cursor(jobs.listener, 0), 0.0)
+        jobs.subscriptions.tell(["is forgotten"])
+        answer = await jobs.subscriptions.changes("client", Cursor(jobs.subscription, 0), 0.0)
         assert answer is not None
         (change,) = answer[1]
         assert change.status is JobStatus.FAILED

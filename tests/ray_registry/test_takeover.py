@@ -8,7 +8,7 @@ from checkmaite.jobs.spi import Cancelled
 from checkmaite.jobs_ray.client.history import _row
 from checkmaite.jobs_ray.journal.schema import restore
 from checkmaite.jobs_ray.registry.model.job_table import ReplayState
-from checkmaite.jobs_ray.registry.model.record import Doubtful, Waiting
+from checkmaite.jobs_ray.registry.model.record import Unresolved, Waiting
 from checkmaite.jobs_ray.wire import Policy
 
 from tests.ray_registry.making import POLICY, WHERE, completed, spec
@@ -115,7 +115,7 @@ def test_the_place_and_the_time_of_a_start_in_doubt_are_kept(is_stored: bool) ->
     rig = running(FAIL)
     assert rig.record("job").where == WHERE
     rig.take_over(epoch=200)  # the doubt is in the journal now
-    assert rig.record("job").state == Doubtful("it was lost", WHERE)
+    assert rig.record("job").state == Unresolved("it was lost", WHERE)
     assert _row(rig.record("job"))["node"] == WHERE.node
     assert rig.asked() == ["job"]
     rig.answer({"job": completed()} if is_stored else {})
@@ -141,4 +141,4 @@ def test_a_row_without_a_place_is_read() -> None:
     del state[1]["where"]
     replayed = ReplayState()
     restore(replayed, rows)
-    assert replayed.records["job"].state == Doubtful("it was lost", None)
+    assert replayed.records["job"].state == Unresolved("it was lost", None)

@@ -14,7 +14,7 @@ from typing import Any
 from attrs import define, field
 from checkmaite.jobs.spi import Outcome
 from checkmaite.jobs_ray.controller.machine import Cancel, ControllerMachine, StaleLeaseError
-from checkmaite.jobs_ray.wire import Inventory, JobSpec, Launch, Start, start_of
+from checkmaite.jobs_ray.wire import AttemptId, Inventory, JobSpec, Launch, attempt_of
 
 STALE = "stale"
 """The answer of a controller that does not know the lease."""
@@ -36,7 +36,7 @@ class Call:
 class Work:
     """A job's start as Ray has it."""
 
-    start: Start
+    attempt_id: AttemptId
     spec: JobSpec
     begun: bool = False
     cancelled: bool = False
@@ -52,11 +52,11 @@ class Process:
     incarnation: str
     machine: ControllerMachine
     taken: list[Launch] = field(factory=list)
-    works: dict[Start, Work] = field(factory=dict)
-    posts: list[tuple[str, Start, Any]] = field(factory=list)
+    works: dict[AttemptId, Work] = field(factory=dict)
+    posts: list[tuple[str, AttemptId, Any]] = field(factory=list)
     is_paused: bool = False
     leases: set[int] = field(factory=set)
-    all_taken: set[tuple[int, Start]] = field(factory=set)
+    all_taken: set[tuple[int, AttemptId]] = field(factory=set)
     """Every start that it was brought, and under which lease; those of processes of its name before it too."""
 
     def carry_out(self, call: Call, now: float, is_away: Callable[[Launch], bool] = lambda _: False) -> Any:
@@ -74,15 +74,15 @@ class Process:
                     return self._cancel(machine.keep(call.token, call.about, now))
                 case "launch":
                     absent = {
-                        start_of(each) for each in machine.lacking(call.token, call.about.launches) if is_away(each)
+                        attempt_of(each) for each in machine.lacking(call.token, call.about.launches) if is_away(each)
                     }
-                    here = [each for each in call.about.launches if start_of(each) not in absent]
+                    here = [each for each in call.about.launches if attempt_of(each) not in absent]
                     self.taken += machine.launch(call.token, here)
-                    self.all_taken |= {(call.token, start_of(each)) for each in here}
+                    self.all_taken |= {(call.token, attempt_of(each)) for each in here}
                     return {each.spec.job_id for each in here}
                 case "stop":
                     return self._cancel(machine.stop(call.token, call.about, now))
-                case "feed":
+                case "next_reports":
                     return machine.reports(call.token, call.about)
         except StaleLeaseError:
             return STALE
@@ -91,35 +91,35 @@ class Process:
     def hand_over(self, now: float) -> None:
         """Hand to Ray what was taken."""
         for launch in self.taken:
-            start = launch.spec.job_id, launch.attempt
-            if self.machine.begins(start, now):
-                self.works[start] = Work(start, launch.spec)
+            attempt_id = launch.spec.job_id, launch.attempt
+            if self.machine.begins(attempt_id, now):
+                self.works[attempt_id] = Work(attempt_id, launch.spec)
         self.taken = []
 
     def hear(self, place: int, now: float) -> None:
         """Take in one of the posts."""
-        kind, start, content = self.posts.pop(place)
+        kind, attempt_id, content = self.posts.pop(place)
         match kind:
             case "started":
-                self.machine.started(start, content)
+                self.machine.started(attempt_id, content)
             case "progressed":
-                self.machine.progressed(start, content)
+                self.machine.progressed(attempt_id, content)
             case "printed":
-                self.machine.printed(start, content)
+                self.machine.printed(attempt_id, content)
             case "ended":
                 outcome, worker_lost = content
-                self.machine.ended(start, outcome, worker_lost=worker_lost, now=now)
+                self.machine.ended(attempt_id, outcome, worker_lost=worker_lost, now=now)
 
-    def has(self, start: Start) -> bool:
+    def has(self, attempt_id: AttemptId) -> bool:
         """Whether this start is live here, or its end is still to be told."""
-        task = self.machine._task(start)
-        told = any((each.job_id, each.attempt) == start for each in self.machine._reports)
+        task = self.machine._task(attempt_id)
+        told = any((each.job_id, each.attempt) == attempt_id for each in self.machine._reports)
         return told or (task is not None and task.end is None)
 
     def _cancel(self, cancels: list[Cancel]) -> None:
-        for start, _ in cancels:
-            if start in self.works:
-                self.works[start].cancelled = True
+        for attempt_id, _ in cancels:
+            if attempt_id in self.works:
+                self.works[attempt_id].cancelled = True
 
 
 @define(eq=False)
@@ -158,13 +158,13 @@ class World:
         machine = ControllerMachine(incarnation, retention_s=30.0, max_retained=2, max_log_characters=40)
         self.processes[name] = Process(name, incarnation, machine)
 
-    def will_get(self, start: Start, controller: str, token: int) -> bool:
+    def will_get(self, attempt_id: AttemptId, controller: str, token: int) -> bool:
         """Whether an assignment with this start is under way to a controller."""
         under_way = [*self.calls[controller], *self.answers]
         return any(
             call.method == "launch"
             and (call.controller, call.token) == (controller, token)
-            and start in {(launch.spec.job_id, launch.attempt) for launch in call.about.launches}
+            and attempt_id in {(launch.spec.job_id, launch.attempt) for launch in call.about.launches}
             for call in under_way
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 import ray
 import ray.exceptions as rx
 from checkmaite.jobs.spi import Remains
-from checkmaite.jobs_ray.wire import Start
+from checkmaite.jobs_ray.wire import AttemptId
 from checkmaite.jobs_ray_simple.cluster import REMAINS_S, carried, is_large, remains_of, stand_in
 
 _log = logging.getLogger("checkmaite.jobs")
@@ -135,33 +135,35 @@ def keep_payload(payload: Any) -> Any:
 class Arrivals:
     """Payloads on their way from the processes that own them to this one, on one event loop.
 
-    One that takes longer than its caller waits comes on, and is there when the same start is brought again.
+    One that takes longer than its caller waits comes on, and is there when the same attempt is brought again.
     """
 
     def __init__(self) -> None:
-        self._coming: dict[Start, asyncio.Task[Any]] = {}
+        self._coming: dict[AttemptId, asyncio.Task[Any]] = {}
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def own(self, payloads: Mapping[Start, Any], patience_s: float) -> dict[Start, Any]:
+    async def own(self, payloads: Mapping[AttemptId, Any], patience_s: float) -> dict[AttemptId, Any]:
         """The payloads, owned by this process; those that cannot be had, or not in time, are missing.
 
         Args:
-            payloads: The payload, or the reference to it, of each start.
+            payloads: The payload, or the reference to it, of each attempt.
             patience_s: How long to wait for all of them.
         """
-        found = {start: payload for start, payload in payloads.items() if not is_elsewhere(payload)}
-        coming = {start: self._task(start, payloads[start]) for start in payloads.keys() - found.keys()}
+        found = {attempt_id: payload for attempt_id, payload in payloads.items() if not is_elsewhere(payload)}
+        coming = {
+            attempt_id: self._task(attempt_id, payloads[attempt_id]) for attempt_id in payloads.keys() - found.keys()
+        }
         if coming:
             await asyncio.wait(coming.values(), timeout=patience_s)
         causes = set()
-        for start, task in coming.items():
+        for attempt_id, task in coming.items():
             if not task.done():
                 causes.add(f"not within {patience_s:g} s")
-                task.add_done_callback(partial(self._hold, start))
+                task.add_done_callback(partial(self._hold, attempt_id))
                 continue
-            self._drop(start, task)
+            self._drop(attempt_id, task)
             if _has_come(task):
-                found[start] = task.result()
+                found[attempt_id] = task.result()
             else:
                 causes.add("its lease is over" if task.cancelled() else type(task.exception()).__name__)
         if causes:
@@ -175,26 +177,26 @@ class Arrivals:
             task.cancel()
         self._coming.clear()
 
-    def _task(self, start: Start, reference: Any) -> asyncio.Task[Any]:
-        task = self._coming.get(start)
+    def _task(self, attempt_id: AttemptId, reference: Any) -> asyncio.Task[Any]:
+        task = self._coming.get(attempt_id)
         if task is None or (task.done() and not _has_come(task)):
-            self._coming[start] = task = asyncio.get_running_loop().create_task(self._fetch(reference))
+            self._coming[attempt_id] = task = asyncio.get_running_loop().create_task(self._fetch(reference))
         return task
 
     async def _fetch(self, reference: Any) -> Any:
         async with self._turns, asyncio.timeout(_LONGEST_S):
             return ray.put(PickleBuffer(await reference))
 
-    def _hold(self, start: Start, task: asyncio.Task[Any]) -> None:
+    def _hold(self, attempt_id: AttemptId, task: asyncio.Task[Any]) -> None:
         """It came when nobody waited: it is here for a while."""
         if _has_come(task):
-            asyncio.get_running_loop().call_later(_HELD_S, self._drop, start, task)
+            asyncio.get_running_loop().call_later(_HELD_S, self._drop, attempt_id, task)
         else:
-            self._drop(start, task)
+            self._drop(attempt_id, task)
 
-    def _drop(self, start: Start, task: asyncio.Task[Any]) -> None:
-        if self._coming.get(start) is task:
-            del self._coming[start]
+    def _drop(self, attempt_id: AttemptId, task: asyncio.Task[Any]) -> None:
+        if self._coming.get(attempt_id) is task:
+            del self._coming[attempt_id]
 
 
 def _has_come(task: asyncio.Task[Any]) -> bool:

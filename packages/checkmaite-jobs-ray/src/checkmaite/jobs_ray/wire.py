@@ -150,7 +150,7 @@ class JobFacts(NamedTuple):
 
     Attributes:
         created_at: When it was accepted, in seconds since the epoch; unique within a registry.
-        attempt: Number of the present or last start; 0 before the first.
+        attempt: Number of the present or last attempt; 0 before the first.
         finished_at: When it became final; None before.
         reuse: What was decided about the submission that is answered with it, else about the job's own.
     """
@@ -184,22 +184,22 @@ class Change(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """How far a client has heard the news of one listener.
+    """How far a client has heard the changes of one subscription.
 
-    A registry makes a listener when it first hears of a client, and another one when it has begun anew or has forgotten
-    the client in between. Only the listener that the client followed all its jobs with can tell it of all of them.
+    A registry makes a subscription when it first hears of a client, and another one when it has begun anew or has
+    forgotten the client in between. Only the one that the client followed all its jobs with tells it of all of them.
 
     Attributes:
-        listener: Which; another one after each time.
+        subscription: Which; another one after each time.
         number: Of its last answer that the client has, 0 before the first.
     """
 
-    listener: str
+    subscription: str
     number: int
 
 
-Start = tuple[str, int]
-"""A job's id and the number of the attempt."""
+AttemptId = tuple[str, int]
+"""A job's id and the number of the attempt: one start of the job."""
 
 
 class Launch(NamedTuple):
@@ -218,8 +218,8 @@ class Launch(NamedTuple):
     losses: int
 
 
-class LostStart(NamedTuple):
-    """What a controller knows of a start whose worker was lost.
+class LostAttempt(NamedTuple):
+    """What a controller knows of an attempt whose worker was lost.
 
     Attributes:
         where: The worker, when it had spoken.
@@ -234,8 +234,8 @@ class LostStart(NamedTuple):
     is_stopped: bool
 
 
-def start_of(launch: Launch) -> Start:
-    """What an order starts."""
+def attempt_of(launch: Launch) -> AttemptId:
+    """The attempt that an order begins."""
     return launch.spec.job_id, launch.attempt
 
 
@@ -272,7 +272,7 @@ class EndReport(NamedTuple):
     """The job's work has stopped.
 
     Attributes:
-        worker_lost: Whether its worker or node died, so that another start may help.
+        worker_lost: Whether its worker or node died, so that another attempt may help.
         where: The worker that had it; None where it is not known.
         counts: Whether a lost worker counts against `Policy.max_retries`; not when Ray killed it for memory of which
             another had more.
@@ -319,13 +319,13 @@ class Inventory(NamedTuple):
 
     Attributes:
         incarnation: Another one after each start of its process.
-        held: Its jobs, finished ones that it still remembers included.
+        jobs: Those that it has, finished ones that it still remembers included.
         last: Number of its last report.
         served: Tokens that its process was attached with before, the last hundred. What it was given under one of
-            them, and neither holds nor has told the end of, has not reached it and never will.
+            them, and neither has nor has told the end of, has not reached it and never will.
     """
 
     incarnation: str
-    held: Sequence[ControllerJob]
+    jobs: Sequence[ControllerJob]
     last: int
     served: Sequence[int] = ()

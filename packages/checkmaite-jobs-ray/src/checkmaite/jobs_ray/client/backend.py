@@ -32,7 +32,7 @@ from checkmaite.jobs.spi import (
     new_job_id,
     open_store,
 )
-from checkmaite.jobs_ray.client.cluster import Calls, UnansweredError, create_cleanly, environment_here
+from checkmaite.jobs_ray.client.cluster import Calls, UnansweredError, create_cleanly, runtime_env_here
 from checkmaite.jobs_ray.client.history import journal_objects, read_history
 from checkmaite.jobs_ray.client.job import RayJob
 from checkmaite.jobs_ray.client.payload_limits import refuse_large
@@ -85,8 +85,8 @@ class RayBackend:
         )
         self._calls = Calls(options.registry_name, self._find_registry)
         try:
-            self._environment = environment_here()
-            here = Context(Terms(store=context.store, facts={}), self._environment)
+            self._runtime_env = runtime_env_here()
+            here = Context(Terms(store=context.store, facts={}), self._runtime_env)
             patience_s = options.registry_update_timeout_s
             self._subscription = Subscription(
                 self._calls, self._scope, here, patience_s=patience_s, idle=self._release_when_idle
@@ -248,7 +248,7 @@ class RayBackend:
             "memory": options.registry_memory,
             "resources": options.registry_resources,
         }
-        if self._environment:
+        if self._runtime_env:
             told = {"actor_class": f"{JobRegistry.__module__}:{JobRegistry.__name__}", **actor}
             create_cleanly(self._connection.address, told, timeout_s=options.registry_startup_timeout_s)
         return get_or_create(JobRegistry, **actor)
@@ -302,7 +302,7 @@ class RayBackend:
         if known is None:
             if len(self._contexts) >= _MOST_CONTEXTS:
                 self._contexts.clear()
-            known = self._contexts[written] = secrets.token_hex(8), Context(terms, self._environment)
+            known = self._contexts[written] = secrets.token_hex(8), Context(terms, self._runtime_env)
         return known
 
     def _policy(self, asked: Any) -> Policy:

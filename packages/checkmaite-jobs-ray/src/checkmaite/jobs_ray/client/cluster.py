@@ -260,6 +260,6 @@ def create_as_told(text: str) -> None:
 # -- this connection ---------------------------------------------------------------------------------------------------
 
 
-def environment_here() -> Mapping[str, Any] | None:
+def runtime_env_here() -> Mapping[str, Any] | None:
     """The runtime environment of this connection, its folders uploaded; None when there is none."""
     return dict(ray.get_runtime_context().runtime_env) or None

@@ -25,7 +25,7 @@ from checkmaite.jobs_ray.journal.reading import read_journal, read_rest
 from checkmaite.jobs_ray.journal.replay import rest_of, table_of
 from checkmaite.jobs_ray.journal.runner import perform
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
-from checkmaite.jobs_ray.registry.model.record import Finished, JobRecord
+from checkmaite.jobs_ray.registry.model.record import Final, JobRecord
 
 _TEXTS = ("job_id", *LABELS, "status", "failure_kind", "error_type")
 _INSTANTS = ("submitted_at", "started_at", "finished_at")
@@ -106,7 +106,7 @@ def journal_objects(options: RayOptions, store: StoreSpec) -> ObjectStore:
 
 def _row(record: JobRecord) -> dict[str, Any]:
     spec, state = record.spec, record.state
-    outcome = state.outcome if isinstance(state, Finished) else None
+    outcome = state.outcome if isinstance(state, Final) else None
     decided = spec.basis.decided
     ref = outcome.ref if isinstance(outcome, Completed) else None
     return {
@@ -117,7 +117,7 @@ def _row(record: JobRecord) -> dict[str, Any]:
         "error_type": outcome.error_type if isinstance(outcome, Failed) else None,
         "submitted_at": _instant(record.created_at),
         "started_at": _instant(record.where.at) if record.where else None,
-        "finished_at": _instant(state.at) if isinstance(state, Finished) else None,
+        "finished_at": _instant(state.at) if isinstance(state, Final) else None,
         "node": record.where.node if record.where else None,
         "attempts": record.attempt,
         "run_uid": ref.run_uid if ref else None,

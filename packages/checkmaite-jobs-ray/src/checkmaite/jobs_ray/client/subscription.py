@@ -21,7 +21,7 @@ _LEAST_PATIENCE_S = 20.0
 """What a client that lets single calls wait for less gives a registry to come back before its handles are lost."""
 _AGAIN_S = 0.5
 _MOST_AHEAD = 100_000
-"""News that is kept for answers on their way; the oldest is dropped."""
+"""Changes that are kept for answers on their way; the oldest is dropped."""
 _JOIN_TIMEOUT_S = 5.0
 _UNKNOWN = (
     "the registry does not know it: it died, and what it knew of the job with it, or it lists the job no more, because "
@@ -68,18 +68,18 @@ class Subscription:
         return next(iter(self._live.get(job_id, ())), None)
 
     @property
-    def listener(self) -> str:
-        """The registry's listener that tells this client of all its live jobs; another one when it has begun anew."""
-        return self._cursor.listener
+    def known_as(self) -> str:
+        """What the registry calls this subscription to all live jobs; something else once it has begun anew."""
+        return self._cursor.subscription
 
     @contextmanager
     def asking(self) -> Iterator[str]:
-        """Within the block the registry is asked for jobs; gives what `listener` is before that."""
+        """Within the block the registry is asked for jobs; gives what `known_as` is before that."""
         with self._lock:
             self._asking += 1
-            listener = self.listener
+            known_as = self.known_as
         try:
-            yield listener
+            yield known_as
         finally:
             with self._lock:
                 self._asking -= 1
@@ -96,29 +96,29 @@ class Subscription:
         Args:
             found: What the registry said of them; whoever said it knew then that this client follows them.
             make: Makes a handle.
-            asked: What `asking` gave. When it is another one now, the jobs are followed
-                again, for the answer may be the last of a registry that has died. None: nothing can have happened.
+            asked: What `asking` gave. When it is another one now, the jobs are followed again, for the answer may be
+                the last of a registry that has died. None: nothing can have happened.
         """
         handles: list[RayJob] = []
-        news: list[tuple[RayJob, JobFacts | Change]] = []
+        told: list[tuple[RayJob, JobFacts | Change]] = []
         with self._lock:
             for facts in found:
                 known = self._live.get(facts.job_id, [])
-                news += [(each, facts) for each in known]
+                told += [(each, facts) for each in known]
                 job = next((each for each in known if each.reuse == facts.reuse), None)
                 if job is None:
                     job = make(facts)
                     if job.outcome is None:
                         self._live[job.job_id] = [*known, job]
-                        if asked is not None and asked != self.listener:
+                        if asked is not None and asked != self.known_as:
                             self._unsure.add(job.job_id)
                     if (ahead := self._ahead.get(job.job_id)) is not None:
-                        news.append((job, ahead))
+                        told.append((job, ahead))
                 handles.append(job)
             if self._live and self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._listen, name="checkmaite-ray-feed", daemon=True)
+                self._thread = threading.Thread(target=self._listen, name="checkmaite-ray-subscription", daemon=True)
                 self._thread.start()
-        for job, said in news:
+        for job, said in told:
             self._tell(job, said)
         return handles
 
@@ -202,7 +202,7 @@ class Subscription:
                 self._drop(job.job_id)
 
     def _keep(self, said: JobFacts | Change) -> None:
-        """Remember the news of a job without a live handle, when an answer may be on its way that knows less."""
+        """Remember the change of a job without a live handle, when an answer may be on its way that knows less."""
         if not self._asking:
             return
         self._ahead.pop(said.job_id, None)
@@ -213,24 +213,24 @@ class Subscription:
     def _follow_all(self) -> None:
         """Say what is followed to a registry that does not know, or may know the latest only."""
         ids = {job.job_id for job in self.live()}
-        listener = self._follow(ids)
+        known_as = self._follow(ids)
         with self._lock:
-            self._cursor = Cursor(listener, 0)
+            self._cursor = Cursor(known_as, 0)
             self._unsure = self._live.keys() - ids
 
     def _follow_unsure(self) -> None:
         with self._lock:
             ids = {*self._unsure}
-        if self._follow(ids) == self.listener:  # else the registry has begun anew meanwhile, and will say so
+        if self._follow(ids) == self.known_as:  # else the registry has begun anew meanwhile, and will say so
             with self._lock:
                 self._unsure -= ids
 
     def _follow(self, ids: Collection[str]) -> str:
-        """Have the registry tell of these jobs; the listener that does. Those that it does not know are lost."""
-        listener: str
-        listener, unknown = self._parked.ask("follow", self.client, [*ids], *self._here, timeout_s=2 * self._wait_s)
+        """Subscribe to these jobs; what the registry calls the subscription. Those that it does not know are lost."""
+        known_as: str
+        known_as, unknown = self._parked.ask("follow", self.client, [*ids], *self._here, timeout_s=2 * self._wait_s)
         self._lose([job for job in self.live() if job.job_id in set(unknown)], _UNKNOWN)
-        return listener
+        return known_as
 
     def _lose(self, jobs: Iterable[RayJob], why: str) -> None:
         lost = Failed(

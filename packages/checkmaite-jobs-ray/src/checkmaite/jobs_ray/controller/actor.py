@@ -18,10 +18,10 @@ from checkmaite.jobs.spi import Failed, Leaving, News, Printed, Progressed, Star
 from checkmaite.jobs_ray.clock import tell_time
 from checkmaite.jobs_ray.cluster import Arrivals, is_elsewhere, left_output, this_actor
 from checkmaite.jobs_ray.config import RegistrySettings
-from checkmaite.jobs_ray.controller.cluster import Landed, Tasks, told_of
+from checkmaite.jobs_ray.controller.cluster import EndedTask, Tasks, told_of
 from checkmaite.jobs_ray.controller.machine import Cancel, ControllerMachine
 from checkmaite.jobs_ray.notifier import Notifier
-from checkmaite.jobs_ray.wire import Inventory, Launch, LostStart, Report, Start, Stop, Where, start_of
+from checkmaite.jobs_ray.wire import AttemptId, Inventory, Launch, LostAttempt, Report, Stop, Where, attempt_of
 from checkmaite.jobs_ray_simple.cluster import is_known
 
 _log = logging.getLogger("checkmaite.jobs")
@@ -39,22 +39,22 @@ class JobController:
     """One of a registry's pool. All methods run on one event loop, and each may be called again after a lost reply.
 
     Args:
-        settings: `RegistrySettings` as a mapping.
+        given: `RegistrySettings` as a mapping.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        kept = RegistrySettings(**settings)
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        settings = RegistrySettings(**given)
         self._incarnation = secrets.token_hex(8)
         self._machine = ControllerMachine(
             self._incarnation,
-            retention_s=kept.controller_retention_s,
-            max_retained=kept.max_retained_terminal_controllers,
+            retention_s=settings.controller_retention_s,
+            max_retained=settings.max_retained_terminal_controllers,
             max_log_characters=_LOG_CHARACTERS,
         )
-        self._tasks = Tasks(this_actor(), self._take, kept.store_maintenance_jobs)
+        self._tasks = Tasks(this_actor(), self._take, settings.store_maintenance_jobs)
         self._arrivals = Arrivals()
-        self._patience_s = kept.lease_ttl_s / 2  # a registry that has no answer within a lease asks again
-        self._looking_into: dict[Start, asyncio.Task[None]] = {}
+        self._patience_s = settings.lease_ttl_s / 2  # a registry that has no answer within a lease asks again
+        self._looking_into: dict[AttemptId, asyncio.Task[None]] = {}
         self._to_launch: deque[Launch] = deque()
         self._launching: asyncio.Task[None] | None = None
         self._news = Notifier(lambda: self._machine.live)
@@ -71,9 +71,9 @@ class JobController:
         self._arrivals.abandon()
         return found
 
-    async def keep(self, token: int, starts: Sequence[Start]) -> None:
+    async def keep(self, token: int, attempt_ids: Sequence[AttemptId]) -> None:
         """See `ControllerMachine.keep`."""
-        self._cancel(self._machine.keep(token, starts, tell_time(self._machine)))
+        self._cancel(self._machine.keep(token, attempt_ids, tell_time(self._machine)))
 
     async def launch(self, token: int, launches: Sequence[Launch]) -> list[str]:
         """Take jobs; the ids of those that this controller has now. Ray gets them when the answer is on its way.
@@ -93,7 +93,7 @@ class JobController:
         self._cancel(self._machine.stop(token, stops, tell_time(self._machine)))
         self._news.notify()
 
-    async def feed(self, token: int, after: int, wait_s: float) -> tuple[int, Sequence[Report]]:
+    async def next_reports(self, token: int, after: int, wait_s: float) -> tuple[int, Sequence[Report]]:
         """The reports after number `after`, as soon as there are any; after `wait_s` seconds there may be none."""
         _, waiting = self._machine.reports(token, after)
         if waiting:
@@ -104,38 +104,38 @@ class JobController:
 
     async def logs(self, job_id: str) -> str | None:
         """What a job has printed; None when it is not remembered here. Of a worker that has died it is looked for."""
-        if looking := [task for start, task in self._looking_into.items() if start[0] == job_id]:
+        if looking := [task for attempt_id, task in self._looking_into.items() if attempt_id[0] == job_id]:
             await asyncio.wait(looking)
         return self._machine.logs(job_id)
 
-    async def post(self, start: Start, news: Sequence[News]) -> None:
+    async def post(self, attempt_id: AttemptId, news: Sequence[News]) -> None:
         """A worker tells how its job goes on."""
         for each in news:
             match each:
                 case Started():
-                    self._machine.started(start, Where(each.node, each.pid, each.at.timestamp()))
+                    self._machine.started(attempt_id, Where(each.node, each.pid, each.at.timestamp()))
                     self._news.notify()
                 case Progressed():
-                    self._machine.progressed(start, each.progress)
+                    self._machine.progressed(attempt_id, each.progress)
                     self._news.notify_soon(_PROGRESS_DELAY_S)
                 case Printed():
-                    self._machine.printed(start, each)
+                    self._machine.printed(attempt_id, each)
                 case Leaving():
-                    self._machine.leaving(start, each.cause)
+                    self._machine.leaving(attempt_id, each.cause)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
     async def _with_payloads(self, token: int, launches: Sequence[Launch]) -> list[Launch]:
         """Those that are here, or whose payloads are; what an earlier call has brought needs none again."""
         lacking = self._machine.lacking(token, launches)
-        asked = {start_of(each): each.spec.payload for each in lacking}
+        asked = {attempt_of(each): each.spec.payload for each in lacking}
         came = await self._arrivals.own(asked, self._patience_s)
         # This very call may have come a second time, and may have taken more, in the meantime.
-        absent = {start_of(each) for each in self._machine.lacking(token, lacking)} - came.keys()
+        absent = {attempt_of(each) for each in self._machine.lacking(token, lacking)} - came.keys()
         return [
-            each._replace(spec=each.spec._replace(payload=came.get(start_of(each), each.spec.payload)))
+            each._replace(spec=each.spec._replace(payload=came.get(attempt_of(each), each.spec.payload)))
             for each in launches
-            if start_of(each) not in absent
+            if attempt_of(each) not in absent
         ]
 
     async def _launch_all(self) -> None:
@@ -148,33 +148,33 @@ class JobController:
                 await asyncio.sleep(0)
 
     def _launch(self, launch: Launch) -> None:
-        start = start_of(launch)
+        attempt_id = attempt_of(launch)
         try:
-            if self._machine.begins(start, tell_time(self._machine)):
+            if self._machine.begins(attempt_id, tell_time(self._machine)):
                 self._tasks.launch(launch)
         except Exception as error:  # noqa: BLE001 - whatever Ray raises for one job must not keep the others
             now = tell_time(self._machine)
-            self._machine.ended(start, failure(error, phase="launch"), worker_lost=False, now=now)
+            self._machine.ended(attempt_id, failure(error, phase="launch"), worker_lost=False, now=now)
             self._news.notify()
 
-    def _take(self, landed: Sequence[Landed]) -> None:
+    def _take(self, ended_tasks: Sequence[EndedTask]) -> None:
         now = tell_time(self._machine)
-        for start, finished, worker_lost in landed:
-            if start in self._looking_into:
+        for attempt_id, finished, worker_lost in ended_tasks:
+            if attempt_id in self._looking_into:
                 continue
             if finished.printed is not None:
-                self._machine.printed(start, finished.printed)
-            known = self._machine.known_of(start) if worker_lost else None
+                self._machine.printed(attempt_id, finished.printed)
+            known = self._machine.known_of(attempt_id) if worker_lost else None
             if known is not None and isinstance(finished.outcome, Failed):
-                looking = self._look_into(start, finished.outcome, known)
-                self._looking_into[start] = asyncio.get_running_loop().create_task(looking)
+                looking = self._look_into(attempt_id, finished.outcome, known)
+                self._looking_into[attempt_id] = asyncio.get_running_loop().create_task(looking)
                 continue
             where = Where(*finished.where) if finished.where else None
-            self._machine.ended(start, finished.outcome, worker_lost=worker_lost, now=now, where=where)
+            self._machine.ended(attempt_id, finished.outcome, worker_lost=worker_lost, now=now, where=where)
         self._news.notify()
 
-    async def _look_into(self, start: Start, failed: Failed, known: LostStart) -> None:
-        """End a start whose worker has died, and take in what that has left: more than it had told.
+    async def _look_into(self, attempt_id: AttemptId, failed: Failed, known: LostAttempt) -> None:
+        """End an attempt whose worker has died, and take in what that has left: more than it had told.
 
         Where Ray does not know how it died, that is waited for, since it may say so.
         """
@@ -182,27 +182,27 @@ class JobController:
         told, counts = told_of(failed, known, death)
         at_once = known.is_stopped or is_known(death, known.last_words)
         if at_once:
-            self._end_lost(start, told, counts=counts)
-        left = await left_output(start[0], told.node, known.launch.context.runtime_env)
+            self._end_lost(attempt_id, told, counts=counts)
+        left = await left_output(attempt_id[0], told.node, known.launch.context.runtime_env)
         if left is not None:
-            self._machine.recovered(start, left.printed)
+            self._machine.recovered(attempt_id, left.printed)
         if not at_once:
             told, counts = told_of(failed, known, death, left)
-            self._end_lost(start, told, counts=counts)
-        del self._looking_into[start]
+            self._end_lost(attempt_id, told, counts=counts)
+        del self._looking_into[attempt_id]
 
-    def _end_lost(self, start: Start, failed: Failed, *, counts: bool) -> None:
-        self._machine.ended(start, failed, worker_lost=True, now=tell_time(self._machine), counts=counts)
+    def _end_lost(self, attempt_id: AttemptId, failed: Failed, *, counts: bool) -> None:
+        self._machine.ended(attempt_id, failed, worker_lost=True, now=tell_time(self._machine), counts=counts)
         self._news.notify()
 
     def _cancel(self, cancels: Sequence[Cancel]) -> None:
         loop, now = asyncio.get_running_loop(), tell_time(self._machine)
-        for start, force_at in cancels:
+        for attempt_id, force_at in cancels:
             if force_at > now:
-                self._tasks.interrupt(start)
-                loop.call_later(force_at - now, self._tasks.force, start)
+                self._tasks.interrupt(attempt_id)
+                loop.call_later(force_at - now, self._tasks.force, attempt_id)
             else:
-                self._tasks.force(start)
+                self._tasks.force(attempt_id)
 
     async def _watch(self) -> None:
         while True:

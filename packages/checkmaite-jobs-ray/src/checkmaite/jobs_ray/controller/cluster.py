@@ -1,4 +1,4 @@
-"""A controller's tasks: launched, cancelled, brought home."""
+"""A controller's tasks: launched, cancelled, taken in when they have ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import ray
 from attrs import evolve
 from checkmaite.jobs.spi import Completed, Failed, Finished, News, Remains, failure
-from checkmaite.jobs_ray.wire import Context, Launch, LostStart, Start, Where, start_of
+from checkmaite.jobs_ray.wire import AttemptId, Context, Launch, LostAttempt, Where, attempt_of
 from checkmaite.jobs_ray_simple.cluster import (
     LOST_WORKER,
     Death,
@@ -31,10 +31,10 @@ from checkmaite.jobs_ray_simple.cluster import (
 )
 
 
-class Landed(NamedTuple):
-    """How a task ended; `worker_lost` when its worker or node died, so that another start may help."""
+class EndedTask(NamedTuple):
+    """How a task ended; `worker_lost` when its worker or node died, so that another attempt may help."""
 
-    start: Start
+    attempt_id: AttemptId
     finished: Finished
     worker_lost: bool
 
@@ -52,9 +52,9 @@ def _work_that_posts_to(controller: Any, leave: Leave | None) -> Callable[[bytes
     def checkmaite_job(letter: bytes, payload: bytes) -> bytes:
         worker: Any = ray  # its parts that carry no types
         if worker._private.worker.global_worker.core_worker.get_current_task_attempt_number():
-            return b""  # what follows a start whose worker was lost is the registry's to decide
+            return b""  # what follows an attempt whose worker was lost is the registry's to decide
         nonlocal is_new
-        order, start = pickle.loads(letter)  # noqa: S301 - builtins, from the controller
+        order, attempt_id = pickle.loads(letter)  # noqa: S301 - builtins, from the controller
         if is_new:
             leave_driver()
             check_versions(order[0])
@@ -62,7 +62,7 @@ def _work_that_posts_to(controller: Any, leave: Leave | None) -> Callable[[bytes
         from checkmaite.jobs.spi import WorkerProcess, execute
 
         def post(_: str, news: Sequence[News]) -> Future[Any]:
-            arrived: Future[Any] = controller.post.remote(start, list(news)).future()
+            arrived: Future[Any] = controller.post.remote(attempt_id, list(news)).future()
             return arrived
 
         return pickle.dumps(execute(order, payload, post, WorkerProcess(leave)))
@@ -70,7 +70,9 @@ def _work_that_posts_to(controller: Any, leave: Leave | None) -> Callable[[bytes
     return checkmaite_job
 
 
-def told_of(failed: Failed, known: LostStart, death: Death | None, left: Remains | None = None) -> tuple[Failed, bool]:
+def told_of(
+    failed: Failed, known: LostAttempt, death: Death | None, left: Remains | None = None
+) -> tuple[Failed, bool]:
     """The outcome of a lost worker with what can be learnt of the process that died, and whether it is to blame.
 
     It is not when Ray killed it for memory of which another worker there had more.
@@ -87,23 +89,23 @@ class Tasks:
 
     Args:
         controller: Handle of the controller's actor, for news.
-        landed: Called with tasks that have ended, several at a time when they end in quick succession.
+        on_ended: Called with tasks that have ended, several at a time when they end in quick succession.
         maintenance_jobs: See `StoreMaintenance`.
     """
 
     def __init__(
-        self, controller: Any, landed: Callable[[Sequence[Landed]], None], maintenance_jobs: int | None = None
+        self, controller: Any, on_ended: Callable[[Sequence[EndedTask]], None], maintenance_jobs: int | None = None
     ) -> None:
-        self._landed = landed
+        self._on_ended = on_ended
         self._loop = asyncio.get_running_loop()
         self._maintenance = StoreMaintenance(
             maintenance_jobs,
             took=lambda future: self._loop.call_soon_threadsafe(self._maintenance.ended, future),
             prepare=leave_driver,
         )
-        self._refs: dict[Start, Any] = {}
-        self._contexts: dict[Start, Context] = {}
-        self._home: deque[tuple[Start, Future[Any]]] = deque()
+        self._refs: dict[AttemptId, Any] = {}
+        self._contexts: dict[AttemptId, Context] = {}
+        self._ended: deque[tuple[AttemptId, Future[Any]]] = deque()
         self._deaths = Deaths()
         self._work = RemoteWork(partial(_work_that_posts_to, controller))
 
@@ -115,8 +117,8 @@ class Tasks:
         memory.
         """
         spec, context = launch.spec, launch.context
-        start = start_of(launch)
-        letter = pickle.dumps(((context.terms.written, *spec.wire), start))
+        attempt_id = attempt_of(launch)
+        letter = pickle.dumps(((context.terms.written, *spec.wire), attempt_id))
         ref = self._work.start(
             *(letter, spec.payload),
             job_name=spec.job_name,
@@ -126,66 +128,70 @@ class Tasks:
             max_retries=1,
             code=context.terms.code.digest if context.terms.code else "",
         )
-        self._refs[start], self._contexts[start] = ref, context
-        ref.future().add_done_callback(partial(self._come_home, start))
+        self._refs[attempt_id], self._contexts[attempt_id] = ref, context
+        ref.future().add_done_callback(partial(self._note_ended, attempt_id))
 
-    def interrupt(self, start: Start) -> None:
+    def interrupt(self, attempt_id: AttemptId) -> None:
         """Raise KeyboardInterrupt in a task, or take it out of the queue; one that is over stays as it is."""
-        if start in self._refs:
-            cancel(self._refs[start], force=False)
+        if attempt_id in self._refs:
+            cancel(self._refs[attempt_id], force=False)
 
-    def force(self, start: Start) -> None:
+    def force(self, attempt_id: AttemptId) -> None:
         """End a task's worker; one that is over stays as it is."""
-        if start in self._refs:
-            cancel(self._refs[start], force=True)
+        if attempt_id in self._refs:
+            cancel(self._refs[attempt_id], force=True)
 
-    async def lost(self, begun: Mapping[Start, Where]) -> list[Landed]:
+    async def lost(self, begun: Mapping[AttemptId, Where]) -> list[EndedTask]:
         """Of tasks that have begun, those whose worker has died: Ray tells it when it has room to start them again."""
         dead = await asyncio.to_thread(dead_for_a_while, set(begun.values()))
-        return [self._give_up(start) for start, where in begun.items() if where in dead and start in self._refs]
+        return [
+            self._give_up(attempt_id)
+            for attempt_id, where in begun.items()
+            if where in dead and attempt_id in self._refs
+        ]
 
-    def _give_up(self, start: Start) -> Landed:
-        cancel(self._refs.pop(start), force=False)
-        del self._contexts[start]
-        return Landed(start, Finished(outcome=lost_worker()), worker_lost=True)
+    def _give_up(self, attempt_id: AttemptId) -> EndedTask:
+        cancel(self._refs.pop(attempt_id), force=False)
+        del self._contexts[attempt_id]
+        return EndedTask(attempt_id, Finished(outcome=lost_worker()), worker_lost=True)
 
-    def death_of(self, known: LostStart) -> Death | None:
-        """What Ray can tell of the process that died under a start, each time once."""
+    def death_of(self, known: LostAttempt) -> Death | None:
+        """What Ray can tell of the process that died under an attempt, each time once."""
         where = known.where
         return self._deaths.of_task(where.pid, where.node) if where is not None else self._deaths.of_task(None)
 
-    def _come_home(self, start: Start, future: Future[Any]) -> None:
+    def _note_ended(self, attempt_id: AttemptId, future: Future[Any]) -> None:
         """Called on a thread of Ray's; the loop is woken once for all that come before it looks."""
-        self._home.append((start, future))
-        if len(self._home) == 1:
-            self._loop.call_soon_threadsafe(self._bring_home)
+        self._ended.append((attempt_id, future))
+        if len(self._ended) == 1:
+            self._loop.call_soon_threadsafe(self._take_ended)
 
-    def _bring_home(self) -> None:
-        landed: list[Landed] = []
-        while self._home:
-            start, future = self._home[0]
-            landed.append(_end_of(start, future))
-            self._refs.pop(start, None)
-            context = self._contexts.pop(start, None)
-            if context is not None and isinstance(landed[-1].finished.outcome, Completed):
+    def _take_ended(self) -> None:
+        ended_tasks: list[EndedTask] = []
+        while self._ended:
+            attempt_id, future = self._ended[0]
+            ended_tasks.append(_end_of(attempt_id, future))
+            self._refs.pop(attempt_id, None)
+            context = self._contexts.pop(attempt_id, None)
+            if context is not None and isinstance(ended_tasks[-1].finished.outcome, Completed):
                 self._maintain(context)
-            self._home.popleft()  # not before it was dealt with: while there is one, nobody wakes the loop again
-        self._landed(landed)
+            self._ended.popleft()  # not before it was dealt with: while there is one, nobody wakes the loop again
+        self._on_ended(ended_tasks)
 
     def _maintain(self, context: Context) -> None:
         code = context.terms.code.digest if context.terms.code else ""
         self._maintenance.completed(lambda: context.terms.written, code=code, runtime_env=context.runtime_env)
 
 
-def _end_of(start: Start, future: Future[Any]) -> Landed:
+def _end_of(attempt_id: AttemptId, future: Future[Any]) -> EndedTask:
     """How a task ended; one whose result cannot be read has failed, and keeps no other back."""
     try:
         error = future.exception()
         result = future.result() if error is None else b"no result"
         if result == b"":
-            return Landed(start, Finished(outcome=lost_worker()), worker_lost=True)
+            return EndedTask(attempt_id, Finished(outcome=lost_worker()), worker_lost=True)
         # The bytes were made by core's `execute`, of this project's classes alone.
         finished = finished_from(error) if error is not None else pickle.loads(result)  # noqa: S301
     except Exception as unreadable:  # noqa: BLE001 - whatever a result raises when it is unpickled
-        return Landed(start, Finished(outcome=failure(unreadable, phase="run")), worker_lost=False)
-    return Landed(start, finished, worker_lost=isinstance(error, LOST_WORKER))
+        return EndedTask(attempt_id, Finished(outcome=failure(unreadable, phase="run")), worker_lost=False)
+    return EndedTask(attempt_id, finished, worker_lost=isinstance(error, LOST_WORKER))

@@ -14,18 +14,18 @@ from attrs import define
 from checkmaite.jobs import JobProgress
 from checkmaite.jobs.spi import Cancelled, Failed, LogBudget, LogTail, LostOutput, Outcome, Printed
 from checkmaite.jobs_ray.wire import (
+    AttemptId,
     ControllerJob,
     EndReport,
     Inventory,
     Launch,
-    LostStart,
+    LostAttempt,
     ProgressReport,
     Report,
-    Start,
     StartReport,
     Stop,
     Where,
-    start_of,
+    attempt_of,
 )
 
 _SERVED = 100
@@ -53,7 +53,7 @@ class StaleLeaseError(Exception):
 class Cancel(NamedTuple):
     """What the shell has to do to a task: interrupt it now, and end its worker when it is still there at `force_at`."""
 
-    start: Start
+    attempt_id: AttemptId
     force_at: float
 
 
@@ -70,12 +70,12 @@ class _Task:
     lost: LostOutput | None = None
 
     def text(self) -> str:
-        """What it has printed so far, and what starts before it had printed here that were lost."""
+        """What it has printed so far, and what attempts before it had printed here that were lost."""
         text = self.printed.text() if self.printed else ""
         return text if self.lost is None else self.lost.before(text)
 
     def lost_so_far(self) -> LostOutput | None:
-        """What a further start begins with: this one was lost."""
+        """What a further attempt begins with: this one was lost."""
         if self.printed is not None:
             self.lost = self.lost or LostOutput()
             self.lost.add(self.launch.attempt, self.printed)
@@ -101,10 +101,10 @@ class ControllerMachine:
         self._budget = LogBudget(max_log_characters)
         self._token = -1
         self._served: deque[int] = deque(maxlen=_SERVED)
-        self._declared: tuple[int, set[Start]] = 0, set()
+        self._declared: tuple[int, set[AttemptId]] = 0, set()
         self._acknowledged = 0
-        self._unknown_stops: dict[Start, tuple[Cancelled | Failed, float]] = {}
-        self._taken: set[Start] = set()
+        self._unknown_stops: dict[AttemptId, tuple[Cancelled | Failed, float]] = {}
+        self._taken: set[AttemptId] = set()
         self._tasks: dict[str, _Task] = {}
         self._finished: OrderedDict[str, None] = OrderedDict()
         self._reports: deque[Report] = deque()
@@ -129,18 +129,18 @@ class ControllerMachine:
         served = tuple(self._served)
         self._served.append(token)
         self._token = token
-        held = [
+        jobs = [
             ControllerJob(each.launch, each.where, each.then, each.end, now - each.ended_at if each.end else 0.0)
             for each in self._tasks.values()
         ]
-        self._declared = self._last, {start_of(each.launch) for each in held}
+        self._declared = self._last, {attempt_of(each.launch) for each in jobs}
         self._progress.clear()
         self._reports.clear()  # the inventory says it all
         self._unknown_stops.clear()
         self._taken.clear()
-        return Inventory(self._incarnation, held, self._last, served)
+        return Inventory(self._incarnation, jobs, self._last, served)
 
-    def keep(self, token: int, starts: Collection[Start], now: float) -> list[Cancel]:
+    def keep(self, token: int, attempt_ids: Collection[AttemptId], now: float) -> list[Cancel]:
         """Of the jobs in the inventory keep these and no others; what to cancel at once.
 
         Raises:
@@ -150,11 +150,11 @@ class ControllerMachine:
         (number, declared), ended = self._declared, []
         self._acknowledged = max(self._acknowledged, number)
         self._declared = number, set()
-        for start in declared.difference(starts):
-            if self._live(start) is not None:
-                ended.append(Cancel(start, now))
-            if self._task(start) is not None:
-                self._drop(start[0])
+        for attempt_id in declared.difference(attempt_ids):
+            if self._live(attempt_id) is not None:
+                ended.append(Cancel(attempt_id, now))
+            if self._task(attempt_id) is not None:
+                self._drop(attempt_id[0])
         return ended
 
     def lacking(self, token: int, launches: Iterable[Launch]) -> list[Launch]:
@@ -164,7 +164,7 @@ class ControllerMachine:
             StaleLeaseError: See `keep`.
         """
         self._check(token)
-        return [each for each in launches if start_of(each) not in self._taken]
+        return [each for each in launches if attempt_of(each) not in self._taken]
 
     def launch(self, token: int, launches: Iterable[Launch]) -> list[Launch]:
         """Take jobs; those of them that have to be started: not those that this call has brought when it came before.
@@ -178,28 +178,28 @@ class ControllerMachine:
         self._check(token)
         before, self._taken, new = self._taken, set(), []
         for launch in launches:
-            start = job_id, _ = start_of(launch)
-            self._taken.add(start)
-            if start in before:
+            attempt_id = job_id, _ = attempt_of(launch)
+            self._taken.add(attempt_id)
+            if attempt_id in before:
                 continue
             lost = None
             if job_id in self._tasks:
                 lost = self._tasks[job_id].lost_so_far()
                 self._drop(job_id)
             self._tasks[job_id] = task = _Task(launch, lost=lost)
-            if start in self._unknown_stops:
-                task.then, stopped_at = self._unknown_stops.pop(start)
-                self.ended(start, Cancelled(), worker_lost=False, now=stopped_at)
+            if attempt_id in self._unknown_stops:
+                task.then, stopped_at = self._unknown_stops.pop(attempt_id)
+                self.ended(attempt_id, Cancelled(), worker_lost=False, now=stopped_at)
             else:
                 new.append(launch)
         return new
 
-    def begins(self, start: Start, now: float) -> bool:
+    def begins(self, attempt_id: AttemptId, now: float) -> bool:
         """Whether to hand a job that was taken to Ray: one that was stopped in between ends here."""
-        task = self._live(start)
+        task = self._live(attempt_id)
         if task is not None and task.then is not None:
-            self.ended(start, Cancelled(), worker_lost=False, now=now)
-        return self._live(start) is not None
+            self.ended(attempt_id, Cancelled(), worker_lost=False, now=now)
+        return self._live(attempt_id) is not None
 
     def stop(self, token: int, stops: Iterable[Stop], now: float) -> list[Cancel]:
         """Begin to stop jobs; what to cancel. One that is not here has stopped, and does not begin if it comes late.
@@ -253,50 +253,50 @@ class ControllerMachine:
 
     # -- what workers say ---------------------------------------------------------------------------------------------
 
-    def begun(self) -> dict[Start, Where]:
+    def begun(self) -> dict[AttemptId, Where]:
         """The live jobs whose workers have spoken, and those workers."""
         live = (each for each in self._tasks.values() if each.end is None)
-        return {start_of(each.launch): each.where for each in live if each.where is not None}
+        return {attempt_of(each.launch): each.where for each in live if each.where is not None}
 
-    def known_of(self, start: Start) -> LostStart | None:
-        """What there is to say of a start that was lost with its worker; None when its end is known."""
-        task = self._live(start)
+    def known_of(self, attempt_id: AttemptId) -> LostAttempt | None:
+        """What there is to say of an attempt that was lost with its worker; None when its end is known."""
+        task = self._live(attempt_id)
         if task is None:
             return None
-        return LostStart(task.where, task.last_words, task.launch, task.then is not None)
+        return LostAttempt(task.where, task.last_words, task.launch, task.then is not None)
 
-    def started(self, start: Start, where: Where) -> None:
+    def started(self, attempt_id: AttemptId, where: Where) -> None:
         """A worker has begun a job."""
-        task = self._live(start)
+        task = self._live(attempt_id)
         if task is not None and task.where is None:
             task.where = where
-            self._tell(StartReport(*start, where))
+            self._tell(StartReport(*attempt_id, where))
 
-    def leaving(self, start: Start, cause: str) -> None:
+    def leaving(self, attempt_id: AttemptId, cause: str) -> None:
         """A job's worker is about to end."""
-        task = self._live(start)
+        task = self._live(attempt_id)
         if task is not None:
             task.last_words = cause
 
-    def progressed(self, start: Start, progress: JobProgress) -> None:
+    def progressed(self, attempt_id: AttemptId, progress: JobProgress) -> None:
         """How far a job is; only the newest is told."""
-        if self._live(start) is not None:
-            self._progress[start[0]] = ProgressReport(*start, progress)
+        if self._live(attempt_id) is not None:
+            self._progress[attempt_id[0]] = ProgressReport(*attempt_id, progress)
 
-    def printed(self, start: Start, piece: Printed) -> None:
+    def printed(self, attempt_id: AttemptId, piece: Printed) -> None:
         """What a job has printed; it may come after the job's end."""
-        task = self._task(start)
+        task = self._task(attempt_id)
         if task is not None:
             task.printed = task.printed or LogTail()
             task.printed.ended = task.end is not None
             self._budget.extend(task.printed, piece.start, piece.text)
 
-    def recovered(self, start: Start, left: Printed) -> None:
+    def recovered(self, attempt_id: AttemptId, left: Printed) -> None:
         """The end of a job's output, as its dead worker has left it: more than the worker had told."""
-        task, (job_id, attempt) = self._task(start), start
+        task, (job_id, attempt) = self._task(attempt_id), attempt_id
         if task is not None:
             task.printed = None
-            self.printed(start, left)
+            self.printed(attempt_id, left)
         elif (later := self._tasks.get(job_id)) is not None and later.launch.attempt > attempt:
             tail = LogTail()
             self._budget.extend(tail, left.start, left.text)
@@ -305,7 +305,7 @@ class ControllerMachine:
 
     def ended(
         self,
-        start: Start,
+        attempt_id: AttemptId,
         outcome: Outcome,
         *,
         worker_lost: bool,
@@ -314,10 +314,10 @@ class ControllerMachine:
         counts: bool = True,
     ) -> None:
         """A job's work has stopped; see `EndReport`."""
-        task = self._live(start)
+        task = self._live(attempt_id)
         if task is None:
             return
-        job_id, attempt = start
+        job_id, attempt = attempt_id
         task.ended_at, at = now, now + self._ahead_s
         task.end = EndReport(job_id, attempt, outcome, worker_lost, at, where or task.where, counts)
         spec = task.launch.spec
@@ -335,9 +335,9 @@ class ControllerMachine:
 
         The registry must have heard of a job's end before: else it would be told of the job no more.
         """
-        for start, (_, stopped_at) in list(self._unknown_stops.items()):
+        for attempt_id, (_, stopped_at) in list(self._unknown_stops.items()):
             if stopped_at + self._retention_s <= now:
-                del self._unknown_stops[start]
+                del self._unknown_stops[attempt_id]
         while self._finished:
             oldest = next(iter(self._finished))
             task = self._tasks[oldest]
@@ -354,12 +354,12 @@ class ControllerMachine:
         if token != self._token:
             raise StaleLeaseError(f"the lease {token} is not the present one, which is {self._token}", self._token)
 
-    def _task(self, start: Start) -> _Task | None:
-        task = self._tasks.get(start[0])
-        return task if task is not None and task.launch.attempt == start[1] else None
+    def _task(self, attempt_id: AttemptId) -> _Task | None:
+        task = self._tasks.get(attempt_id[0])
+        return task if task is not None and task.launch.attempt == attempt_id[1] else None
 
-    def _live(self, start: Start) -> _Task | None:
-        task = self._task(start)
+    def _live(self, attempt_id: AttemptId) -> _Task | None:
+        task = self._task(attempt_id)
         return task if task is not None and task.end is None else None
 
     def _tell(self, report: Report) -> None:

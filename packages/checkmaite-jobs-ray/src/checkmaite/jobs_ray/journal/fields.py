@@ -113,6 +113,7 @@ class Fields:
         parts: How the fields are written and read that are not JSON already.
         absent: Defaults of fields for which the class has none.
         without: Fields that are not written.
+        words: What rows call fields that have another name in the class: names may become better, rows stay.
         nothing: A value that is written as None.
         is_shared: See `Part`.
     """
@@ -124,17 +125,20 @@ class Fields:
         *,
         absent: Mapping[str, Any] | None = None,
         without: Iterable[str] = (),
+        words: Mapping[str, str] | None = None,
         nothing: Any = None,
         is_shared: bool = False,
     ) -> None:
-        parts, absent = parts or {}, absent or {}
+        self.words = words or {}
+        parts, absent = self._worded(parts or {}), self._worded(absent or {})
         is_tuple = issubclass(make, tuple)
         names, defaults = _of_tuple(make) if is_tuple else _of_attrs(make)
+        written = tuple(name for name in names if name not in without)
         self._make = make
-        self.names = tuple(name for name in names if name not in without)
-        self.defaults = {**defaults, **absent}
+        self.names = tuple(self._worded(dict.fromkeys(written)))
+        self.defaults = {**self._worded(defaults), **absent}
         self.parts = {name: parts.get(name, ANYTHING) for name in self.names}
-        self.values = _itself if is_tuple and self.names == names else _getter(self.names)
+        self.values = _itself if is_tuple and written == names else _getter(written)
         self.is_shared = is_shared
         self._absent = absent
         self._nothing = nothing
@@ -146,6 +150,10 @@ class Fields:
         self._reads = [(name, parts[name].value) for name in self.names if name in parts]
         self._values: dict[str, Any] = {}
         self._rows: dict[Any, Any] = {}
+
+    def _worded(self, of_fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The same by the words of rows."""
+        return {self.words.get(name, name): each for name, each in of_fields.items()}
 
     def said(self, name: str, value: Any) -> Any:
         """A field's value as JSON."""
@@ -179,6 +187,9 @@ class Fields:
             said = row.get(name)
             if said is not None:
                 given[name] = made(said)
+        for name, word in self.words.items():
+            if word in given:
+                given[name] = given.pop(word)
         return self._make(**given)
 
     def separated(self, row: Mapping[str, Any]) -> tuple[Any, Unknown]:

@@ -1,7 +1,7 @@
 """The output of jobs as objects beside the journal: what they are called, and what is in them.
 
-Of a job that is over there is one. Of a start that goes on, or was lost, there may be one of its own: what it had
-printed when that was kept last. Its name has the number of the start, and when it was kept.
+Of a job that is over there is one. Of an attempt that goes on, or was lost, there may be one of its own: what it had
+printed when that was kept last. Its name has the number of the attempt, and when it was kept.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from checkmaite.jobs.spi import LOG_LIMIT_CHARACTERS, ObjectStore, joined_output
 
 LOGS = "log"
 _ENDING = ".txt.gz"
-_OF_START = "~"
+_OF_ATTEMPT = "~"
 _GZIP = 31  # zlib's name for the format
 _MOST_BYTES = 5 * LOG_LIMIT_CHARACTERS
 
@@ -27,33 +27,33 @@ class KeptLog(NamedTuple):
     Attributes:
         key: Its object's, with all the rest in it, so that a listing tells it.
         size: Its bytes.
-        start: The number of the start that printed it; 0 for a job that is over.
-        number: Of two of one start, the larger is the later one.
+        attempt: The attempt that printed it; 0 for a job that is over.
+        number: Of two of one attempt, the larger is the later one.
     """
 
     key: str
     size: int
-    start: int = 0
+    attempt: int = 0
     number: int = 0
 
 
-def kept_log(job_id: str, text: str, start: int = 0, number: int = 0) -> tuple[KeptLog, bytes]:
+def kept_log(job_id: str, text: str, attempt: int = 0, number: int = 0) -> tuple[KeptLog, bytes]:
     """How to keep a job's output: gzip, which everybody can read."""
     content = gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)
-    whose = f"{job_id}{_OF_START}{start}-{number}" if start else job_id
-    return KeptLog(f"{LOGS}/{whose}.{len(content)}{_ENDING}", len(content), start, number), content
+    whose = f"{job_id}{_OF_ATTEMPT}{attempt}-{number}" if attempt else job_id
+    return KeptLog(f"{LOGS}/{whose}.{len(content)}{_ENDING}", len(content), attempt, number), content
 
 
 def kept_logs(names: Iterable[str]) -> Mapping[str, Mapping[int, KeptLog]]:
-    """What a listing of the folder says, by job and start, the oldest job first; what else is there is not ours.
+    """What a listing of the folder says, by job and attempt, the oldest job first; what else is there is not ours.
 
-    Of two of one start the later one counts.
+    Of two of one attempt the later one counts.
     """
     found: dict[str, dict[int, KeptLog]] = {}
     for job_id, log in _all_logs(names):
         of_job = found.setdefault(job_id, {})
-        if log.start not in of_job or of_job[log.start].number < log.number:
-            of_job[log.start] = log
+        if log.attempt not in of_job or of_job[log.attempt].number < log.number:
+            of_job[log.attempt] = log
     return found
 
 
@@ -67,19 +67,19 @@ def outdated_logs(names: Iterable[str]) -> list[KeptLog]:
 def _all_logs(names: Iterable[str]) -> Iterator[tuple[str, KeptLog]]:
     for name in sorted(names):
         whose, _, size = name.removesuffix(_ENDING).rpartition(".")
-        job_id, of_start, which = whose.partition(_OF_START)
-        start, _, number = which.partition("-") if of_start else ("0", "", "0")
-        if job_id and name.endswith(_ENDING) and size.isdigit() and start.isdigit() and number.isdigit():
-            yield job_id, KeptLog(f"{LOGS}/{name}", int(size), int(start), int(number))
+        job_id, of_attempt, which = whose.partition(_OF_ATTEMPT)
+        attempt, _, number = which.partition("-") if of_attempt else ("0", "", "0")
+        if job_id and name.endswith(_ENDING) and size.isdigit() and attempt.isdigit() and number.isdigit():
+            yield job_id, KeptLog(f"{LOGS}/{name}", int(size), int(attempt), int(number))
 
 
-def read_log(objects: ObjectStore, kept: KeptLog) -> str:
+def read_log(objects: ObjectStore, log: KeptLog) -> str:
     """The output that is kept.
 
     Raises:
         StoreError: It cannot be read, or is damaged.
     """
-    return text_of(objects.read(kept.key), objects.uri_of(kept.key))
+    return text_of(objects.read(log.key), objects.uri_of(log.key))
 
 
 def text_of(content: bytes, uri: str) -> str:
@@ -111,13 +111,13 @@ def find_log(objects: ObjectStore, job_id: str) -> str:
         StoreNotFoundError: None is kept.
         StoreError: It cannot be read, or is damaged.
     """
-    kept = kept_logs(objects.names(LOGS)).get(job_id)
-    if kept is None:
+    logs = kept_logs(objects.names(LOGS)).get(job_id)
+    if logs is None:
         raise StoreNotFoundError(
             f"{objects.uri_of(LOGS)}: no output of the job {job_id!r} is kept. Of jobs that failed it is kept, of "
             'others with keep_logs="all", for as long as a registry lists the job.',
             uri=objects.uri_of(LOGS),
         )
-    texts = {start: read_log(objects, each) for start, each in kept.items()}
+    texts = {attempt: read_log(objects, each) for attempt, each in logs.items()}
     last = texts.pop(0, None)
     return joined_output(texts, last)

@@ -15,7 +15,7 @@ from checkmaite.jobs_ray.journal.steps import Delete, Names, Steps
 from checkmaite.jobs_ray.journal.storage import Journal, lead
 from checkmaite.jobs_ray.registry.model.events import Event
 from checkmaite.jobs_ray.registry.model.job_table import JobTable, ReplayState
-from checkmaite.jobs_ray.registry.model.record import Finished
+from checkmaite.jobs_ray.registry.model.record import Final
 from checkmaite.jobs_ray.wire import StoredPayload
 
 _PAYLOADS = "payload"
@@ -116,7 +116,7 @@ def _check_dates(replayed: ReplayState) -> None:
     """
     for record in replayed.records.values():
         state = record.state
-        ended = [state.at] if isinstance(state, Finished) else []
+        ended = [state.at] if isinstance(state, Final) else []
         where = [record.where.at] if record.where else []
         for at in (record.created_at, *ended, *where):
             if not _DATES[0] < at < _DATES[1]:

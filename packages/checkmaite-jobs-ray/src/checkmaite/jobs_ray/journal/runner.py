@@ -107,7 +107,7 @@ def _each(call: Callable[[str], T], keys: Sequence[str]) -> list[T]:
 # -- this process ------------------------------------------------------------------------------------------------------
 
 
-def leader_here(where: str) -> Leader:
+def leader_here(address: str) -> Leader:
     """A new leader: this process, from now on."""
     try:
         boot_id = _BOOT_ID.read_text("ascii").strip()
@@ -119,7 +119,7 @@ def leader_here(where: str) -> Leader:
         boot_id=boot_id,
         pid=os.getpid(),
         started_at=time.time(),
-        where=where,
+        where=address,
     )
 
 

@@ -24,7 +24,6 @@ from checkmaite.jobs_ray.registry.model.contexts import RedactedContext, Redacte
 from checkmaite.jobs_ray.registry.model.events import (
     Adopted,
     Assigned,
-    Doubted,
     Ended,
     Event,
     Extended,
@@ -32,6 +31,7 @@ from checkmaite.jobs_ray.registry.model.events import (
     Introduced,
     Launched,
     Noted,
+    OwnerLost,
     Requeued,
     Resumed,
     StopAsked,
@@ -40,9 +40,8 @@ from checkmaite.jobs_ray.registry.model.events import (
 )
 from checkmaite.jobs_ray.registry.model.job_table import JobTable, ReplayState
 from checkmaite.jobs_ray.registry.model.record import (
-    FINAL,
-    Doubtful,
-    Finished,
+    STATUS_OF_ENDING,
+    Final,
     JobRecord,
     Owner,
     Placed,
@@ -50,12 +49,13 @@ from checkmaite.jobs_ray.registry.model.record import (
     Scheduling,
     Stopping,
     Success,
+    Unresolved,
     Waiting,
 )
 from checkmaite.jobs_ray.wire import Basis, JobSpec, Policy, StoredPayload, Where
 
 _JOBS_PER_ROW = 64
-"""Finished jobs that share a row of a snapshot. More save nothing, and a row is in memory as a whole."""
+"""Final jobs that share a row of a snapshot. More save nothing, and a row is in memory as a whole."""
 
 
 # -- the fields of everything ------------------------------------------------------------------------------------------
@@ -126,15 +126,15 @@ _SUCCESS = Fields(
     },
 )
 ENDING = one_of(completed=_SUCCESS, failed=_FAILED, cancelled=_CANCELLED)
-_FINISHED = Fields(Finished, {"ending": ENDING, "where": _WHERE})
+_FINAL = Fields(Final, {"ending": ENDING, "where": _WHERE})
 _STATE = one_of(
     waiting=Fields(Waiting),
-    doubtful=Fields(Doubtful, {"where": _WHERE}),
+    doubtful=Fields(Unresolved, {"where": _WHERE}),
     placed=Fields(Placed, {"owner": _OWNER}),
     scheduling=Fields(Scheduling, {"owner": _OWNER}),
     running=Fields(Running, {"owner": _OWNER, "where": _WHERE}),
     stopping=Fields(Stopping, {"owner": _OWNER, "where": _WHERE, "then": _STOPPING}, absent={"where": None}),
-    finished=_FINISHED,
+    finished=_FINAL,
 )
 _OF_RECORD: Mapping[str, Part] = {
     "spec": SPEC,
@@ -148,13 +148,14 @@ REDACTED = Fields(
     RedactedContext,
     {"store": Fields(RedactedStore, {"hidden": TUPLE}), "versions": TUPLE, "code": Plain(_code)},
     without=("unknown",),
+    words={"runtime_env": "environment"},
 )
 _EVENT = one_of(
     introduced=Fields(Introduced, {"redacted": REDACTED}),
     submitted=Fields(Submitted, {"spec": SPEC}, absent={"supersedes": None}),
     adopted=Fields(Adopted, {"spec": SPEC, "owner": _OWNER}, absent={"supersedes": None, "losses": 0}),
     resumed=Fields(Resumed, {"owner": _OWNER}),
-    doubted=Fields(Doubted),
+    doubted=Fields(OwnerLost),
     assigned=Fields(Assigned, {"owner": _OWNER}),
     launched=Fields(Launched),
     started=Fields(WorkerStarted, {"where": _WHERE}),
@@ -249,7 +250,7 @@ def _record_from(said: Mapping[str, Any]) -> JobRecord:
     _name_texts(_with_basis(said), [])
     record, unknown = read(_RECORD, said)
     state = record.state
-    status = FINAL[type(state.ending)] if isinstance(state, Finished) else record.status
+    status = STATUS_OF_ENDING[type(state.ending)] if isinstance(state, Final) else record.status
     found: JobRecord = record._replace(status=status, unknown=unknown or None)
     return found
 
@@ -258,7 +259,7 @@ def _record_from(said: Mapping[str, Any]) -> JobRecord:
 
 _COLUMNS = {
     "spec": Fields(JobSpec, _OF_SPEC, without=("order", "payload")),
-    "state": _FINISHED,
+    "state": _FINAL,
     "record": Fields(JobRecord, _OF_RECORD, without=("spec", "state", "status", "unknown")),
 }
 """What the records of finished jobs consist of, by place."""
@@ -334,8 +335,8 @@ def _together(said: Mapping[str, Any]) -> Iterable[JobRecord]:
         return list(islice(map(make, *columns), count))
 
     specs = made(JobSpec, "spec", {name: repeat(value) for name, value in _GONE.items()})
-    states: list[Finished] = made(Finished, "state", {})
-    statuses = [FINAL[type(state.ending)] for state in states]
+    states: list[Final] = made(Final, "state", {})
+    statuses = [STATUS_OF_ENDING[type(state.ending)] for state in states]
     return made(JobRecord, "record", {"spec": specs, "state": states, "status": statuses, "unknown": repeat(None)})
 
 

@@ -30,7 +30,7 @@ from checkmaite.jobs_ray.registry.cluster import Cluster
 from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
 from checkmaite.jobs_ray.registry.shell import Shell
 from checkmaite.jobs_ray.registry.storage import Storage
-from checkmaite.jobs_ray.registry.subscriptions import Listeners
+from checkmaite.jobs_ray.registry.subscriptions import Subscriptions
 from checkmaite.jobs_ray.wire import Change, Context, Cursor, JobFacts, JobSpec, named
 
 _log = logging.getLogger("checkmaite.jobs")
@@ -65,16 +65,16 @@ class JobRegistry:
     def __init__(self, settings: Mapping[str, Any], around: Around | None = None) -> None:
         named = dict(settings)
         self._name, namespace = named.pop("name"), named.pop("namespace")
-        place, where = named.pop("journal"), named.pop("where")
+        journal, address = named.pop("journal"), named.pop("where")
         self._settings = RegistrySettings(**named)
         if around is None:
-            objects = None if place is None else JournalLocation.from_text(place).objects(namespace, self._name)
+            objects = None if journal is None else JournalLocation.from_text(journal).objects(namespace, self._name)
             around = Around(Cluster(namespace, self._settings), None if objects is None else Storage(objects))
         self._cluster = around.cluster
         self._journal_writer = None
         if around.storage is not None:
-            self._journal_writer = JournalWriter(around.storage, name=self._name, where=where)
-        self._listeners = Listeners(lambda job_id: self._begun.result().machine.change(job_id))
+            self._journal_writer = JournalWriter(around.storage, name=self._name, address=address)
+        self._subscriptions = Subscriptions(lambda job_id: self._begun.result().machine.change(job_id))
         self._submissions = 0
         loop = asyncio.get_running_loop()
         self._begun = loop.create_task(self._begin())
@@ -138,14 +138,14 @@ class JobRegistry:
         """Tell this client of these jobs from now on, beginning with what they are now.
 
         Returns:
-            Which listener tells it, for its cursor; those of the jobs that are not known.
+            What the subscription is called, for its cursor; those of the jobs that are not known.
         """
         await self.offer(scope, context)
         machine = (await self._shell()).machine
         known = [job_id for job_id in jobs if machine.change(job_id) is not None]
-        listener = self._listeners.follow(client, known)
-        self._listeners.tell(known)
-        return listener, sorted({*jobs}.difference(known))
+        subscription = self._subscriptions.follow(client, known)
+        self._subscriptions.tell(known)
+        return subscription, sorted({*jobs}.difference(known))
 
     async def changes(
         self, client: str, received: Cursor, wait_s: float, patience_s: float
@@ -159,9 +159,9 @@ class JobRegistry:
             patience_s: Seconds after which there is no news as long as the journal does not answer.
 
         Returns:
-            How far it has heard then, and the changes. None when its listener is not here, because the registry has
-            begun anew or has forgotten the client: it must follow again, also when a later call made a new listener,
-            which does not know of the earlier jobs.
+            How far it has heard then, and the changes. None when its subscription is not here, because the registry
+            has begun anew or has forgotten the client: it must follow again, also when a later call made a new
+            subscription, which does not know of the earlier jobs.
         """
         try:
             shell = await self._shell(patience_s)
@@ -169,7 +169,7 @@ class JobRegistry:
             if self._begun.done():
                 raise
             return received, []
-        answer = await self._listeners.changes(client, received, wait_s)
+        answer = await self._subscriptions.changes(client, received, wait_s)
         try:
             if answer is not None:
                 await self._durable(shell, patience_s)
@@ -186,7 +186,7 @@ class JobRegistry:
         """
         shell = await self._shell()
         facts = shell.machine.facts(scope, job_id)
-        self._listeners.follow(client, [job_id] if facts.outcome is None else [])
+        self._subscriptions.follow(client, [job_id] if facts.outcome is None else [])
         await self._durable(shell)
         return facts
 
@@ -194,7 +194,7 @@ class JobRegistry:
         """The jobs of a scope that match, newest first; the client follows those that are not final."""
         shell = await self._shell()
         found = shell.machine.list_jobs(scope, query)
-        self._listeners.follow(client, [each.job_id for each in found if each.outcome is None])
+        self._subscriptions.follow(client, [each.job_id for each in found if each.outcome is None])
         await self._durable(shell)
         return found
 
@@ -228,7 +228,7 @@ class JobRegistry:
             else:
                 short = self._cluster.shortage_of(waiting.resources)
                 obstacles += [PendingReason.NO_NODE] * self._cluster.fits_no_node(waiting.resources)
-            program = await self._cluster.start_obstacle_of(shell.machine.environment_of(waiting))
+            program = await self._cluster.start_obstacle_of(shell.machine.runtime_env_of(waiting))
             obstacles += [PendingReason.NO_PROGRAM] * bool(program)
         trouble = f"The journal in {self._trouble}. {_STUCK}" if self._trouble else ""
         if trouble:
@@ -257,7 +257,7 @@ class JobRegistry:
             self._settings,
             journal_writer=self._journal_writer,
             table=table,
-            tell=self._listeners.tell,
+            tell=self._subscriptions.tell,
         )
         await shell.recover()
         return shell
@@ -331,7 +331,7 @@ class JobRegistry:
         shell.forget_payloads(spec for spec, each in zip(kept, admissions, strict=True) if not each.is_new)
         self._cluster.keep_packages(context.runtime_env for context in contexts.values())
         found = [table.records[each.job_id] for each in admissions]
-        self._listeners.follow(client, [record.spec.job_id for record in found if record.is_live])
+        self._subscriptions.follow(client, [record.spec.job_id for record in found if record.is_live])
         facts = [table.facts(record)._replace(reuse=each.reuse) for record, each in zip(found, admissions, strict=True)]
         shell.after()
         job_ids = [each.job_id for each in admissions]
@@ -342,4 +342,4 @@ class JobRegistry:
     async def _forget_silent(self) -> None:
         while True:
             await asyncio.sleep(_FORGET_S)
-            self._listeners.forget_silent()
+            self._subscriptions.forget_silent()

@@ -89,13 +89,13 @@ class Cluster:
         """See `look_up`."""
         return await look_up(context, specs)
 
-    async def left_output(self, job_id: str, node: str | None, environment: Mapping[str, Any] | None) -> Remains | None:
+    async def left_output(self, job_id: str, node: str | None, runtime_env: Mapping[str, Any] | None) -> Remains | None:
         """See `checkmaite.jobs_ray.cluster.left_output`."""
-        return await left_output(job_id, node, environment)
+        return await left_output(job_id, node, runtime_env)
 
-    def keep_packages(self, environments: Iterable[Mapping[str, Any] | None]) -> None:
+    def keep_packages(self, runtime_envs: Iterable[Mapping[str, Any] | None]) -> None:
         """See `Packages.keep`."""
-        self._packages.keep(environments)
+        self._packages.keep(runtime_envs)
 
     def shortage_of(self, wanted: Resources) -> str:
         """Why a job that Ray has not started yet waits, as a sentence."""
@@ -107,9 +107,9 @@ class Cluster:
         nodes, _ = cluster_resources()
         return fits_no_node(wanted, nodes=nodes)
 
-    async def start_obstacle_of(self, environment: Mapping[str, Any] | None) -> str:
+    async def start_obstacle_of(self, runtime_env: Mapping[str, Any] | None) -> str:
         """Why no worker can start with this runtime environment, as a sentence; empty when nothing is known of one."""
-        return await asyncio.to_thread(start_obstacle, environment)
+        return await asyncio.to_thread(start_obstacle, runtime_env)
 
 
 # -- what a store holds ------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ async def look_up(context: Context, specs: Sequence[JobSpec]) -> dict[str, Compl
 
 
 def _is_for_good(error: Exception) -> bool:
-    """Whether a start of the job will meet the same. Permissions may be granted, and clients bring new tokens."""
+    """Whether an attempt of the job will meet the same. Permissions may be granted, and clients bring new tokens."""
     cause = getattr(error, "cause", error)
     if isinstance(cause, JobsError):
         return not cause.retryable and not isinstance(cause, StorePermissionError)
@@ -169,10 +169,10 @@ class Packages:
     def __init__(self) -> None:
         self._pinned_at: dict[str, float] = {}
 
-    def keep(self, environments: Iterable[Mapping[str, Any] | None]) -> None:
+    def keep(self, runtime_envs: Iterable[Mapping[str, Any] | None]) -> None:
         """Pin the folders that these runtime environments name, unless that was done lately."""
         now = time.monotonic()
-        for uri in {uri for each in environments if each for uri in _uploads(each)}:
+        for uri in {uri for each in runtime_envs if each for uri in _uploads(each)}:
             if now - self._pinned_at.get(uri, -_RENEW_AFTER_S) >= _RENEW_AFTER_S:
                 self._pinned_at[uri] = now
                 _pin(uri)
@@ -180,8 +180,8 @@ class Packages:
             del self._pinned_at[uri]
 
 
-def _uploads(environment: Mapping[str, Any]) -> list[str]:
-    named = [environment.get("working_dir"), *(environment.get("py_modules") or ())]
+def _uploads(runtime_env: Mapping[str, Any]) -> list[str]:
+    named = [runtime_env.get("working_dir"), *(runtime_env.get("py_modules") or ())]
     return [each for each in named if isinstance(each, str) and each.startswith(_UPLOADED)]
 
 

@@ -48,14 +48,14 @@ class JournalWriter:
     Args:
         storage: Where it is.
         name: The registry's, for errors.
-        where: Where the registry is, for whoever meets its journal.
+        address: Of the registry's cluster, for whoever meets its journal.
     """
 
-    def __init__(self, storage: Storage, *, name: str, where: str) -> None:
+    def __init__(self, storage: Storage, *, name: str, address: str) -> None:
         storage.paused = self._note_pause
         self._storage = storage
         self._name = name
-        self._where = where
+        self._address = address
         self._trouble: StoreError | None = None
         self._journal: Journal | None = None
         self._is_writing = False
@@ -235,7 +235,7 @@ class JournalWriter:
         else:
             await self._outlive(found.leader)
         self.logs_before = await self._storage.ask(Names(LOGS))
-        leader, storage = self._storage.leader(self._where), self._storage
+        leader, storage = self._storage.leader(self._address), self._storage
         self._journal, self._table = await storage.write(take_over(storage.root, leader, storage.new_nonce, found))
         self._trouble = None
         return self._table

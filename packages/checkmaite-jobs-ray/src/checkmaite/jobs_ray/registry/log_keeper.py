@@ -16,8 +16,8 @@ from checkmaite.jobs import StoreError
 from checkmaite.jobs.spi import Failed, joined_output
 from checkmaite.jobs_ray.journal.logs import KeptLog, kept_log, kept_logs, outdated_logs, text_of
 from checkmaite.jobs_ray.journal.steps import Create, Delete
-from checkmaite.jobs_ray.registry.model.events import Doubted, Ended, Event, Forgotten
-from checkmaite.jobs_ray.registry.model.record import Ending, Finished, JobRecord, Running, Stopping
+from checkmaite.jobs_ray.registry.model.events import Ended, Event, Forgotten, OwnerLost
+from checkmaite.jobs_ray.registry.model.record import Ending, Final, JobRecord, Running, Stopping
 from checkmaite.jobs_ray.registry.storage import Storage
 
 _log = logging.getLogger("checkmaite.jobs")
@@ -31,7 +31,7 @@ _ROUND_SHARE = 0.05
 """And takes at most so much of the time: of many jobs that print much it is kept less often."""
 
 Lost = tuple[int, Awaitable[str | None]]
-"""The number of a start, and what is found of its output."""
+"""The number of an attempt, and what is found of its output."""
 
 
 class LogKeeper:
@@ -44,7 +44,7 @@ class LogKeeper:
         most_bytes: What all of it may take; then that of the oldest jobs is deleted.
         fetch: Gives a finished job's output; None where nobody has it any more.
         records: The jobs that are listed.
-        look_for: Has the output of a start looked for whose controller has died; None where there is none to be found.
+        look_for: Has the output of an attempt looked for whose controller has died; None where nothing can be found.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class LogKeeper:
         """
         for record in records:
             state, job_id = record.state, record.spec.job_id
-            is_wanted = isinstance(state, Finished) and state.at >= since and self._wants(state.ending)
+            is_wanted = isinstance(state, Final) and state.at >= since and self._wants(state.ending)
             if is_wanted and 0 not in self._kept.get(job_id, {}):
                 self._spawn(self._keep(job_id))
 
@@ -97,8 +97,8 @@ class LogKeeper:
                 if self._wants(each.ending):
                     under_way[each.job_id] = self._spawn(self._keep(each.job_id))
                 else:
-                    self._drop_start(each.job_id)
-            elif isinstance(each, Doubted) and (lost := self._look_for(each.job_id)) is not None:
+                    self._drop_last(each.job_id)
+            elif isinstance(each, OwnerLost) and (lost := self._look_for(each.job_id)) is not None:
                 self._spawn(self._keep_lost(each.job_id, *lost))
             elif isinstance(each, Forgotten):
                 self._drop([each.job_id])
@@ -124,20 +124,20 @@ class LogKeeper:
         Raises:
             StoreError: It cannot be read, or is damaged.
         """
-        kept, record = dict(self._kept.get(job_id, {})), self._records.get(job_id)
-        over = kept.pop(0, None)
+        logs, record = dict(self._kept.get(job_id, {})), self._records.get(job_id)
+        over = logs.pop(0, None)
         last = await (self._fetch(job_id) if over is None else self._text(over))
         lost = {
             number: await self._text(each)
-            for number, each in kept.items()
+            for number, each in logs.items()
             if last is None or (record is not None and number < record.attempt)
         }
         return joined_output(lost, last) if lost or last is not None else None
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    async def _text(self, kept: KeptLog) -> str:
-        content, uri = await self._storage.read(kept.key), f"{self._storage.root}/{kept.key}"
+    async def _text(self, log: KeptLog) -> str:
+        content, uri = await self._storage.read(log.key), f"{self._storage.root}/{log.key}"
         return await asyncio.to_thread(text_of, content, uri)
 
     def _wants(self, ending: Ending) -> bool:
@@ -149,57 +149,57 @@ class LogKeeper:
             if text is not None and 0 not in self._kept.get(job_id, {}):
                 await self._put(job_id, text, 0)
 
-    async def _keep_running(self, job_id: str, start: int) -> None:
-        """Keep what a start has printed by now, unless it is what is kept already."""
+    async def _keep_running(self, job_id: str, attempt: int) -> None:
+        """Keep what an attempt has printed by now, unless it is what is kept already."""
         async with self._turns:
             text = await self._fetch(job_id)
-            if text and self._is_at(job_id, start) and self._printed.get(job_id) != (printed := hash(text)):
+            if text and self._is_at(job_id, attempt) and self._printed.get(job_id) != (printed := hash(text)):
                 self._printed[job_id] = printed
-                await self._put(job_id, text, start)
+                await self._put(job_id, text, attempt)
 
-    def _is_at(self, job_id: str, start: int) -> bool:
+    def _is_at(self, job_id: str, attempt: int) -> bool:
         record = self._records.get(job_id)
-        return record is not None and record.attempt == start and isinstance(record.state, Running | Stopping)
+        return record is not None and record.attempt == attempt and isinstance(record.state, Running | Stopping)
 
-    async def _keep_lost(self, job_id: str, start: int, found: Awaitable[str | None]) -> None:
+    async def _keep_lost(self, job_id: str, attempt: int, found: Awaitable[str | None]) -> None:
         async with self._looks:
             text = await found
         if text:
             async with self._turns:
-                await self._put(job_id, text, start)
+                await self._put(job_id, text, attempt)
 
-    async def _put(self, job_id: str, text: str, start: int) -> None:
-        """Keep a text, in the place of what was kept of the same start."""
-        before = self._kept.get(job_id, {}).get(start)
+    async def _put(self, job_id: str, text: str, attempt: int) -> None:
+        """Keep a text, in the place of what was kept of the same attempt."""
+        before = self._kept.get(job_id, {}).get(attempt)
         number = max(time.time_ns() // 1_000_000, before.number + 1 if before else 0)
-        kept, content = await asyncio.to_thread(kept_log, job_id, text, start, number)
-        if not await self._stored(kept, content):
+        log, content = await asyncio.to_thread(kept_log, job_id, text, attempt, number)
+        if not await self._stored(log, content):
             return
         of_job = self._kept.setdefault(job_id, {})
-        if start in of_job:
-            self._delete_all([of_job.pop(start)])
-        of_job[start] = kept
-        self._bytes += kept.size
+        if attempt in of_job:
+            self._delete_all([of_job.pop(attempt)])
+        of_job[attempt] = log
+        self._bytes += log.size
         record = self._records.get(job_id)
         if record is None:  # it was forgotten meanwhile
             self._drop([job_id])
-        elif start == 0 or (isinstance(record.state, Finished) and not self._wants(record.state.ending)):
-            self._drop_start(job_id)
+        elif attempt == 0 or (isinstance(record.state, Final) and not self._wants(record.state.ending)):
+            self._drop_last(job_id)
         while self._bytes > self._most_bytes:
             self._drop([next(iter(self._kept))])
 
-    def _drop_start(self, job_id: str) -> None:
-        """Delete what was kept of a job's last start while it ran; that of starts that were lost stays."""
+    def _drop_last(self, job_id: str) -> None:
+        """Delete what was kept of a job's last attempt while it ran; that of attempts that were lost stays."""
         record, of_job = self._records.get(job_id), self._kept.get(job_id, {})
         if record is not None and record.attempt in of_job:
             self._delete_all([of_job.pop(record.attempt)])
         if not of_job:
             self._kept.pop(job_id, None)
 
-    async def _stored(self, kept: KeptLog, content: bytes) -> bool:
+    async def _stored(self, log: KeptLog, content: bytes) -> bool:
         for _ in range(_TRIES):
             try:
-                await self._storage.ask(Create(kept.key, content))
+                await self._storage.ask(Create(log.key, content))
             except StoreError as error:
                 _log.warning("the output of a job is not kept: %s", error)
                 if not error.retryable:
@@ -218,9 +218,9 @@ class LogKeeper:
             self._bytes -= each.size
             self._spawn(self._delete(each))
 
-    async def _delete(self, kept: KeptLog) -> None:
+    async def _delete(self, log: KeptLog) -> None:
         try:
-            await self._storage.ask(Delete([kept.key]))
+            await self._storage.ask(Delete([log.key]))
         except StoreError as error:  # the next registry deletes what is nobody's
             _log.info("the output of a job is left behind: %s", error)
 

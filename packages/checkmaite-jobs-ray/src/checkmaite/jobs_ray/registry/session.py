@@ -153,7 +153,7 @@ class ControllerSession:
         self._token = self._machine.grant(self.name, tell_time(self._machine))
         try:
             found: Inventory = await answer(self._actor.attach.remote(self._token), settings.lease_ttl_s)
-            keep = self._machine.adopt(self.name, self._token, found.held, tell_time(self._machine))
+            keep = self._machine.adopt(self.name, self._token, found.jobs, tell_time(self._machine))
             self._machine.miss(self.name, self._token, GONE, tell_time(self._machine), served=found.served)
             self._incarnation, self._keeping = incarnation, True
             self._changed()
@@ -189,7 +189,7 @@ class ControllerSession:
         while True:
             try:
                 self._after, reports = await answer(
-                    self._actor.feed.remote(self._token, self._after, settings.heartbeat_interval_s),
+                    self._actor.next_reports.remote(self._token, self._after, settings.heartbeat_interval_s),
                     settings.lease_ttl_s,
                 )
             except TimeoutError:

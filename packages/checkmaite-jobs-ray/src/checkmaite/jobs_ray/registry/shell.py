@@ -169,7 +169,7 @@ class Shell:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _keeper_of_logs(self, kept: RegistrySettings) -> LogKeeper | None:
+    def _keeper_of_logs(self, settings: RegistrySettings) -> LogKeeper | None:
         if self._journal_writer is None:
             return None
         records = self.machine.table.records
@@ -181,8 +181,8 @@ class Shell:
         return LogKeeper(
             self._journal_writer.storage,
             self._journal_writer.logs_before,
-            keeps_all=kept.keep_logs == "all",
-            most_bytes=kept.max_kept_log_bytes,
+            keeps_all=settings.keep_logs == "all",
+            most_bytes=settings.max_kept_log_bytes,
             fetch=fetch,
             records=records,
             look_for=self._look_for,
@@ -193,11 +193,11 @@ class Shell:
         record = self.machine.table.records.get(job_id)
         if record is None or record.where is None:
             return None
-        node, environment = record.where.node, self.machine.environment_of(record.spec)
+        node, runtime_env = record.where.node, self.machine.runtime_env_of(record.spec)
 
         async def found() -> str | None:
             for _ in range(_LOOKS):
-                left = await self._cluster.left_output(job_id, node, environment)
+                left = await self._cluster.left_output(job_id, node, runtime_env)
                 if left is not None:
                     return left.printed.text
                 await asyncio.sleep(_LOOK_AGAIN_S)
@@ -293,7 +293,7 @@ class Shell:
         asked = [spec.job_id for spec in effect.specs]
         try:
             stored = await self._cluster.look_up(effect.context, effect.specs)
-        except UnanswerableError as error:  # a start will meet the same, and the job's own end says so
+        except UnanswerableError as error:  # an attempt will meet the same, and the job's own end says so
             _log.warning("the store cannot be asked which runs it holds: %s", error)
             stored = {}
         except Exception as error:  # noqa: BLE001 - whatever Ray or a store raises, nothing is known: it is asked again
@@ -320,11 +320,11 @@ class Shell:
         task.add_done_callback(self._chores.discard)
 
 
-def _limits(kept: RegistrySettings) -> Limits:
+def _limits(settings: RegistrySettings) -> Limits:
     return Limits(
-        lease_ttl_s=kept.lease_ttl_s,
-        max_active_jobs_per_scope=kept.max_active_jobs_per_scope,
-        max_backlog=kept.controller_max_pending_calls * kept.controller_pool_size,
-        terminal_job_retention_s=kept.terminal_job_retention_s,
-        max_retained_terminal_jobs_per_scope=kept.max_retained_terminal_jobs_per_scope,
+        lease_ttl_s=settings.lease_ttl_s,
+        max_active_jobs_per_scope=settings.max_active_jobs_per_scope,
+        max_backlog=settings.controller_max_pending_calls * settings.controller_pool_size,
+        terminal_job_retention_s=settings.terminal_job_retention_s,
+        max_retained_terminal_jobs_per_scope=settings.max_retained_terminal_jobs_per_scope,
     )

@@ -82,9 +82,9 @@ class Storage:
         """See whether a journal can be held here; see `checkmaite.jobs_ray.journal.runner.probe`."""
         await self._in(self._writer, partial(probe, self._objects))
 
-    def leader(self, where: str) -> Leader:
+    def leader(self, address: str) -> Leader:
         """A new leader: this process, from now on."""
-        return leader_here(where)
+        return leader_here(address)
 
     def is_running(self, leader: Leader) -> bool:
         """Whether a registry runs on this machine; False where that cannot be told, as of another machine's."""

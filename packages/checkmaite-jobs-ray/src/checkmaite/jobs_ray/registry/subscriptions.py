@@ -24,12 +24,12 @@ _FORGOTTEN = (
 
 
 @define
-class _Listener:
-    """One client.
+class _Subscription:
+    """That of one client.
 
     Attributes:
         notifier: Told when something changes of a job that it follows.
-        name: In the client's cursors: what another listener has told this client is no news of this one.
+        name: In the client's cursors: what another one has told this client is not told by this one.
         number: Of the last answer.
         sent: The jobs in that.
         over: Those of them that are final, or are listed no more: once it has the answer it follows them no more.
@@ -44,7 +44,7 @@ class _Listener:
     turn: int = 0
 
 
-class Listeners:
+class Subscriptions:
     """All of them, on one event loop.
 
     Args:
@@ -53,51 +53,51 @@ class Listeners:
 
     def __init__(self, change_of: Callable[[str], Change | None]) -> None:
         self._change_of = change_of
-        self._followers = Followers()
-        self._listeners: dict[str, _Listener] = {}
+        self._followed = FollowedJobs()
+        self._subscriptions: dict[str, _Subscription] = {}
 
     def follow(self, client: str, jobs: Sequence[str]) -> str:
-        """Tell this client of these jobs from now on; the name of the listener that does."""
-        listener = self._listeners.get(client)
-        if listener is None:
-            listener = self._listeners[client] = _Listener(Notifier(lambda: self._followers.count(client)))
-        self._followers.follow(client, jobs, time.monotonic())
-        return listener.name
+        """Tell this client of these jobs from now on; the name of the subscription that does."""
+        subscription = self._subscriptions.get(client)
+        if subscription is None:
+            subscription = self._subscriptions[client] = _Subscription(Notifier(lambda: self._followed.count(client)))
+        self._followed.follow(client, jobs, time.monotonic())
+        return subscription.name
 
     def tell(self, changed: Sequence[str]) -> None:
         """These jobs have changed."""
-        for client in self._followers.changed(changed):
-            self._listeners[client].notifier.notify()
+        for client in self._followed.changed(changed):
+            self._subscriptions[client].notifier.notify()
 
     async def changes(self, client: str, received: Cursor, wait_s: float) -> tuple[Cursor, list[Change]] | None:
         """See `JobRegistry.changes`."""
-        listener = self._listeners.get(client)
-        if listener is None or listener.name != received.listener:
+        subscription = self._subscriptions.get(client)
+        if subscription is None or subscription.name != received.subscription:
             return None
-        if listener.number == received.number:
-            self._followers.unfollow(client, listener.over)
+        if subscription.number == received.number:
+            self._followed.unfollow(client, subscription.over)
         else:
-            self._followers.changed(listener.sent)
-            listener.notifier.notify()
-        turn = listener.turn = listener.turn + 1
-        await listener.notifier.wait(wait_s)
-        if self._listeners.get(client) is not listener:
+            self._followed.changed(subscription.sent)
+            subscription.notifier.notify()
+        turn = subscription.turn = subscription.turn + 1
+        await subscription.notifier.wait(wait_s)
+        if self._subscriptions.get(client) is not subscription:
             return None
-        if listener.turn != turn:
-            listener.notifier.notify()
+        if subscription.turn != turn:
+            subscription.notifier.notify()
             return received, []
-        ids = self._followers.take(client, _CHANGES, time.monotonic())
+        ids = self._followed.take(client, _CHANGES, time.monotonic())
         if len(ids) == _CHANGES:
-            listener.notifier.notify()
+            subscription.notifier.notify()
         found = [self._change_of(job_id) or _forgotten(job_id) for job_id in ids]
-        listener.number += 1
-        listener.sent, listener.over = ids, [each.job_id for each in found if each.outcome is not None]
-        return Cursor(listener.name, listener.number), found
+        subscription.number += 1
+        subscription.sent, subscription.over = ids, [each.job_id for each in found if each.outcome is not None]
+        return Cursor(subscription.name, subscription.number), found
 
     def forget_silent(self) -> None:
         """Forget the clients that have asked nothing for long."""
-        for client in self._followers.drop_silent(time.monotonic() - _SILENT_S):
-            del self._listeners[client]
+        for client in self._followed.drop_silent(time.monotonic() - _SILENT_S):
+            del self._subscriptions[client]
 
 
 def _forgotten(job_id: str) -> Change:
@@ -119,13 +119,13 @@ def _forgotten(job_id: str) -> Change:
 
 
 @define
-class _Follower:
+class _Followed:
     heard_at: float
     jobs: set[str] = field(factory=set)
     changed: dict[str, None] = field(factory=dict)
 
 
-class Followers:
+class FollowedJobs:
     """Clients, the jobs that each follows, and what changed since it was last told.
 
     A change is kept as the job's id: what the client is told is the job as it is then, so that a slow client costs no
@@ -133,30 +133,30 @@ class Followers:
     """
 
     def __init__(self) -> None:
-        self._clients: dict[str, _Follower] = {}
+        self._clients: dict[str, _Followed] = {}
         self._of_job: defaultdict[str, set[str]] = defaultdict(set)
 
     def follow(self, client: str, jobs: Iterable[str], now: float) -> None:
         """Tell this client of these jobs from now on."""
-        follower = self._clients.setdefault(client, _Follower(now))
-        follower.heard_at = now
+        followed = self._clients.setdefault(client, _Followed(now))
+        followed.heard_at = now
         for job_id in jobs:
-            follower.jobs.add(job_id)
+            followed.jobs.add(job_id)
             self._of_job[job_id].add(client)
 
     def count(self, client: str) -> int:
         """How many jobs a client follows."""
-        follower = self._clients.get(client)
-        return len(follower.jobs) if follower else 0
+        followed = self._clients.get(client)
+        return len(followed.jobs) if followed else 0
 
     def unfollow(self, client: str, jobs: Iterable[str]) -> None:
         """Tell it of these no more."""
-        follower = self._clients.get(client)
-        if follower is None:
+        followed = self._clients.get(client)
+        if followed is None:
             return
         for job_id in jobs:
-            follower.jobs.discard(job_id)
-            follower.changed.pop(job_id, None)
+            followed.jobs.discard(job_id)
+            followed.changed.pop(job_id, None)
             self._forget(client, job_id)
 
     def changed(self, jobs: Iterable[str]) -> set[str]:
@@ -170,19 +170,19 @@ class Followers:
 
     def take(self, client: str, limit: int, now: float) -> list[str]:
         """Ids of jobs that changed since the client was last told, at most `limit` of them."""
-        follower = self._clients[client]
-        follower.heard_at = now
-        if len(follower.changed) <= limit:
-            taken, follower.changed = list(follower.changed), {}
+        followed = self._clients[client]
+        followed.heard_at = now
+        if len(followed.changed) <= limit:
+            taken, followed.changed = list(followed.changed), {}
             return taken
-        taken = [job_id for job_id, _ in zip(follower.changed, range(limit), strict=False)]
+        taken = [job_id for job_id, _ in zip(followed.changed, range(limit), strict=False)]
         for job_id in taken:
-            del follower.changed[job_id]
+            del followed.changed[job_id]
         return taken
 
     def drop_silent(self, since: float) -> list[str]:
         """Forget the clients that have not asked since an instant; which they were."""
-        silent = [client for client, follower in self._clients.items() if follower.heard_at < since]
+        silent = [client for client, followed in self._clients.items() if followed.heard_at < since]
         for client in silent:
             for job_id in self._clients.pop(client).jobs:
                 self._forget(client, job_id)

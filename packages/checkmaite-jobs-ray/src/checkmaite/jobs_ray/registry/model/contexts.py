@@ -48,7 +48,7 @@ class RedactedContext(NamedTuple):
         store: Of the store.
         facts: Provenance, by field.
         versions: What the submitter ran: protocol, Python, core.
-        environment: The parts of the runtime environment: names of variables, digests of what is not secret; None when
+        runtime_env: The parts of the runtime environment: names of variables, digests of what is not secret; None when
             there is none.
         code: Which code its jobs run: digest, folders and files; None where that was not said.
         unknown: What a newer version has written of it and this one does not know; see `journal.fields`.
@@ -57,7 +57,7 @@ class RedactedContext(NamedTuple):
     store: RedactedStore
     facts: Mapping[str, str | None]
     versions: tuple[int, str, str]
-    environment: Mapping[str, Any] | None
+    runtime_env: Mapping[str, Any] | None
     code: tuple[str, tuple[str, ...], tuple[tuple[str, str], ...]] | None = None
     unknown: Mapping[str, Any] | None = None
 
@@ -66,7 +66,7 @@ class RedactedContext(NamedTuple):
         """What a client has to supply before a job can start, as it would be configured."""
         hidden = [f"analytics_store.{name}" for name in self.store.hidden]
         hidden += ["artifact_store.storage_options"] * self.store.artifacts_hidden
-        for name, part in sorted((self.environment or {}).items()):
+        for name, part in sorted((self.runtime_env or {}).items()):
             hidden += (
                 [f"runtime_env.env_vars.{each}" for each in part] if name == "env_vars" else [f"runtime_env.{name}"]
             )
@@ -75,13 +75,13 @@ class RedactedContext(NamedTuple):
 
 def redacted_context(context: Context) -> RedactedContext:
     """What may be written down of a context."""
-    terms, environment = context
+    terms, runtime_env = context
     versions = terms.versions
     return RedactedContext(
         _redacted_store(terms.store),
         dict(terms.facts),
         (versions.protocol, versions.python, versions.core),
-        _redacted_environment(environment),
+        _redacted_runtime_env(runtime_env),
         (terms.code.digest, terms.code.paths, terms.code.files) if terms.code else None,
     )
 
@@ -95,18 +95,18 @@ def whole_context(redacted: RedactedContext, offer: Context | None = None) -> Co
     if not redacted.lacks:
         artifacts = ArtifactFolder(uri=redacted.store.artifacts) if redacted.store.artifacts is not None else None
         store = redacted.store
-        spec, environment = StoreSpec(store.backend, dict(store.plain), artifacts, store.retry_s), None
+        spec, runtime_env = StoreSpec(store.backend, dict(store.plain), artifacts, store.retry_s), None
     elif offer is None or (
         _redacted_store(evolve(offer.terms.store, retry_s=redacted.store.retry_s)),
-        _redacted_environment(offer.runtime_env),
-    ) != (redacted.store, redacted.environment):
+        _redacted_runtime_env(offer.runtime_env),
+    ) != (redacted.store, redacted.runtime_env):
         return None
     else:
-        spec, environment = evolve(offer.terms.store, retry_s=redacted.store.retry_s), offer.runtime_env
+        spec, runtime_env = evolve(offer.terms.store, retry_s=redacted.store.retry_s), offer.runtime_env
     _, python, core = redacted.versions
     versions = evolve(versions_here(), python=python, core=core)
     code = Code(*redacted.code) if redacted.code else None
-    return Context(Terms(store=spec, facts=redacted.facts, versions=versions, code=code), environment)
+    return Context(Terms(store=spec, facts=redacted.facts, versions=versions, code=code), runtime_env)
 
 
 def _redacted_store(spec: StoreSpec) -> RedactedStore:
@@ -126,11 +126,11 @@ def _is_plain(name: str, value: object) -> bool:
     return name == "uri" or value is None or isinstance(value, (bool, int)) or value in ("", [], (), {})
 
 
-def _redacted_environment(environment: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    if not environment:
+def _redacted_runtime_env(runtime_env: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if not runtime_env:
         return None
     redacted: dict[str, Any] = {}
-    for name, part in environment.items():
+    for name, part in runtime_env.items():
         if name == "env_vars":
             redacted[name] = sorted(part)
         elif name in _UPLOADED:

@@ -9,9 +9,8 @@ from attrs import evolve
 from checkmaite.jobs.spi import Cancelled, Failed
 from checkmaite.jobs_ray.registry.model.contexts import RedactedContext
 from checkmaite.jobs_ray.registry.model.record import (
-    Doubtful,
     Ending,
-    Finished,
+    Final,
     JobRecord,
     Owner,
     Placed,
@@ -19,6 +18,7 @@ from checkmaite.jobs_ray.registry.model.record import (
     Scheduling,
     State,
     Stopping,
+    Unresolved,
     Waiting,
     status_in,
 )
@@ -48,7 +48,7 @@ class Submitted(NamedTuple):
 
 
 class Adopted(NamedTuple):
-    """A registry took a job over from the controller that has it: one that it did not know, or a later start."""
+    """A registry took a job over from the controller that has it: one that it did not know, or a later attempt."""
 
     spec: JobSpec
     at: float
@@ -70,7 +70,7 @@ class Resumed(NamedTuple):
     owner: Owner
 
 
-class Doubted(NamedTuple):
+class OwnerLost(NamedTuple):
     """Its controller is gone, and whether its run was stored before is not known yet."""
 
     job_id: str
@@ -78,7 +78,7 @@ class Doubted(NamedTuple):
 
 
 class Assigned(NamedTuple):
-    """A job was given to a controller: the start number `attempt`."""
+    """A job was given to a controller: attempt number `attempt`."""
 
     job_id: str
     attempt: int
@@ -107,12 +107,12 @@ class StopAsked(NamedTuple):
 
 
 class Requeued(NamedTuple):
-    """Its start came to nothing, and another one follows.
+    """Its attempt came to nothing, and another one follows.
 
     Attributes:
         note: What to tell of it, if anything.
         lost: Whether it counts against the job's retries.
-        attempted: Whether it counts as a start at all: a controller that refuses a job has not started it.
+        attempted: Whether it counts as an attempt at all: a controller that refuses a job has not started it.
     """
 
     job_id: str
@@ -163,7 +163,7 @@ JobEvent = (
     Submitted
     | Adopted
     | Resumed
-    | Doubted
+    | OwnerLost
     | Assigned
     | Launched
     | WorkerStarted
@@ -181,7 +181,17 @@ Event = Introduced | JobEvent
 
 
 RecordEvent = (
-    Adopted | Resumed | Doubted | Assigned | Launched | WorkerStarted | StopAsked | Requeued | Ended | Noted | Extended
+    Adopted
+    | Resumed
+    | OwnerLost
+    | Assigned
+    | Launched
+    | WorkerStarted
+    | StopAsked
+    | Requeued
+    | Ended
+    | Noted
+    | Extended
 )
 
 
@@ -194,7 +204,7 @@ def accepted(event: Submitted | Adopted) -> JobRecord:
 def after(record: JobRecord, event: RecordEvent) -> JobRecord:  # noqa: C901 - one table, a line or two for each event
     """The record after an event, the most frequent first. The registry asks only for what its state allows."""
     state = record.state
-    assert not isinstance(state, Finished) or isinstance(event, Noted | Extended), f"{event} after the end"
+    assert not isinstance(state, Final) or isinstance(event, Noted | Extended), f"{event} after the end"
     match event:
         case Assigned():
             return _in(record, Placed(event.owner), attempt=event.attempt, controller=event.owner.controller)
@@ -205,7 +215,7 @@ def after(record: JobRecord, event: RecordEvent) -> JobRecord:  # noqa: C901 - o
                 return _in(record, evolve(state, where=event.where))
             return _in(record, Running(_owner(record), event.where))
         case Ended():
-            ended = Finished(event.ending, event.at, event.where or record.where)
+            ended = Final(event.ending, event.at, event.where or record.where)
             return _in(record, ended, spec=record.spec.slim())
         case Adopted():
             controller = event.owner.controller
@@ -213,8 +223,8 @@ def after(record: JobRecord, event: RecordEvent) -> JobRecord:  # noqa: C901 - o
             return _in(record, state, attempt=event.attempt, controller=controller, losses=event.losses)
         case Resumed():
             return record._replace(state=_owned_by(state, event.owner), controller=event.owner.controller)
-        case Doubted():
-            return _in(record, Doubtful(event.reason, record.where))
+        case OwnerLost():
+            return _in(record, Unresolved(event.reason, record.where))
         case StopAsked():
             return _in(record, Stopping(_owner(record), record.where, event.then))
         case Requeued():
@@ -244,7 +254,7 @@ def _with(notes: tuple[str, ...], note: str) -> tuple[str, ...]:
 
 
 def _owned_by(state: State, owner: Owner) -> State:
-    assert not isinstance(state, Waiting | Doubtful | Finished), "who goes on with a job had it before"
+    assert not isinstance(state, Waiting | Unresolved | Final), "who goes on with a job had it before"
     return evolve(state, owner=owner)
 
 

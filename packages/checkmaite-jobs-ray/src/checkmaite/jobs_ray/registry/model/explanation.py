@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from checkmaite.jobs import JobStatus, PendingReason
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.known_contexts import KnownContexts
-from checkmaite.jobs_ray.registry.model.record import Doubtful, JobRecord, Placed, Scheduling, Waiting
+from checkmaite.jobs_ray.registry.model.record import JobRecord, Placed, Scheduling, Unresolved, Waiting
 
 _NAMED = 3
 """Running jobs that an explanation names."""
@@ -24,9 +24,9 @@ def explanation(record: JobRecord, table: JobTable, contexts: KnownContexts) -> 
         said.append(f"This is start number {record.attempt}.")
     waits = False
     match record.state:
-        case Waiting() | Doubtful() if record.spec.context not in contexts:
+        case Waiting() | Unresolved() if record.spec.context not in contexts:
             said.append(_lacking(table.redacted_contexts[record.spec.context].lacks))
-        case Doubtful(reason=reason):
+        case Unresolved(reason=reason):
             said.append(f"{reason[0].upper()}{reason[1:]}; the store is asked whether its run was stored before.")
         case Waiting() | Placed() | Scheduling():
             said.append(_place_in_queue(record, table))
@@ -45,9 +45,9 @@ def pending_reason(
         obstacles: What keeps it from starting outside the model, the weightiest first.
     """
     match record.state:
-        case Waiting() | Doubtful() if record.spec.context not in contexts:
+        case Waiting() | Unresolved() if record.spec.context not in contexts:
             return PendingReason.CLIENT_NEEDED
-        case Doubtful():
+        case Unresolved():
             return PendingReason.STORE_ASKED
         case Waiting() | Placed() | Scheduling():
             return obstacles[0] if obstacles else PendingReason.BUSY

@@ -25,7 +25,7 @@ from checkmaite.jobs_ray.registry.model.events import (
     after,
 )
 from checkmaite.jobs_ray.registry.model.index import ScopeIndex
-from checkmaite.jobs_ray.registry.model.record import Doubtful, Finished, JobRecord, Owner, Placed, Waiting
+from checkmaite.jobs_ray.registry.model.record import Final, JobRecord, Owner, Placed, Unresolved, Waiting
 from checkmaite.jobs_ray.wire import Change, JobFacts, StoredPayload
 
 
@@ -37,7 +37,7 @@ class JobTable:
         scopes: Each scope's index.
         redacted_contexts: The contexts of live jobs, as far as they may be written down.
         waiting: Jobs that no controller has, in the order in which they get one.
-        doubtful: Jobs of which the store has to be asked.
+        unresolved: Jobs of which the store has to be asked.
         owned: Jobs of each controller.
         unconfirmed: Number of jobs given to a controller that has not confirmed them.
         progress: What running jobs said last. It is news, not history: no event carries it.
@@ -53,7 +53,7 @@ class JobTable:
         self.scopes: defaultdict[str, ScopeIndex] = defaultdict(ScopeIndex)
         self.redacted_contexts = RedactedContexts()
         self.waiting: dict[str, None] = {}
-        self.doubtful: dict[str, None] = {}
+        self.unresolved: dict[str, None] = {}
         self.owned: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self.unconfirmed = 0
         self.progress: dict[str, JobProgress] = {}
@@ -130,7 +130,7 @@ class JobTable:
     def _ends_of(self, index: ScopeIndex) -> Iterator[float]:
         for job_id in index.finished:
             record = self.records[job_id]
-            if isinstance(record.state, Finished):
+            if isinstance(record.state, Final):
                 yield max(record.created_at, record.state.at)  # calendars differ
 
     def take_events(self) -> list[Event]:
@@ -167,7 +167,7 @@ class JobTable:
     def facts(self, record: JobRecord) -> JobFacts:
         """A record as clients see it."""
         spec, state = record.spec, record.state
-        ended = state if isinstance(state, Finished) else None
+        ended = state if isinstance(state, Final) else None
         return JobFacts(
             job_id=spec.job_id,
             **labels_of(spec),
@@ -192,7 +192,7 @@ class JobTable:
 
     def live(self) -> Iterator[JobRecord]:
         """The jobs that are not final."""
-        for job_ids in (self.waiting, self.doubtful, *self.owned.values()):
+        for job_ids in (self.waiting, self.unresolved, *self.owned.values()):
             for job_id in job_ids:
                 yield self.records[job_id]
 
@@ -241,8 +241,8 @@ class JobTable:
     def _file(self, job_id: str, record: JobRecord) -> None:
         if isinstance(record.state, Waiting):
             self.waiting[job_id] = None
-        elif isinstance(record.state, Doubtful):
-            self.doubtful[job_id] = None
+        elif isinstance(record.state, Unresolved):
+            self.unresolved[job_id] = None
         elif (owner := record.owner) is not None:
             self.last_token = max(self.last_token, owner.token)
             self.owned[owner.controller][job_id] = None
@@ -251,8 +251,8 @@ class JobTable:
     def _unfile(self, job_id: str, record: JobRecord) -> None:
         if isinstance(record.state, Waiting):
             del self.waiting[job_id]
-        elif isinstance(record.state, Doubtful):
-            del self.doubtful[job_id]
+        elif isinstance(record.state, Unresolved):
+            del self.unresolved[job_id]
         elif (owner := record.owner) is not None:
             del self.owned[owner.controller][job_id]
             self.unconfirmed -= isinstance(record.state, Placed)
@@ -283,7 +283,7 @@ class ReplayState:
         for record in records:
             spec = record.spec
             self.records[spec.job_id] = record
-            if not isinstance(record.state, Finished):
+            if not isinstance(record.state, Final):
                 self.redacted_contexts.use(spec.context)
 
     def apply(self, event: Event) -> None:

@@ -12,12 +12,12 @@ from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome
 from checkmaite.jobs_ray.registry.model.events import Ended, Requeued, StopAsked
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.record import (
-    Doubtful,
     JobRecord,
     Owner,
     Placed,
     Scheduling,
     Stopping,
+    Unresolved,
     Waiting,
     ending_of,
 )
@@ -110,9 +110,9 @@ class Lifecycle:
         self.expect_worker(record.spec, record.attempt, now)
 
     def _without_worker(self, job_id: str, attempts_before: int) -> JobRecord | None:
-        """The job, when the start after so many others has not found a worker."""
+        """The job, when the attempt after so many others has not found a worker."""
         record = self._table.records.get(job_id)
-        if record is None or not isinstance(record.state, Waiting | Doubtful | Placed | Scheduling):
+        if record is None or not isinstance(record.state, Waiting | Unresolved | Placed | Scheduling):
             return None
         return record if record.attempt - (record.owner is not None) == attempts_before else None
 
@@ -190,7 +190,7 @@ class Deadlines:
         return len(self._due)
 
     def add(self, at: float, job_id: str, attempts_before: int) -> None:
-        """Expect the start after `attempts_before` others by an instant."""
+        """Expect the attempt after `attempts_before` others by an instant."""
         heappush(self._due, (at, job_id, attempts_before))
 
     def passed(self, now: float) -> Iterator[tuple[str, int]]:

@@ -163,7 +163,7 @@ class RegistryMachine:
         """
         return pending_reason(self.table.of_scope(scope, job_id), self._contexts, obstacles)
 
-    def environment_of(self, spec: JobSpec) -> Mapping[str, Any] | None:
+    def runtime_env_of(self, spec: JobSpec) -> Mapping[str, Any] | None:
         """How the workers of a job are prepared; None also while that is not known."""
         return self._contexts[spec.context].runtime_env if spec.context in self._contexts else None
 
@@ -185,7 +185,7 @@ class RegistryMachine:
         """Give away tokens that are larger than one that a controller has seen: this registry's calendar is behind."""
         self._leases.outgrow(token)
 
-    def adopt(self, controller: str, token: int, held: Iterable[ControllerJob], now: float) -> list[tuple[str, int]]:
+    def adopt(self, controller: str, token: int, jobs: Iterable[ControllerJob], now: float) -> list[tuple[str, int]]:
         """Take over what a controller has; job id and attempt of what it shall keep. All else it must end.
 
         A registry that has just begun learns its jobs from this, or goes on with those that its journal knows. One
@@ -194,7 +194,7 @@ class RegistryMachine:
         self.table.now = now
         if not self._leases.renew(controller, token, now):
             return []
-        return self._takeover.adopt(Owner(controller, token), held, now)
+        return self._takeover.adopt(Owner(controller, token), jobs, now)
 
     def miss(
         self, controller: str, token: int, reason: str, now: float, *, served: Collection[int] = frozenset()
@@ -202,7 +202,7 @@ class RegistryMachine:
         """What the journal says that a controller has, and it has not, is gone; whether it was stored is to be seen.
 
         What it was given under a lease that its process has known, and has never confirmed, did not reach it and never
-        will: that is given back, and does not count as a start.
+        will: that is given back, and does not count as an attempt.
 
         Args:
             controller: The controller.
@@ -220,7 +220,7 @@ class RegistryMachine:
             self.miss(name, -1, reason, now)
 
     def ask(self) -> None:
-        """Have the store asked again about the jobs in doubt that it could not settle."""
+        """Have the store asked again about the unresolved jobs that it could not settle."""
         self._takeover.ask()
 
     def settle(self, asked: Iterable[str], stored: Mapping[str, Completed] | None, now: float) -> None:
@@ -319,7 +319,7 @@ class RegistryMachine:
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _owned(self, job_id: str, attempt: int, owner: Owner) -> JobRecord | None:
-        """The job, when it is this start of it that the controller has under this lease."""
+        """The job, when it is this attempt of it that the controller has under this lease."""
         record = self.table.records.get(job_id)
         return record if record is not None and record.attempt == attempt and record.owner == owner else None
 

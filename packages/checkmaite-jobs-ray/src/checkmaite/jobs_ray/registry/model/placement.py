@@ -88,7 +88,7 @@ class Limits:
         lease_ttl_s: A controller that is silent for longer has lost its jobs.
         max_active_jobs_per_scope: Live jobs in a scope.
         max_backlog: Jobs that wait for a controller to take them.
-        terminal_job_retention_s: Finished jobs are listed for so long.
+        terminal_job_retention_s: Final jobs are listed for so long.
         max_retained_terminal_jobs_per_scope: And at most so many of them.
     """
 

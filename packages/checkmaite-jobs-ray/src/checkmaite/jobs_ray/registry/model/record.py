@@ -28,7 +28,7 @@ class Waiting:
 
 
 @frozen
-class Doubtful:
+class Unresolved:
     """Its controller is gone; the store is asked whether its run was stored before.
 
     Attributes:
@@ -72,7 +72,7 @@ class Stopping:
     then: Cancelled | Failed
 
 
-class Finished(NamedTuple):
+class Final(NamedTuple):
     """It will never change again. A tuple, as a record is, because nearly all records are of finished jobs.
 
     Attributes:
@@ -91,13 +91,13 @@ class Finished(NamedTuple):
         return outcome_of(self.ending)
 
 
-State = Waiting | Doubtful | Placed | Scheduling | Running | Stopping | Finished
+State = Waiting | Unresolved | Placed | Scheduling | Running | Stopping | Final
 
 
 def status_in(state: State) -> JobStatus:
     """The status that a state alone means."""
     match state:
-        case Waiting() | Doubtful() | Placed():
+        case Waiting() | Unresolved() | Placed():
             return JobStatus.PENDING
         case Scheduling():
             return JobStatus.SCHEDULING
@@ -105,8 +105,8 @@ def status_in(state: State) -> JobStatus:
             return JobStatus.RUNNING
         case Stopping(where=where):
             return JobStatus.SCHEDULING if where is None else JobStatus.RUNNING
-        case Finished(ending=ending):
-            return FINAL[type(ending)]
+        case Final(ending=ending):
+            return STATUS_OF_ENDING[type(ending)]
 
 
 class JobRecord(NamedTuple):
@@ -117,7 +117,7 @@ class JobRecord(NamedTuple):
         created_at: When it was accepted, in seconds since the epoch; unique within a registry.
         state: What is known of it.
         status: What users see. It never goes back, also when a lost job is started again.
-        attempt: Number of the present or last start; 0 before the first.
+        attempt: Number of the present or last attempt; 0 before the first.
         controller: The one that has it, or had it last: its output is there.
         losses: Starts that were lost with their worker.
         supersedes: The completed job that this one runs again on purpose.
@@ -139,7 +139,7 @@ class JobRecord(NamedTuple):
     @property
     def is_live(self) -> bool:
         """Whether it may still change."""
-        return not isinstance(self.state, Finished)
+        return not isinstance(self.state, Final)
 
     @property
     def is_cancelling(self) -> bool:
@@ -150,13 +150,13 @@ class JobRecord(NamedTuple):
     def owner(self) -> Owner | None:
         """The controller that has it."""
         state = self.state
-        return None if isinstance(state, (Waiting, Doubtful, Finished)) else state.owner
+        return None if isinstance(state, (Waiting, Unresolved, Final)) else state.owner
 
     @property
     def where(self) -> Where | None:
-        """The worker of the present or last start, when one has spoken."""
+        """The worker of the present or last attempt, when one has spoken."""
         match self.state:
-            case Running(where=where) | Doubtful(where=where) | Stopping(where=where) | Finished(where=where):
+            case Running(where=where) | Unresolved(where=where) | Stopping(where=where) | Final(where=where):
                 return where
             case _:
                 return None
@@ -180,7 +180,7 @@ class Success(NamedTuple):
 
 
 Ending = Success | Failed | Cancelled
-FINAL: Mapping[type[Ending], JobStatus] = {
+STATUS_OF_ENDING: Mapping[type[Ending], JobStatus] = {
     Success: JobStatus.COMPLETED,
     Failed: JobStatus.FAILED,
     Cancelled: JobStatus.CANCELLED,

@@ -1,4 +1,4 @@
-"""What becomes of jobs that outlive a registry or a controller: those that controllers have, and those in doubt."""
+"""What becomes of jobs that outlive a registry or a controller: those that controllers have, and unresolved ones."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from checkmaite.jobs.spi import Cancelled, Completed
 from checkmaite.jobs_ray.registry.model.events import (
     Adopted,
-    Doubted,
     Launched,
+    OwnerLost,
     Requeued,
     Resumed,
     StopAsked,
@@ -18,7 +18,7 @@ from checkmaite.jobs_ray.registry.model.events import (
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.known_contexts import KnownContexts
 from checkmaite.jobs_ray.registry.model.lifecycle import AskStore, Lifecycle, superseded
-from checkmaite.jobs_ray.registry.model.record import Doubtful, Finished, JobRecord, Owner, Placed, Stopping
+from checkmaite.jobs_ray.registry.model.record import Final, JobRecord, Owner, Placed, Stopping, Unresolved
 from checkmaite.jobs_ray.wire import ControllerJob, JobSpec, Stop
 
 
@@ -40,27 +40,27 @@ class Takeover:
         self._asked: set[str] = set()
         self.ask()
 
-    def adopt(self, owner: Owner, held: Iterable[ControllerJob], now: float) -> list[tuple[str, int]]:
+    def adopt(self, owner: Owner, jobs: Iterable[ControllerJob], now: float) -> list[tuple[str, int]]:
         """Take over what a controller has; job id and attempt of what it shall keep. All else it must end."""
         keep = []
-        for each in sorted(held, key=lambda one: one.launch.created_at):
+        for each in sorted(jobs, key=lambda one: one.launch.created_at):
             job_id, attempt = each.launch.spec.job_id, each.launch.attempt
             record = self._table.records.get(job_id)
             if record is None or (record.is_live and record.attempt < attempt):
-                kept = self._learn(each, owner, now)
+                is_kept = self._learn(each, owner, now)
             elif record.owner is not None and (record.owner.controller, record.attempt) == (owner.controller, attempt):
                 self._resume(record, each, owner, now)
-                kept = True
+                is_kept = True
             else:
-                kept = is_end_of(record, owner.controller, each)
-            if kept:
+                is_kept = is_end_of(record, owner.controller, each)
+            if is_kept:
                 keep.append((job_id, attempt))
         return keep
 
     def lose(self, controller: str, reason: str, now: float) -> None:
         """See `RegistryMachine.lose`."""
         for job_id in list(self._table.owned[controller]):
-            self._doubt(self._table.records[job_id], reason, now)
+            self._leave_unresolved(self._table.records[job_id], reason, now)
         self.ask()
 
     def miss(self, owner: Owner, served: Collection[int], reason: str, now: float) -> None:
@@ -72,13 +72,13 @@ class Takeover:
             if isinstance(record.state, Placed) and record.state.owner.token in served:
                 self._table.apply(Requeued(job_id, None, attempted=False))
             else:
-                self._doubt(record, reason, now)
+                self._leave_unresolved(record, reason, now)
         self.ask()
 
     def ask(self) -> None:
-        """Have the store asked about the jobs in doubt, as far as their contexts are known."""
+        """Have the store asked about the unresolved jobs, as far as their contexts are known."""
         asked: defaultdict[str, list[JobSpec]] = defaultdict(list)
-        for job_id in self._table.doubtful:
+        for job_id in self._table.unresolved:
             spec = self._table.records[job_id].spec
             if job_id not in self._asked and spec.context in self._contexts:
                 asked[spec.context].append(spec)
@@ -90,23 +90,23 @@ class Takeover:
         for job_id in asked:
             self._asked.discard(job_id)
             record = self._table.records.get(job_id)
-            if stored is None or record is None or not isinstance(record.state, Doubtful):
+            if stored is None or record is None or not isinstance(record.state, Unresolved):
                 continue
             if job_id in stored:
                 self._lifecycle.finish(record, stored[job_id], self._table.date)
             else:
                 self._lifecycle.start_again_or_end(record, record.state.reason, now)
 
-    def _doubt(self, record: JobRecord, reason: str, now: float) -> None:
+    def _leave_unresolved(self, record: JobRecord, reason: str, now: float) -> None:
         """A job's controller is gone: one that was being stopped has stopped, the others may have been stored."""
         if isinstance(record.state, Stopping):
             self._lifecycle.finish(record, record.state.then, self._table.date)
         else:
-            self._table.apply(Doubted(record.spec.job_id, reason))
+            self._table.apply(OwnerLost(record.spec.job_id, reason))
 
-    def _learn(self, held: ControllerJob, owner: Owner, now: float) -> bool:
-        """Learn a job, or a later start of one, from the controller that has it; whether it shall keep that."""
-        (spec, context, attempt, created_at, supersedes, losses), where, told, end, age_s = held
+    def _learn(self, found: ControllerJob, owner: Owner, now: float) -> bool:
+        """Learn a job, or a later attempt of one, from the controller that has it; whether it shall keep that."""
+        (spec, context, attempt, created_at, supersedes, losses), where, told, end, age_s = found
         job_id, table, lifecycle = spec.job_id, self._table, self._lifecycle
         known = table.records.get(job_id)
         if known is None and end is not None and age_s >= self._retention_s:
@@ -132,28 +132,28 @@ class Takeover:
             lifecycle.expect_worker(spec, attempt - 1, now)
         return True
 
-    def _resume(self, record: JobRecord, held: ControllerJob, owner: Owner, now: float) -> None:
-        """Go on with a start that the journal knows and whose controller has it."""
+    def _resume(self, record: JobRecord, found: ControllerJob, owner: Owner, now: float) -> None:
+        """Go on with an attempt that the journal knows and whose controller has it."""
         job_id, table = record.spec.job_id, self._table
-        self._contexts.introduce(record.spec.context, held.launch.context)
+        self._contexts.introduce(record.spec.context, found.launch.context)
         table.apply(Resumed(job_id, owner))
         if isinstance(record.state, Placed):
             table.apply(Launched(job_id, table.date))
-        if held.where is not None and record.where is None:
-            table.apply(WorkerStarted(job_id, held.where))
-        if held.then is not None and not isinstance(record.state, Stopping):
-            table.apply(StopAsked(job_id, held.then))
-        if held.end is not None:
-            self._lifecycle.end(table.records[job_id], held.end, now)
-        elif held.then is None and isinstance(record.state, Stopping):
+        if found.where is not None and record.where is None:
+            table.apply(WorkerStarted(job_id, found.where))
+        if found.then is not None and not isinstance(record.state, Stopping):
+            table.apply(StopAsked(job_id, found.then))
+        if found.end is not None:
+            self._lifecycle.end(table.records[job_id], found.end, now)
+        elif found.then is None and isinstance(record.state, Stopping):
             self._lifecycle.tell(owner, Stop(job_id, record.attempt, 0.0, record.state.then))
 
 
-def is_end_of(record: JobRecord, controller: str, held: ControllerJob) -> bool:
+def is_end_of(record: JobRecord, controller: str, found: ControllerJob) -> bool:
     """Whether a job ended as a controller remembers it, so that its output is to be found there."""
-    state, end = record.state, held.end
+    state, end = record.state, found.end
     return (
-        isinstance(state, Finished)
+        isinstance(state, Final)
         and end is not None
         and (record.controller, record.attempt, state.at) == (controller, end.attempt, end.at)
     )
