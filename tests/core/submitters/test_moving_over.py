@@ -37,9 +37,9 @@ from checkmaite.jobs import (
 from checkmaite.jobs._shared import discovery
 from checkmaite.jobs._shared.config import option, parse_options
 from checkmaite.jobs._shared.discovery import artifact_folder, store_spec
-from checkmaite.jobs._shared.listing import job_query
 from checkmaite.jobs._shared.provenance import Provenance
 from checkmaite.jobs._shared.resources import Resources, resolve_resources
+from checkmaite.jobs._submitters.listing import job_query
 
 NULL = {"backend": "null"}
 PAGE = Path(__file__).parents[3] / "docs/how-to/checkmaite-migration.md"

@@ -16,7 +16,7 @@ from checkmaite.jobs import (
     shutdown_job_backend,
     submit_capability,
 )
-from checkmaite.jobs._shared import listing
+from checkmaite.jobs._submitters import listing
 from checkmaite.jobs._submitters.handle import JobHandle
 from checkmaite.jobs.testing import SampleCapability
 

@@ -4,6 +4,7 @@ This is the users' door. Authors of job backends and stores use `checkmaite.jobs
 `checkmaite.jobs.testing`.
 """
 
+from checkmaite.jobs._shared.capability_protocols import Capability, CapabilityRun
 from checkmaite.jobs._shared.errors import (
     ArgumentError,
     BackendUnavailableError,
@@ -30,19 +31,9 @@ from checkmaite.jobs._shared.errors import (
     StoreUnavailableError,
     UnconfirmedError,
 )
+from checkmaite.jobs._shared.job_protocols import Job, JobBackend, JobProgress, SchedulingInfo
 from checkmaite.jobs._shared.kinds import FailureKind, PendingReason
 from checkmaite.jobs._shared.problems import Problem
-from checkmaite.jobs._shared.protocols import (
-    AnalyticsStore,
-    Capability,
-    CapabilityRun,
-    ColumnDescription,
-    Job,
-    JobBackend,
-    JobProgress,
-    SchedulingInfo,
-    TableDescription,
-)
 from checkmaite.jobs._shared.provenance import (
     Provenance,
     configure_provenance,
@@ -58,6 +49,7 @@ from checkmaite.jobs._shared.running import report_progress
 from checkmaite.jobs._shared.salvaged import SalvagedRun, Unreadable
 from checkmaite.jobs._shared.status import JobStatus
 from checkmaite.jobs._shared.store_config import AnalyticsStoreConfig, ArtifactStoreConfig
+from checkmaite.jobs._shared.store_protocols import AnalyticsStore, ColumnDescription, TableDescription
 from checkmaite.jobs._submitters.active import get_job_backend
 from checkmaite.jobs._submitters.api import (
     configure_job_backend,

@@ -17,19 +17,20 @@ from attrs import evolve, frozen, validators
 from checkmaite.jobs._shared.config import BackendContext, option
 from checkmaite.jobs._shared.discovery import open_store
 from checkmaite.jobs._shared.errors import JobSubmissionError
+from checkmaite.jobs._shared.job_protocols import Job
 from checkmaite.jobs._shared.kinds import PendingReason
-from checkmaite.jobs._shared.listing import JobQuery
 from checkmaite.jobs._shared.news import News, Reporter
 from checkmaite.jobs._shared.order import WorkOrder
 from checkmaite.jobs._shared.outcome import Cancelled
-from checkmaite.jobs._shared.protocols import AnalyticsStore, Job
 from checkmaite.jobs._shared.reuse import check_policy
 from checkmaite.jobs._shared.running import teed
 from checkmaite.jobs._shared.status import JobStatus
+from checkmaite.jobs._shared.store_protocols import AnalyticsStore
 from checkmaite.jobs._submitters.accepting import accept
 from checkmaite.jobs._submitters.fingerprint import note_imported_code
 from checkmaite.jobs._submitters.handle import JobHandle
 from checkmaite.jobs._submitters.ledger import JobLedger
+from checkmaite.jobs._submitters.listing import JobQuery
 from checkmaite.jobs._submitters.own_copies import own_copies
 from checkmaite.jobs._submitters.preparing import PreparedSubmission, RunOptions
 from checkmaite.jobs._workers.execution import carry_out

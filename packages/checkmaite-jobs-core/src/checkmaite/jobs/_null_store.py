@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from attrs import frozen
+from checkmaite.jobs._shared.capability_protocols import CapabilityRun
 from checkmaite.jobs._shared.errors import StoreNotFoundError
-from checkmaite.jobs._shared.protocols import CapabilityRun, TableDescription
 from checkmaite.jobs._shared.provenance import Provenance
 from checkmaite.jobs._shared.receipt import WriteReceipt
 from checkmaite.jobs._shared.records import run_tables, runs_of
+from checkmaite.jobs._shared.store_protocols import TableDescription
 
 
 @frozen

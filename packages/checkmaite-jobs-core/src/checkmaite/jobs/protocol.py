@@ -10,7 +10,7 @@ from checkmaite.jobs._shared.errors import (
 )
 from checkmaite.jobs._shared.errors import JobsError as JobError
 from checkmaite.jobs._shared.errors import StoreNotFoundError as RunArtifactNotAvailableError
-from checkmaite.jobs._shared.protocols import Job, JobBackend
+from checkmaite.jobs._shared.job_protocols import Job, JobBackend
 from checkmaite.jobs._shared.refs import CapabilityRunRef
 from checkmaite.jobs._shared.status import JobStatus
 

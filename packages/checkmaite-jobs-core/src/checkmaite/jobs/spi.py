@@ -40,7 +40,7 @@ from checkmaite.jobs._shared.config import (
 from checkmaite.jobs._shared.deadline import Deadline
 from checkmaite.jobs._shared.discovery import forget_plugins, open_store, store_spec
 from checkmaite.jobs._shared.fitting import fitted, two_types
-from checkmaite.jobs._shared.listing import LABELS, JobQuery, labels_for, labels_of
+from checkmaite.jobs._shared.job_protocols import PlansReuse
 from checkmaite.jobs._shared.logs import LOG_LIMIT_CHARACTERS, LogBudget, LogTail, LostOutput, joined_output
 from checkmaite.jobs._shared.mailbox import Letter, NewsMailbox
 from checkmaite.jobs._shared.naming import case_twins, object_name
@@ -49,13 +49,13 @@ from checkmaite.jobs._shared.objects import ObjectStore
 from checkmaite.jobs._shared.order import Terms, WorkOrder
 from checkmaite.jobs._shared.outcome import Cancelled, Completed, Failed, Outcome, kind_of, status_of
 from checkmaite.jobs._shared.problems import nearest_name, unknown_name
-from checkmaite.jobs._shared.protocols import HasMaintenance, HasProbe, KeepsArtifacts, KeepsRevisions, PlansReuse
 from checkmaite.jobs._shared.provenance import provenance_columns
 from checkmaite.jobs._shared.records import TableRows, run_entities, run_tables, runs_of, table_rows
 from checkmaite.jobs._shared.refs import earlier_ref
 from checkmaite.jobs._shared.resources import amount_problem, custom_problems
 from checkmaite.jobs._shared.reuse import RUN, Prints, ReusePolicy, check_policy, settled
 from checkmaite.jobs._shared.scalars import text_cause
+from checkmaite.jobs._shared.store_protocols import HasMaintenance, HasProbe, KeepsArtifacts, KeepsRevisions
 from checkmaite.jobs._shared.stored import StoredRun
 from checkmaite.jobs._shared.texts import shortened
 from checkmaite.jobs._shared.values import is_finite, shown
@@ -71,6 +71,7 @@ from checkmaite.jobs._submitters.handle import (
     new_job_id,
 )
 from checkmaite.jobs._submitters.ledger import JobLedger
+from checkmaite.jobs._submitters.listing import LABELS, JobQuery, labels_for, labels_of
 from checkmaite.jobs._submitters.preparing import PreparedSubmission, RunOptions
 from checkmaite.jobs._submitters.run_key import RunKey
 from checkmaite.jobs._submitters.settings import DEFAULT_PROFILE, Settings, read_settings, value_of

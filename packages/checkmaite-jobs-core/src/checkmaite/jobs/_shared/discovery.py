@@ -11,8 +11,8 @@ import attrs
 from checkmaite.jobs._shared.config import ArtifactFolder, StoreSpec, parse_options, uri_problem
 from checkmaite.jobs._shared.errors import ConfigurationError, MissingDependencyError
 from checkmaite.jobs._shared.problems import Problem, nearest_name
-from checkmaite.jobs._shared.protocols import AnalyticsStore
 from checkmaite.jobs._shared.store_config import DEFAULT_STORE, as_mapping
+from checkmaite.jobs._shared.store_protocols import AnalyticsStore
 from checkmaite.jobs._shared.values import with_article
 
 if TYPE_CHECKING:

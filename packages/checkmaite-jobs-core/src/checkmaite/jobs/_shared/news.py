@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from attrs import field, frozen
+from checkmaite.jobs._shared.job_protocols import JobProgress
 from checkmaite.jobs._shared.logs import LogTail
-from checkmaite.jobs._shared.protocols import JobProgress
 from checkmaite.jobs._shared.texts import class_name, message_text, shortened
 
 _log = logging.getLogger("checkmaite.jobs")

@@ -18,7 +18,7 @@ from checkmaite.jobs._shared.errors import (
     StoreUnavailableError,
 )
 from checkmaite.jobs._shared.problems import Problem
-from checkmaite.jobs._shared.protocols import AnalyticsStore, HasProbe
+from checkmaite.jobs._shared.store_protocols import AnalyticsStore, HasProbe
 
 WORKER_LIMIT_S = 30.0
 """How long a worker waits for the answer of a store that does not answer, before it fails the job."""

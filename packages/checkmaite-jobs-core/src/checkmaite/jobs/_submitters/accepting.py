@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from checkmaite.jobs._shared.code import Code
 from checkmaite.jobs._shared.config import StoreSpec
-from checkmaite.jobs._shared.listing import labels_for
 from checkmaite.jobs._shared.order import WorkOrder
 from checkmaite.jobs._submitters.handle import JobControls, JobHandle, new_job_id
+from checkmaite.jobs._submitters.listing import labels_for
 from checkmaite.jobs._submitters.preparing import PreparedSubmission
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from checkmaite.jobs._shared.errors import NotConfiguredError
-from checkmaite.jobs._shared.protocols import JobBackend
+from checkmaite.jobs._shared.job_protocols import JobBackend
 
 
 class _Active:

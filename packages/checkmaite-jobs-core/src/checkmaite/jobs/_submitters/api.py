@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Never, cast
 
 from attrs import NOTHING
 from checkmaite.jobs._shared.errors import ConfigurationError
-from checkmaite.jobs._shared.protocols import Job, JobBackend
+from checkmaite.jobs._shared.job_protocols import Job, JobBackend
 from checkmaite.jobs._shared.provenance import get_provenance_defaults
 from checkmaite.jobs._shared.resources import Resources
 from checkmaite.jobs._shared.salvaged import SalvagedRun
@@ -267,7 +267,7 @@ def list_jobs(
         NotConfiguredError: No backend is active.
         ArgumentError: A filter is unknown or of the wrong kind.
     """
-    from checkmaite.jobs._shared.listing import job_query
+    from checkmaite.jobs._submitters.listing import job_query
 
     query = job_query(
         limit=limit,

@@ -21,11 +21,11 @@ from typing import Any, Protocol
 
 from checkmaite.jobs._shared.deadline import Deadline
 from checkmaite.jobs._shared.errors import JobTimeoutError, NotConfiguredError
+from checkmaite.jobs._shared.job_protocols import Job, JobProgress, SchedulingInfo
 from checkmaite.jobs._shared.kinds import FailureKind
 from checkmaite.jobs._shared.logs import LogBudget, LogTail, LostOutput
 from checkmaite.jobs._shared.news import Leaving, News, Printed, Progressed, Started
 from checkmaite.jobs._shared.outcome import Cancelled, Completed, Failed, Outcome, error_of, status_of
-from checkmaite.jobs._shared.protocols import Job, JobProgress, SchedulingInfo
 from checkmaite.jobs._shared.refs import CapabilityRunRef
 from checkmaite.jobs._shared.reuse import RUN, Reuse, settled
 from checkmaite.jobs._shared.status import JobStatus

@@ -6,9 +6,9 @@ import threading
 from collections import OrderedDict
 
 from checkmaite.jobs._shared.errors import JobNotFoundError
-from checkmaite.jobs._shared.listing import JobQuery, labels_of
-from checkmaite.jobs._shared.protocols import Job
+from checkmaite.jobs._shared.job_protocols import Job
 from checkmaite.jobs._submitters.handle import JobHandle
+from checkmaite.jobs._submitters.listing import JobQuery, labels_of
 
 
 class JobLedger:

@@ -9,9 +9,10 @@ from functools import partial
 from attrs import evolve
 from checkmaite.jobs._shared.comparing import UNCOMPARED, planned
 from checkmaite.jobs._shared.errors import StaleResultError
+from checkmaite.jobs._shared.job_protocols import JobBackend, PlansReuse
 from checkmaite.jobs._shared.problems import Problem
-from checkmaite.jobs._shared.protocols import AnalyticsStore, JobBackend, KeepsRevisions, PlansReuse
 from checkmaite.jobs._shared.reuse import RUN, Reuse, ReuseKind
+from checkmaite.jobs._shared.store_protocols import AnalyticsStore, KeepsRevisions
 from checkmaite.jobs._submitters.preparing import PreparedSubmission
 
 _THREADS = 16

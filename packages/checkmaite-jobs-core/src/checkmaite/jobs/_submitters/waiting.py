@@ -7,7 +7,7 @@ from queue import Empty, SimpleQueue
 
 from checkmaite.jobs._shared.deadline import Deadline
 from checkmaite.jobs._shared.errors import JobTimeoutError
-from checkmaite.jobs._shared.protocols import Job
+from checkmaite.jobs._shared.job_protocols import Job
 from checkmaite.jobs._shared.status import JobStatus
 from checkmaite.jobs._submitters.arguments import jobs_given, usable_timeout_s
 

@@ -22,8 +22,8 @@ from checkmaite.jobs._shared.news import Post, Printed, Reporter
 from checkmaite.jobs._shared.order import Wire, WorkOrder
 from checkmaite.jobs._shared.outcome import Cancelled, Outcome
 from checkmaite.jobs._shared.probing import ready_store
-from checkmaite.jobs._shared.protocols import AnalyticsStore
 from checkmaite.jobs._shared.running import reporting
+from checkmaite.jobs._shared.store_protocols import AnalyticsStore
 from checkmaite.jobs._workers.failing import failure, this_node
 from checkmaite.jobs._workers.hygiene import WorkerProcess, for_one_job, from_fresh_entropy, suspect
 from checkmaite.jobs._workers.interrupt import Interrupt

@@ -6,7 +6,7 @@ import os
 
 from checkmaite.jobs._shared.discovery import open_store
 from checkmaite.jobs._shared.order import Terms
-from checkmaite.jobs._shared.protocols import HasMaintenance
+from checkmaite.jobs._shared.store_protocols import HasMaintenance
 
 _LEAST_PRIORITY = 19
 

@@ -10,7 +10,7 @@ from checkmaite.jobs._shared.discovery import open_store
 from checkmaite.jobs._shared.errors import StoreNotFoundError
 from checkmaite.jobs._shared.order import Terms
 from checkmaite.jobs._shared.outcome import Completed
-from checkmaite.jobs._shared.protocols import AnalyticsStore, KeepsRevisions
+from checkmaite.jobs._shared.store_protocols import AnalyticsStore, KeepsRevisions
 from checkmaite.jobs._workers.storing import result_of
 
 _THREADS = 16

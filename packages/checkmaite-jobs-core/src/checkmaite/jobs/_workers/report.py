@@ -13,8 +13,8 @@ from attrs import frozen
 from checkmaite.jobs._shared.config import ArtifactFolder
 from checkmaite.jobs._shared.naming import object_name, plain_text
 from checkmaite.jobs._shared.objects import ObjectStore
-from checkmaite.jobs._shared.protocols import AnalyticsStore, KeepsArtifacts
 from checkmaite.jobs._shared.refs import ARTIFACT, INLINE_TEXT, MARKDOWN, REPORT_INLINE_LIMIT_BYTES, Report
+from checkmaite.jobs._shared.store_protocols import AnalyticsStore, KeepsArtifacts
 from checkmaite.jobs._shared.texts import shortened
 from checkmaite.jobs._shared.values import with_article
 from checkmaite.jobs._workers.interrupt import Interrupt

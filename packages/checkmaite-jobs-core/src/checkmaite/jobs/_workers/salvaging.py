@@ -12,10 +12,10 @@ from checkmaite.jobs._shared.config import ArtifactFolder
 from checkmaite.jobs._shared.errors import StoreUnavailableError
 from checkmaite.jobs._shared.files import create_file
 from checkmaite.jobs._shared.naming import object_name
-from checkmaite.jobs._shared.protocols import AnalyticsStore, KeepsArtifacts
 from checkmaite.jobs._shared.provenance import Provenance
 from checkmaite.jobs._shared.refs import Report
 from checkmaite.jobs._shared.salvage_format import first_line, lines_of
+from checkmaite.jobs._shared.store_protocols import AnalyticsStore, KeepsArtifacts
 from checkmaite.jobs._shared.texts import class_name, message_text
 from checkmaite.jobs._workers.failing import this_node
 from checkmaite.jobs._workers.report import DocumentFolder

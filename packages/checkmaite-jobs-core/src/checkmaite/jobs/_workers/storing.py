@@ -10,11 +10,11 @@ from checkmaite.jobs._shared.errors import StaleResultError, StoreConflictError,
 from checkmaite.jobs._shared.naming import plain_text
 from checkmaite.jobs._shared.order import WorkOrder
 from checkmaite.jobs._shared.outcome import Completed
-from checkmaite.jobs._shared.protocols import AnalyticsStore, KeepsRevisions
 from checkmaite.jobs._shared.provenance import Provenance
 from checkmaite.jobs._shared.receipt import WriteReceipt
 from checkmaite.jobs._shared.refs import CapabilityRunRef
 from checkmaite.jobs._shared.reuse import RUN, Reuse, ReuseKind
+from checkmaite.jobs._shared.store_protocols import AnalyticsStore, KeepsRevisions
 from checkmaite.jobs._workers.report import Draft, Publication
 
 _EARLIER_ATTEMPT = "An earlier attempt of this job had stored the run; these are its results."

@@ -1,0 +1,203 @@
+"""What a backend gives to users, and what it promises. Nothing need inherit.
+
+`checkmaite.jobs.testing` holds the suite that checks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from attrs import frozen
+from checkmaite.jobs._shared.status import JobStatus
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from checkmaite.jobs._shared.refs import CapabilityRunRef
+    from checkmaite.jobs._shared.reuse import Reuse
+    from checkmaite.jobs._shared.store_protocols import AnalyticsStore
+    from checkmaite.jobs._submitters.listing import JobQuery
+    from checkmaite.jobs._submitters.preparing import PreparedSubmission
+
+
+@frozen(kw_only=True)
+class JobProgress:
+    """How far a running job is, in its own words.
+
+    Attributes:
+        done: Units finished so far.
+        total: Units in all; None when the job does not know.
+        message: What it is doing.
+        reported_at: When the job said so (UTC).
+    """
+
+    done: float
+    total: float | None = None
+    message: str = ""
+    reported_at: datetime | None = None
+
+    @property
+    def fraction(self) -> float | None:
+        """Share finished, 0 to 1; None when the total is unknown or 0."""
+        return min(1.0, self.done / self.total) if self.total else None
+
+
+@frozen(kw_only=True)
+class SchedulingInfo:
+    """How a job found a worker.
+
+    Attributes:
+        submitted_at: When it was accepted (UTC), `created_at` of the job: by the clock of whoever accepted it, which is
+            the registry with "ray". (`Provenance.submitted_at` is when it was handed in, by the submitter's clock.)
+        started_at: When its last start was, by the worker's clock; None while none is known.
+        wait_s: Seconds from the one to the other; so far, while it waits.
+        node: Host of the last start; on Kubernetes that is the name of the pod.
+        pid: Process of the last start there.
+    """
+
+    submitted_at: datetime
+    started_at: datetime | None = None
+    wait_s: float
+    node: str | None = None
+    pid: int | None = None
+
+
+@runtime_checkable
+class Job(Protocol):
+    """A handle on one submitted run. Cheap, thread-safe, and never the job itself: dropping it stops nothing.
+
+    Promises of every backend:
+
+    - `status` moves forward only, and a final status never changes again.
+    - COMPLETED is reported after the results are durable, CANCELLED after the work has stopped.
+    - An error of the run is never swallowed: `result` raises it, `exception` returns it.
+    - It pickles as a reference: unpickled, it is the handle that the active backend has for the job. Without a backend
+      that is a `NotConfiguredError`, with one that does not know the job a `JobNotFoundError`.
+    """
+
+    @property
+    def job_id(self) -> str: ...
+    @property
+    def job_name(self) -> str: ...
+    @property
+    def created_at(self) -> datetime: ...
+    @property
+    def status(self) -> JobStatus: ...
+    @property
+    def progress(self) -> JobProgress | None: ...
+    @property
+    def scheduling_info(self) -> SchedulingInfo: ...
+    @property
+    def reuse(self) -> Reuse:
+        """Whether the run is made (RUN), a result that is there stands for it (REUSED), or it replaces one (STALE)."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> JobStatus:
+        """Block until the job is final or `timeout` seconds have passed; return the status then."""
+        ...
+
+    def result(self, timeout: float | None = None) -> CapabilityRunRef:
+        """Block until the job is final and return its run ref.
+
+        Raises:
+            JobTimeoutError: `timeout` seconds passed first; the job goes on.
+            JobFailedError: The job failed.
+            JobCancelledError: The job was cancelled.
+        """
+        ...
+
+    def exception(self, timeout: float | None = None) -> Exception | None:
+        """Block until the job is final and return what `result` would raise; None when it completed.
+
+        Raises:
+            JobTimeoutError: `timeout` seconds passed first.
+        """
+        ...
+
+    def cancel(self, grace: float = ...) -> bool:
+        """Ask the job to stop: cooperatively first, by force after `grace` seconds.
+
+        Returns at once. True means that the job will end CANCELLED; False that it was final already.
+        """
+        ...
+
+    def add_done_callback(self, callback: Callable[[Job], object]) -> None:
+        """Call `callback(job)` once the job is final, at once when it is already."""
+        ...
+
+    def future(self) -> Future[CapabilityRunRef]:
+        """A `concurrent.futures.Future` of `result`. Cancelling the future does not cancel the job."""
+        ...
+
+    def __await__(self) -> Generator[Any, None, CapabilityRunRef]: ...
+
+    def explain(self) -> str:
+        """Why the job is where it is, in words."""
+        ...
+
+    def logs(self) -> str:
+        """What the job has printed so far, stdout and stderr together."""
+        ...
+
+
+@runtime_checkable
+class JobBackend(Protocol):
+    """Where and how jobs run.
+
+    A backend class found by entry point also has ``config_type``, an attrs class of its options, and is called as
+    ``Backend(config, context)``; see `checkmaite.jobs.spi`.
+    """
+
+    @property
+    def name(self) -> str:
+        """The kind it is configured by, for example ``"ray"``."""
+        ...
+
+    @property
+    def analytics_store(self) -> AnalyticsStore:
+        """The store that jobs write to, opened in this process."""
+        ...
+
+    def submit(self, submissions: Sequence[PreparedSubmission]) -> list[Job]:
+        """Accept all of them or none, and return a job for each, in order, without waiting for any."""
+        ...
+
+    def get_job(self, job_id: str) -> Job:
+        """The job with this id.
+
+        Raises:
+            JobNotFoundError: Nobody knows it.
+        """
+        ...
+
+    def list_jobs(self, query: JobQuery) -> list[Job]:
+        """The jobs that match, newest first."""
+        ...
+
+    def hand_over(self) -> None:
+        """Another backend becomes active: accept nothing more, lose nothing, wait for nothing.
+
+        Handles given out before keep working until their jobs are final.
+        """
+        ...
+
+    def shutdown(self, *, wait: bool = True) -> None:
+        """Stop. With `wait`, only after every job that this process keeps alive is final.
+
+        Without, cancel those that cannot go on: what runs them ends now, or nobody would hear of them.
+        """
+        ...
+
+
+@runtime_checkable
+class PlansReuse(Protocol):
+    """A job backend that knows earlier jobs, so that it can say beforehand which of them stands for a submission.
+
+    Of a backend that cannot, only what the analytics store holds is known beforehand.
+    """
+
+    def plan(self, submissions: Sequence[PreparedSubmission]) -> Sequence[Reuse | None]:
+        """What `submit` would decide about each; None where no job of its run is known. Nothing is changed."""
+        ...
