@@ -10,28 +10,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import textwrap
 import threading
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from html import escape
 from typing import Any, Protocol
 
 from checkmaite.jobs._shared.deadline import Deadline
 from checkmaite.jobs._shared.errors import JobTimeoutError, NotConfiguredError
 from checkmaite.jobs._shared.job_protocols import Job, JobProgress, SchedulingInfo
-from checkmaite.jobs._shared.kinds import FailureKind
 from checkmaite.jobs._shared.logs import LogBudget, LogTail, LostOutput
 from checkmaite.jobs._shared.news import Leaving, News, Printed, Progressed, Started
-from checkmaite.jobs._shared.outcome import Cancelled, Completed, Failed, Outcome, error_of, status_of
+from checkmaite.jobs._shared.outcome import Cancelled, Completed, Outcome, error_of, status_of
 from checkmaite.jobs._shared.refs import CapabilityRunRef
 from checkmaite.jobs._shared.reuse import RUN, Reuse, settled
 from checkmaite.jobs._shared.status import JobStatus
 from checkmaite.jobs._shared.texts import shortened
 from checkmaite.jobs._submitters.active import get_job_backend
 from checkmaite.jobs._submitters.arguments import check_callback, usable_grace_s, usable_timeout_s
+from checkmaite.jobs._submitters.showing import explanation, html_table, one_line
 
 DEFAULT_GRACE_S = 10.0
 """Seconds that a cancelled job has to stop by itself before it is stopped by force."""
@@ -236,22 +234,9 @@ class JobHandle:
         Args:
             more: What the backend knows of a job that is not final; it is asked when None.
         """
-        first = f"{self._job_name} ({self._job_id}) is {self._status}"
-        told = _explained(self.reuse)
-        match self._outcome:
-            case Completed() as done:
-                number = f" Its result is revision {done.ref.revision} of the run." if done.ref.revision > 1 else ""
-                return f"{first}.{number}{told}" + "".join(f"\nNote: {note}" for note in done.notes)
-            case Failed() | Cancelled() as ended:
-                said = f"{first}.{told} {error_of(ended, job_id=self._job_id, job_name=self._job_name)}"
-                return f"{said}\n{_named(ended)}"
-            case None:
-                cancelling = " It is being cancelled." if self._cancelling else ""
-                more = self._controls.explain(self) if more is None else more
-                started = self._started
-                where = f" on {started.node} (pid {started.pid}) since {started.at:%H:%M:%S} UTC" if started else ""
-                says = f" It says: {self._progress.message}" if self._progress and self._progress.message else ""
-                return f"{first}{where}.{cancelling}{told}{says} {more}".rstrip()
+        if more is None and self._outcome is None:
+            more = self._controls.explain(self)
+        return explanation(self, more or "")
 
     def logs(self) -> str:
         """What the job has printed so far, stdout and stderr together; of very long output the end.
@@ -272,36 +257,10 @@ class JobHandle:
         return hash(self._job_id)
 
     def __repr__(self) -> str:
-        progress = self._progress
-        far = f", {progress.fraction:.0%}" if progress and progress.fraction is not None and not self._outcome else ""
-        reuse = "" if self.reuse == RUN else f", {self.reuse}"
-        noted = f", see explain(): {textwrap.shorten(self._notes[0], 80, placeholder=' ...')}" if self._notes else ""
-        return f"<Job {self._job_name!r} {self._job_id} {self._status}{far}{reuse}{noted}>"
-
-    @property
-    def _notes(self) -> tuple[str, ...]:
-        return self._outcome.notes if isinstance(self._outcome, Completed) else ()
+        return one_line(self)
 
     def _repr_html_(self) -> str:
-        error = error_of(self._outcome, job_id=self._job_id, job_name=self._job_name) if self._outcome else None
-        rows = {"job": self._job_name, "id": self._job_id, "status": str(self._status)}
-        if self._progress and self._outcome is None:
-            share = self._progress.fraction
-            done = f"{self._progress.done:g}" if share is None else f"{share:.0%}"
-            rows["progress"] = f"{done} {self._progress.message}".strip()
-        rows["created"] = f"{self._created_at:%Y-%m-%d %H:%M:%S} UTC"
-        if self._submitted_by:
-            rows["by"] = self._submitted_by
-        if self._finished_at:
-            rows["took"] = f"{(self._finished_at - self._created_at).total_seconds():.1f} s"
-        if self.reuse != RUN:
-            rows["result"] = str(self.reuse)
-        if error:
-            rows["error"] = str(error.args[0])
-        if self._notes:
-            rows["note"] = "\n".join(self._notes)
-        cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows.items())
-        return f"<table>{cells}</table>"
+        return html_table(self)
 
     # -- what a backend tells -----------------------------------------------------------------------------------------
 
@@ -314,6 +273,11 @@ class JobHandle:
     def finished_at(self) -> datetime | None:
         """When it ended (UTC); None while it has not."""
         return self._finished_at
+
+    @property
+    def started(self) -> Started | None:
+        """What the worker of its last attempt has said of itself; None while none has."""
+        return self._started
 
     @property
     def cancelling(self) -> bool:
@@ -429,16 +393,3 @@ def _handle_of(job_id: str, job_name: str) -> Job:
             "backend can find the job. Call configure_job_backend(...) first, with the address and scope that the job "
             "was submitted to."
         ) from error
-
-
-def _named(ended: Failed | Cancelled) -> str:
-    """What `JobHandle.explain` says of a kind of end; what to do only where the error does not know better."""
-    kind = ended.kind if isinstance(ended, Failed) else FailureKind.CANCELLED
-    is_told = isinstance(ended, Failed) and ended.remedy
-    return f"Kind of end: {kind}. {kind.cause}" + ("" if is_told else f" {kind.remedy}")
-
-
-def _explained(reuse: Reuse) -> str:
-    """What `JobHandle.explain` says of a decision; with what counted as equal because nothing is known of it."""
-    said = f" {reuse}." if reuse != RUN else ""
-    return said + "".join(f" Not compared: {each}." for each in reuse.unknown)
