@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from checkmaite.jobs.spi import ObjectStore
-from checkmaite.jobs_ray.journal.format import Header, Kind, Leader
+from checkmaite.jobs_ray.journal.format import Header, Kind
+from checkmaite.jobs_ray.journal.leader import Leader
 from checkmaite.jobs_ray.journal.reading import Found, read_journal
 from checkmaite.jobs_ray.journal.runner import perform
 from checkmaite.jobs_ray.journal.storage import Journal, lead

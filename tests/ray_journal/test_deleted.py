@@ -13,7 +13,8 @@ from attrs import evolve
 from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs_ray.config import RegistrySettings
-from checkmaite.jobs_ray.journal.format import JournalGapError, SupersededError
+from checkmaite.jobs_ray.journal.format import JournalGapError
+from checkmaite.jobs_ray.journal.leader import SupersededError
 from checkmaite.jobs_ray.journal.reading import read_journal, read_rest
 from checkmaite.jobs_ray.journal.replay import rest_of, table_of
 from checkmaite.jobs_ray.journal.runner import perform

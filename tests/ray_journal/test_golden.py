@@ -25,7 +25,8 @@ from checkmaite.jobs.spi import Completed, ObjectStore
 from checkmaite.jobs_ray.journal.reading import read_journal
 from checkmaite.jobs_ray.journal.replay import table_of, take_over
 from checkmaite.jobs_ray.journal.runner import perform
-from checkmaite.jobs_ray.journal.schema import rows_of, snapshot_rows
+from checkmaite.jobs_ray.journal.schema import rows_of
+from checkmaite.jobs_ray.journal.snapshot import snapshot_rows
 from checkmaite.jobs_ray.registry.model.events import Noted
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.record import Final, JobRecord, Unresolved

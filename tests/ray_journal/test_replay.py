@@ -16,7 +16,8 @@ from checkmaite.jobs_ray.journal.format import JournalCorruptError
 from checkmaite.jobs_ray.journal.reading import read_journal
 from checkmaite.jobs_ray.journal.replay import table_of
 from checkmaite.jobs_ray.journal.runner import leader_here, new_nonce, perform
-from checkmaite.jobs_ray.journal.schema import ENDING, SPEC, events_of, rows_of, snapshot_rows
+from checkmaite.jobs_ray.journal.schema import ENDING, SPEC, events_of, rows_of
+from checkmaite.jobs_ray.journal.snapshot import snapshot_rows
 from checkmaite.jobs_ray.journal.storage import Journal, lead
 from checkmaite.jobs_ray.registry.model.contexts import redacted_context
 from checkmaite.jobs_ray.registry.model.events import (

@@ -10,7 +10,8 @@ import attrs
 import pytest
 from checkmaite.jobs.spi import Cancelled
 from checkmaite.jobs_ray.journal.fields import Fields, Plain, read
-from checkmaite.jobs_ray.journal.schema import events_of, restore, rows_of, snapshot_rows
+from checkmaite.jobs_ray.journal.schema import events_of, rows_of
+from checkmaite.jobs_ray.journal.snapshot import restore, snapshot_rows
 from checkmaite.jobs_ray.registry.model.contexts import redacted_context
 from checkmaite.jobs_ray.registry.model.events import (
     Assigned,

@@ -15,7 +15,8 @@ import pytest
 from checkmaite.jobs import StoreCorruptError, StoreError, StorePermissionError, StoreUnavailableError
 from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs_ray.journal import storage
-from checkmaite.jobs_ray.journal.format import Kind, SupersededError, encode
+from checkmaite.jobs_ray.journal.format import Kind, encode
+from checkmaite.jobs_ray.journal.leader import SupersededError
 from checkmaite.jobs_ray.journal.reading import read_journal
 from checkmaite.jobs_ray.journal.runner import leader_here, new_nonce, perform
 from checkmaite.jobs_ray.journal.steps import Create, Names, Pause, ReadMany

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from checkmaite.jobs import StoreUnavailableError
-from checkmaite.jobs_ray.journal.format import SEGMENTS, SupersededError, segment_key
+from checkmaite.jobs_ray.journal.format import SEGMENTS, segment_key
+from checkmaite.jobs_ray.journal.leader import SupersededError
 from checkmaite.jobs_ray.journal.reading import read_journal
 from checkmaite.jobs_ray.journal.steps import Create, Delete, Names, Pause, Read, ReadMany, Steps
 from checkmaite.jobs_ray.journal.storage import Journal, lead

@@ -9,7 +9,7 @@ from typing import Any
 from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import Completed, Outcome
 from checkmaite.jobs_ray.controller.machine import ControllerMachine
-from checkmaite.jobs_ray.journal.schema import restore, snapshot_rows
+from checkmaite.jobs_ray.journal.snapshot import restore, snapshot_rows
 from checkmaite.jobs_ray.registry.model.admission import Admission
 from checkmaite.jobs_ray.registry.model.job_table import JobTable, ReplayState
 from checkmaite.jobs_ray.registry.model.lifecycle import AskStore, StopJobs

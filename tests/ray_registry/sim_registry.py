@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from attrs import define
 from checkmaite.jobs.spi import Completed, Remains
 from checkmaite.jobs_ray.config import RegistrySettings
-from checkmaite.jobs_ray.journal.format import Leader
+from checkmaite.jobs_ray.journal.leader import Leader
 from checkmaite.jobs_ray.journal.steps import Steps
 from checkmaite.jobs_ray.journal.storage import Journal
 from checkmaite.jobs_ray.registry.actor import Around, JobRegistry

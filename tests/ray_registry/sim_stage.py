@@ -10,7 +10,8 @@ from typing import Any
 from checkmaite.jobs.spi import Failed
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.journal.format import Kind, decode
-from checkmaite.jobs_ray.journal.schema import events_of, snapshot_rows
+from checkmaite.jobs_ray.journal.schema import events_of
+from checkmaite.jobs_ray.journal.snapshot import snapshot_rows
 from checkmaite.jobs_ray.journal.storage import Journal
 from checkmaite.jobs_ray.names import controller_name
 from checkmaite.jobs_ray.registry.model.events import (

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define, field
 from checkmaite.jobs import JobStatus, ReuseKind
 from checkmaite.jobs.spi import Completed, Failed
-from checkmaite.jobs_ray.journal.schema import restore, snapshot_rows
+from checkmaite.jobs_ray.journal.snapshot import restore, snapshot_rows
 from checkmaite.jobs_ray.registry.model.events import (
     Assigned,
     Ended,

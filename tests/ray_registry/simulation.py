@@ -22,7 +22,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from checkmaite.jobs_ray.journal.reading import Found, read_journal
 from checkmaite.jobs_ray.journal.replay import table_of
-from checkmaite.jobs_ray.journal.schema import snapshot_rows
+from checkmaite.jobs_ray.journal.snapshot import snapshot_rows
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 
 from tests.ray_registry.making import check_table

@@ -6,7 +6,7 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from checkmaite.jobs_ray.journal.format import Leader
+from checkmaite.jobs_ray.journal.leader import Leader
 from checkmaite.jobs_ray.journal.reading import Found, read_journal
 from checkmaite.jobs_ray.journal.steps import Create, ReadMany, Steps
 from checkmaite.jobs_ray.journal.storage import lead

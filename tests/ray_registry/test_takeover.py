@@ -6,7 +6,7 @@ import pytest
 from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import Cancelled
 from checkmaite.jobs_ray.client.history import _row
-from checkmaite.jobs_ray.journal.schema import restore
+from checkmaite.jobs_ray.journal.snapshot import restore
 from checkmaite.jobs_ray.registry.model.job_table import ReplayState
 from checkmaite.jobs_ray.registry.model.record import Unresolved, Waiting
 from checkmaite.jobs_ray.wire import Policy

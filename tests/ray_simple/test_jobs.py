@@ -39,7 +39,7 @@ from checkmaite.jobs.testing import SampleCapability, SampleRun
 from checkmaite.jobs.testing._samples import mark, wait_for_mark, wait_until
 from checkmaite.jobs_ray_simple.cluster.ray_errors import finished_from
 from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork
-from checkmaite.jobs_ray_simple.running_tasks import _work_that_posts_to
+from checkmaite.jobs_ray_simple.task import work_that_posts_to
 
 from tests import outages
 from tests.conftest import Outage
@@ -237,7 +237,7 @@ def test_an_older_core_on_the_worker_is_the_same_error(local_ray: Any, tmp_path:
     order = WorkOrder(
         job_id="j", submitted_at=at, run_uid=None, reuse="auto", report_threshold=0.5, prints=None, terms=shape
     )
-    work = RemoteWork(partial(_work_that_posts_to, None), claim=lambda code: code)
+    work = RemoteWork(partial(work_that_posts_to, None), claim=lambda code: code)
     ref = work.start(
         *(pickle.dumps(order.to_wire()), b"which is never unpickled", 0),
         job_name="for an older worker",

@@ -14,7 +14,8 @@ from attrs import evolve
 from checkmaite.jobs import CapabilityRunRef, Resources
 from checkmaite.jobs.spi import Completed, ObjectStore, StoreSpec, Terms
 from checkmaite.jobs_ray.journal.runner import leader_here, new_nonce, perform
-from checkmaite.jobs_ray.journal.schema import rows_of, snapshot_rows
+from checkmaite.jobs_ray.journal.schema import rows_of
+from checkmaite.jobs_ray.journal.snapshot import snapshot_rows
 from checkmaite.jobs_ray.journal.storage import lead
 from checkmaite.jobs_ray.registry.model.events import Event
 from checkmaite.jobs_ray.registry.model.machine import Assignment, RegistryMachine

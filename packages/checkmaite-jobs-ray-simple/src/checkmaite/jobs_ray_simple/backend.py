@@ -32,7 +32,8 @@ from checkmaite.jobs_ray_simple.cluster.pickling import payloads
 from checkmaite.jobs_ray_simple.cluster.programs import start_obstacle
 from checkmaite.jobs_ray_simple.cluster.resources import cluster_resources, fits_no_node, shortage
 from checkmaite.jobs_ray_simple.config import RaySimpleOptions, RaySimpleRunOptions
-from checkmaite.jobs_ray_simple.running_tasks import RunningTasks, TaskRequest
+from checkmaite.jobs_ray_simple.running_tasks import RunningTasks
+from checkmaite.jobs_ray_simple.task import TaskRequest
 
 _CANCEL_WAIT_S = 10.0
 

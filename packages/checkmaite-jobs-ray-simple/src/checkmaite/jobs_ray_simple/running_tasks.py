@@ -20,30 +20,29 @@ from queue import Empty, SimpleQueue
 from typing import Any
 from weakref import WeakValueDictionary
 
-import ray
-from attrs import define, evolve, field, frozen
-from checkmaite.jobs import FailureKind, JobStatus, Resources
+from checkmaite.jobs import JobStatus, Resources
 from checkmaite.jobs.spi import (
     Completed,
     Failed,
     Finished,
     JobHandle,
-    Leaving,
-    News,
     Outcome,
-    Post,
     Remains,
-    Started,
 )
 from checkmaite.jobs_ray_simple.cluster.connection import Connection, cancel
 from checkmaite.jobs_ray_simple.cluster.deaths import Death, Deaths, dead_for_a_while
 from checkmaite.jobs_ray_simple.cluster.maintenance import StoreMaintenance
-from checkmaite.jobs_ray_simple.cluster.pickling import carried, is_large
-from checkmaite.jobs_ray_simple.cluster.ray_errors import LOST_WORKER, explained, finished_from, lost_worker, refused
+from checkmaite.jobs_ray_simple.cluster.ray_errors import LOST_WORKER, finished_from, lost_worker, refused
 from checkmaite.jobs_ray_simple.cluster.remains import REMAINS_S, remains_of
 from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork
-from checkmaite.jobs_ray_simple.cluster.worker_processes import Leave, make_version_check
 from checkmaite.jobs_ray_simple.mailbox import Mailbox
+from checkmaite.jobs_ray_simple.task import (
+    RunningTask,
+    TaskRequest,
+    connection_lost,
+    explained_loss,
+    work_that_posts_to,
+)
 
 _log = logging.getLogger("checkmaite.jobs")
 _LISTEN_AGAIN_AFTER_S = 1.0
@@ -51,125 +50,6 @@ _WATCH_S = 2.0
 _LOOK_AFTER_S = 1.0  # how soon a connection is missed that the user ended; a look asks nobody
 _JOIN_TIMEOUT_S = 5.0
 _ENDED = "this process's connection to Ray was ended"
-
-
-@frozen(kw_only=True)
-class TaskRequest:
-    """One job, ready to be handed to Ray.
-
-    Attributes:
-        job: Its handle.
-        order: `WorkOrder.to_wire`'s value, pickled.
-        payload: The pickled arguments.
-        resources: What it needs.
-        max_retries: How often Ray starts it again when its worker died.
-        isolation: "reuse" or "process".
-        code: Digest of the code that it runs.
-    """
-
-    job: JobHandle
-    order: bytes = field(repr=False)
-    payload: bytes = field(repr=False)
-    resources: Resources
-    max_retries: int
-    isolation: str
-    code: str
-
-    def left(self) -> TaskRequest:
-        """The same once Ray has it: a large payload is not kept a second time."""
-        return evolve(self, payload=b"") if is_large(self.payload) else self
-
-    def terms(self) -> bytes:
-        """What its order has in common with others."""
-        terms: bytes = pickle.loads(self.order)[0]  # noqa: S301 - builtins, from this process
-        return terms
-
-    def leave(self, work: RemoteWork) -> Any:
-        """Hand the job to Ray, and return the reference of its task.
-
-        Of what Ray may not start again, it kills last what uses up a node's memory, after actors that others need.
-        """
-        retries = self.max_retries or 1
-        return work.start(
-            *(self.order, carried(self.payload), self.max_retries),
-            job_name=self.job.job_name,
-            resources=self.resources,
-            isolation=self.isolation,
-            max_retries=retries,
-            code=self.code,
-        )
-
-
-@define
-class _RunningTask:
-    """A task under way.
-
-    Attributes:
-        request: What was handed to Ray.
-        ref: Its reference.
-        started: What its worker said last when it began.
-        last_words: Why that worker said that it ends.
-        given_up: Whether the worker was found dead, so that what Ray says of the task tells nothing more.
-    """
-
-    request: TaskRequest
-    ref: Any
-    started: Started | None = None
-    last_words: str | None = None
-    given_up: bool = False
-
-    def hear(self, news: News) -> None:
-        """Note what the task's worker says of itself."""
-        if isinstance(news, Started):
-            self.started, self.last_words = news, None
-        elif isinstance(news, Leaving):
-            self.last_words = news.cause
-
-
-def _work_that_posts_to(post: Post, leave: Leave | None) -> Callable[[bytes, bytes, int], bytes]:
-    """The worker's function with the mailbox inside, for one kind of process.
-
-    Ray sends a function once to each worker, but an argument, and an actor's handle is a dear one, with every task.
-    Bytes go in and come out, because Ray pickles any other object in a way that costs several times as much. It imports
-    what it needs of core once it knows that the worker's is of the same version.
-    """
-    check_versions, is_new = make_version_check(), True
-
-    def checkmaite_job(order: bytes, payload: bytes, max_retries: int) -> bytes:
-        worker: Any = ray  # its parts that carry no types
-        if 0 <= max_retries < worker._private.worker.global_worker.core_worker.get_current_task_attempt_number():
-            return b""  # Ray starts again without end what it has killed since memory ran out
-        nonlocal is_new
-        wire = pickle.loads(order)  # noqa: S301 - builtins, from this submitter
-        if is_new:
-            check_versions(wire[0])
-            is_new = False
-        from checkmaite.jobs.spi import WorkerProcess, execute
-
-        return pickle.dumps(execute(wire, payload, post, WorkerProcess(leave)))
-
-    return checkmaite_job
-
-
-def _explained(failed: Failed, running: _RunningTask, death: Death | None, left: Remains | None = None) -> Failed:
-    """A lost worker's outcome with what is known of it, and how often the job was started."""
-    started, wanted = running.started, running.request
-    if started is not None:
-        failed = evolve(failed, node=started.node, pid=started.pid)
-    words, reserved = running.last_words, wanted.resources.memory
-    failed = explained(failed, death, last_words=words, reserved=reserved, left=left)
-    return evolve(failed, exit_cause=f"{failed.exit_cause}; starts: {wanted.max_retries + 1}")
-
-
-def _lost(why: str) -> Failed:
-    return Failed(
-        error_type="ConnectionLost",
-        error_message=why,
-        exit_cause=why,
-        lost=True,
-        kind=FailureKind.CANNOT_CONNECT,
-        remedy="Configure the backend again and submit the job again.",
-    )
 
 
 class RunningTasks:
@@ -184,7 +64,7 @@ class RunningTasks:
         self.connection = connection
         self.users: set[object] = set()
         self._lock = threading.Lock()
-        self._under_way: dict[str, _RunningTask] = {}
+        self._under_way: dict[str, RunningTask] = {}
         self._handles: WeakValueDictionary[str, JobHandle] = WeakValueDictionary()
         self._deaths = Deaths()
         self._queue: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
@@ -197,7 +77,7 @@ class RunningTasks:
         self._watching = False
         # References of a connection that the user ends stay here: letting go of one while Ray shuts down, on another
         # thread than the user's, ends the process.
-        self._wreckage: list[object] = []
+        self._abandoned: list[object] = []
         self._courier: threading.Thread | None = None
         self._maintenance = StoreMaintenance(
             maintenance_jobs, took=lambda future: self._hand_to_courier(self._maintenance.ended, future)
@@ -225,7 +105,7 @@ class RunningTasks:
             raise refused(error) from error
         for each, ref in zip(requests, refs, strict=True):
             with self._lock:
-                self._under_way[each.job.job_id] = _RunningTask(each.left(), ref)
+                self._under_way[each.job.job_id] = RunningTask(each.left(), ref)
             each.job.advance(JobStatus.SCHEDULING)
         for each, ref in zip(requests, refs, strict=True):
             # After Ray has all of them: through ray:// this waits for the server to have taken the task.
@@ -280,7 +160,7 @@ class RunningTasks:
         if self._work is None:
             # The start of what needs a process waits for the first job, so that configuring stays quick.
             self._mailbox = Mailbox()
-            self._work = RemoteWork(partial(_work_that_posts_to, self._mailbox.post))
+            self._work = RemoteWork(partial(work_that_posts_to, self._mailbox.post))
             self._courier = threading.Thread(target=self._carry, name="checkmaite-ray-simple-courier", daemon=True)
             self._courier.start()
         return self._work
@@ -290,7 +170,7 @@ class RunningTasks:
 
     def _take(self, act: Callable[[Future[Any]], object], future: Future[Any]) -> None:
         if not self.connection.is_alive():
-            self._wreckage.append(future)
+            self._abandoned.append(future)
         act(future)
 
     def _at(self, at: float, act: Callable[[], object]) -> None:
@@ -330,7 +210,7 @@ class RunningTasks:
         if isinstance(outcome, Failed):
             if not self.connection.is_alive():
                 # It did not fail by itself: Ray ends the workers of a driver that leaves.
-                outcome = _lost(_ENDED)
+                outcome = connection_lost(_ENDED)
             elif running is not None and not result and (error is None or isinstance(error, LOST_WORKER)):
                 self._recover(running, outcome)
                 return
@@ -343,16 +223,16 @@ class RunningTasks:
         if running is not None and isinstance(outcome, Completed):
             self._maintenance.completed(running.request.terms, code=running.request.code)
 
-    def _recover(self, running: _RunningTask, failed: Failed) -> None:
+    def _recover(self, running: RunningTask, failed: Failed) -> None:
         """End a job whose worker has died, after a look for what it had printed and not told, and for how it ended."""
         job, death = running.request.job, self._death_of(running)
 
         def finish(left: Remains | None = None) -> None:
-            self._settle(job, _explained(failed, running, death, left))
+            self._settle(job, explained_loss(failed, running, death, left))
 
         self._at(time.monotonic() + REMAINS_S, finish)
         try:
-            asked = remains_of(job.job_id, _explained(failed, running, death).node)
+            asked = remains_of(job.job_id, explained_loss(failed, running, death).node)
         except Exception:  # noqa: BLE001 - whatever Ray raises about its nodes, the job has ended
             _log.info("what job %s printed last could not be looked for", job.job_id, exc_info=True)
             asked = []
@@ -371,7 +251,7 @@ class RunningTasks:
         if not asked:
             finish()
 
-    def _death_of(self, running: _RunningTask) -> Death | None:
+    def _death_of(self, running: RunningTask) -> Death | None:
         started = running.started
         return self._deaths.of_task(started.pid, started.node) if started is not None else self._deaths.of_task(None)
 
@@ -441,6 +321,6 @@ class RunningTasks:
     def _lose_all(self, why: str) -> None:
         with self._lock:
             lost, self._under_way = list(self._under_way.values()), {}
-        self._wreckage += [running.ref for running in lost]
+        self._abandoned += [running.ref for running in lost]
         for running in lost:
-            running.request.job.finish(_lost(why))
+            running.request.job.finish(connection_lost(why))

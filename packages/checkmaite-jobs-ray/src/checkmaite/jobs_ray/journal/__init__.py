@@ -18,5 +18,5 @@ Why it is safe:
   writer's own object from another's.
 
 The logic is written as generators that ask for storage calls (`steps`), so that a simulation can stop it anywhere.
-What a row means `schema` alone knows, and what all of them amount to, `replay`.
+What a row means `schema` and, of a snapshot, `snapshot` know, and what all of them amount to, `replay`.
 """

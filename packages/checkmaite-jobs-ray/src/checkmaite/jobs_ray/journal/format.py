@@ -1,4 +1,4 @@
-"""One object of the journal: its name, its bytes, the leader who made it, and what can be wrong with it.
+"""One object of the journal: its name, its bytes, and what can be wrong with it.
 
 The first line says what the object is, as JSON in ASCII. The rest is its rows, one JSON text a line, compressed with
 zlib. The line ends with a checksum of all the other bytes. Every later protocol keeps the line, its first two fields,
@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Any, Self
 
-from attrs import asdict, frozen
-from checkmaite.jobs import IncompatibleVersionError, JobsError, StoreCorruptError
+from attrs import frozen
+from checkmaite.jobs import IncompatibleVersionError, StoreCorruptError
+from checkmaite.jobs_ray.journal.leader import Leader
 
 JOURNAL_PROTOCOL = 5
 """Raised when older code could misread what newer code writes."""
@@ -296,43 +297,6 @@ def _texts(body: bytes) -> Iterator[bytes]:
         raise ValueError("its rows are cut short, or something follows them")
 
 
-# -- who leads ---------------------------------------------------------------------------------------------------------
-
-
-@frozen(kw_only=True)
-class Leader:
-    """One process that may extend a journal, until another does.
-
-    Attributes:
-        id: Its own, and no other's ever: random hex digits.
-        host: Name of its machine.
-        boot_id: What tells one boot of that machine from another; empty when unknown.
-        pid: Its process id there.
-        started_at: When it began to lead, in seconds since the epoch: by its own clock, but at least a second later
-            than the leader before it. What it numbers from there on is larger than what any before has numbered.
-        where: Where to look for it, for people: the address of a cluster.
-    """
-
-    id: str
-    host: str
-    boot_id: str
-    pid: int
-    started_at: float
-    where: str
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host or 'an unknown host'} ({self.where or 'nowhere in particular'})"
-
-    def to_row(self) -> Mapping[str, Any]:
-        """The row that a fence holds."""
-        return asdict(self)
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Leader:
-        """The leader of a fence's row. What a later version added to it is left out."""
-        return cls(**{name: row[name] for name in ("id", "host", "boot_id", "pid", "started_at", "where")})
-
-
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 
@@ -347,18 +311,6 @@ class JournalCorruptError(StoreCorruptError):
 
 class JournalGapError(JournalCorruptError):
     """An object of a journal is not there, though it must have been."""
-
-
-class SupersededError(JobsError):
-    """Another leader has taken the journal over; this one can add nothing to it any more.
-
-    Attributes:
-        by: The other leader; None when it is not known.
-    """
-
-    def __init__(self, message: str, *, by: Leader | None) -> None:
-        self.by = by
-        super().__init__(message)
 
 
 # -- names of objects --------------------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from checkmaite.jobs_ray.journal.format import (
     SNAPSHOTS,
     JournalCorruptError,
     Kind,
-    Leader,
     Stored,
     decode,
     misplaced,
@@ -23,6 +22,7 @@ from checkmaite.jobs_ray.journal.format import (
     segment_key,
     snapshot_key,
 )
+from checkmaite.jobs_ray.journal.leader import Leader
 from checkmaite.jobs_ray.journal.steps import Names, Read, ReadMany, Steps
 
 IN_SEQUENCE = frozenset({Kind.SEGMENT, Kind.FENCE})

@@ -8,9 +8,11 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import chain
 
-from checkmaite.jobs_ray.journal.format import JournalCorruptError, Leader
+from checkmaite.jobs_ray.journal.format import JournalCorruptError
+from checkmaite.jobs_ray.journal.leader import Leader
 from checkmaite.jobs_ray.journal.reading import Found
-from checkmaite.jobs_ray.journal.schema import events_of, restore
+from checkmaite.jobs_ray.journal.schema import events_of
+from checkmaite.jobs_ray.journal.snapshot import restore
 from checkmaite.jobs_ray.journal.steps import Delete, Names, Steps
 from checkmaite.jobs_ray.journal.storage import Journal, lead
 from checkmaite.jobs_ray.registry.model.events import Event

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, assert_never
 
 from checkmaite.jobs import ConfigurationError, Problem, StoreError, StoreNotFoundError
 from checkmaite.jobs.spi import ObjectStore
-from checkmaite.jobs_ray.journal.format import Leader
+from checkmaite.jobs_ray.journal.leader import Leader
 from checkmaite.jobs_ray.journal.steps import Create, Delete, Exists, Names, Pause, Read, ReadMany, Steps
 
 T = TypeVar("T")

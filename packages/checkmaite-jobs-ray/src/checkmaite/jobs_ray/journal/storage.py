@@ -15,15 +15,14 @@ from checkmaite.jobs_ray.journal.format import (
     Header,
     JournalCorruptError,
     Kind,
-    Leader,
     Stored,
-    SupersededError,
     decode,
     encode,
     numbers_of,
     segment_key,
     snapshot_key,
 )
+from checkmaite.jobs_ray.journal.leader import Leader, SupersededError
 from checkmaite.jobs_ray.journal.reading import Found, decoded, is_outrun, read_journal
 from checkmaite.jobs_ray.journal.steps import Create, Delete, Names, Pause, Read, ReadMany, Steps
 

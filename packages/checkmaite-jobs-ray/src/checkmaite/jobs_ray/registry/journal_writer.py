@@ -17,11 +17,13 @@ from checkmaite.jobs import (
     StoreError,
     StorePermissionError,
 )
-from checkmaite.jobs_ray.journal.format import Leader, SupersededError, segment_key
+from checkmaite.jobs_ray.journal.format import segment_key
+from checkmaite.jobs_ray.journal.leader import Leader, SupersededError
 from checkmaite.jobs_ray.journal.logs import LOGS
 from checkmaite.jobs_ray.journal.reading import read_journal
 from checkmaite.jobs_ray.journal.replay import payload_key, take_over
-from checkmaite.jobs_ray.journal.schema import rows_of, snapshot_rows
+from checkmaite.jobs_ray.journal.schema import rows_of
+from checkmaite.jobs_ray.journal.snapshot import snapshot_rows
 from checkmaite.jobs_ray.journal.steps import Create, Delete, Exists, Names, Pause, Steps
 from checkmaite.jobs_ray.journal.storage import Journal
 from checkmaite.jobs_ray.registry.model.events import Event

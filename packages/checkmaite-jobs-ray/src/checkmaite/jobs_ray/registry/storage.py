@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from checkmaite.jobs import StoreNotFoundError
 from checkmaite.jobs.spi import ObjectStore
-from checkmaite.jobs_ray.journal.format import Leader
+from checkmaite.jobs_ray.journal.leader import Leader
 from checkmaite.jobs_ray.journal.runner import leader_here, new_nonce, perform, probe, reply_of
 from checkmaite.jobs_ray.journal.steps import Create, Delete, Exists, Names, Pause, Read, Steps
 
