@@ -6,11 +6,13 @@ import asyncio
 import pickle
 import time
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from checkmaite.jobs.spi import Failed, Finished
+from attrs import evolve
+from checkmaite.jobs.spi import Failed, Finished, Started
 from checkmaite.jobs_ray.controller.cluster import EndedTask, Tasks
 from checkmaite.jobs_ray_simple.cluster import deaths
 from checkmaite.jobs_ray_simple.cluster.deaths import Death, Deaths, dead_for_a_while
@@ -89,19 +91,19 @@ def test_of_those_killed_for_memory_who_had_most_is_known(
 
 def test_a_death_with_its_node_is_one_of_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
     died(monkeypatch, {"n1": "host"}, GONE, node_lives=False)
-    assert dead_for_a_while([("host", 4711, 0.0)]) == {("host", 4711, 0.0)}
+    began = Started(node="host", pid=4711, at=datetime.fromtimestamp(0.0, UTC))
+    assert dead_for_a_while([began]) == {began}
     failed = explained(lost_worker(), Deaths().of_task(4711), last_words=None, reserved=None)
     assert (failed.error_type, failed.exit_cause, failed.lost) == ("NodeDiedError", "its node died", True)
 
 
 def test_a_process_is_dead_when_its_result_would_have_come(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
-    begun = ("host", 4711, now - 60)
+    begun = Started(node="host", pid=4711, at=datetime.fromtimestamp(now - 60, UTC))
     for ended_at, is_dead in ((now - 30, True), (now - 0.5, False), (now - 90, False)):
         died(monkeypatch, {"n1": "host"}, GONE, ended_at=ended_at)
-        assert dead_for_a_while([begun, ("another", 4711, now - 60), ("host", 4712, now - 60)]) == (
-            {begun} if is_dead else set()
-        )
+        others = [evolve(begun, node="another"), evolve(begun, pid=4712)]
+        assert dead_for_a_while([begun, *others]) == ({begun} if is_dead else set())
 
 
 def died(

@@ -10,7 +10,7 @@ from checkmaite.jobs.spi import Cancelled, Failed, Printed
 from checkmaite.jobs_ray.controller.machine import Cancel, ControllerMachine, StaleLeaseError
 from checkmaite.jobs_ray.wire import EndReport, Launch, ProgressReport, StartReport, Stop
 
-from tests.ray_registry.making import CONTEXT, CRASH, ERROR, POLICY, WHERE, check_controller, completed, spec
+from tests.ray_registry.making import CONTEXT, CRASH, ERROR, POLICY, STARTED, check_controller, completed, spec
 from tests.ray_registry.rig import new_controller
 
 TOO_LATE = Failed(error_type="SchedulingTimeout", error_message="no worker", phase="schedule")
@@ -41,10 +41,10 @@ def ended(job_id: str, outcome: Any = None, *, lost: bool = False, now: float = 
 def test_reports_are_kept_until_they_are_acknowledged() -> None:
     machine = attached("one", "two")
     assert not machine.has_news
-    machine.started(("one", 1), WHERE)
-    machine.started(("one", 1), WHERE._replace(pid=1))  # a post may come twice
+    machine.started(("one", 1), STARTED)
+    machine.started(("one", 1), STARTED._replace(pid=1))  # a post may come twice
     end(machine, "two")
-    expected = [StartReport("one", 1, WHERE), ended("two")]
+    expected = [StartReport("one", 1, STARTED), ended("two")]
     assert machine.reports(1, 0) == (2, expected)
     assert machine.reports(1, 0) == (2, expected)
     assert machine.reports(1, 1) == (2, expected[1:])
@@ -54,7 +54,7 @@ def test_reports_are_kept_until_they_are_acknowledged() -> None:
     end(machine, "one", ERROR)
     assert machine.reports(1, 1) == (
         3,
-        [ended("one", ERROR)._replace(where=WHERE)],
+        [ended("one", ERROR)._replace(started=STARTED)],
     )  # an older acknowledgement comes late
 
 
@@ -74,7 +74,7 @@ def test_the_first_end_counts_and_nothing_after_it() -> None:
     assert machine._live(("one", 1)) is not None
     end(machine, "one", ERROR)
     end(machine, "one")
-    machine.started(("one", 1), WHERE)
+    machine.started(("one", 1), STARTED)
     machine.progressed(("one", 1), JobProgress(done=1, total=3))
     assert machine.reports(1, 0) == (1, [ended("one", ERROR)])
     assert machine._live(("one", 1)) is None
@@ -85,7 +85,7 @@ def test_news_of_another_start_are_not_taken() -> None:
     end(machine, "one", CRASH, lost=True)
     machine.launch(1, [launch("one", 2)])
     machine.reports(1, 1)
-    machine.started(("one", 1), WHERE)
+    machine.started(("one", 1), STARTED)
     machine.printed(("one", 1), Printed(start=0, text="old"))
     end(machine, "one")
     machine.ended(("unknown", 1), ERROR, worker_lost=False, now=1.0)
@@ -163,15 +163,15 @@ def test_a_process_that_begins_again_takes_nothing_before_it_was_attached() -> N
 
 def test_an_inventory_says_all_and_keep_ends_the_rest() -> None:
     machine = attached("runs", "stops", "done", "given away", "done and given away")
-    machine.started(("runs", 1), WHERE)
+    machine.started(("runs", 1), STARTED)
     machine.stop(1, [Stop("stops", 1, 4.0, TOO_LATE)], 1.0)
     end(machine, "done", ERROR)
     end(machine, "done and given away")
     machine.progressed(("runs", 1), JobProgress(done=1, total=2))
     found = machine.attach(2, 0.0)
-    held = {each.launch.spec.job_id: (each.where, each.then, each.end) for each in found.jobs}
+    held = {each.launch.spec.job_id: (each.started, each.then, each.end) for each in found.jobs}
     assert held == {
-        "runs": (WHERE, None, None),
+        "runs": (STARTED, None, None),
         "stops": (None, TOO_LATE, None),
         "done": (None, None, ended("done", ERROR)),
         "given away": (None, None, None),

@@ -21,7 +21,7 @@ from typing import Any
 import attrs
 import pytest
 from checkmaite.jobs import ReuseKind, StoreNotFoundError, read_job_history
-from checkmaite.jobs.spi import Completed, ObjectStore
+from checkmaite.jobs.spi import Completed, ObjectStore, Started
 from checkmaite.jobs_ray.journal.reading import read_journal
 from checkmaite.jobs_ray.journal.replay import table_of, take_over
 from checkmaite.jobs_ray.journal.runner import perform
@@ -60,6 +60,10 @@ def _state_of(record: JobRecord) -> str:
     return {"Unresolved": "Doubtful", "Final": "Finished"}.get(name, name)
 
 
+def _started(started: Started | None) -> dict[str, Any] | None:
+    return started and {"node": started.node, "pid": started.pid, "at": started.at.timestamp()}
+
+
 def _seen(record: JobRecord) -> dict[str, Any]:
     """One job, as far as anybody relies on it."""
     spec, state = record.spec, record.state
@@ -75,8 +79,8 @@ def _seen(record: JobRecord) -> dict[str, Any]:
     order = [*spec.order[:3], spec.order[3] == "never", *spec.order[4:]] if spec.order else []
     seen |= {"order": order, "owner": record.owner and list(record.owner)}
     # The first version's snapshots did not keep where a job in doubt had run; its events did.
-    is_told = record.where is not None and not isinstance(state, Unresolved)
-    seen["where"] = _named(record.where, "node", "pid", "at") if is_told else None
+    is_told = record.started is not None and not isinstance(state, Unresolved)
+    seen["where"] = _started(record.started) if is_told else None
     seen["resources"] = _named(spec.resources, "num_cpus", "num_gpus", "memory", "custom")
     seen["policy"] = _named(spec.policy, "max_retries", "max_attempts", "scheduling_timeout_s", "resubmit")
     if isinstance(state, Final):

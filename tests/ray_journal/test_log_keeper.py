@@ -6,19 +6,19 @@ import asyncio
 import gzip
 import random
 from collections.abc import Awaitable, Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from checkmaite.jobs import StoreCorruptError, StoreNotFoundError, StoreUnavailableError
-from checkmaite.jobs.spi import ObjectStore
+from checkmaite.jobs.spi import ObjectStore, Started
 from checkmaite.jobs_ray.journal.logs import find_log
 from checkmaite.jobs_ray.registry import log_keeper
 from checkmaite.jobs_ray.registry.log_keeper import LogKeeper
 from checkmaite.jobs_ray.registry.model.events import Ended, Event, Forgotten, OwnerLost
 from checkmaite.jobs_ray.registry.model.record import Final, JobRecord, Owner, Running, ending_of
 from checkmaite.jobs_ray.registry.storage import Storage
-from checkmaite.jobs_ray.wire import Where
 
 from tests.ray_registry.making import ERROR, completed, spec
 
@@ -54,8 +54,8 @@ class Keeping:
         )
 
     def runs(self, job_id: str, start: int) -> None:
-        where = Where("node", 4711, 1.0)
-        self.records[job_id] = JobRecord(spec(job_id), 1.0, Running(Owner("controller", 1), where), attempt=start)
+        started = Started(node="node", pid=4711, at=datetime.fromtimestamp(1.0, UTC))
+        self.records[job_id] = JobRecord(spec(job_id), 1.0, Running(Owner("controller", 1), started), attempt=start)
 
     async def happens(self, events: Sequence[Event]) -> None:
         self.keeper.note(events)

@@ -37,7 +37,7 @@ from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.record import Owner, ending_of, outcome_of
 from checkmaite.jobs_ray.wire import Basis
 
-from tests.ray_registry.making import CONTEXT, CRASH, ERROR, POLICY, PRINTS, WHERE, check_table, completed, spec
+from tests.ray_registry.making import CONTEXT, CRASH, ERROR, POLICY, PRINTS, STARTED, check_table, completed, spec
 
 OWNER = Owner("controller", 7)
 
@@ -71,7 +71,7 @@ def _story(table: JobTable, first: int) -> None:
         table.apply(Launched(name, first + 1.0))
     started, stopped, *ended = later
     for name in later:
-        table.apply(WorkerStarted(name, WHERE))
+        table.apply(WorkerStarted(name, STARTED))
     table.apply(StopAsked(stopped, Cancelled()))
     outcomes: list[Outcome] = [completed(), ERROR]
     for name, outcome in zip(reversed(ended), outcomes, strict=False):
@@ -143,7 +143,7 @@ def test_a_snapshot_keeps_each_finished_job_and_their_order(objects: ObjectStore
         table.apply(Assigned(name, random_.choice([1, 2]), OWNER))
     random_.shuffle(names)
     for name in names[:-1]:
-        table.apply(WorkerStarted(name, WHERE))
+        table.apply(WorkerStarted(name, STARTED))
         table.apply(Noted(name, f"of {name}"))
         table.apply(Ended(name, ending_of(random_.choice(outcomes)), 100.0))
     journal = _written(objects, table)
@@ -194,7 +194,7 @@ def test_fingerprints_that_jobs_have_in_common_are_written_once(objects: ObjectS
         if number:
             table.apply(Assigned(name, 1, OWNER))
             table.apply(Launched(name, 200.0))
-            table.apply(WorkerStarted(name, WHERE))
+            table.apply(WorkerStarted(name, STARTED))
             table.apply(Ended(name, ending_of(completed()), 300.0 + number))
     events = table.take_events()
     written = json.dumps(rows_of(events))

@@ -28,7 +28,7 @@ from checkmaite.jobs_ray.registry.model.events import (
 from checkmaite.jobs_ray.registry.model.job_table import JobTable, ReplayState
 from checkmaite.jobs_ray.registry.model.record import Owner, ending_of
 
-from tests.ray_registry.making import CONTEXT, CRASH, WHERE, completed, spec
+from tests.ray_registry.making import CONTEXT, CRASH, STARTED, completed, spec
 
 _NEWER = {"by_a_newer_version": {"of": ["this", 1]}}
 _OWNER = Owner("controller", 7)
@@ -38,7 +38,7 @@ def _events(name: str, ending: Any) -> list[Event]:
     return [
         Assigned(name, 1, _OWNER),
         Launched(name, 2.0),
-        WorkerStarted(name, WHERE),
+        WorkerStarted(name, STARTED),
         *([] if ending is None else [Ended(name, ending_of(ending), 4.0)]),
         Noted(name, "of it"),
     ]

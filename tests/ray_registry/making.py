@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from checkmaite.jobs import CapabilityRunRef, JobStatus, Resources
 from checkmaite.jobs._shared.comparing import prints_of
 from checkmaite.jobs._submitters.fingerprint import fingerprints_of
-from checkmaite.jobs.spi import Completed, Failed, LogTail, StoreSpec, Terms
+from checkmaite.jobs.spi import Completed, Failed, LogTail, Started, StoreSpec, Terms
 from checkmaite.jobs_ray.controller.machine import ControllerMachine
 from checkmaite.jobs_ray.registry.model.events import Adopted, Event, Introduced, Submitted
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.placement import Limits
 from checkmaite.jobs_ray.registry.model.record import Final, Placed, Unresolved, Waiting
-from checkmaite.jobs_ray.wire import Basis, Context, JobSpec, Policy, Where
+from checkmaite.jobs_ray.wire import Basis, Context, JobSpec, Policy
 
 POLICY = Policy(max_retries=1, max_attempts=3, scheduling_timeout_s=None, resubmit=True)
-WHERE = Where("node-1", 4711, 100.5)
+STARTED = Started(node="node-1", pid=4711, at=datetime.fromtimestamp(100.5, UTC))
 CONTEXT = Context(Terms(store=StoreSpec("parquet", {"uri": "/store", "storage_options": {}}), facts={}), None)
 CONTEXTS = {"context": CONTEXT}
 PRINTS = prints_of(fingerprints_of(Completed, config={}))

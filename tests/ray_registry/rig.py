@@ -18,7 +18,7 @@ from checkmaite.jobs_ray.registry.model.placement import Limits
 from checkmaite.jobs_ray.registry.model.record import JobRecord
 from checkmaite.jobs_ray.wire import Inventory, JobSpec, Stop
 
-from tests.ray_registry.making import CONTEXT, CONTEXTS, CRASH, WHERE, check_table, completed, limits
+from tests.ray_registry.making import CONTEXT, CONTEXTS, CRASH, STARTED, check_table, completed, limits
 
 NOTHING: Mapping[str, Completed] = {}
 """What a store holds that no run was stored in."""
@@ -112,7 +112,7 @@ class Rig:
         """A worker begins a job."""
         record = self.record(job_id)
         assert record.controller is not None
-        self.controllers[record.controller].started((job_id, record.attempt), WHERE)
+        self.controllers[record.controller].started((job_id, record.attempt), STARTED)
         self.hear()
 
     def end(

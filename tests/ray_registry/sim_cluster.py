@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
 from attrs import define, field
 from checkmaite.jobs import CapabilityRunRef, Reuse, ReuseKind
-from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome
+from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome, Started
 from checkmaite.jobs_ray.controller.machine import ControllerMachine
-from checkmaite.jobs_ray.wire import JobSpec, Where
+from checkmaite.jobs_ray.wire import JobSpec
 
 from tests.ray_registry.making import CRASH, ERROR
 from tests.ray_registry.world import Call, Process, Work
 
 RETENTION_S = 30.0
+
+
+def _started(attempt: int, now: float) -> Started:
+    return Started(node="node", pid=attempt, at=datetime.fromtimestamp(now, UTC))
 
 
 @define(frozen=True)
@@ -139,7 +144,7 @@ class Cluster:
             self._end(process, work, Cancelled())
         elif not work.begun:
             work.begun = True
-            process.posts.append(("started", work.attempt_id, Where("node", attempt, now)))
+            process.posts.append(("started", work.attempt_id, _started(attempt, now)))
         elif luck < 0.5:
             work.outcome = self.analytics.write(work)
             self.say("{}'s run is stored by start {} on {}", job_id, attempt, process.incarnation, jobs=[job_id])
@@ -153,7 +158,7 @@ class Cluster:
         for process, work in self.works:
             if not work.begun:
                 work.begun = True
-                process.posts.append(("started", work.attempt_id, Where("node", work.attempt_id[1], now)))
+                process.posts.append(("started", work.attempt_id, _started(work.attempt_id[1], now)))
             if work.cancelled:
                 self._end(process, work, Cancelled())
                 continue

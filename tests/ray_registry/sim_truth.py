@@ -218,7 +218,7 @@ def _check_later(before: JobRecord, now: JobRecord) -> None:
     job_id = now.spec.job_id
     if before.status is not now.status and not before.status.may_become(now.status):
         raise ViolationError(f"the status of {job_id} went back from {before.status} to {now.status}", [job_id])
-    if before.where is not None and now.where is None and not isinstance(now.state, Waiting):
+    if before.started is not None and now.started is None and not isinstance(now.state, Waiting):
         raise ViolationError(f"where {job_id} runs was forgotten between {before} and {now}", [job_id])
     if not before.is_live and (before.state, before.attempt) != (now.state, now.attempt):
         raise ViolationError(f"the end of {job_id} changed from {before} to {now}", [job_id])

@@ -28,12 +28,12 @@ def test_a_job_goes_through_its_statuses_and_keeps_no_payload() -> None:
     assert (rig.status("job"), rig.registry.controller_of("scope", "job")) == (JobStatus.SCHEDULING, "a")
     rig.start("job")
     facts = rig.registry.facts("scope", "job")
-    assert (facts.status, facts.attempt, facts.where) == (JobStatus.RUNNING, 1, assignment and facts.where)
-    assert facts.where is not None
-    assert facts.where.node == "node-1"
+    assert (facts.status, facts.attempt, facts.started) == (JobStatus.RUNNING, 1, assignment and facts.started)
+    assert facts.started is not None
+    assert facts.started.node == "node-1"
     rig.end("job")
     facts = rig.registry.facts("scope", "job")
-    assert (facts.status, facts.finished_at, facts.where) == (JobStatus.COMPLETED, rig.now, facts.where)
+    assert (facts.status, facts.finished_at, facts.started) == (JobStatus.COMPLETED, rig.now, facts.started)
     kept = rig.record("job").spec
     assert (kept.payload, kept.order) == (None, ())
 

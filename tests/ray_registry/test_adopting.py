@@ -10,7 +10,7 @@ from checkmaite.jobs_ray.registry.model.events import Event
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
 from checkmaite.jobs_ray.wire import EndReport, StartReport, Stop
 
-from tests.ray_registry.making import CONTEXTS, CRASH, ERROR, POLICY, WHERE, check_table, completed, limits, spec
+from tests.ray_registry.making import CONTEXTS, CRASH, ERROR, POLICY, STARTED, check_table, completed, limits, spec
 from tests.ray_registry.rig import Rig
 
 
@@ -213,7 +213,7 @@ def test_a_stale_controller_can_change_nothing(stale: str) -> None:
     first = rig.tokens["a"]
     lost_and_given(rig)
     token = {"before": first, "never granted": 99, "another's": rig.tokens["b"]}[stale]
-    reports = [StartReport("job", 2, WHERE), EndReport("job", 2, ERROR, worker_lost=False, at=rig.now)]
+    reports = [StartReport("job", 2, STARTED), EndReport("job", 2, ERROR, worker_lost=False, at=rig.now)]
     assert not rig.registry.report("a", token, reports, rig.now)
     assert not rig.registry._leases.renew("a", token, rig.now)
     assert not rig.registry.report("unknown", token, reports, rig.now)
@@ -232,7 +232,7 @@ def test_another_controller_cannot_speak_for_a_job() -> None:
 def test_an_earlier_start_cannot_speak_for_a_later_one() -> None:
     rig = Rig()
     lost_and_given(rig)
-    early = [StartReport("job", 1, WHERE), EndReport("job", 1, ERROR, worker_lost=False, at=rig.now)]
+    early = [StartReport("job", 1, STARTED), EndReport("job", 1, ERROR, worker_lost=False, at=rig.now)]
     assert rig.registry.report("a", rig.tokens["a"], early, rig.now)
     assert rig.registry.table.take_events() == []
 

@@ -14,7 +14,7 @@ from checkmaite.jobs_ray.registry.model.index import Groups, Timeline
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
 from checkmaite.jobs_ray.wire import EndReport, JobFacts, StartReport
 
-from tests.ray_registry.making import CONTEXTS, CRASH, ERROR, POLICY, WHERE, check_table, completed, limits, spec
+from tests.ray_registry.making import CONTEXTS, CRASH, ERROR, POLICY, STARTED, check_table, completed, limits, spec
 from tests.ray_registry.rig import Rig
 
 MANY = 3_000
@@ -41,7 +41,7 @@ def crowded() -> RegistryMachine:
         if random_.random() < 0.7 and machine.table.owned["a"]:
             job_id = random_.choice(list(machine.table.owned["a"]))
             attempt = machine.table.records[job_id].attempt
-            reports: list[Any] = [StartReport(job_id, attempt, WHERE)]
+            reports: list[Any] = [StartReport(job_id, attempt, STARTED)]
             if random_.random() < 0.8:
                 outcome = random_.choice([*OUTCOMES, CRASH])
                 reports.append(EndReport(job_id, attempt, outcome, worker_lost=outcome == CRASH, at=now))
@@ -140,7 +140,7 @@ def test_a_page_reads_few_of_many_records(query: JobQuery) -> None:
     (assignment,) = machine.place(["a"], MANY - 20, 0.0)
     jobs = [launch.spec.job_id for launch in assignment.launches]
     machine.confirm(assignment, jobs, 0.0)
-    machine.report("a", token, [StartReport(job_id, 1, WHERE) for job_id in jobs[:20]], 0.0)
+    machine.report("a", token, [StartReport(job_id, 1, STARTED) for job_id in jobs[:20]], 0.0)
     ends = [EndReport(job_id, 1, completed(), worker_lost=False, at=1.0) for job_id in jobs[20:]]
     machine.report("a", token, ends, 0.0)
     reads: list[str] = []

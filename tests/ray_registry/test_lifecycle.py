@@ -8,7 +8,7 @@ from checkmaite.jobs import JobProgress, JobStatus
 from checkmaite.jobs.spi import Cancelled, Completed
 from checkmaite.jobs_ray.wire import EndReport, Policy, ProgressReport, StartReport, Stop
 
-from tests.ray_registry.making import CONTEXTS, CRASH, ERROR, POLICY, WHERE, completed, finished, limits, spec
+from tests.ray_registry.making import CONTEXTS, CRASH, ERROR, POLICY, STARTED, completed, finished, limits, spec
 from tests.ray_registry.rig import Rig
 
 CANCEL = Stop("job", 1, 5.0, Cancelled())
@@ -118,7 +118,7 @@ def test_a_lost_worker_is_followed_by_another_start() -> None:
         rig.registry.table.note_progress("job", JobProgress(done=1, total=2))
         rig.lose_worker("job")
         facts = rig.registry.facts("scope", "job")
-        assert (facts.status, facts.attempt, facts.where) == (JobStatus.RUNNING, attempt, None)
+        assert (facts.status, facts.attempt, facts.started) == (JobStatus.RUNNING, attempt, None)
         assert facts.progress is None
         assert f"Start {attempt} was lost: signal 9." in rig.notes("job")
         rig.go()
@@ -206,8 +206,8 @@ def test_jobs_of_a_lost_controller_end_where_the_policy_says_so(status: str, why
     rig.lose("a")
     outcome = rig.outcome("job")
     assert (outcome.lost, outcome.exit_cause) == (True, "it died")
-    worker = (WHERE.node, WHERE.pid, WHERE) if status == "running" else (None, None, None)
-    assert (outcome.node, outcome.pid, rig.record("job").where) == worker
+    worker = (STARTED.node, STARTED.pid, STARTED) if status == "running" else (None, None, None)
+    assert (outcome.node, outcome.pid, rig.record("job").started) == worker
 
 
 @pytest.mark.parametrize("policy", [POLICY, POLICY._replace(resubmit=False), POLICY._replace(max_attempts=1)])
@@ -216,7 +216,7 @@ def test_a_run_that_was_stored_before_its_controller_was_lost_is_completed(polic
     rig.lose("a", stored={"job": completed("made by run()")})
     facts = rig.registry.facts("scope", "job")
     assert (facts.status, facts.outcome, facts.attempt) == (JobStatus.COMPLETED, completed("made by run()"), 1)
-    assert facts.where == WHERE
+    assert facts.started == STARTED
 
 
 def test_a_job_in_doubt_is_not_started_before_the_store_has_answered() -> None:
@@ -225,7 +225,7 @@ def test_a_job_in_doubt_is_not_started_before_the_store_has_answered() -> None:
     rig.tokens["a"] = rig.registry.grant("a", rig.now)
     for answers in (None, None, {}):
         facts = rig.registry.facts("scope", "job")
-        assert (facts.status, facts.attempt, facts.where) == (JobStatus.RUNNING, 1, WHERE)
+        assert (facts.status, facts.attempt, facts.started) == (JobStatus.RUNNING, 1, STARTED)
         assert "It died; the store is asked" in rig.notes("job")
         assert rig.place() == []
         assert rig.asked() == ["job"]
@@ -240,7 +240,7 @@ def test_a_job_in_doubt_is_cancelled_at_once() -> None:
     rig.registry.lose("a", "it died", rig.now)
     rig.cancel("job")
     rig.answer({"job": completed()})
-    assert (rig.outcome("job"), rig.record("job").where) == (Cancelled(), WHERE)
+    assert (rig.outcome("job"), rig.record("job").started) == (Cancelled(), STARTED)
 
 
 def test_waiting_jobs_and_those_of_others_do_not_care_for_a_lost_controller() -> None:
@@ -376,7 +376,7 @@ def test_the_end_is_the_end() -> None:
     rig.end("job")
     state = finished(rig.registry.table, "job")
     late = EndReport("job", 1, ERROR, worker_lost=False, at=rig.now + 1)
-    more = StartReport("job", 1, WHERE), ProgressReport("job", 1, JobProgress(done=1, total=2))
+    more = StartReport("job", 1, STARTED), ProgressReport("job", 1, JobProgress(done=1, total=2))
     assert rig.registry.report("a", rig.tokens["a"], [late, *more], rig.now + 5)
     rig.lose("a")
     assert finished(rig.registry.table, "job") == state

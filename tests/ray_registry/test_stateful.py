@@ -29,7 +29,7 @@ from tests.ray_registry.making import (
     CONTEXTS,
     CRASH,
     ERROR,
-    WHERE,
+    STARTED,
     check_controller,
     check_table,
     completed,
@@ -205,7 +205,7 @@ class Interleavings(RuleBasedStateMachine):
         process, work = _one(self._works, which)
         if not work.begun and does != "be cancelled":
             work.begun = True
-            process.posts.append(("started", work.attempt_id, WHERE))
+            process.posts.append(("started", work.attempt_id, STARTED))
         if does == "speak":
             process.posts.append(("progressed", work.attempt_id, JobProgress(done=which, total=11)))
             process.posts.append(("printed", work.attempt_id, Printed(start=0, text="x" * 5 * which)))

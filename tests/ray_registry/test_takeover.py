@@ -11,7 +11,7 @@ from checkmaite.jobs_ray.registry.model.job_table import ReplayState
 from checkmaite.jobs_ray.registry.model.record import Unresolved, Waiting
 from checkmaite.jobs_ray.wire import Policy
 
-from tests.ray_registry.making import POLICY, WHERE, completed, spec
+from tests.ray_registry.making import POLICY, STARTED, completed, spec
 from tests.ray_registry.rig import Rig, new_controller
 
 ONCE = POLICY._replace(max_attempts=1)
@@ -113,31 +113,31 @@ def test_a_cancelled_one_is_cancelled() -> None:
 @pytest.mark.parametrize("is_stored", [True, False])
 def test_the_place_and_the_time_of_a_start_in_doubt_are_kept(is_stored: bool) -> None:
     rig = running(FAIL)
-    assert rig.record("job").where == WHERE
+    assert rig.record("job").started == STARTED
     rig.take_over(epoch=200)  # the doubt is in the journal now
-    assert rig.record("job").state == Unresolved("it was lost", WHERE)
-    assert _row(rig.record("job"))["node"] == WHERE.node
+    assert rig.record("job").state == Unresolved("it was lost", STARTED)
+    assert _row(rig.record("job"))["node"] == STARTED.node
     assert rig.asked() == ["job"]
     rig.answer({"job": completed()} if is_stored else {})
     row = _row(rig.record("job"))
-    assert (row["status"], row["node"]) == ("COMPLETED" if is_stored else "FAILED", WHERE.node)
-    assert row["started_at"].timestamp() == WHERE.at
-    assert is_stored or (rig.outcome("job").node, rig.outcome("job").pid) == (WHERE.node, WHERE.pid)
+    assert (row["status"], row["node"]) == ("COMPLETED" if is_stored else "FAILED", STARTED.node)
+    assert row["started_at"] == STARTED.at
+    assert is_stored or (rig.outcome("job").node, rig.outcome("job").pid) == (STARTED.node, STARTED.pid)
 
 
 def test_another_start_begins_without_the_place_of_the_lost_one() -> None:
     rig = running()
     rig.answer()
-    assert (rig.record("job").where, rig.record("job").attempt) == (None, 1)
+    assert (rig.record("job").started, rig.record("job").attempt) == (None, 1)
     rig.go()
-    assert (rig.record("job").where, rig.record("job").attempt) == (None, 2)
+    assert (rig.record("job").started, rig.record("job").attempt) == (None, 2)
 
 
 def test_a_row_without_a_place_is_read() -> None:
     rig = running()
     rows = rig.rows()
     (state,) = [said["state"] for word, said in rows if word == "record"]
-    assert state == ["doubtful", {"reason": "it was lost", "where": WHERE._asdict()}]
+    assert state == ["doubtful", {"reason": "it was lost", "where": {"node": "node-1", "pid": 4711, "at": 100.5}}]
     del state[1]["where"]
     replayed = ReplayState()
     restore(replayed, rows)

@@ -264,9 +264,9 @@ class RunningTasks:
         if not self._watching:
             return
         self._at(time.monotonic() + _WATCH_S, self._watch)
-        begun = {(was.node, was.pid, was.at.timestamp()): each for each in once if (was := each.started) is not None}
-        for process in dead_for_a_while(begun.keys()) if begun else ():
-            running = begun[process]
+        begun = {each.started: each for each in once if each.started is not None}
+        for started in dead_for_a_while(begun.keys()) if begun else ():
+            running = begun[started]
             running.given_up = True
             cancel(running.ref, force=False)
             self._recover(running, lost_worker())

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from checkmaite.jobs import JobProgress, JobStatus, Resources, Reuse
-from checkmaite.jobs.spi import RUN, Cancelled, Failed, Outcome, Prints, ReusePolicy, Terms
+from checkmaite.jobs.spi import RUN, Cancelled, Failed, Outcome, Prints, ReusePolicy, Started, Terms
 
 REGISTRY_PROTOCOL = 5
 """Number of the language that clients, registry and controllers speak; raised when an older side could misread it."""
@@ -137,14 +137,6 @@ class StoredPayload(NamedTuple):
     ref: Any = None
 
 
-class Where(NamedTuple):
-    """A worker that has said that it started a job: its host name, process id and when (seconds since the epoch)."""
-
-    node: str
-    pid: int
-    at: float
-
-
 class JobFacts(NamedTuple):
     """What is known of one job, as a client sees it.
 
@@ -162,7 +154,7 @@ class JobFacts(NamedTuple):
     status: JobStatus
     attempt: int
     cancelling: bool
-    where: Where | None
+    started: Started | None
     progress: JobProgress | None
     outcome: Outcome | None
     finished_at: float | None
@@ -177,7 +169,7 @@ class Change(NamedTuple):
     status: JobStatus
     attempt: int
     cancelling: bool
-    where: Where | None
+    started: Started | None
     progress: JobProgress | None
     outcome: Outcome | None
     finished_at: float | None
@@ -222,13 +214,13 @@ class LostAttempt(NamedTuple):
     """What a controller knows of an attempt whose worker was lost.
 
     Attributes:
-        where: The worker, when it had spoken.
+        started: What the worker had said of itself, if it had.
         last_words: Why it said that it ends.
         launch: The order that began it.
         is_stopped: Whether it was to be stopped anyway.
     """
 
-    where: Where | None
+    started: Started | None
     last_words: str | None
     launch: Launch
     is_stopped: bool
@@ -257,7 +249,7 @@ class StartReport(NamedTuple):
 
     job_id: str
     attempt: int
-    where: Where
+    started: Started
 
 
 class ProgressReport(NamedTuple):
@@ -273,7 +265,7 @@ class EndReport(NamedTuple):
 
     Attributes:
         worker_lost: Whether its worker or node died, so that another attempt may help.
-        where: The worker that had it; None where it is not known.
+        started: What its worker has said of itself; None where it is not known.
         counts: Whether a lost worker counts against `Policy.max_retries`; not when Ray killed it for memory of which
             another had more.
     """
@@ -283,7 +275,7 @@ class EndReport(NamedTuple):
     outcome: Outcome
     worker_lost: bool
     at: float
-    where: Where | None = None
+    started: Started | None = None
     counts: bool = True
 
 
@@ -308,7 +300,7 @@ class ControllerJob(NamedTuple):
     """
 
     launch: Launch
-    where: Where | None
+    started: Started | None
     then: Cancelled | Failed | None
     end: EndReport | None
     age_s: float = 0.0

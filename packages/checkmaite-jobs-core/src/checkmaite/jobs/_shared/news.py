@@ -156,7 +156,8 @@ class Reporter:
         """Called by the courier each time that it comes round: calls `printed`, and says whether there is more."""
         self.catch_up: Callable[[], object] | None = None
         """Calls `printed` with all that the job has printed so far and that was not told yet."""
-        self._started_at: datetime | None = datetime.now(UTC)
+        self.started = Started()
+        self._is_announced = False
         self._has_complained = False
         self.progress_note: tuple[Any, Any, Any, float] | None = None
         """Done, total, message, as the capability gave them, and when.
@@ -164,7 +165,7 @@ class Reporter:
         Only the newest is sent, so it is noted by whoever has it, without a call.
         """
         self._unsaid = LogTail()
-        self._under_way: tuple[Future[Any], datetime | None, int] | None = None
+        self._under_way: tuple[Future[Any], bool, int] | None = None
         self._due_at = time.monotonic() + announce_after_s
         if announce_after_s <= 0:
             self.deliver(self._due_at)
@@ -204,9 +205,9 @@ class Reporter:
             if not self._has_arrived():
                 return
             news: list[News] = []
-            started_at, self._started_at = self._started_at, None
-            if started_at is not None:
-                news.append(Started(at=started_at))
+            announces, self._is_announced = not self._is_announced, True
+            if announces:
+                news.append(self.started)
             note, self.progress_note = self.progress_note, None
             printed = self._take_printed()
         if note is not None and (progressed := self._progressed(*note)) is not None:
@@ -226,18 +227,18 @@ class Reporter:
             if arrives is None:
                 self._unsaid.drop(said)
             else:
-                self._under_way = arrives, started_at, said
+                self._under_way = arrives, announces, said
 
     def _has_arrived(self) -> bool:
         """Whether no news is under way; what has not come is said again. The lock is held."""
         if self._under_way is None:
             return True
-        arrives, started_at, said = self._under_way
+        arrives, announces, said = self._under_way
         if not arrives.done():
             return False
         self._under_way = None
         if arrives.cancelled() or arrives.exception() is not None:
-            self._started_at = started_at
+            self._is_announced = not announces
         else:
             self._unsaid.drop(said)
         return True

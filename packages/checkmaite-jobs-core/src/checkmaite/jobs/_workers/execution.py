@@ -5,7 +5,6 @@ Every backend uses it, and it is all that a worker needs. The user's objects tra
 
 from __future__ import annotations
 
-import os
 import pickle
 import sys
 import time
@@ -18,13 +17,13 @@ from attrs import frozen
 from checkmaite.jobs._shared.code import WrongProcessError, check_imports, enter
 from checkmaite.jobs._shared.errors import IncompatibleVersionError
 from checkmaite.jobs._shared.naming import plain_text
-from checkmaite.jobs._shared.news import Post, Printed, Reporter
+from checkmaite.jobs._shared.news import Post, Printed, Reporter, Started
 from checkmaite.jobs._shared.order import Wire, WorkOrder
 from checkmaite.jobs._shared.outcome import Cancelled, Outcome
 from checkmaite.jobs._shared.probing import ready_store
 from checkmaite.jobs._shared.running import reporting
 from checkmaite.jobs._shared.store_protocols import AnalyticsStore
-from checkmaite.jobs._workers.failing import failure, this_node
+from checkmaite.jobs._workers.failing import failure
 from checkmaite.jobs._workers.hygiene import WorkerProcess, for_one_job, from_fresh_entropy, suspect
 from checkmaite.jobs._workers.interrupt import Interrupt
 from checkmaite.jobs._workers.outages import patiently, until_stored
@@ -45,12 +44,12 @@ class Finished:
     Attributes:
         outcome: How the job ended.
         printed: The output that no news has carried yet.
-        where: Node, process id and begin (seconds since the epoch); a short job has not announced them.
+        started: What the worker says of itself; a short job has not announced it.
     """
 
     outcome: Outcome
     printed: Printed | None = None
-    where: tuple[str, int, float] | None = None
+    started: Started | None = None
 
 
 def execute(
@@ -73,7 +72,6 @@ def execute(
             enter(read.terms.code)
     except (IncompatibleVersionError, WrongProcessError) as error:
         return Finished(outcome=failure(error, phase="start"))
-    began_at = time.time()
     reporter, interrupt = Reporter(read.job_id, post), Interrupt()
 
     def load() -> Arguments:
@@ -113,7 +111,7 @@ def execute(
         for_one_job(process) as before_write,
     ):
         outcome = copy_context().run(work, before_write)
-    return Finished(outcome=outcome, printed=reporter.close(), where=(this_node(), os.getpid(), began_at))
+    return Finished(outcome=outcome, printed=reporter.close(), started=reporter.started)
 
 
 def carry_out(

@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import ray
+from checkmaite.jobs.spi import Started
 
 _untyped: Any = ray  # the parts of its API that carry no types
 _log = logging.getLogger("checkmaite.jobs")
@@ -27,10 +28,6 @@ _LEASED = "The leased worker has unrecoverable failure. Worker is requested to b
 _OUT_OF_MEMORY = 4  # WorkerExitType.NODE_OUT_OF_MEMORY
 _MEMORY_USER = re.compile(r"^(\d+)\t([0-9.]+)\tray::", re.MULTILINE)
 _TOLERANCE = 0.02 * 2**30  # that list is rounded to hundredths
-
-
-Process = tuple[str, int, float]
-"""A process that said that it began a task: its host name, its id, and when, in seconds since the epoch."""
 
 
 class Death(NamedTuple):
@@ -65,8 +62,8 @@ class _Worker(NamedTuple):
         return not (self.row.is_alive and self.node_lives)
 
 
-def dead_for_a_while(processes: Collection[Process]) -> set[Process]:
-    """Those that are dead, and have been for long enough for the result of their task to have come, if there is one.
+def dead_for_a_while(begun: Collection[Started]) -> set[Started]:
+    """Those whose workers are dead, and have been for long enough for the result of their task to have come.
 
     Nothing when the table cannot be read.
     """
@@ -74,8 +71,8 @@ def dead_for_a_while(processes: Collection[Process]) -> set[Process]:
     for each in sorted(_workers(), key=lambda each: each.row.start_time_ms):
         last[each.host, each.row.pid] = each  # process ids come again
     until = time.time() - _SETTLED_S
-    found = ((process, last.get(process[:2])) for process in processes)
-    return {process for process, worker in found if worker is not None and _died_between(worker, process[2], until)}
+    found = ((each, last.get((each.node, each.pid))) for each in begun)
+    return {each for each, worker in found if worker is not None and _died_between(worker, each.at.timestamp(), until)}
 
 
 def _died_between(worker: _Worker, since: float, until: float) -> bool:

@@ -13,7 +13,6 @@ from checkmaite.jobs.spi import (
     JobControls,
     JobHandle,
     Progressed,
-    Started,
     labels_of,
     shortened,
     usable_grace_s,
@@ -57,10 +56,9 @@ class RayJob(JobHandle):
 
     def learn(self, facts: JobFacts | Change) -> None:
         """Take in what the registry says."""
-        if facts.where is not None and facts.attempt > self._seen_attempt:
+        if facts.started is not None and facts.attempt > self._seen_attempt:
             self._seen_attempt = facts.attempt
-            node, pid, at = facts.where
-            self.apply(Started(node=node, pid=pid, at=datetime.fromtimestamp(at, UTC)))
+            self.apply(facts.started)
         if facts.progress is not None:
             self.apply(Progressed(facts.progress))
         if facts.outcome is not None:

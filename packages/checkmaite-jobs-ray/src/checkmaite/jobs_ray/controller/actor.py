@@ -21,7 +21,7 @@ from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.controller.cluster import EndedTask, Tasks, told_of
 from checkmaite.jobs_ray.controller.machine import Cancel, ControllerMachine
 from checkmaite.jobs_ray.notifier import Notifier
-from checkmaite.jobs_ray.wire import AttemptId, Inventory, Launch, LostAttempt, Report, Stop, Where, attempt_of
+from checkmaite.jobs_ray.wire import AttemptId, Inventory, Launch, LostAttempt, Report, Stop, attempt_of
 from checkmaite.jobs_ray_simple.cluster import is_known
 
 _log = logging.getLogger("checkmaite.jobs")
@@ -113,7 +113,7 @@ class JobController:
         for each in news:
             match each:
                 case Started():
-                    self._machine.started(attempt_id, Where(each.node, each.pid, each.at.timestamp()))
+                    self._machine.started(attempt_id, each)
                     self._news.notify()
                 case Progressed():
                     self._machine.progressed(attempt_id, each.progress)
@@ -169,8 +169,9 @@ class JobController:
                 looking = self._look_into(attempt_id, finished.outcome, known)
                 self._looking_into[attempt_id] = asyncio.get_running_loop().create_task(looking)
                 continue
-            where = Where(*finished.where) if finished.where else None
-            self._machine.ended(attempt_id, finished.outcome, worker_lost=worker_lost, now=now, where=where)
+            self._machine.ended(
+                attempt_id, finished.outcome, worker_lost=worker_lost, now=now, started=finished.started
+            )
         self._news.notify()
 
     async def _look_into(self, attempt_id: AttemptId, failed: Failed, known: LostAttempt) -> None:

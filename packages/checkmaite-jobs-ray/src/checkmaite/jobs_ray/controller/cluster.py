@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import ray
 from attrs import evolve
-from checkmaite.jobs.spi import Completed, Failed, Finished, News, Remains, failure
-from checkmaite.jobs_ray.wire import AttemptId, Context, Launch, LostAttempt, Where, attempt_of
+from checkmaite.jobs.spi import Completed, Failed, Finished, News, Remains, Started, failure
+from checkmaite.jobs_ray.wire import AttemptId, Context, Launch, LostAttempt, attempt_of
 from checkmaite.jobs_ray_simple.cluster import (
     LOST_WORKER,
     Death,
@@ -77,11 +77,11 @@ def told_of(
 
     It is not when Ray killed it for memory of which another worker there had more.
     """
-    where, reserved = known.where, known.launch.spec.resources.memory
-    if where is not None:
-        failed = evolve(failed, node=where.node, pid=where.pid)
+    started, reserved = known.started, known.launch.spec.resources.memory
+    if started is not None:
+        failed = evolve(failed, node=started.node, pid=started.pid)
     told = explained(failed, death, last_words=known.last_words, reserved=reserved, left=left)
-    return told, death is None or where is None or death.had_most
+    return told, death is None or started is None or death.had_most
 
 
 class Tasks:
@@ -141,13 +141,13 @@ class Tasks:
         if attempt_id in self._refs:
             cancel(self._refs[attempt_id], force=True)
 
-    async def lost(self, begun: Mapping[AttemptId, Where]) -> list[EndedTask]:
+    async def lost(self, begun: Mapping[AttemptId, Started]) -> list[EndedTask]:
         """Of tasks that have begun, those whose worker has died: Ray tells it when it has room to start them again."""
         dead = await asyncio.to_thread(dead_for_a_while, set(begun.values()))
         return [
             self._give_up(attempt_id)
-            for attempt_id, where in begun.items()
-            if where in dead and attempt_id in self._refs
+            for attempt_id, started in begun.items()
+            if started in dead and attempt_id in self._refs
         ]
 
     def _give_up(self, attempt_id: AttemptId) -> EndedTask:
@@ -157,8 +157,8 @@ class Tasks:
 
     def death_of(self, known: LostAttempt) -> Death | None:
         """What Ray can tell of the process that died under an attempt, each time once."""
-        where = known.where
-        return self._deaths.of_task(where.pid, where.node) if where is not None else self._deaths.of_task(None)
+        started = known.started
+        return self._deaths.of_task(started.pid, started.node) if started is not None else self._deaths.of_task(None)
 
     def _note_ended(self, attempt_id: AttemptId, future: Future[Any]) -> None:
         """Called on a thread of Ray's; the loop is woken once for all that come before it looks."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from attrs import define
 from checkmaite.jobs import JobProgress
-from checkmaite.jobs.spi import Cancelled, Failed, LogBudget, LogTail, LostOutput, Outcome, Printed
+from checkmaite.jobs.spi import Cancelled, Failed, LogBudget, LogTail, LostOutput, Outcome, Printed, Started
 from checkmaite.jobs_ray.wire import (
     AttemptId,
     ControllerJob,
@@ -24,7 +24,6 @@ from checkmaite.jobs_ray.wire import (
     Report,
     StartReport,
     Stop,
-    Where,
     attempt_of,
 )
 
@@ -60,7 +59,7 @@ class Cancel(NamedTuple):
 @define
 class _Task:
     launch: Launch
-    where: Where | None = None
+    started: Started | None = None
     last_words: str | None = None
     then: Cancelled | Failed | None = None
     end: EndReport | None = None
@@ -130,7 +129,7 @@ class ControllerMachine:
         self._served.append(token)
         self._token = token
         jobs = [
-            ControllerJob(each.launch, each.where, each.then, each.end, now - each.ended_at if each.end else 0.0)
+            ControllerJob(each.launch, each.started, each.then, each.end, now - each.ended_at if each.end else 0.0)
             for each in self._tasks.values()
         ]
         self._declared = self._last, {attempt_of(each.launch) for each in jobs}
@@ -253,24 +252,24 @@ class ControllerMachine:
 
     # -- what workers say ---------------------------------------------------------------------------------------------
 
-    def begun(self) -> dict[AttemptId, Where]:
+    def begun(self) -> dict[AttemptId, Started]:
         """The live jobs whose workers have spoken, and those workers."""
         live = (each for each in self._tasks.values() if each.end is None)
-        return {attempt_of(each.launch): each.where for each in live if each.where is not None}
+        return {attempt_of(each.launch): each.started for each in live if each.started is not None}
 
     def known_of(self, attempt_id: AttemptId) -> LostAttempt | None:
         """What there is to say of an attempt that was lost with its worker; None when its end is known."""
         task = self._live(attempt_id)
         if task is None:
             return None
-        return LostAttempt(task.where, task.last_words, task.launch, task.then is not None)
+        return LostAttempt(task.started, task.last_words, task.launch, task.then is not None)
 
-    def started(self, attempt_id: AttemptId, where: Where) -> None:
+    def started(self, attempt_id: AttemptId, started: Started) -> None:
         """A worker has begun a job."""
         task = self._live(attempt_id)
-        if task is not None and task.where is None:
-            task.where = where
-            self._tell(StartReport(*attempt_id, where))
+        if task is not None and task.started is None:
+            task.started = started
+            self._tell(StartReport(*attempt_id, started))
 
     def leaving(self, attempt_id: AttemptId, cause: str) -> None:
         """A job's worker is about to end."""
@@ -310,7 +309,7 @@ class ControllerMachine:
         *,
         worker_lost: bool,
         now: float,
-        where: Where | None = None,
+        started: Started | None = None,
         counts: bool = True,
     ) -> None:
         """A job's work has stopped; see `EndReport`."""
@@ -319,7 +318,7 @@ class ControllerMachine:
             return
         job_id, attempt = attempt_id
         task.ended_at, at = now, now + self._ahead_s
-        task.end = EndReport(job_id, attempt, outcome, worker_lost, at, where or task.where, counts)
+        task.end = EndReport(job_id, attempt, outcome, worker_lost, at, started or task.started, counts)
         spec = task.launch.spec
         if not (worker_lost and spec.policy.allows_retry(attempt, task.launch.losses, counts=counts)):
             task.launch = task.launch._replace(spec=spec.slim())

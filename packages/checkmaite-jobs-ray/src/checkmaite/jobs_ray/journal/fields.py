@@ -129,7 +129,7 @@ class Fields:
         nothing: Any = None,
         is_shared: bool = False,
     ) -> None:
-        self.words = words or {}
+        self.words: Mapping[str, str] = words or {}
         parts, absent = self._worded(parts or {}), self._worded(absent or {})
         is_tuple = issubclass(make, tuple)
         names, defaults = _of_tuple(make) if is_tuple else _of_attrs(make)

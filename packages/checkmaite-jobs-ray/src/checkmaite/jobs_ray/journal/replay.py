@@ -119,8 +119,8 @@ def _check_dates(replayed: ReplayState) -> None:
     for record in replayed.records.values():
         state = record.state
         ended = [state.at] if isinstance(state, Final) else []
-        where = [record.where.at] if record.where else []
-        for at in (record.created_at, *ended, *where):
+        started = [record.started.at.timestamp()] if record.started else []
+        for at in (record.created_at, *ended, *started):
             if not _DATES[0] < at < _DATES[1]:
                 raise ValueError(f"{at!r} is no instant")
 

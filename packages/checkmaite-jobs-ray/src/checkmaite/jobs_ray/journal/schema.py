@@ -14,7 +14,7 @@ from sys import intern
 from typing import Any
 
 from checkmaite.jobs import FailureKind, JobStatus, Report, Resources, Reuse, ReuseKind
-from checkmaite.jobs.spi import RUN, Cancelled, Failed
+from checkmaite.jobs.spi import RUN, Cancelled, Failed, Started
 from checkmaite.jobs_ray.journal.earlier_rows import lifted
 from checkmaite.jobs_ray.journal.fields import TEXT, TUPLE, Fields, Part, Plain, Row, Unknown, one_of, read
 from checkmaite.jobs_ray.journal.format import JOURNAL_PROTOCOL
@@ -47,7 +47,7 @@ from checkmaite.jobs_ray.registry.model.record import (
     Unresolved,
     Waiting,
 )
-from checkmaite.jobs_ray.wire import Basis, JobSpec, Policy, StoredPayload, Where
+from checkmaite.jobs_ray.wire import Basis, JobSpec, Policy, StoredPayload
 
 # -- the fields of everything ------------------------------------------------------------------------------------------
 
@@ -83,7 +83,14 @@ def _code(said: Sequence[Any]) -> tuple[Any, ...]:
     return digest, tuple(paths), tuple((file, content) for file, content in files)
 
 
-_INSTANT = Plain(lambda said: datetime.fromtimestamp(said, UTC), datetime.timestamp)
+def _instant(said: float) -> datetime:
+    try:
+        return datetime.fromtimestamp(said, UTC)
+    except (OverflowError, OSError) as error:
+        raise ValueError(f"{said} is no instant") from error
+
+
+_INSTANT = Plain(_instant, datetime.timestamp)
 _REUSE = Fields(Reuse, {"kind": Plain(ReuseKind), "at": _INSTANT, "differences": TUPLE, "unknown": TUPLE}, nothing=RUN)
 _BASIS = Fields(Basis, {"prints": TUPLE, "policy": TEXT, "decided": _REUSE}, is_shared=True)
 PARTS_OF_SPEC: Mapping[str, Part] = {
@@ -99,7 +106,13 @@ PARTS_OF_SPEC: Mapping[str, Part] = {
 }
 SPEC = Fields(JobSpec, PARTS_OF_SPEC, absent={"order": (), "payload": None})
 _OWNER = Fields(Owner, {"controller": TEXT})
-_WHERE = Fields(Where, {"node": TEXT})
+_STARTED = Fields(
+    Started,
+    {"node": TEXT, "at": _INSTANT},
+    absent={"node": "", "pid": 0, "at": datetime.fromtimestamp(0, UTC)},
+)
+_WORDS = {"started": "where"}
+"""What rows call it."""
 _FAILED = Fields(Failed, {"kind": Plain(FailureKind, str)})
 _CANCELLED = Fields(Cancelled)
 _STOPPING = one_of(failed=_FAILED, cancelled=_CANCELLED)
@@ -117,14 +130,19 @@ _SUCCESS = Fields(
     },
 )
 ENDING = one_of(completed=_SUCCESS, failed=_FAILED, cancelled=_CANCELLED)
-FINAL = Fields(Final, {"ending": ENDING, "where": _WHERE})
+FINAL = Fields(Final, {"ending": ENDING, "started": _STARTED}, words=_WORDS)
 _STATE = one_of(
     waiting=Fields(Waiting),
-    doubtful=Fields(Unresolved, {"where": _WHERE}),
+    doubtful=Fields(Unresolved, {"started": _STARTED}, words=_WORDS),
     placed=Fields(Placed, {"owner": _OWNER}),
     scheduling=Fields(Scheduling, {"owner": _OWNER}),
-    running=Fields(Running, {"owner": _OWNER, "where": _WHERE}),
-    stopping=Fields(Stopping, {"owner": _OWNER, "where": _WHERE, "then": _STOPPING}, absent={"where": None}),
+    running=Fields(Running, {"owner": _OWNER, "started": _STARTED}, words=_WORDS),
+    stopping=Fields(
+        Stopping,
+        {"owner": _OWNER, "started": _STARTED, "then": _STOPPING},
+        absent={"started": None},
+        words=_WORDS,
+    ),
     finished=FINAL,
 )
 PARTS_OF_RECORD: Mapping[str, Part] = {
@@ -148,10 +166,10 @@ EVENT = one_of(
     doubted=Fields(OwnerLost),
     assigned=Fields(Assigned, {"owner": _OWNER}),
     launched=Fields(Launched),
-    started=Fields(WorkerStarted, {"where": _WHERE}),
+    started=Fields(WorkerStarted, {"started": _STARTED}, words=_WORDS),
     stop_asked=Fields(StopAsked, {"then": _STOPPING}),
     requeued=Fields(Requeued),
-    ended=Fields(Ended, {"ending": ENDING, "where": _WHERE}),
+    ended=Fields(Ended, {"ending": ENDING, "started": _STARTED}, words=_WORDS),
     noted=Fields(Noted),
     forgotten=Fields(Forgotten),
 )
@@ -188,7 +206,8 @@ def events_of(rows: Iterable[Row], protocol: int = JOURNAL_PROTOCOL) -> Iterator
 
 def _of_the_record(event: Event, unknown: Unknown) -> Unknown:
     """Where a record keeps what is unknown in an event: that of the spec there, that of other fields in its state."""
-    of_record = {name: said for name, said in unknown.items() if name not in event._fields or name == "spec"}
+    known = {_WORDS.get(name, name) for name in event._fields} - {"spec"}
+    of_record = {name: said for name, said in unknown.items() if name not in known}
     of_state = {name: said for name, said in unknown.items() if name not in of_record}
     return {**of_record, "state": of_state} if of_state else of_record
 

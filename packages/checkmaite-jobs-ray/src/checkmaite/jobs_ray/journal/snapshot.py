@@ -160,7 +160,8 @@ def _together(said: Mapping[str, Any]) -> Iterable[JobRecord]:
     count = said["jobs"]
 
     def made(make: type[Any], section: str, others: Mapping[str, Iterable[Any]]) -> list[Any]:
-        names: Sequence[str] = make._fields
+        words = _COLUMNS[section].words
+        names: Sequence[str] = [words.get(name, name) for name in make._fields]
         columns = [others[name] if name in others else _column(said, section, name) for name in names]
         return list(islice(map(make, *columns), count))
 

@@ -191,9 +191,9 @@ class Shell:
     def _look_for(self, job_id: str) -> Lost | None:
         """Have the output of a job looked for on its worker's node: the controller's death ends the worker."""
         record = self.machine.table.records.get(job_id)
-        if record is None or record.where is None:
+        if record is None or record.started is None:
             return None
-        node, runtime_env = record.where.node, self.machine.runtime_env_of(record.spec)
+        node, runtime_env = record.started.node, self.machine.runtime_env_of(record.spec)
 
         async def found() -> str | None:
             for _ in range(_LOOKS):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, assert_never
 
 from attrs import evolve
-from checkmaite.jobs.spi import Cancelled, Failed
+from checkmaite.jobs.spi import Cancelled, Failed, Started
 from checkmaite.jobs_ray.registry.model.contexts import RedactedContext
 from checkmaite.jobs_ray.registry.model.record import (
     Ending,
@@ -22,7 +22,7 @@ from checkmaite.jobs_ray.registry.model.record import (
     Waiting,
     status_in,
 )
-from checkmaite.jobs_ray.wire import JobSpec, Where
+from checkmaite.jobs_ray.wire import JobSpec
 
 _NOTES = 20
 
@@ -96,7 +96,7 @@ class WorkerStarted(NamedTuple):
     """A worker has begun it."""
 
     job_id: str
-    where: Where
+    started: Started
 
 
 class StopAsked(NamedTuple):
@@ -126,13 +126,13 @@ class Ended(NamedTuple):
 
     Attributes:
         ending: How it ended.
-        where: The worker that had it; None where the record says it, or nobody knows.
+        started: What the worker that had it has said of itself; None where the record says it, or nobody knows.
     """
 
     job_id: str
     ending: Ending
     at: float
-    where: Where | None = None
+    started: Started | None = None
 
 
 class Noted(NamedTuple):
@@ -212,10 +212,10 @@ def after(record: JobRecord, event: RecordEvent) -> JobRecord:  # noqa: C901 - o
             return _in(record, Scheduling(_owner(record), event.at)) if isinstance(state, Placed) else record
         case WorkerStarted():
             if isinstance(state, Stopping):
-                return _in(record, evolve(state, where=event.where))
-            return _in(record, Running(_owner(record), event.where))
+                return _in(record, evolve(state, started=event.started))
+            return _in(record, Running(_owner(record), event.started))
         case Ended():
-            ended = Final(event.ending, event.at, event.where or record.where)
+            ended = Final(event.ending, event.at, event.started or record.started)
             return _in(record, ended, spec=record.spec.slim())
         case Adopted():
             controller = event.owner.controller
@@ -224,9 +224,9 @@ def after(record: JobRecord, event: RecordEvent) -> JobRecord:  # noqa: C901 - o
         case Resumed():
             return record._replace(state=_owned_by(state, event.owner), controller=event.owner.controller)
         case OwnerLost():
-            return _in(record, Unresolved(event.reason, record.where))
+            return _in(record, Unresolved(event.reason, record.started))
         case StopAsked():
-            return _in(record, Stopping(_owner(record), record.where, event.then))
+            return _in(record, Stopping(_owner(record), record.started, event.then))
         case Requeued():
             notes = record.notes if event.note is None else _with(record.notes, event.note)
             attempt, losses = record.attempt - (not event.attempted), record.losses + event.lost

@@ -175,7 +175,7 @@ class JobTable:
             status=record.status,
             attempt=record.attempt,
             cancelling=record.is_cancelling,
-            where=record.where,
+            started=record.started,
             progress=self.progress.get(spec.job_id),
             outcome=ended.outcome if ended else None,
             finished_at=ended.at if ended else None,

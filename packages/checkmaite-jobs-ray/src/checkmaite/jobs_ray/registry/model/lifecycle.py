@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from attrs import evolve
 from checkmaite.jobs import FailureKind
-from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome
+from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome, Started
 from checkmaite.jobs_ray.registry.model.events import Ended, Requeued, StopAsked
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.record import (
@@ -21,7 +21,7 @@ from checkmaite.jobs_ray.registry.model.record import (
     Waiting,
     ending_of,
 )
-from checkmaite.jobs_ray.wire import Context, EndReport, JobSpec, Stop, Where
+from checkmaite.jobs_ray.wire import Context, EndReport, JobSpec, Stop
 
 _UNSWEPT = 500
 
@@ -75,11 +75,11 @@ class Lifecycle:
         state = record.state
         if isinstance(state, Stopping):
             in_time = isinstance(report.outcome, Completed) and isinstance(state.then, Failed)
-            self.finish(record, report.outcome if in_time else state.then, report.at, report.where)
+            self.finish(record, report.outcome if in_time else state.then, report.at, report.started)
         elif report.worker_lost:
             self._lose_worker(record, report, now)
         else:
-            self.finish(record, report.outcome, report.at, report.where)
+            self.finish(record, report.outcome, report.at, report.started)
 
     def start_again_or_end(self, record: JobRecord, reason: str, now: float) -> None:
         """A job's controller is gone, and with it what it had begun; the store does not hold its run."""
@@ -89,10 +89,10 @@ class Lifecycle:
         else:
             self.finish(record, lost(reason, record), self._table.date)
 
-    def finish(self, record: JobRecord, outcome: Outcome, at: float, where: Where | None = None) -> None:
+    def finish(self, record: JobRecord, outcome: Outcome, at: float, started: Started | None = None) -> None:
         """A job is final."""
-        where = None if where == record.where else where
-        self._table.apply(Ended(record.spec.job_id, ending_of(outcome), at, where))
+        started = None if started == record.started else started
+        self._table.apply(Ended(record.spec.job_id, ending_of(outcome), at, started))
 
     def _lose_worker(self, record: JobRecord, report: EndReport, now: float) -> None:
         attempt, failed = record.attempt, report.outcome
@@ -103,7 +103,7 @@ class Lifecycle:
             return
         if isinstance(failed, Failed):
             failed = evolve(failed, exit_cause=f"{cause}; starts: {attempt}")
-        self.finish(record, failed, report.at, report.where)
+        self.finish(record, failed, report.at, report.started)
 
     def _requeue(self, record: JobRecord, note: str, now: float, *, lost: bool = False) -> None:
         self._table.apply(Requeued(record.spec.job_id, note, lost=lost))
@@ -145,8 +145,8 @@ def lost(reason: str, record: JobRecord) -> Failed:
         error_type="ControllerLost",
         error_message=f"start {record.attempt} ended when {reason}",
         phase="lost",
-        node=record.where.node if record.where else None,
-        pid=record.where.pid if record.where else None,
+        node=record.started.node if record.started else None,
+        pid=record.started.pid if record.started else None,
         exit_cause=reason,
         lost=True,
         kind=kind,

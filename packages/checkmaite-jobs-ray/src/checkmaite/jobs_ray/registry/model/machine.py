@@ -286,7 +286,7 @@ class RegistryMachine:
                 continue
             match each:
                 case StartReport():
-                    self.table.apply(WorkerStarted(each.job_id, each.where))
+                    self.table.apply(WorkerStarted(each.job_id, each.started))
                 case ProgressReport():
                     self.table.note_progress(each.job_id, each.progress)
                 case EndReport():

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from attrs import frozen
 from checkmaite.jobs import CapabilityRunRef, JobStatus, Report, Reuse
-from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome
-from checkmaite.jobs_ray.wire import JobSpec, Where
+from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome, Started
+from checkmaite.jobs_ray.wire import JobSpec
 
 
 class Owner(NamedTuple):
@@ -33,11 +33,11 @@ class Unresolved:
 
     Attributes:
         reason: How the controller went.
-        where: The worker that had begun it, when one has spoken.
+        started: What the worker that had begun it has said of itself, when one has spoken.
     """
 
     reason: str
-    where: Where | None = None
+    started: Started | None = None
 
 
 @frozen
@@ -60,7 +60,7 @@ class Running:
     """A worker has said that it started."""
 
     owner: Owner
-    where: Where
+    started: Started
 
 
 @frozen
@@ -68,7 +68,7 @@ class Stopping:
     """Asked to stop; it ends as `then` once its work has stopped."""
 
     owner: Owner
-    where: Where | None
+    started: Started | None
     then: Cancelled | Failed
 
 
@@ -78,12 +78,12 @@ class Final(NamedTuple):
     Attributes:
         ending: How it ended.
         at: When.
-        where: The worker that had it, when one has spoken.
+        started: What the worker that had it has said of itself, when one has spoken.
     """
 
     ending: Ending
     at: float
-    where: Where | None = None
+    started: Started | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -103,8 +103,8 @@ def status_in(state: State) -> JobStatus:
             return JobStatus.SCHEDULING
         case Running():
             return JobStatus.RUNNING
-        case Stopping(where=where):
-            return JobStatus.SCHEDULING if where is None else JobStatus.RUNNING
+        case Stopping(started=started):
+            return JobStatus.SCHEDULING if started is None else JobStatus.RUNNING
         case Final(ending=ending):
             return STATUS_OF_ENDING[type(ending)]
 
@@ -153,11 +153,11 @@ class JobRecord(NamedTuple):
         return None if isinstance(state, (Waiting, Unresolved, Final)) else state.owner
 
     @property
-    def where(self) -> Where | None:
-        """The worker of the present or last attempt, when one has spoken."""
+    def started(self) -> Started | None:
+        """What the worker of the present or last attempt has said of itself, when one has spoken."""
         match self.state:
-            case Running(where=where) | Unresolved(where=where) | Stopping(where=where) | Final(where=where):
-                return where
+            case Running() | Unresolved() | Stopping() | Final() as known:
+                return known.started
             case _:
                 return None
 
@@ -193,8 +193,8 @@ def ending_of(outcome: Outcome) -> Ending:
     if not isinstance(outcome, Completed):
         return outcome
     ref = outcome.ref
-    where = ref.run_uid, ref.revision, ref.capability_id, ref.store_uri, ref.commit_uri, ref.outputs_uri, ref.report
-    return Success(*where, outcome.notes, outcome.reuse)
+    about = ref.run_uid, ref.revision, ref.capability_id, ref.store_uri, ref.commit_uri, ref.outputs_uri, ref.report
+    return Success(*about, outcome.notes, outcome.reuse)
 
 
 def outcome_of(ending: Ending) -> Outcome:

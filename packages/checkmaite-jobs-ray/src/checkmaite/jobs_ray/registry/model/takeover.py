@@ -106,15 +106,15 @@ class Takeover:
 
     def _learn(self, found: ControllerJob, owner: Owner, now: float) -> bool:
         """Learn a job, or a later attempt of one, from the controller that has it; whether it shall keep that."""
-        (spec, context, attempt, created_at, supersedes, losses), where, told, end, age_s = found
+        (spec, context, attempt, created_at, supersedes, losses), started, told, end, age_s = found
         job_id, table, lifecycle = spec.job_id, self._table, self._lifecycle
         known = table.records.get(job_id)
         if known is None and end is not None and age_s >= self._retention_s:
             return False
         self._contexts.introduce(spec.context, context)
         table.apply(Adopted(spec, created_at, supersedes, attempt, losses, owner))
-        if where is not None:
-            table.apply(WorkerStarted(job_id, where))
+        if started is not None:
+            table.apply(WorkerStarted(job_id, started))
         then = Cancelled() if known is not None and known.is_cancelling else told
         if then is not None:
             table.apply(StopAsked(job_id, then))
@@ -128,7 +128,7 @@ class Takeover:
             lifecycle.tell(known.owner, Stop(job_id, known.attempt, 0.0, Cancelled()))
         if end is None and then is not None and told is None:
             lifecycle.tell(owner, Stop(job_id, attempt, 0.0, then))
-        if end is None and where is None:
+        if end is None and started is None:
             lifecycle.expect_worker(spec, attempt - 1, now)
         return True
 
@@ -139,8 +139,8 @@ class Takeover:
         table.apply(Resumed(job_id, owner))
         if isinstance(record.state, Placed):
             table.apply(Launched(job_id, table.date))
-        if found.where is not None and record.where is None:
-            table.apply(WorkerStarted(job_id, found.where))
+        if found.started is not None and record.started is None:
+            table.apply(WorkerStarted(job_id, found.started))
         if found.then is not None and not isinstance(record.state, Stopping):
             table.apply(StopAsked(job_id, found.then))
         if found.end is not None:
