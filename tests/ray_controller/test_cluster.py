@@ -149,4 +149,5 @@ def test_nothing_is_told_when_the_table_of_workers_cannot_be_read(monkeypatch: p
 
     monkeypatch.setattr(deaths, "_rows", rows)
     assert Deaths().of_task(4711) is None
-    assert dead_for_a_while([("host", 4711, 0.0)]) == set()
+    began = Started(node="host", pid=4711, at=datetime.fromtimestamp(0.0, UTC))
+    assert dead_for_a_while([began]) == set()
