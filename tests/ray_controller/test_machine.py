@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from attrs import evolve
 from checkmaite.jobs import JobProgress
 from checkmaite.jobs.spi import Cancelled, Failed, Printed
 from checkmaite.jobs_ray.controller.machine import Cancel, ControllerMachine, StaleLeaseError
@@ -42,7 +43,7 @@ def test_reports_are_kept_until_they_are_acknowledged() -> None:
     machine = attached("one", "two")
     assert not machine.has_news
     machine.started(("one", 1), STARTED)
-    machine.started(("one", 1), STARTED._replace(pid=1))  # a post may come twice
+    machine.started(("one", 1), evolve(STARTED, pid=1))  # a post may come twice
     end(machine, "two")
     expected = [StartReport("one", 1, STARTED), ended("two")]
     assert machine.reports(1, 0) == (2, expected)
