@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -103,6 +104,18 @@ def test_a_vacuum_asks(cli: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
         assert "Delete replaced copies" in said.err
     (done,) = cli("store", "vacuum", "--yes", "--json").records
     assert done["parts"] == 0
+
+
+def test_originals_are_deleted_in_two_steps(cli: Callable[..., Said], monkeypatch: pytest.MonkeyPatch) -> None:
+    cli("store", "compact")
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    said = cli("store", "vacuum", "--originals")
+    assert "the small files of results that are in copies" in said.err
+    assert "originals from" in said.out
+    (done,) = cli("store", "vacuum", "--originals", "--yes", "--json").records
+    assert done["originals"] == 0
+    assert datetime.fromisoformat(done["originals_from"]) > datetime.now(UTC)
+    assert cli("store", "tables", "--json").records[0]["runs"] == 2
 
 
 def test_a_store_that_needs_no_care_says_so(cli: Callable[..., Said], profile: Path) -> None:

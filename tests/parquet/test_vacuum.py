@@ -84,9 +84,9 @@ def test_a_reader_that_has_begun_before_a_compaction_reads_on(tmp_path: Path) ->
 
 def test_a_store_that_was_never_compacted_loses_nothing(open_store: OpenStore) -> None:
     store = open_store()
-    assert Vacuum(store._objects, time.time() + DAY).run() == NOTHING
+    assert Vacuum(store._objects, -DAY).run() == NOTHING
     store.write(run("one", 1))
-    assert Vacuum(store._objects, time.time() + DAY).run() == NOTHING
+    assert Vacuum(store._objects, -DAY).run() == NOTHING
     assert store.read_table("a").num_rows == 3
 
 
@@ -96,8 +96,8 @@ def test_an_object_store_says_when_what_was_written(bucket: str, s3_options: dic
         store.write(run(f"run-{number}", number, "a"))
         store.compact()
     store._objects.create("_compact/0123456789abcdef/a.parquet", b"left")
-    assert Vacuum(store._objects, time.time() - HOUR).run() == NOTHING
-    assert Vacuum(store._objects, time.time() + HOUR).run() == Vacuumed(manifests=1, parts=2, temporary_files=0)
+    assert Vacuum(store._objects, HOUR).run() == NOTHING
+    assert Vacuum(store._objects, -HOUR).run() == Vacuumed(manifests=1, parts=2, temporary_files=0)
     assert store.read_table("a").num_rows == 6
     assert store.compact().results == 0
 

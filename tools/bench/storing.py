@@ -14,6 +14,7 @@ import duckdb
 import pyarrow.parquet as pq
 from checkmaite.jobs.testing import SampleRun
 from checkmaite.store_parquet import ParquetStore
+from checkmaite.store_parquet._arguments import DEFAULT_GRACE_S
 from checkmaite.store_parquet._manifest import INDEXES
 from cluster import Cluster
 from endpoint import s3_bucket
@@ -55,7 +56,8 @@ def store_reading(_: Cluster) -> list[Figure]:
         found = _reads(f"{_READ:,} runs of {_ROWS} rows", store, plain, 3)
         _fill(store, range(_READ, _READ + _FRESH))
         plain = _in_one_file(store, folder)
-        return found + _reads(f"the same and {_FRESH} runs that are not compacted", store, plain, 8)
+        found += _reads(f"the same and {_FRESH} runs that are not compacted", store, plain, 8)
+        return [*found, _disk(store, plain)]
 
 
 def reading_of_many(_: Cluster) -> list[Figure]:
@@ -80,6 +82,34 @@ def reading_of_many(_: Cluster) -> list[Figure]:
         for few, many in zip(*found, strict=True)
     ]
     return [*found[1], *growing]
+
+
+def _disk(store: ParquetStore, plain: dict[str, str]) -> Figure:
+    """What a store takes after all of it is compacted and the small files are deleted, a grace later."""
+    store.compact()
+    for _ in range(2):  # once to announce it
+        _grow_old(Path(store.uri))
+        store.vacuum(originals=True)
+    baseline, measured = (sum(_taken(Path(path)) for path in paths) / 1e6 for paths in (plain.values(), [store.uri]))
+    return Figure(
+        name="the same without small files: space on disk",
+        baseline=baseline,
+        measured=measured,
+        unit="MB",
+        figure=(ratio := measured / baseline),
+        reach="at most 2.00",
+        met=ratio <= 2,
+    )
+
+
+def _grow_old(folder: Path) -> None:
+    for path in folder.rglob("*.*"):
+        os.utime(path, (at := path.stat().st_mtime - 2 * DEFAULT_GRACE_S, at))
+
+
+def _taken(path: Path) -> int:
+    """Bytes of the blocks of a file, or of all below a folder; folders that were full once keep some of their own."""
+    return sum(each.stat().st_blocks * 512 for each in (path, *path.rglob("*")) if each.is_file())
 
 
 def _fill(store: ParquetStore, numbers: range) -> None:

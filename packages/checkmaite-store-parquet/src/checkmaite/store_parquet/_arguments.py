@@ -11,6 +11,7 @@ from checkmaite.jobs.spi import shown, uri_problem
 SHORTEST_GRACE_S = 2 * 3600
 """A compactor gives up what it has been making for half of it."""
 DEFAULT_GRACE_S = 24 * 3600.0
+_LONGEST_GRACE_S = 100 * 365 * 24 * 3600.0
 
 
 def check_place(uri: object, storage_options: object) -> None:
@@ -91,11 +92,24 @@ def check_grace(grace_s: object) -> None:
     """Refuse a grace in which a reader or a compactor may be at work.
 
     Raises:
-        ArgumentError: It is too short, or no number.
+        ArgumentError: It is too short, too long, or no number.
     """
+    remedy = f"Pass {SHORTEST_GRACE_S} or more, or leave it out for a day."
     if isinstance(grace_s, bool) or not isinstance(grace_s, (int, float)) or not grace_s >= SHORTEST_GRACE_S:
-        remedy = f"Pass {SHORTEST_GRACE_S} or more, or leave it out for a day."
         raise ArgumentError("Nothing was deleted.", [Problem("grace_s", f"{shown(grace_s)} is too short.", remedy)])
+    if grace_s > _LONGEST_GRACE_S:
+        raise ArgumentError("Nothing was deleted.", [Problem("grace_s", f"{shown(grace_s)} is too long.", remedy)])
+
+
+def check_flag(name: str, given: object) -> None:
+    """Refuse what says neither yes nor no.
+
+    Raises:
+        ArgumentError: It is neither True nor False.
+    """
+    if not isinstance(given, bool):
+        problem = Problem(name, f"expected True or False, got {shown(given)}.", "Pass True or False.")
+        raise ArgumentError("Nothing was done.", [problem])
 
 
 def check_query(name: str, given: object) -> None:

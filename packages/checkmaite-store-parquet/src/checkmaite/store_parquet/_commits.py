@@ -10,6 +10,7 @@ from attrs import asdict, evolve, frozen
 from checkmaite.jobs import CapabilityRunRef, Provenance, Report, StoreCorruptError
 from checkmaite.jobs.spi import ObjectStore, StoredRun, provenance_columns
 from checkmaite.store_parquet._layout import artifact_key, commit_key, is_payload
+from checkmaite.store_parquet._originals import DeletedOriginals
 from checkmaite.store_parquet._rows import commit_bytes, read_commit
 
 _SMALL_REPORT_BYTES = 16 * 1024
@@ -24,7 +25,7 @@ class Commit:
         stored: The result; the text of a report that is not small is not in it.
         text_key: Where that text is.
         attempt: Token of the call that wrote it; None of an earlier version's.
-        payloads: The files of its rows, relative to the store.
+        payloads: The files of its rows, relative to the store; none of a result that only copies have.
     """
 
     stored: StoredRun
@@ -47,10 +48,15 @@ class Commits:
     """Creates and finds the commit objects of runs.
 
     Revisions of a run have no gaps, so the newest is found by asking for one after the other.
+
+    Args:
+        objects: The store.
+        deleted: Where results are looked up whose commits may be gone.
     """
 
-    def __init__(self, objects: ObjectStore) -> None:
+    def __init__(self, objects: ObjectStore, deleted: DeletedOriginals) -> None:
         self._objects = objects
+        self._deleted = deleted
 
     def facts_of(self, run_uid: str, attempt: str, *, report: Report | None, outputs_uri: str | None) -> Facts:
         """What a commit will say; a report's text that is not small is kept already."""
@@ -66,7 +72,13 @@ class Commits:
 
     def create(self, run_uid: str, revision: int, rows: Sequence[Mapping[str, object]], facts: Facts) -> bool:
         """Make a revision visible, unless it is there; whether this call did."""
+        if self.has_copy(run_uid, revision):
+            return False
         return self._objects.create(commit_key(run_uid, revision), commit_bytes(rows, asdict(facts)))
+
+    def has_copy(self, run_uid: str, revision: int) -> bool:
+        """Whether a revision is stored, though its commit may be gone."""
+        return self._deleted.find(run_uid, revision) is not None
 
     def at(self, run_uid: str, revision: int) -> Commit | None:
         """A revision of a run, if the store holds it.
@@ -76,11 +88,16 @@ class Commits:
         """
         key = commit_key(run_uid, revision)
         content = self._objects.find(key)
-        if content is None:
-            return None
         try:
-            rows, facts = read_commit(content)
-            return self._commit(rows, Facts(**facts), revision, self._objects.uri_of(key))
+            if content is not None:
+                rows, facts = read_commit(content)
+                return self._commit(rows, Facts(**facts), revision, key)
+            copied = self._deleted.find(run_uid, revision)
+            if copied is None:
+                return None
+            key = copied.runs_key
+            found = self._commit(copied.rows, Facts(**copied.facts), revision, key, store_key=copied.payload_key)
+            return evolve(found, payloads=frozenset())
         except (pa.ArrowInvalid, LookupError, TypeError, ValueError) as error:
             uri = self._objects.uri_of(key)
             raise StoreCorruptError(
@@ -104,7 +121,9 @@ class Commits:
         text = self._objects.read(commit.text_key).decode()
         return evolve(stored, ref=evolve(stored.ref, report=evolve(report, text=text)))
 
-    def _commit(self, rows: list[dict[str, Any]], facts: Facts, revision: int, uri: str) -> Commit:
+    def _commit(
+        self, rows: list[dict[str, Any]], facts: Facts, revision: int, key: str, *, store_key: str | None = None
+    ) -> Commit:
         first = rows[0]
         if strange := [row for row in rows if not is_payload(row["payload"], row["capability_table"])]:
             raise ValueError(f"it names {strange[0]['payload']!r}")
@@ -112,8 +131,8 @@ class Commits:
             run_uid=first["run_uid"],
             revision=revision,
             capability_id=first["capability_id"],
-            store_uri=self._objects.uri_of(first["payload"]),
-            commit_uri=uri,
+            store_uri=self._objects.uri_of(store_key or first["payload"]),
+            commit_uri=self._objects.uri_of(key),
             outputs_uri=facts.outputs_uri,
             report=Report(**facts.report) if facts.report else None,
         )

@@ -34,11 +34,18 @@ from checkmaite.store_parquet._manifest import (
     newest_manifest,
 )
 from checkmaite.store_parquet._reading import columns_of
+from checkmaite.store_parquet._rows import COMMIT_FACTS, facts_text
 from checkmaite.store_parquet._schema import RUNS_SCHEMA, arrow_schema
 
 _READERS = 8
-_FORMAT: Mapping[str, Any] = {"compression": "zstd", "row_group_size": 64 * 1024, "write_statistics": [RUN]}
-"""Statistics of the run alone: readers find a run by them, and do not agree on what those of floats mean."""
+_FORMAT: Mapping[str, Any] = {
+    "compression": "zstd",
+    "row_group_size": 64 * 1024,
+    "write_statistics": [RUN],
+    "write_page_checksum": True,
+}
+"""Statistics of the run alone: readers find a run by them, and do not agree on what those of floats mean. Checksums,
+because a copy may become the only one."""
 WORTH_COMPACTING = 200
 PART_BYTES = 256 * 1024**2
 """A part's rows, decoded: what a compaction has in memory, two or three times over."""
@@ -174,6 +181,8 @@ class Compactor:
             if RUN not in rows.column_names or rows.column(RUN).unique().to_pylist() != [run_uid]:
                 return f"{payload} has rows of another run"
             tables[table] = rows
+        facts = pa.array([facts_text(runs), *[None] * (runs.num_rows - 1)], pa.string())
+        runs = runs.append_column(COMMIT_FACTS, facts)
         return _Result(name, run_uid, named[1], runs, tables)
 
     def _replaced(self, manifest: Manifest, taken: Sequence[_Result]) -> int:

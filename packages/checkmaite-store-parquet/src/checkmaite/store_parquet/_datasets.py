@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 from attrs import frozen
-from checkmaite.jobs import StoreCorruptError
+from checkmaite.jobs import StoreCorruptError, StoreError
 from checkmaite.jobs.spi import ObjectStore
-from checkmaite.store_parquet._layout import COMPACTED
+from checkmaite.store_parquet._layout import COMPACTED, ORIGINALS
 from pyarrow import fs
 
 REVISION = "revision"
@@ -162,11 +162,17 @@ def reading(objects: ObjectStore, name: str) -> Iterator[None]:
 def broken_copy(objects: ObjectStore, key: str, reason: str) -> StoreCorruptError:
     """What is said of an object of a compaction that cannot be read."""
     uri = objects.uri_of(key)
-    return StoreCorruptError(
-        f"{uri}: this version cannot read it ({reason}). If no later version of the store has made it, delete the "
-        f"folder {objects.uri_of(COMPACTED)}: it holds copies only, and compact() makes them anew.",
-        uri=uri,
-    )
+    said, is_only_copy = f"{uri}: this version cannot read it ({reason}).", True
+    with suppress(StoreError):  # nobody knows, so nothing is to be deleted
+        is_only_copy = objects.exists(ORIGINALS)
+    if is_only_copy:
+        advice = "Restore it from a backup: originals of copies have been deleted here, so it may hold the only rows."
+    else:
+        advice = (
+            "If no later version of the store has made it, delete the folder "
+            f"{objects.uri_of(COMPACTED)}: it holds copies only, and compact() makes them anew."
+        )
+    return StoreCorruptError(f"{said} {advice}", uri=uri)
 
 
 def _check_copy(objects: ObjectStore, fragment: Any, piece: Piece) -> None:

@@ -13,6 +13,7 @@
 ``_compact/<number>.json``      which parts hold copies of rows; the highest number counts
 ``_compact/<part>/``            copies of the rows of many results: ``TABLE.parquet``, ``TABLE!2.parquet`` and so on
 ``_compact/<part>/_index.parquet``  the commits that the part stands for
+``_compact/originals.json``     says that commits and payloads of which there are copies may be deleted, or are
 ==============================  ==========================================================================
 
 The first commit of a revision wins, and what it does not name is no part of the run. Revisions of a run have no gaps,
@@ -102,6 +103,10 @@ def manifest_number(name: str) -> int | None:
     """The number of a manifest, from a name in ``_compact/``; None of other names."""
     found = _MANIFEST.fullmatch(name)
     return int(found[1]) if found else None
+
+
+ORIGINALS = f"{COMPACTED}/originals.json"
+"""Key of what says that originals of copies may be gone."""
 
 
 def part_key(part: str, table: str, revision: int) -> str:

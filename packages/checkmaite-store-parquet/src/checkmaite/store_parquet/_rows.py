@@ -20,6 +20,9 @@ RUNS_METADATA_KEY = "checkmaite.runs"
 COMMIT_METADATA_KEY = "checkmaite.commit"
 """Key of a commit's metadata under which the writer, the report and the run's outputs stand as JSON."""
 
+COMMIT_FACTS = "commit_facts"
+"""Column of copies of ``runs`` rows: what a commit says beside them, as JSON, in the first row of each result."""
+
 _SMALL_ROWS = 10
 _SMALL: Mapping[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
 _LARGE: Mapping[str, Any] = {"compression": "zstd", "write_statistics": False}
@@ -110,6 +113,12 @@ def commit_bytes(runs: Sequence[Mapping[str, object]], facts: Mapping[str, objec
     return _parquet(RUNS_COLUMNS, runs, {COMMIT_METADATA_KEY: json.dumps(facts)})
 
 
+def facts_text(commit: pa.Table) -> str:
+    """The facts of a commit as they stand in its metadata, as JSON; an earlier version wrote none."""
+    facts: bytes = (commit.schema.metadata or {}).get(COMMIT_METADATA_KEY.encode(), b"{}")
+    return facts.decode()
+
+
 def read_commit(content: bytes) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The rows and the facts that `commit_bytes` wrote; an earlier version wrote no facts.
 
@@ -117,8 +126,7 @@ def read_commit(content: bytes) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         pa.ArrowInvalid, ValueError: The content is something else.
     """
     table = pq.read_table(pa.BufferReader(content))
-    facts = (table.schema.metadata or {}).get(COMMIT_METADATA_KEY.encode())
-    return table.to_pylist(), json.loads(facts) if facts else {}
+    return table.to_pylist(), json.loads(facts_text(table))
 
 
 def _parquet(

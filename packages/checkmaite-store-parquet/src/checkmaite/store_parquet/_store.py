@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from os import PathLike, fspath
@@ -27,6 +26,7 @@ from checkmaite.jobs.spi import (
 from checkmaite.store_parquet import _reading, _sql
 from checkmaite.store_parquet._arguments import (
     DEFAULT_GRACE_S,
+    check_flag,
     check_grace,
     check_one_run,
     check_place,
@@ -40,6 +40,7 @@ from checkmaite.store_parquet._arguments import (
 from checkmaite.store_parquet._commits import Commits
 from checkmaite.store_parquet._compacting import SMALL_PART_BYTES, Backlog, Compaction, Compactor
 from checkmaite.store_parquet._layout import artifact_key
+from checkmaite.store_parquet._originals import DeletedOriginals
 from checkmaite.store_parquet._rows import runs_rows
 from checkmaite.store_parquet._types import TableTypes
 from checkmaite.store_parquet._vacuum import Vacuum, Vacuumed
@@ -79,6 +80,7 @@ class ParquetStore:
         self._storage_options = storage_options
         self._objects = ObjectStore(fspath(uri), storage_options)
         self._types = TableTypes(self._objects)
+        self._commits = Commits(self._objects, DeletedOriginals(self._objects))
 
     def __repr__(self) -> str:
         return f"ParquetStore({self.uri!r})"
@@ -137,7 +139,7 @@ class ParquetStore:
             return WriteReceipt(run_uid=run.run_uid, store_uri=None, created=False)
         rows = runs_rows(run, tables, came_from, datetime.now(UTC))
         tables = self._types.settle(tables)
-        writer = RunWriter(self._objects, run, tables, rows, report)
+        writer = RunWriter(self._objects, self._commits, run, tables, rows, report)
         return writer.supersede() if supersede else writer.write()
 
     def find_run(
@@ -146,7 +148,7 @@ class ParquetStore:
         """One result of a run, whole; see `KeepsRevisions.find_run`. Asks for one revision after the other."""
         check_text("run_uid", run_uid)
         check_revision(revision)
-        commits = Commits(self._objects)
+        commits = self._commits
         if revision is not None:
             found = commits.at(run_uid, revision)
         else:
@@ -156,7 +158,7 @@ class ParquetStore:
     def get_run_uri(self, run_uid: str) -> str | None:
         """The file with the newest rows of the run in its first table; None when the store does not hold the run."""
         check_text("run_uid", run_uid)
-        found = Commits(self._objects).newest(run_uid)
+        found = self._commits.newest(run_uid)
         return found.stored.ref.store_uri if found is not None else _reading.foreign_uri(self._objects, run_uid)
 
     def compact(self) -> Compaction:
@@ -180,21 +182,27 @@ class ParquetStore:
         if self.backlog().is_worth_compacting:
             Compactor(self._objects, part_bytes=SMALL_PART_BYTES).compact()
 
-    def vacuum(self, *, grace_s: float = DEFAULT_GRACE_S) -> Vacuumed:
+    def vacuum(self, *, grace_s: float = DEFAULT_GRACE_S, originals: bool = False) -> Vacuumed:
         """Delete copies that later compactions have replaced, and what killed writers and compactors have left.
 
-        Runs are never deleted: all of their results stay readable.
+        Runs are never deleted: all of their results stay readable, and none is stored twice.
 
         Args:
             grace_s: What was of use, or was written, in the last so many seconds stays. A reader that needs longer may
                 fail, and then has to read again.
+            originals: Delete the small files too, of results that have been in copies for so long. The first time this
+                is announced to writers alone, and ``originals_from`` says when to ask again. Then `compact` has what is
+                left of these results: whoever reads the files without this package has to read those in ``_compact/``,
+                and uris of files that receipts and jobs have named before lead nowhere.
 
         Raises:
+            StoreCorruptError: A copy is damaged; its originals are kept.
             StoreError: The store refused or could not be reached.
             ArgumentError: The grace is shorter than two hours.
         """
         check_grace(grace_s)
-        return Vacuum(self._objects, time.time() - grace_s).run()
+        check_flag("originals", originals)
+        return Vacuum(self._objects, grace_s).run(originals=originals)
 
     def probe(self) -> None:
         """See that runs can be written here and read; see `checkmaite.jobs.spi.HasProbe`."""

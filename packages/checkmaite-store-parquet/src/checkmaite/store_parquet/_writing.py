@@ -18,6 +18,7 @@ class RunWriter:
 
     Args:
         objects: The store.
+        commits: Its commits.
         run: The run.
         tables: Its rows, whose types fit the store.
         runs: Its ``runs`` rows.
@@ -27,13 +28,14 @@ class RunWriter:
     def __init__(
         self,
         objects: ObjectStore,
+        commits: Commits,
         run: CapabilityRun,
         tables: Sequence[TableRows],
         runs: Sequence[Mapping[str, object]],
         report: Report | None,
     ) -> None:
         self._objects = objects
-        self._commits = Commits(objects)
+        self._commits = commits
         self._run = run
         self._tables = tables
         self._runs = runs
@@ -71,7 +73,7 @@ class RunWriter:
 
     def _wins(self, revision: int) -> bool:
         """Store the result under this number; False when another is there, and then nothing of this one is left."""
-        rows = self._place_rows(revision)
+        rows = None if self._commits.has_copy(self._run.run_uid, revision) else self._place_rows(revision)
         if rows is not None and self._commits.create(self._run.run_uid, revision, rows, self._facts):
             return True
         winner = self._commits.at(self._run.run_uid, revision)

@@ -101,19 +101,23 @@ def compact(asked: Asked, as_json: bool) -> None:
 
 
 @store.command(epilog=examples("store vacuum --profile team --yes"))
+@click.option("--originals", is_flag=True, help="Also the small files of results that are in copies.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json
 @configured
-def vacuum(asked: Asked, yes: bool, as_json: bool) -> None:
+def vacuum(asked: Asked, originals: bool, yes: bool, as_json: bool) -> None:
     """Delete what no reader needs: replaced copies, and what killed writers have left.
 
-    Runs and their results are never deleted. Records: what the store says that it has deleted.
+    Runs and their results are never deleted. With --originals they are in copies alone afterwards, which other programs
+    do not look for. Records: what the store says that it has deleted.
     """
     opened = asked.store()
     _method(opened, "vacuum")
     if not yes:
-        click.confirm(f"Delete replaced copies and left-over files of {opened.uri}?", abort=True, err=True)
-    _report(_call(opened, "vacuum"), as_json=as_json)
+        also = ", and the small files of results that are in copies," if originals else ""
+        click.confirm(f"Delete replaced copies and left-over files{also} of {opened.uri}?", abort=True, err=True)
+    arguments = {"originals": True} if originals else {}
+    _report(_call(opened, "vacuum", **arguments), as_json=as_json)
 
 
 def _revision(text: str) -> int | str:
@@ -136,9 +140,10 @@ def _method(opened: AnalyticsStore, name: str) -> Any:
     return method
 
 
-def _call(opened: AnalyticsStore, name: str) -> Mapping[str, Any]:
-    """What the store's method says that it has done, by name."""
-    return attrs.asdict(_method(opened, name)())
+def _call(opened: AnalyticsStore, name: str, **arguments: Any) -> Mapping[str, Any]:
+    """What the store's method says that it has done, by name; what does not apply is left out."""
+    said = attrs.asdict(_method(opened, name)(**arguments))
+    return {each: value for each, value in said.items() if value is not None}
 
 
 def _report(done: Mapping[str, Any], *, as_json: bool) -> None:
