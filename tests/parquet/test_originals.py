@@ -92,7 +92,7 @@ def test_other_programs_read_copies_by_the_query_of_the_page(
     deleted: ParquetStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (Path(__file__).parents[2] / "docs/how-to/analytics-store.md").read_text()
-    (query,) = [part.partition("\n```")[0] for part in page.split("```sql\n") if "_compact" in part]
+    (query,) = [part.partition("\n```")[0] for part in page.split("```sql\n") if "_compact/*/accuracy" in part]
     deleted.write(run("two", 200, "a", "accuracy", "accuracy_2"), supersede=True)
     deleted.compact()
     deleted.write([run("five", 5, "accuracy"), run("alone", 6, "accuracy")], supersede=True)
