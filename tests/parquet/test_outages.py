@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -52,6 +53,31 @@ def test_results_outlive_an_outage(configure: Configure, outage: Outage, tmp_pat
     outages.check_that_results_outlive_an_outage(
         outage, tmp_path, lambda uid: store.read_table("sample_scores", run_uids=[uid])
     )
+
+
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EDQUOT])
+def test_results_wait_for_room_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int) -> None:
+    is_full = False
+    fsync = os.fsync
+
+    def write_unless_full(descriptor: int) -> None:
+        if is_full:
+            raise OSError(reason, os.strerror(reason))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", write_unless_full)
+    uri = str(tmp_path / "store")
+    configure_job_backend("inline", analytics_store={"uri": uri})
+    job = submit_capability(SampleCapability(act="wait", folder=str(tmp_path)), config={"run_uid": "large"})
+    outages.wait_until((tmp_path / "started").exists, job)
+    is_full = True
+    (tmp_path / "go").touch()
+    outages.wait_until(lambda: f"there is no room left ({os.strerror(reason)})" in job.explain(), job)
+    assert job.status is JobStatus.RUNNING
+    is_full = False
+    assert job.wait(outages.SOON_S) is JobStatus.COMPLETED, job.explain()
+    shutdown_job_backend()
+    assert ParquetStore(uri).read_table("sample_scores", run_uids=["large"]).num_rows == 1
 
 
 def test_waiting_for_a_store_can_be_cancelled(configure: Configure, outage: Outage, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ class Cluster:
     def add_node(self, num_cpus: int, resources: Mapping[str, float], python: str = sys.executable, **env: str) -> Node:
         """Start one more node. It has joined then: two that start on one machine at once may want the same socket."""
         before = self._node_ids()
-        node = Node(f"--address={self.driver}", *_capacity(num_cpus, resources), python=python, **self.env, **env)
+        node = Node(f"--address={self.driver}", *_capacity(num_cpus, resources), python=python, **{**self.env, **env})
         self.nodes.append(node)
         wait_until(lambda: self._node_ids() - before or not node.is_up, "the node does not join")
         assert node.is_up, "the node did not start"
@@ -147,6 +147,11 @@ class Cluster:
     def pids(self, title: str) -> set[int]:
         """Processes of all nodes whose title begins with `title`."""
         return {pid for node in self.nodes for pid in node.pids(title)}
+
+    @staticmethod
+    def title(pid: int) -> str:
+        """How a process calls itself; empty when there is none."""
+        return _title(pid)
 
     def __enter__(self) -> Self:
         try:
@@ -181,9 +186,11 @@ def say(*what):
 
 """
 
-    def __init__(self, text: str, folder: Path, options: Mapping[str, Any], **env: str) -> None:
+    def __init__(
+        self, text: str, folder: Path, options: Mapping[str, Any], prelude: str = _PRELUDE, **env: str
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)  # a test may have put files there
-        (folder / "script.py").write_text(self._PRELUDE + text)
+        (folder / "script.py").write_text(prelude + text)
         self._errors = folder / "stderr.txt"
         with self._errors.open("w") as errors:
             self._process = subprocess.Popen(
@@ -202,6 +209,15 @@ def say(*what):
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def code(self) -> int | None:
+        """How it ended; None while it lives."""
+        return self._process.poll()
+
+    def errors(self) -> str:
+        """What it has written to its standard error so far."""
+        return self._errors.read_text()
 
     def line(self, timeout_s: float = SOON_S) -> str:
         """The next line that it says."""

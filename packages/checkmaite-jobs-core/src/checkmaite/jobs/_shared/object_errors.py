@@ -43,6 +43,8 @@ _PASSING_CODES = frozenset(
     }
 )
 """What S3 and its like say when the same request may succeed later: botocore retries these too, but not for long."""
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""A full disk, or a full quota: somebody makes room, and the same call succeeds."""
 _EXISTS_CODES = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 
 
@@ -81,6 +83,9 @@ def translation(error: Exception, uri: str, said: str, *, renews: bool = False) 
         expired = StorePermissionError(f"{uri}: the credentials have expired ({code}). {whence}", uri=uri)
         expired.retryable = renews
         return expired
+    reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else code or name
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return StoreUnavailableError(f"{uri}: there is no room left ({reason}). Make some, then try again.", uri=uri)
     is_read_only = isinstance(error, OSError) and error.errno == errno.EROFS
     if isinstance(error, PermissionError) or is_read_only or code in _PERMISSION_CODES or name == "NoCredentialsError":
         return StorePermissionError(
@@ -98,7 +103,6 @@ def translation(error: Exception, uri: str, said: str, *, renews: bool = False) 
         return StoreUnavailableError(f"{uri}: the store did not answer ({code or name}). Try again later.", uri=uri)
     if isinstance(error, (AttributeError, TypeError, ValueError)):
         return StoreError(f"{uri}: the store cannot be used ({said}). Check its storage_options.", uri=uri)
-    reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else code or name
     return StoreError(f"{uri}: the store cannot be used ({reason}).", uri=uri)
 
 
