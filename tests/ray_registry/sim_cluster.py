@@ -32,7 +32,7 @@ class Lent:
 
 def content_of(job_id: str, *, large: bool) -> bytes:
     """The pickled arguments of a job, as everybody else sees them."""
-    return f"{'large ' * large}payload of {job_id}".encode()
+    return f"{'large ' * large}payload of {job_id}".encode().ljust(600)
 
 
 @define(eq=False)

@@ -22,7 +22,7 @@ from checkmaite.jobs_ray.registry.cluster import Cluster as RayCluster
 from checkmaite.jobs_ray.registry.model.events import Event
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
-from checkmaite.jobs_ray.registry.shell import Shell
+from checkmaite.jobs_ray.registry.shell import Shell, Window
 from checkmaite.jobs_ray.registry.storage import Storage
 from checkmaite.jobs_ray.wire import Context, JobSpec, Launch
 
@@ -35,9 +35,14 @@ LARGE = b"large"
 """How payloads begin that are kept beside the journal."""
 
 
+NARROW = Window(jobs=2, payload_bytes=2_000)
+"""Half of the seeds queue more than that."""
+
+
 class Surroundings(Protocol):
     """The simulation, as a registry sees it."""
 
+    seed: int
     now: float
     dice: Any
     settings: RegistrySettings
@@ -140,7 +145,8 @@ class SimRegistry:
     def _begin(self) -> JobRegistry:
         settings = {**self.around.settings.wire(), "controller_pool_size": len(self.cluster.processes)}
         named = {"name": "r", "namespace": "n", "journal": None, "where": self.name}
-        actor = JobRegistry({**settings, **named}, Around(SimRay(self), SimStorage(self)))
+        window = NARROW if self.around.seed % 2 else Window()
+        actor = JobRegistry({**settings, **named}, Around(SimRay(self), SimStorage(self), window))
         assert actor._journal_writer is not None, "it has a storage"
         self._writer = actor._journal_writer
         self._writer.open = partial(self._open, self._writer.open)  # type: ignore[method-assign]
@@ -272,6 +278,9 @@ class SimRay(RayCluster):
         return None
 
     def keep_packages(self, runtime_envs: Any) -> None:
+        pass
+
+    async def return_memory(self) -> None:
         pass
 
 

@@ -134,7 +134,7 @@ def test_scopes_are_listed_apart(crowded: RegistryMachine) -> None:
     ],
 )
 def test_a_page_reads_few_of_many_records(query: JobQuery) -> None:
-    machine = RegistryMachine(limits())
+    machine = RegistryMachine(limits(window=MANY))
     machine.submit([spec(f"job {number}") for number in range(MANY)], CONTEXTS, 1000.0)
     token = machine.grant("a", 0.0)
     (assignment,) = machine.place(["a"], MANY - 20, 0.0)

@@ -9,25 +9,29 @@ import pytest
 from checkmaite.jobs import StoreNotFoundError
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.registry.cluster import Cluster
-from checkmaite.jobs_ray.registry.session import Payloads
+from checkmaite.jobs_ray.registry.payloads import PayloadObjects, Payloads, Reading
 from checkmaite.jobs_ray.wire import StoredPayload
 
 from tests.ray_registry.making import spec
 
 
-async def load(kept: StoredPayload) -> bytes:
-    return f"from {kept.key}".encode()
+class Objects(PayloadObjects):
+    def __init__(self) -> None:
+        pass
+
+    async def load(self, key: str) -> bytes:
+        return f"from {key}".encode()
 
 
 def test_a_lost_copy_is_loaded_from_the_journal() -> None:
     async def story() -> None:
-        payloads = Payloads(Cluster("namespace", RegistrySettings()), load, lambda _: True)
+        payloads = Payloads(Cluster("namespace", RegistrySettings()), Objects(), lambda _: True)
         large = spec("large", payload=StoredPayload("key", 60_000, "copy"))
-        assert await payloads.of(large) == "copy"
+        assert await payloads.of(large, Reading()) == "copy"
         payloads.note(["large", "other"], ["other"])
-        assert await payloads.of(large) == b"from key"
+        assert await payloads.of(large, Reading()) == b"from key"
         payloads.note(["large"], ["large"])
-        assert await payloads.of(large) == "copy"
+        assert await payloads.of(large, Reading()) == "copy"
 
     asyncio.run(story())
 
@@ -46,11 +50,11 @@ def test_what_is_nowhere_else_is_given_up_in_the_end() -> None:
         large, small = spec("large", payload="reference"), spec("small")
         for _ in range(9):
             payloads.note(["large", "small"], [])
-        assert await payloads.of(large) == "reference"
+        assert await payloads.of(large, Reading()) == "reference"
         payloads.note(["large", "small"], [])
         with pytest.raises(StoreNotFoundError, match="lost with the process"):
-            await payloads.of(large)
-        assert await payloads.of(small) == small.payload
+            await payloads.of(large, Reading())
+        assert await payloads.of(small, Reading()) == small.payload
         live.clear()
         payloads.note(["another"], [])
         assert not payloads._missed, "jobs that are over are remembered"

@@ -19,7 +19,8 @@ from checkmaite.jobs_ray.registry import session as session_module
 from checkmaite.jobs_ray.registry.cluster import Cluster
 from checkmaite.jobs_ray.registry.model.lifecycle import AskStore
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
-from checkmaite.jobs_ray.registry.session import ControllerSession, Payloads
+from checkmaite.jobs_ray.registry.payloads import Payloads, Reading
+from checkmaite.jobs_ray.registry.session import ControllerSession
 from checkmaite.jobs_ray.wire import JobSpec
 
 from tests.ray_registry.making import CONTEXTS, POLICY, limits, spec
@@ -92,11 +93,11 @@ class Given(Payloads):
         super().__init__(cluster, None, lambda _: True)
         self.refused: list[str] = []
 
-    async def of(self, spec: JobSpec) -> Any:
+    async def of(self, spec: JobSpec, reading: Reading) -> Any:
         if spec.job_id in self.refused:
             self.refused.remove(spec.job_id)
             raise rx.OutOfDiskError("local disk is full")
-        return await super().of(spec)
+        return await super().of(spec, reading)
 
 
 class Rig:

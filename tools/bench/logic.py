@@ -30,6 +30,7 @@ _UNBOUNDED = Limits(
     max_backlog=1_000_000,
     terminal_job_retention_s=1e9,
     max_retained_terminal_jobs_per_scope=1_000_000,
+    window=1_000_000,
 )
 _PAYLOAD = pickle.dumps((work.Nothing(), {"config": 0}))
 _numbers = itertools.count()

@@ -21,6 +21,7 @@ from growth import draw, growth
 from history import history
 from importing import import_cost
 from latency import latency
+from memory import memory
 from queued import queued_jobs
 from recovery import journal_size, recovery
 from reporting import progress_cost
@@ -47,6 +48,7 @@ MEASURES: dict[str, Callable[[Cluster], list[Figure]]] = {
         ray_client,
         progress_cost,
         queued_jobs,
+        memory,
         history,
         recovery,
         journal_size,

@@ -39,6 +39,17 @@ class Nothing:
 
 
 @frozen
+class Heavy:
+    """A capability that does nothing, and whose pickle is large."""
+
+    weight: bytes
+    id: str = "heavy"
+
+    def run(self, **arguments: Any) -> Any:
+        return Nothing().run(**arguments)
+
+
+@frozen
 class OneRow:
     """A capability that gives one row at once."""
 

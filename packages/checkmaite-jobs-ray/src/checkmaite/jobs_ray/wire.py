@@ -127,14 +127,16 @@ class StoredPayload(NamedTuple):
     """A payload that is kept beside the journal.
 
     Attributes:
-        key: Where.
+        key: The object that has it, perhaps with those of other jobs.
         size: In bytes.
         ref: To a copy in Ray's object store, while there is one.
+        offset: Where in the object it begins.
     """
 
     key: str
     size: int
     ref: Any = None
+    offset: int = 0
 
 
 class JobFacts(NamedTuple):

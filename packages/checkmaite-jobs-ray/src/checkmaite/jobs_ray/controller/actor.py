@@ -20,6 +20,7 @@ from checkmaite.jobs_ray.cluster import Arrivals, is_elsewhere, left_output, thi
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.controller.cluster import EndedTask, Tasks, told_of
 from checkmaite.jobs_ray.controller.machine import Cancel, ControllerMachine
+from checkmaite.jobs_ray.memory import return_memory
 from checkmaite.jobs_ray.notifier import Notifier
 from checkmaite.jobs_ray.wire import AttemptId, Inventory, Launch, LostAttempt, Report, Stop, attempt_of
 from checkmaite.jobs_ray_simple.cluster import is_known
@@ -27,6 +28,8 @@ from checkmaite.jobs_ray_simple.cluster import is_known
 _log = logging.getLogger("checkmaite.jobs")
 _LOG_CHARACTERS = 64 * 2**20
 _SWEEP_S = 1.0
+_RETURN_AFTER = 20
+"""Sweeps after which memory is returned, if there is reason to."""
 _WATCH_S = 2.0
 _WATCH_SHARE = 0.02
 """Of its time the controller spends at most so much on looking for workers that have died."""
@@ -56,6 +59,7 @@ class JobController:
         self._patience_s = settings.lease_ttl_s / 2  # a registry that has no answer within a lease asks again
         self._looking_into: dict[AttemptId, asyncio.Task[None]] = {}
         self._to_launch: deque[Launch] = deque()
+        self._has_ended = False
         self._launching: asyncio.Task[None] | None = None
         self._news = Notifier(lambda: self._machine.live)
         self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
@@ -158,6 +162,7 @@ class JobController:
             self._news.notify()
 
     def _take(self, ended_tasks: Sequence[EndedTask]) -> None:
+        self._has_ended = True
         now = tell_time(self._machine)
         for attempt_id, finished, worker_lost in ended_tasks:
             if attempt_id in self._looking_into:
@@ -213,6 +218,11 @@ class JobController:
             await asyncio.sleep(max(_WATCH_S, (time.monotonic() - began) / _WATCH_SHARE))
 
     async def _sweep(self) -> None:
+        sweeps = 0
         while True:
             await asyncio.sleep(_SWEEP_S)
             self._machine.sweep(tell_time(self._machine))
+            sweeps += 1
+            if self._has_ended and sweeps % _RETURN_AFTER == 0:
+                self._has_ended = False
+                await asyncio.to_thread(return_memory)

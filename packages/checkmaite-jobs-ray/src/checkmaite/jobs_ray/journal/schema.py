@@ -56,7 +56,7 @@ class _Payload:
     """Bytes as base64, or where they are kept. A reference in Ray's object store dies with its owner."""
 
     is_shared = False
-    _stored = Fields(StoredPayload, without=("ref",))
+    _stored = Fields(StoredPayload, {"key": TEXT}, without=("ref",))
 
     def row(self, value: Any) -> Any:
         if isinstance(value, StoredPayload):

@@ -28,7 +28,7 @@ from checkmaite.jobs_ray.handshake import check_client
 from checkmaite.jobs_ray.journal.location import JournalLocation
 from checkmaite.jobs_ray.registry.cluster import Cluster
 from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
-from checkmaite.jobs_ray.registry.shell import Shell
+from checkmaite.jobs_ray.registry.shell import Shell, Window
 from checkmaite.jobs_ray.registry.storage import Storage
 from checkmaite.jobs_ray.registry.subscriptions import Subscriptions
 from checkmaite.jobs_ray.wire import Change, Context, Cursor, JobFacts, JobSpec, named
@@ -48,10 +48,12 @@ class Around(NamedTuple):
     Attributes:
         cluster: Ray, its controllers, and what workers reach.
         storage: Of the journal; None when it has none.
+        window: See there.
     """
 
     cluster: Cluster
     storage: Storage | None
+    window: Window = Window()
 
 
 class JobRegistry:
@@ -70,7 +72,7 @@ class JobRegistry:
         if around is None:
             objects = None if journal is None else JournalLocation.from_text(journal).objects(namespace, self._name)
             around = Around(Cluster(namespace, self._settings), None if objects is None else Storage(objects))
-        self._cluster = around.cluster
+        self._cluster, self._window = around.cluster, around.window
         self._journal_writer = None
         if around.storage is not None:
             self._journal_writer = JournalWriter(around.storage, name=self._name, address=address)
@@ -258,6 +260,7 @@ class JobRegistry:
             journal_writer=self._journal_writer,
             table=table,
             tell=self._subscriptions.tell,
+            window=self._window,
         )
         await shell.recover()
         return shell

@@ -19,6 +19,7 @@ from checkmaite.jobs.spi import Completed, Remains
 from checkmaite.jobs_ray.cluster import get_or_create, is_elsewhere, keep_payload, left_output, restart
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.controller.actor import JobController
+from checkmaite.jobs_ray.memory import return_memory
 from checkmaite.jobs_ray.wire import Context, JobSpec
 from checkmaite.jobs_ray_simple.cluster import (
     cluster_resources,
@@ -82,6 +83,10 @@ class Cluster:
     def is_elsewhere(self, payload: Any) -> bool:
         """See `checkmaite.jobs_ray.cluster.is_elsewhere`."""
         return is_elsewhere(payload)
+
+    async def return_memory(self) -> None:
+        """See `checkmaite.jobs_ray.memory.return_memory`."""
+        await asyncio.to_thread(return_memory)
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
 

@@ -21,15 +21,14 @@ from checkmaite.jobs_ray.journal.format import segment_key
 from checkmaite.jobs_ray.journal.leader import Leader, SupersededError
 from checkmaite.jobs_ray.journal.logs import LOGS
 from checkmaite.jobs_ray.journal.reading import read_journal
-from checkmaite.jobs_ray.journal.replay import payload_key, take_over
+from checkmaite.jobs_ray.journal.replay import take_over
 from checkmaite.jobs_ray.journal.schema import rows_of
 from checkmaite.jobs_ray.journal.snapshot import snapshot_rows
-from checkmaite.jobs_ray.journal.steps import Create, Delete, Exists, Names, Pause, Steps
+from checkmaite.jobs_ray.journal.steps import Exists, Names, Pause, Steps
 from checkmaite.jobs_ray.journal.storage import Journal
 from checkmaite.jobs_ray.registry.model.events import Event
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.storage import Storage
-from checkmaite.jobs_ray.wire import StoredPayload
 
 _log = logging.getLogger("checkmaite.jobs")
 _AGAIN_S = 2.0
@@ -45,7 +44,7 @@ _DYING_S = 15.0
 
 
 class JournalWriter:
-    """One registry's journal, and the payloads beside it. All methods run on one event loop.
+    """One registry's journal. All methods run on one event loop.
 
     Args:
         storage: Where it is.
@@ -68,7 +67,6 @@ class JournalWriter:
         """Names in the folder of kept output, before this registry led the journal: a later leader's are not there."""
         self._snapshot: asyncio.Task[None] | None = None
         self._is_lost = False
-        self._chores: set[asyncio.Task[None]] = set()
 
     @property
     def storage(self) -> Storage:
@@ -176,31 +174,6 @@ class JournalWriter:
             self._led_at = looked_at
         return not taken
 
-    async def keep(self, payloads: Sequence[tuple[str, bytes | memoryview]]) -> list[StoredPayload]:
-        """Keep payloads durably beside the journal, each with its job's id."""
-
-        async def create(job_id: str, payload: bytes | memoryview) -> StoredPayload:
-            key = payload_key(job_id, self._storage.new_nonce())
-            await self._storage.ask(Create(key, payload))
-            return StoredPayload(key, len(payload))
-
-        return list(await asyncio.gather(*(create(job_id, payload) for job_id, payload in payloads)))
-
-    async def load(self, kept: StoredPayload) -> bytes:
-        """A payload that was kept.
-
-        Raises:
-            StoreError: It cannot be read.
-        """
-        return await self._storage.read(kept.key)
-
-    def forget(self, keys: Iterable[str]) -> None:
-        """Delete payloads that no start needs any more; one that cannot be deleted stays until the next beginning."""
-        for key in keys:
-            task = asyncio.get_running_loop().create_task(self._delete(key))
-            self._chores.add(task)
-            task.add_done_callback(self._chores.discard)
-
     # -- inside -------------------------------------------------------------------------------------------------------
 
     async def _is_gone(self) -> bool:
@@ -271,12 +244,6 @@ class JournalWriter:
             _log.warning("a snapshot of registry %s was not stored: %s", self._name, error)
         finally:
             self._snapshot = None
-
-    async def _delete(self, key: str) -> None:
-        try:
-            await self._storage.ask(Delete([key]))
-        except StoreError as error:
-            _log.info("a payload is left behind: %s", error)
 
     def _note_pause(self, pause: Pause) -> None:
         self._trouble = pause.cause

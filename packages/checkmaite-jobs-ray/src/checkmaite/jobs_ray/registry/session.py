@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
-from checkmaite.jobs import Resources, StoreError, StoreNotFoundError
+from checkmaite.jobs import Resources, StoreError
 from checkmaite.jobs.spi import failure
 from checkmaite.jobs_ray.clock import tell_time
 from checkmaite.jobs_ray.cluster import Unreachable, answer
@@ -18,7 +17,8 @@ from checkmaite.jobs_ray.controller.machine import StaleLeaseError
 from checkmaite.jobs_ray.registry.cluster import Cluster
 from checkmaite.jobs_ray.registry.model.lifecycle import DIED, GONE, StopJobs, silent
 from checkmaite.jobs_ray.registry.model.machine import Assignment, RegistryMachine
-from checkmaite.jobs_ray.wire import EndReport, Inventory, JobSpec, Launch, Report, StoredPayload
+from checkmaite.jobs_ray.registry.payloads import Payloads, Reading
+from checkmaite.jobs_ray.wire import EndReport, Inventory, Launch, Report
 
 _log = logging.getLogger("checkmaite.jobs")
 _AGAIN_S = 0.1
@@ -27,8 +27,6 @@ _REFUSED_S = 0.5
 _START_S = 60.0
 _LOGS_S = 20.0
 """Longer than a controller looks for what a dead worker has left."""
-_TRIES = 10
-"""A payload that is nowhere but in a process's memory is lost when no controller could fetch it so many times."""
 
 
 class ControllerSession:
@@ -220,11 +218,11 @@ class ControllerSession:
             return False
 
     async def _give(self, assignment: Assignment) -> None:
-        token = assignment.token
+        token, reading = assignment.token, self._payloads.reading()
         launches, refused = [], None
         for each in assignment.launches:
             try:
-                if (ready := await self._ready(each, token)) is not None:
+                if (ready := await self._ready(each, token, reading)) is not None:
                     launches.append(ready)
             except Exception as error:  # noqa: BLE001 - Ray has no room for it, say; the others do not wait for that
                 refused = error
@@ -247,12 +245,12 @@ class ControllerSession:
         self._machine.confirm(assignment, taken, tell_time(self._machine))
         self._changed()
 
-    async def _ready(self, launch: Launch, token: int) -> Launch | None:
+    async def _ready(self, launch: Launch, token: int, reading: Reading) -> Launch | None:
         """The same with its payload; None when that cannot be had, or the lease is over."""
         spec = launch.spec
         while self._token == token:
             try:
-                return launch._replace(spec=spec._replace(payload=await self._payloads.of(spec)))
+                return launch._replace(spec=spec._replace(payload=await self._payloads.of(spec, reading)))
             except StoreError as error:
                 if error.retryable:
                     await asyncio.sleep(_AGAIN_S)
@@ -290,58 +288,3 @@ class ControllerSession:
         task = asyncio.get_running_loop().create_task(work)
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
-
-
-# -- what jobs start from ----------------------------------------------------------------------------------------------
-
-
-class Payloads:
-    """Gives the payloads of jobs, from the journal where Ray has lost them.
-
-    Args:
-        cluster: Where small ones travel as they are, and large ones are kept.
-        load: Reads one from the journal; None when there is none.
-        is_live: Whether a job is one still.
-    """
-
-    def __init__(
-        self,
-        cluster: Cluster,
-        load: Callable[[StoredPayload], Awaitable[bytes]] | None,
-        is_live: Callable[[str], bool],
-    ) -> None:
-        self._cluster = cluster
-        self._load = load
-        self._is_live = is_live
-        self._missed: Counter[str] = Counter()
-
-    @property
-    def are_kept(self) -> bool:
-        """Whether there is a journal."""
-        return self._load is not None
-
-    async def of(self, spec: JobSpec) -> Any:
-        """A spec's payload as a controller takes it.
-
-        Raises:
-            StoreError: It cannot be had; see `StoreError.retryable`.
-        """
-        payload, missed = spec.payload, self._missed[spec.job_id]
-        if isinstance(payload, StoredPayload):
-            if payload.ref is not None and not missed:
-                return payload.ref
-            assert self._load is not None, "only a journal keeps payloads"
-            return self._cluster.keep_payload(await self._load(payload))
-        if payload is None or (missed >= _TRIES and self._cluster.is_elsewhere(payload)):
-            raise StoreNotFoundError("what the job needs to start was lost with the process that had accepted it.")
-        return payload
-
-    def note(self, given: Collection[str], taken: Collection[str]) -> None:
-        """A controller was given these jobs, and has taken those: the others' payloads did not come."""
-        missed = [job_id for job_id in given if job_id not in taken]
-        if self._missed or missed:
-            for job_id in taken:
-                self._missed.pop(job_id, None)
-            self._missed.update(missed)
-            for job_id in [each for each in self._missed if not self._is_live(each)]:
-                del self._missed[job_id]

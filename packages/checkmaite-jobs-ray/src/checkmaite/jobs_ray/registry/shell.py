@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Container, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from checkmaite.jobs_ray.clock import tell_time
 from checkmaite.jobs_ray.config import RegistrySettings
@@ -23,25 +23,43 @@ from checkmaite.jobs_ray.registry.model.events import Event
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.lifecycle import SURPLUS, AskStore, Effect, StopJobs
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
-from checkmaite.jobs_ray.registry.model.placement import Limits
+from checkmaite.jobs_ray.registry.model.placement import WINDOW, Limits
 from checkmaite.jobs_ray.registry.model.record import Placed, Waiting
-from checkmaite.jobs_ray.registry.session import ControllerSession, Payloads
+from checkmaite.jobs_ray.registry.payloads import MEMORY_BYTES, PayloadObjects, Payloads, keep_payloads
+from checkmaite.jobs_ray.registry.session import ControllerSession
 from checkmaite.jobs_ray.wire import JobSpec, StoredPayload
 
 _log = logging.getLogger("checkmaite.jobs")
 _TICK_S = 0.5
 _KEEP_S = 60.0
+_RETURN_S = 20.0
 _ASK_AGAIN_S = 5.0
 _BATCH = 500
 """Jobs in one call to a controller."""
 _CONFIRM_S = 2.0
 """Without a journal a submission waits at most this long for controllers to take its jobs."""
+_ALL = 2**53
 _KEPT_S = 5.0
 """The end of a job is told after so long at the latest, whether or not its output is kept by then."""
 _LOOKS = 5
 _LOOK_AGAIN_S = 1.0
 _GATHER_S = 10.0
 """A registry that has just begun waits at most this long for all of its controllers."""
+
+
+class Window(NamedTuple):
+    """How much of what is queued is more than a record in the registry's memory.
+
+    Attributes:
+        jobs: Of each kind, those that controllers have before a worker has begun them; see `registry.model.queue`.
+        payload_bytes: Payloads in this process; those that are submitted beyond are beside the journal alone.
+    """
+
+    jobs: int = WINDOW
+    payload_bytes: int = MEMORY_BYTES
+
+
+_USUAL = Window()
 
 
 class Shell:
@@ -54,6 +72,7 @@ class Shell:
         journal_writer: Its journal; None keeps jobs in memory only.
         table: What the journal holds.
         tell: Called with the ids of jobs that changed, once the change is durable.
+        window: How much of what is queued is more than a record here.
     """
 
     def __init__(
@@ -65,17 +84,22 @@ class Shell:
         journal_writer: JournalWriter | None,
         table: JobTable | None,
         tell: Callable[[Sequence[str]], object],
+        window: Window = _USUAL,
     ) -> None:
         # Later registries must grant larger tokens: after this one's process has died, and also when it goes on late.
         epoch = journal_writer.epoch if journal_writer else time.time_ns() // 1_000
-        self.machine = RegistryMachine(_limits(settings), epoch=epoch, table=table, now=time.monotonic())
+        # Without a journal controllers are told of every job: what nobody else knows is lost with this process.
+        limits = _limits(settings, window.jobs if journal_writer else _ALL)
+        self.machine = RegistryMachine(limits, epoch=epoch, table=table, now=time.monotonic())
         self._journal_writer = journal_writer
         self._cluster = cluster
+        self._window = window
         self._tell = tell
         self.commits = GroupCommit(journal_writer.write if journal_writer else None)
         self._placeable = asyncio.Event()
         self._confirmed = asyncio.Event()
-        payloads = Payloads(cluster, journal_writer.load if journal_writer else None, self._is_live)
+        self._payload_objects = PayloadObjects(journal_writer.storage) if journal_writer else None
+        payloads = Payloads(cluster, self._payload_objects, self._is_live)
         names = [controller_name(name, number) for number in range(settings.controller_pool_size)]
         self.sessions = {
             each: ControllerSession(each, cluster, settings, self.machine, self.after, self.commits.durable, payloads)
@@ -84,6 +108,7 @@ class Shell:
         self.machine.keep_to(names, SURPLUS, tell_time(self.machine))
         self._chores: set[asyncio.Task[None]] = set()
         self._unanswered: dict[str, str] = {}
+        self._has_released = False
         self._log_keeper = self._keeper_of_logs(settings)
         self._gathered = asyncio.get_running_loop().create_task(self._gather())
         loops = [
@@ -91,6 +116,7 @@ class Shell:
             self._place(),
             self._tick(),
             self._keep_packages(),
+            self._return_memory(),
         ]
         self._loops = [asyncio.get_running_loop().create_task(each) for each in loops]
         if journal_writer is not None:
@@ -112,21 +138,17 @@ class Shell:
         self._confirmed.set()
 
     async def keep_payloads(self, specs: Sequence[JobSpec]) -> list[JobSpec]:
-        """The specs with large payloads where they outlive this process, or at least do not fill its memory."""
-        if self._journal_writer is None:
-            return [spec._replace(payload=self._cluster.keep_payload(spec.payload)) for spec in specs]
-        places: dict[str, StoredPayload] = {}
-        # While payloads are stored a job that stood for one of these runs may end, so that this one is a new job.
-        while large := self._to_keep(specs, places):
-            kept = await self._journal_writer.keep([(spec.job_id, spec.payload) for spec in large])
-            for spec, where in zip(large, kept, strict=True):
-                places[spec.job_id] = where._replace(ref=self._cluster.keep_payload(spec.payload))
-        return [spec._replace(payload=places.get(spec.job_id, spec.payload)) for spec in specs]
+        """The specs with payloads where they outlive this process, or at least do not fill its memory."""
+        objects, cluster = self._payload_objects, self._cluster
+        if objects is None:
+            return [spec._replace(payload=cluster.keep_payload(spec.payload)) for spec in specs]
+        return await keep_payloads(specs, self.machine, cluster, objects, self._window.payload_bytes)
 
     def forget_payloads(self, specs: Iterable[JobSpec]) -> None:
-        """Delete the payloads of specs that came to nothing."""
-        if self._journal_writer is not None:
-            self._journal_writer.forget([spec.payload.key for spec in specs if isinstance(spec.payload, StoredPayload)])
+        """Delete the payloads of specs that came to nothing, but for those that are in one object with others."""
+        if self._payload_objects is not None:
+            keys = {spec.payload.key for spec in specs if isinstance(spec.payload, StoredPayload)}
+            self._payload_objects.forget([key for key in sorted(keys) if not self.machine.table.needs(key)])
 
     async def taken(self, jobs: Sequence[str]) -> None:
         """Without a journal, wait until controllers have these jobs: before, they are known to this process alone."""
@@ -210,14 +232,6 @@ class Shell:
         session = self.sessions.get(controller or "")
         return None if session is None else await session.logs(job_id)
 
-    def _to_keep(self, specs: Sequence[JobSpec], kept: Container[str]) -> list[JobSpec]:
-        """Those that would be new jobs now, and whose large payloads are not kept yet."""
-        return [
-            spec
-            for spec, decision in zip(specs, self.machine.decide(specs), strict=True)
-            if decision.holder is None and spec.job_id not in kept and self._cluster.is_large(spec.payload)
-        ]
-
     def _release(
         self,
         events: Sequence[Event],
@@ -226,6 +240,7 @@ class Shell:
         unneeded: list[str],
         then: Iterable[Callable[[], object]],
     ) -> None:
+        self._has_released = True
         late = self._log_keeper.note(events) if self._log_keeper else {}
         for job_id, kept in late.items():
             self._spawn(self._tell_when(job_id, kept))
@@ -237,8 +252,8 @@ class Shell:
                     self._spawn(self._ask(effect))
         for act in then:
             act()
-        if unneeded and self._journal_writer is not None:
-            self._journal_writer.forget(unneeded)
+        if self._payload_objects is not None:
+            self._payload_objects.forget(unneeded)
         self._tell([job_id for job_id in changed if job_id not in late])
 
     async def _tell_when(self, job_id: str, kept: asyncio.Task[None]) -> None:
@@ -289,6 +304,13 @@ class Shell:
             await asyncio.sleep(_KEEP_S)
             self._cluster.keep_packages(context.runtime_env for context in self.machine.contexts())
 
+    async def _return_memory(self) -> None:
+        while True:
+            await asyncio.sleep(_RETURN_S)
+            if self._has_released:
+                self._has_released = False
+                await self._cluster.return_memory()
+
     async def _ask(self, effect: AskStore) -> None:
         asked = [spec.job_id for spec in effect.specs]
         try:
@@ -320,11 +342,12 @@ class Shell:
         task.add_done_callback(self._chores.discard)
 
 
-def _limits(settings: RegistrySettings) -> Limits:
+def _limits(settings: RegistrySettings, window: int) -> Limits:
     return Limits(
         lease_ttl_s=settings.lease_ttl_s,
         max_active_jobs_per_scope=settings.max_active_jobs_per_scope,
         max_backlog=settings.controller_max_pending_calls * settings.controller_pool_size,
         terminal_job_retention_s=settings.terminal_job_retention_s,
         max_retained_terminal_jobs_per_scope=settings.max_retained_terminal_jobs_per_scope,
+        window=window,
     )

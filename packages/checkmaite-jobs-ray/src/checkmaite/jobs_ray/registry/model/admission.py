@@ -139,7 +139,7 @@ class AdmissionControl:
                     f"max_active_jobs_per_scope={most}. Nothing was accepted.",
                     retry_after_s=_RETRY_AFTER_S,
                 )
-        backlog = len(self._table.waiting) + self._table.unconfirmed
+        backlog = self._table.waiting.due(self._limits.window) + self._table.unconfirmed
         if backlog and wanted and backlog + wanted.total() > self._limits.max_backlog:
             raise BackpressureError(
                 f"Accepted jobs that wait for a controller to take them: {backlog}; no more than "

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from checkmaite.jobs import JobStatus, PendingReason
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.known_contexts import KnownContexts
+from checkmaite.jobs_ray.registry.model.queue import kind_of
 from checkmaite.jobs_ray.registry.model.record import JobRecord, Placed, Scheduling, Unresolved, Waiting
 
 _NAMED = 3
@@ -69,7 +70,12 @@ def _place_in_queue(record: JobRecord, table: JobTable) -> str:
         for job_id in index.with_status(JobStatus.PENDING, JobStatus.SCHEDULING)
     )
     running = [records[job_id].spec.job_name for job_id in index.with_status(JobStatus.RUNNING)]
-    where = "no controller has taken it yet" if record.owner is None else "Ray has it"
+    if record.owner is not None:
+        where = "Ray has it"
+    elif given := table.waiting.given(kind_of(record.spec)):
+        where = f"Ray has the {given} jobs like it that begin next"
+    else:
+        where = "no controller has taken it yet"
     said = f"It is number {before + 1} in the queue of its scope; {where}."
     if running:
         more = f" and {len(running) - _NAMED} more" if len(running) > _NAMED else ""

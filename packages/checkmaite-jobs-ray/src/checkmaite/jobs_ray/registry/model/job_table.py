@@ -5,8 +5,9 @@ While a journal is read, a table is more than is needed: records alone are, and 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from checkmaite.jobs import JobNotFoundError, JobProgress
 from checkmaite.jobs.spi import JobQuery, labels_of
@@ -25,8 +26,18 @@ from checkmaite.jobs_ray.registry.model.events import (
     after,
 )
 from checkmaite.jobs_ray.registry.model.index import ScopeIndex
-from checkmaite.jobs_ray.registry.model.record import Final, JobRecord, Owner, Placed, Unresolved, Waiting
-from checkmaite.jobs_ray.wire import Change, JobFacts, StoredPayload
+from checkmaite.jobs_ray.registry.model.queue import Queue
+from checkmaite.jobs_ray.registry.model.record import (
+    Final,
+    JobRecord,
+    Owner,
+    Placed,
+    Scheduling,
+    State,
+    Unresolved,
+    Waiting,
+)
+from checkmaite.jobs_ray.wire import Change, JobFacts, JobSpec, StoredPayload
 
 
 class JobTable:
@@ -36,10 +47,11 @@ class JobTable:
         records: Every job by its id.
         scopes: Each scope's index.
         redacted_contexts: The contexts of live jobs, as far as they may be written down.
-        waiting: Jobs that no controller has, in the order in which they get one.
+        waiting: Jobs that no controller has, and how many of each kind are with one and not begun.
         unresolved: Jobs of which the store has to be asked.
         owned: Jobs of each controller.
         unconfirmed: Number of jobs given to a controller that has not confirmed them.
+        payload_bytes: Of the payloads of live jobs that are in this process's memory.
         progress: What running jobs said last. It is news, not history: no event carries it.
         last_token: The largest token of a lease that a job was given under.
         now: The time, in seconds on a clock that nobody sets.
@@ -52,10 +64,12 @@ class JobTable:
         self.records: dict[str, JobRecord] = {}
         self.scopes: defaultdict[str, ScopeIndex] = defaultdict(ScopeIndex)
         self.redacted_contexts = RedactedContexts()
-        self.waiting: dict[str, None] = {}
+        self.waiting = Queue()
         self.unresolved: dict[str, None] = {}
         self.owned: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self.unconfirmed = 0
+        self.payload_bytes = 0
+        self._needing: Counter[str] = Counter()  # jobs by the key of the object that has their payload
         self.progress: dict[str, JobProgress] = {}
         self.last_token = 0
         self._last_us = 0
@@ -78,7 +92,7 @@ class JobTable:
         for job_id, record in replayed.records.items():
             by_scope[record.spec.scope].append(record)
             if record.is_live:
-                table._file(job_id, record)
+                table._begin(job_id, record)
         table.scopes.update((scope, ScopeIndex.of(records)) for scope, records in by_scope.items())
         return table
 
@@ -148,6 +162,10 @@ class JobTable:
         taken, self._unneeded = self._unneeded, []
         return taken
 
+    def needs(self, key: str) -> bool:
+        """Whether the payload of a live job is in the object of this key beside the journal."""
+        return key in self._needing
+
     def note_progress(self, job_id: str, progress: JobProgress) -> None:
         """Keep what a job says of its progress."""
         self.progress[job_id] = progress
@@ -192,9 +210,8 @@ class JobTable:
 
     def live(self) -> Iterator[JobRecord]:
         """The jobs that are not final."""
-        for job_ids in (self.waiting, self.unresolved, *self.owned.values()):
-            for job_id in job_ids:
-                yield self.records[job_id]
+        for job_id in chain(self.waiting, self.unresolved, *self.owned.values()):
+            yield self.records[job_id]
 
     def matching(self, scope: str, query: JobQuery) -> list[JobRecord]:
         """The jobs of a scope that a query wants, newest first."""
@@ -208,7 +225,7 @@ class JobTable:
         self.records[job_id] = record
         self.scopes[spec.scope].add(record)
         if record.is_live:
-            self._file(job_id, record)
+            self._begin(job_id, record)
             self.redacted_contexts.use(spec.context)
         self._changed[job_id] = None
 
@@ -219,6 +236,8 @@ class JobTable:
             self.scopes[now.spec.scope].update(before.status, now, self.now)
         if before.state is not now.state:
             self._refile(job_id, before, now)
+            if change := _is_given(now.state) - _is_given(before.state):
+                self.waiting.note_given(before.spec, change)
         self._changed[job_id] = None
 
     def _refile(self, job_id: str, before: JobRecord, now: JobRecord) -> None:
@@ -235,12 +254,26 @@ class JobTable:
 
     def _end(self, live: JobRecord) -> None:
         self.redacted_contexts.drop(live.spec.context)
+        self.payload_bytes -= _bytes_here(live.spec)
         if isinstance(live.spec.payload, StoredPayload):
-            self._unneeded.append(live.spec.payload.key)
+            key = live.spec.payload.key
+            self._needing[key] -= 1
+            if not self._needing[key]:
+                del self._needing[key]
+                self._unneeded.append(key)
+
+    def _begin(self, job_id: str, live: JobRecord) -> None:
+        spec = live.spec
+        self._file(job_id, live)
+        self.payload_bytes += _bytes_here(spec)
+        if isinstance(spec.payload, StoredPayload):
+            self._needing[spec.payload.key] += 1
+        if _is_given(live.state):
+            self.waiting.note_given(spec, 1)
 
     def _file(self, job_id: str, record: JobRecord) -> None:
         if isinstance(record.state, Waiting):
-            self.waiting[job_id] = None
+            self.waiting.add(record.spec)
         elif isinstance(record.state, Unresolved):
             self.unresolved[job_id] = None
         elif (owner := record.owner) is not None:
@@ -250,12 +283,21 @@ class JobTable:
 
     def _unfile(self, job_id: str, record: JobRecord) -> None:
         if isinstance(record.state, Waiting):
-            del self.waiting[job_id]
+            self.waiting.discard(record.spec)
         elif isinstance(record.state, Unresolved):
             del self.unresolved[job_id]
         elif (owner := record.owner) is not None:
             del self.owned[owner.controller][job_id]
             self.unconfirmed -= isinstance(record.state, Placed)
+
+
+def _is_given(state: State) -> bool:
+    """Whether a controller has the job, and no worker has begun it."""
+    return isinstance(state, Placed | Scheduling)
+
+
+def _bytes_here(spec: JobSpec) -> int:
+    return len(spec.payload) if isinstance(spec.payload, bytes) else 0
 
 
 # -- while a journal is read -------------------------------------------------------------------------------------------

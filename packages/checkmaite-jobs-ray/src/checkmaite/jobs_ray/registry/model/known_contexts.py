@@ -58,13 +58,6 @@ class KnownContexts:
                 self._known[name] = whole
                 self._offered.add(name)
 
-    def placeable(self) -> dict[str, None]:
-        """The waiting jobs whose contexts are known, oldest first."""
-        waiting, records = self._table.waiting, self._table.records
-        if all(name in self._known for name, _ in self._table.redacted_contexts.items()):
-            return waiting
-        return {job_id: None for job_id in waiting if records[job_id].spec.context in self._known}
-
     def sweep(self) -> None:
         """Forget the contexts that no live job has."""
         for name in [each for each in self._known if each not in self._table.redacted_contexts]:

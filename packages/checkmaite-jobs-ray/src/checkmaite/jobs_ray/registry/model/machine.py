@@ -235,25 +235,26 @@ class RegistryMachine:
         self._takeover.settle(asked, stored, now)
 
     def place(self, ready: Collection[str], limit: int, now: float) -> list[Assignment]:
-        """Give waiting jobs to controllers that can take some.
+        """Give waiting jobs to controllers that can take some: of each kind, those that begin next.
 
         Args:
             ready: The controllers that have no earlier assignment to confirm.
             limit: At most this many jobs for each.
             now: The time.
         """
-        table, waiting = self.table, self._contexts.placeable()
+        table, records = self.table, self.table.records
         tokens = {name: token for name in ready if (token := self._leases.token_of(name, now)) is not None}
         loads = {name: len(table.owned[name]) for name in tokens}
-        found = []
-        for name, count in shares(len(waiting), loads, limit).items():
+        due = table.waiting.next(self._limits.window, limit * len(tokens), self._contexts.__contains__)
+        due.sort(key=lambda job_id: records[job_id].created_at)
+        waiting, found = iter(due), []
+        for name, count in shares(len(due), loads, limit).items():
             owner = Owner(name, tokens[name])
             launches = []
-            for job_id in list(islice(waiting, count)):
-                record = table.records[job_id]
+            for job_id in islice(waiting, count):
+                record = records[job_id]
                 attempt, spec = record.attempt + 1, record.spec
                 table.apply(Assigned(job_id, attempt, owner))
-                waiting.pop(job_id, None)
                 context = self._contexts[spec.context]
                 launches.append(Launch(spec, context, attempt, record.created_at, record.supersedes, record.losses))
             found.append(Assignment(name, owner.token, launches))

@@ -9,6 +9,10 @@ from attrs import evolve, frozen
 _WHOLE = 32
 """A batch of at most this many stays together: each call to a controller costs more than the jobs in it."""
 
+WINDOW = 1_000
+"""Jobs of one kind that are handed out before others of it have begun. They last a cluster that begins 2,000 a second
+for ten times as long as others take to come."""
+
 
 @frozen
 class Lease:
@@ -87,7 +91,8 @@ class Limits:
     Attributes:
         lease_ttl_s: A controller that is silent for longer has lost its jobs.
         max_active_jobs_per_scope: Live jobs in a scope.
-        max_backlog: Jobs that wait for a controller to take them.
+        max_backlog: Jobs that wait for a controller to take them, and not for others of their kind to begin.
+        window: Jobs of one kind that controllers have and no worker has begun.
         terminal_job_retention_s: Final jobs are listed for so long.
         max_retained_terminal_jobs_per_scope: And at most so many of them.
     """
@@ -97,6 +102,7 @@ class Limits:
     max_backlog: int
     terminal_job_retention_s: float
     max_retained_terminal_jobs_per_scope: int
+    window: int = WINDOW
 
 
 # -- shares ------------------------------------------------------------------------------------------------------------
