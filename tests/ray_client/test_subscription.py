@@ -70,7 +70,6 @@ def facts(job_id: str = "job-1") -> JobFacts:
         created_at=0.0,
         status=JobStatus.PENDING,
         attempt=0,
-        cancelling=False,
         started=None,
         progress=None,
         outcome=None,
@@ -79,7 +78,7 @@ def facts(job_id: str = "job-1") -> JobFacts:
 
 
 def end(job_id: str = "job-1") -> Change:
-    return Change(job_id, JobStatus.CANCELLED, 1, False, None, None, Cancelled(), 1.0)
+    return Change(job_id, JobStatus.CANCELLED, 1, None, None, Cancelled(), 1.0)
 
 
 def make() -> Callable[[JobFacts], RayJob]:

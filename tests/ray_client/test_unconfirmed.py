@@ -68,7 +68,7 @@ class Registry:
 
 
 def a_job(registry: Registry) -> RayJob:
-    facts = JobFacts("job", "name", "capability", 1.0, JobStatus.PENDING, 0, False, None, None, None, None)
+    facts = JobFacts("job", "name", "capability", 1.0, JobStatus.PENDING, 0, None, None, None, None)
     return RayJob(facts, registry)  # type: ignore[arg-type]
 
 

@@ -75,9 +75,7 @@ def _seen(record: JobRecord) -> dict[str, Any]:
         "state": _state_of(record),
         "notes": list(record.notes),
     }
-    # These versions had no policy, only whether the job was forced.
-    order = [*spec.order[:3], spec.order[3] == "never", *spec.order[4:]] if spec.order else []
-    seen |= {"order": order, "owner": record.owner and list(record.owner)}
+    seen |= {"order": list(spec.order), "owner": record.owner and list(record.owner)}
     # The first version's snapshots did not keep where a job in doubt had run; its events did.
     is_told = record.started is not None and not isinstance(state, Unresolved)
     seen["where"] = _started(record.started) if is_told else None
@@ -100,9 +98,11 @@ def _assert_as_expected(table: JobTable) -> None:
     found = {job_id: _seen(record) for job_id, record in table.records.items()}
     assert found.keys() == EXPECTED["jobs"].keys()
     for job_id, expected in EXPECTED["jobs"].items():
+        # In these versions an order had the job's id and whether it was forced once more.
+        of_order = expected["order"] and [expected["order"][each] for each in (1, 2, 4)]
         outcome = found[job_id].get("outcome", {})
         found[job_id]["outcome"] = {name: outcome.get(name) for name in expected.get("outcome", {})}
-        assert found[job_id] == {"outcome": {}, **expected}, job_id
+        assert found[job_id] == {"outcome": {}, **expected, "order": of_order}, job_id
     assert {name: list(redacted.lacks) for name, redacted in table.redacted_contexts.items()} == EXPECTED["contexts"]
 
 

@@ -282,7 +282,7 @@ def test_up_to_format_3_nobody_needed_one() -> None:
     row = [
         *("a", plain.scope, plain.run_key, plain.job_name, plain.capability_id),
         [1, 1, None, {}],
-        list(plain.order),
+        ["a", 1000.5, None, "auto", 0.5],
         b64encode(plain.payload).decode(),
         plain.context,
         list(POLICY)[:4],

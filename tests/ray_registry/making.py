@@ -16,7 +16,7 @@ from checkmaite.jobs_ray.registry.model.events import Adopted, Event, Introduced
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.placement import Limits
 from checkmaite.jobs_ray.registry.model.record import Final, Placed, Unresolved, Waiting
-from checkmaite.jobs_ray.wire import Basis, Context, JobSpec, Policy
+from checkmaite.jobs_ray.wire import Basis, Context, JobSpec, Order, Policy
 
 POLICY = Policy(max_retries=1, max_attempts=3, scheduling_timeout_s=None, resubmit=True)
 STARTED = Started(node="node-1", pid=4711, at=datetime.fromtimestamp(100.5, UTC))
@@ -48,7 +48,7 @@ def spec(job_id: str, run_key: str | None = None, *, force: bool = False, **chan
         job_name=f"name of {job_id}",
         capability_id="capability",
         resources=Resources(),
-        order=(job_id, 1000.5, None, reuse, 0.5),
+        order=Order(1000.5),
         payload=b"payload",
         context="context",
         policy=POLICY,

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field
 from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import StoreSpec, Terms
-from checkmaite.jobs_ray.wire import Basis, Change, Context, Cursor, JobFacts, JobSpec, Policy
+from checkmaite.jobs_ray.wire import Basis, Change, Context, Cursor, JobFacts, JobSpec, Order, Policy
 
 from tests.ray_registry.making import OTHER_PRINTS, PRINTS, spec
 from tests.ray_registry.sim_cluster import content_of, run_of
@@ -205,7 +205,7 @@ class Clients:
             payload=content_of(job_id, large=dice.random() < 0.4),
         )
         uid = run_of(made) if dice.random() < 0.7 else None
-        return made._replace(order=(job_id, 1000.5, uid, made.basis.policy, 0.5))
+        return made._replace(order=Order(1000.5, uid))
 
 
 def _rank(facts: JobFacts) -> int:

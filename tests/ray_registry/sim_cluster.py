@@ -56,7 +56,7 @@ class Analytics:
     def write(self, work: Work) -> Completed:
         """A worker stores its job's run."""
         job_id, attempt = work.attempt_id
-        run = work.spec.order[2] or f"run of start {attempt} of {job_id}"
+        run = work.spec.order.run_uid or f"run of start {attempt} of {job_id}"
         was_there = run in self.first
         self.first.setdefault(run, job_id)
         self.runs[job_id].append(run)
@@ -66,7 +66,7 @@ class Analytics:
 
     def holds(self, spec: JobSpec) -> Completed | None:
         """What it answers when it is asked for a job's run, as `stored_runs` asks."""
-        uid = spec.order[2]
+        uid = spec.order.run_uid
         written = (
             self.runs.get(spec.job_id, [])
             if spec.basis.policy == "never" or uid is None

@@ -43,7 +43,7 @@ def test_a_job_of_a_controller_is_cancelled_when_its_work_has_stopped(status: st
     assert rig.cancel("job")
     assert rig.stops() == [("a", CANCEL)]
     facts = rig.registry.facts("scope", "job")
-    assert (facts.cancelling, facts.outcome) == (True, None)
+    assert (rig.record("job").is_cancelling, facts.outcome) == (True, None)
     assert facts.status is before or before.may_become(facts.status)
     assert not rig.registry.submit([spec("other", "key of job")], CONTEXTS, rig.now)[0].is_new
     rig.controllers["a"].stop(rig.tokens["a"], [CANCEL], rig.now)

@@ -25,7 +25,7 @@ class Jobs:
             return None
         done = self.final[job_id]
         status = JobStatus.CANCELLED if done else JobStatus.RUNNING
-        return Change(job_id, status, 1, False, None, None, Cancelled() if done else None, None)
+        return Change(job_id, status, 1, None, None, Cancelled() if done else None, None)
 
     def become(self, *jobs: str, final: bool = False) -> None:
         self.final |= dict.fromkeys(jobs, final)

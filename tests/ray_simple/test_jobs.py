@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import re
 import signal
 import sys
@@ -37,9 +36,9 @@ from checkmaite.jobs._shared.provenance import SHARED_FIELDS
 from checkmaite.jobs.spi import Failed, StoreSpec, Terms, WorkOrder
 from checkmaite.jobs.testing import SampleCapability, SampleRun
 from checkmaite.jobs.testing._samples import mark, wait_for_mark, wait_until
+from checkmaite.jobs_ray_simple.cluster import make_job_function, packed_order
 from checkmaite.jobs_ray_simple.cluster.ray_errors import finished_from
 from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork
-from checkmaite.jobs_ray_simple.task import work_that_posts_to
 
 from tests import outages
 from tests.conftest import Outage
@@ -237,9 +236,9 @@ def test_an_older_core_on_the_worker_is_the_same_error(local_ray: Any, tmp_path:
     order = WorkOrder(
         job_id="j", submitted_at=at, run_uid=None, reuse="auto", report_threshold=0.5, prints=None, terms=shape
     )
-    work = RemoteWork(partial(work_that_posts_to, None), claim=lambda code: code)
+    work = RemoteWork(partial(make_job_function, None, None), claim=lambda code: code)
     ref = work.start(
-        *(pickle.dumps(order.to_wire()), b"which is never unpickled", 0),
+        *(packed_order(order.to_wire(), "j", 0), b"which is never unpickled"),
         job_name="for an older worker",
         resources=Resources(),
         isolation="reuse",

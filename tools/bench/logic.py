@@ -7,12 +7,13 @@ import itertools
 import pickle
 import secrets
 import tempfile
+from datetime import UTC, datetime
 from functools import cache
 
 import work
 from attrs import evolve
 from checkmaite.jobs import CapabilityRunRef, Resources
-from checkmaite.jobs.spi import Completed, ObjectStore, StoreSpec, Terms
+from checkmaite.jobs.spi import Completed, ObjectStore, Started, StoreSpec, Terms
 from checkmaite.jobs_ray.journal.runner import leader_here, new_nonce, perform
 from checkmaite.jobs_ray.journal.schema import rows_of
 from checkmaite.jobs_ray.journal.snapshot import snapshot_rows
@@ -20,7 +21,7 @@ from checkmaite.jobs_ray.journal.storage import lead
 from checkmaite.jobs_ray.registry.model.events import Event
 from checkmaite.jobs_ray.registry.model.machine import Assignment, RegistryMachine
 from checkmaite.jobs_ray.registry.model.placement import Limits
-from checkmaite.jobs_ray.wire import Basis, Context, EndReport, JobSpec, Policy, StartReport, Where
+from checkmaite.jobs_ray.wire import Basis, Context, EndReport, JobSpec, Order, Policy, StartReport
 
 CONTEXTS = {"bench": Context(Terms(store=StoreSpec("null"), facts={}), None)}
 _CONTROLLER = "controller"
@@ -59,11 +60,11 @@ class Logic:
 
     def end(self, placed: list[Assignment]) -> None:
         """Have jobs that run complete."""
-        where = Where("worker-node", 4711, self.now)
+        started = Started(node="worker-node", pid=4711, at=datetime.fromtimestamp(self.now, UTC))
         for each in placed:
             jobs = [(launch.spec.job_id, launch.spec.run_key) for launch in each.launches]
-            starts = [StartReport(job_id, 1, where) for job_id, _ in jobs]
-            ends = [EndReport(job_id, 1, _completed(run_key), False, self.now, where) for job_id, run_key in jobs]
+            starts = [StartReport(job_id, 1, started) for job_id, _ in jobs]
+            ends = [EndReport(job_id, 1, _completed(run_key), False, self.now, started) for job_id, run_key in jobs]
             self.machine.report(_CONTROLLER, self._token, [*starts, *ends], self.now)
 
     def take(self) -> list[Event]:
@@ -153,7 +154,7 @@ def spec(payload_bytes: int = 0) -> JobSpec:
         job_name="nothing",
         capability_id="nothing",
         resources=Resources(),
-        order=(job_id, 1e9 + number, None, False, 0.5),
+        order=Order(1e9 + number),
         payload=secrets.token_bytes(payload_bytes) if payload_bytes else _PAYLOAD,
         context="bench",
         policy=Policy(max_retries=3, max_attempts=10, scheduling_timeout_s=None, resubmit=True),

@@ -46,7 +46,7 @@ from checkmaite.jobs._shared.mailbox import Letter, NewsMailbox
 from checkmaite.jobs._shared.naming import case_twins, object_name
 from checkmaite.jobs._shared.news import Leaving, News, Post, Printed, Progressed, RemotePost, Started
 from checkmaite.jobs._shared.objects import ObjectStore
-from checkmaite.jobs._shared.order import Terms, WorkOrder
+from checkmaite.jobs._shared.order import Terms, Wire, WorkOrder, order_wire, terms_of
 from checkmaite.jobs._shared.outcome import Cancelled, Completed, Failed, Outcome, kind_of, status_of
 from checkmaite.jobs._shared.problems import nearest_name, unknown_name
 from checkmaite.jobs._shared.provenance import provenance_columns
@@ -139,6 +139,7 @@ __all__ = [
     "Version",
     "Versions",
     "Watched",
+    "Wire",
     "WorkOrder",
     "WorkerProcess",
     "accelerators_of",
@@ -167,6 +168,7 @@ __all__ = [
     "object_name",
     "open_store",
     "option",
+    "order_wire",
     "outputs_uri_of",
     "packed",
     "parse_options",
@@ -184,6 +186,7 @@ __all__ = [
     "stored_runs",
     "table_rows",
     "take_left_output",
+    "terms_of",
     "text_cause",
     "two_types",
     "unknown_name",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 from collections.abc import Sequence
 from typing import ClassVar
@@ -132,12 +131,11 @@ class RaySimpleBackend:
         isolation = getattr(prepared.options, "isolation", None)
         return TaskRequest(
             job=job,
-            order=pickle.dumps(order.to_wire()),
+            order=order,
             payload=payload,
             resources=prepared.resources,
             max_retries=self._options.max_retries if retries is None else retries,
             isolation=isolation or self._options.isolation,
-            code=code.digest,
         )
 
     def get_job(self, job_id: str) -> Job:

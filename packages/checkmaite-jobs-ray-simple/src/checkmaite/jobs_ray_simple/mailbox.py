@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import ray
-from checkmaite.jobs.spi import Letter, NewsMailbox, RemotePost
+from checkmaite.jobs.spi import Letter, NewsMailbox
 from checkmaite.jobs_ray_simple.cluster.actors import stand_in
 
 WAIT_S = 10.0
@@ -20,13 +20,12 @@ class Mailbox:
     """
 
     def __init__(self) -> None:
-        self._actor: Any = ray.remote(stand_in(NewsMailbox)).options(num_cpus=0, max_restarts=-1).remote()
+        self.actor: Any = ray.remote(stand_in(NewsMailbox)).options(num_cpus=0, max_restarts=-1).remote()
         self._last = 0
-        self.post = RemotePost(self._actor)
 
     def collect(self) -> Any:
         """A reference to the next letters."""
-        return self._actor.collect.remote(self._last, WAIT_S)
+        return self.actor.collect.remote(self._last, WAIT_S)
 
     def read(self, answer: object) -> list[Letter]:
         """The letters in what a reference of `collect` gave."""
@@ -35,4 +34,4 @@ class Mailbox:
 
     def close(self) -> None:
         """End the actor."""
-        ray.kill(self._actor)
+        ray.kill(self.actor)

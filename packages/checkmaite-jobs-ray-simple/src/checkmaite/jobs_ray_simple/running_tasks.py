@@ -31,6 +31,7 @@ from checkmaite.jobs.spi import (
 )
 from checkmaite.jobs_ray_simple.cluster.connection import Connection, cancel
 from checkmaite.jobs_ray_simple.cluster.deaths import Death, Deaths, dead_for_a_while
+from checkmaite.jobs_ray_simple.cluster.job_function import make_job_function
 from checkmaite.jobs_ray_simple.cluster.maintenance import StoreMaintenance
 from checkmaite.jobs_ray_simple.cluster.ray_errors import LOST_WORKER, finished_from, lost_worker, refused
 from checkmaite.jobs_ray_simple.cluster.remains import REMAINS_S, remains_of
@@ -41,7 +42,6 @@ from checkmaite.jobs_ray_simple.task import (
     TaskRequest,
     connection_lost,
     explained_loss,
-    work_that_posts_to,
 )
 
 _log = logging.getLogger("checkmaite.jobs")
@@ -160,7 +160,7 @@ class RunningTasks:
         if self._work is None:
             # The start of what needs a process waits for the first job, so that configuring stays quick.
             self._mailbox = Mailbox()
-            self._work = RemoteWork(partial(work_that_posts_to, self._mailbox.post))
+            self._work = RemoteWork(partial(make_job_function, self._mailbox.actor, None))
             self._courier = threading.Thread(target=self._carry, name="checkmaite-ray-simple-courier", daemon=True)
             self._courier.start()
         return self._work
@@ -221,7 +221,8 @@ class RunningTasks:
             running = self._under_way.pop(job.job_id, None)
         job.finish(outcome)
         if running is not None and isinstance(outcome, Completed):
-            self._maintenance.completed(running.request.terms, code=running.request.code)
+            terms = running.request.order.terms
+            self._maintenance.completed(lambda: terms.written, code=running.request.code)
 
     def _recover(self, running: RunningTask, failed: Failed) -> None:
         """End a job whose worker has died, after a look for what it had printed and not told, and for how it ended."""

@@ -1,20 +1,17 @@
-"""One job as a Ray task: what is handed to Ray, what its worker does, what is known of it while it runs or is lost."""
+"""One job as a Ray task: what is handed to Ray, what is known of it while it runs or is lost."""
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable
 from typing import Any
 
-import ray
 from attrs import define, evolve, field, frozen
 from checkmaite.jobs import FailureKind, Resources
-from checkmaite.jobs.spi import Failed, JobHandle, Leaving, News, Post, Remains, Started
+from checkmaite.jobs.spi import Failed, JobHandle, Leaving, News, Remains, Started, WorkOrder
 from checkmaite.jobs_ray_simple.cluster.deaths import Death
+from checkmaite.jobs_ray_simple.cluster.job_function import packed_order
 from checkmaite.jobs_ray_simple.cluster.pickling import carried, is_large
 from checkmaite.jobs_ray_simple.cluster.ray_errors import explained
 from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork
-from checkmaite.jobs_ray_simple.cluster.worker_processes import Leave, make_version_check
 
 
 @frozen(kw_only=True)
@@ -23,43 +20,41 @@ class TaskRequest:
 
     Attributes:
         job: Its handle.
-        order: `WorkOrder.to_wire`'s value, pickled.
+        order: What its worker has to know.
         payload: The pickled arguments.
         resources: What it needs.
         max_retries: How often Ray starts it again when its worker died.
         isolation: "reuse" or "process".
-        code: Digest of the code that it runs.
     """
 
     job: JobHandle
-    order: bytes = field(repr=False)
+    order: WorkOrder
     payload: bytes = field(repr=False)
     resources: Resources
     max_retries: int
     isolation: str
-    code: str
+
+    @property
+    def code(self) -> str:
+        """Digest of the code that it runs."""
+        return self.order.terms.code.digest if self.order.terms.code else ""
 
     def left(self) -> TaskRequest:
         """The same once Ray has it: a large payload is not kept a second time."""
         return evolve(self, payload=b"") if is_large(self.payload) else self
-
-    def terms(self) -> bytes:
-        """What its order has in common with others."""
-        terms: bytes = pickle.loads(self.order)[0]  # noqa: S301 - builtins, from this process
-        return terms
 
     def leave(self, work: RemoteWork) -> Any:
         """Hand the job to Ray, and return the reference of its task.
 
         Of what Ray may not start again, it kills last what uses up a node's memory, after actors that others need.
         """
-        retries = self.max_retries or 1
+        packed = packed_order(self.order.to_wire(), self.job.job_id, self.max_retries)
         return work.start(
-            *(self.order, carried(self.payload), self.max_retries),
+            *(packed, carried(self.payload)),
             job_name=self.job.job_name,
             resources=self.resources,
             isolation=self.isolation,
-            max_retries=retries,
+            max_retries=self.max_retries or 1,
             code=self.code,
         )
 
@@ -88,31 +83,6 @@ class RunningTask:
             self.started, self.last_words = news, None
         elif isinstance(news, Leaving):
             self.last_words = news.cause
-
-
-def work_that_posts_to(post: Post, leave: Leave | None) -> Callable[[bytes, bytes, int], bytes]:
-    """The worker's function with the mailbox inside, for one kind of process.
-
-    Ray sends a function once to each worker, but an argument, and an actor's handle is a dear one, with every task.
-    Bytes go in and come out, because Ray pickles any other object in a way that costs several times as much. It imports
-    what it needs of core once it knows that the worker's is of the same version.
-    """
-    check_versions, is_new = make_version_check(), True
-
-    def checkmaite_job(order: bytes, payload: bytes, max_retries: int) -> bytes:
-        worker: Any = ray  # its parts that carry no types
-        if 0 <= max_retries < worker._private.worker.global_worker.core_worker.get_current_task_attempt_number():
-            return b""  # Ray starts again without end what it has killed since memory ran out
-        nonlocal is_new
-        wire = pickle.loads(order)  # noqa: S301 - builtins, from this submitter
-        if is_new:
-            check_versions(wire[0])
-            is_new = False
-        from checkmaite.jobs.spi import WorkerProcess, execute
-
-        return pickle.dumps(execute(wire, payload, post, WorkerProcess(leave)))
-
-    return checkmaite_job
 
 
 def explained_loss(failed: Failed, running: RunningTask, death: Death | None, left: Remains | None = None) -> Failed:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from checkmaite.jobs import JobProgress, JobStatus, Resources, Reuse
-from checkmaite.jobs.spi import RUN, Cancelled, Failed, Outcome, Prints, ReusePolicy, Started, Terms
+from checkmaite.jobs.spi import RUN, Cancelled, Failed, Outcome, Prints, ReusePolicy, Started, Terms, Wire, order_wire
 
 REGISTRY_PROTOCOL = 5
 """Number of the language that clients, registry and controllers speak; raised when an older side could misread it."""
@@ -76,6 +76,20 @@ Identity = tuple[str, Prints | None]
 """A run key, and fingerprints."""
 
 
+class Order(NamedTuple):
+    """What the work order of a job says that is neither in its spec nor in its context.
+
+    Attributes:
+        submitted_at: When it was handed in, in seconds since the epoch by the submitter's clock.
+        run_uid: The uid that the run will have, when it is known before.
+        report_threshold: Given to ``collect_md_report``.
+    """
+
+    submitted_at: float
+    run_uid: str | None = None
+    report_threshold: float = 0.5
+
+
 class JobSpec(NamedTuple):
     """One job as a client proposes it.
 
@@ -86,8 +100,7 @@ class JobSpec(NamedTuple):
         job_name: For people.
         capability_id: The capability.
         resources: What it needs.
-        order: What core's `execute` takes, less the terms, which are in the context, and the fingerprints, which are in
-            the basis. Builtins, opaque here.
+        order: What only its worker has to know; nothing once it will not be started again.
         payload: The pickled arguments, an object reference to them, or the `StoredPayload` that says where they are.
         context: Which `Context` it has.
         policy: What to do when the machinery fails it.
@@ -101,7 +114,7 @@ class JobSpec(NamedTuple):
     job_name: str
     capability_id: str
     resources: Resources
-    order: tuple[Any, ...]
+    order: Order | tuple[()]
     payload: Any
     context: str
     policy: Policy
@@ -113,10 +126,19 @@ class JobSpec(NamedTuple):
         """The run and what it stands on: of two live jobs that agree in both, one would be superfluous."""
         return self.run_key, self.basis.prints
 
-    @property
-    def wire(self) -> tuple[Any, ...]:
-        """What core's `execute` takes after the terms."""
-        return *self.order, self.basis.prints
+    def work_order(self, written_terms: bytes) -> Wire:
+        """What core's `execute` takes. The terms are those of the context, as bytes."""
+        assert self.order, f"{self.job_id} is not started again"
+        submitted_at, run_uid, report_threshold = self.order
+        return order_wire(
+            written_terms,
+            job_id=self.job_id,
+            submitted_at=submitted_at,
+            run_uid=run_uid,
+            reuse=self.basis.policy,
+            report_threshold=report_threshold,
+            prints=self.basis.prints,
+        )
 
     def slim(self) -> JobSpec:
         """What is worth keeping of it when the job will not be started again."""
@@ -155,7 +177,6 @@ class JobFacts(NamedTuple):
     created_at: float
     status: JobStatus
     attempt: int
-    cancelling: bool
     started: Started | None
     progress: JobProgress | None
     outcome: Outcome | None
@@ -170,7 +191,6 @@ class Change(NamedTuple):
     job_id: str
     status: JobStatus
     attempt: int
-    cancelling: bool
     started: Started | None
     progress: JobProgress | None
     outcome: Outcome | None

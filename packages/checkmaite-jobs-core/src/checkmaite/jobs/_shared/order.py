@@ -104,12 +104,16 @@ class WorkOrder:
 
     @classmethod
     def of(
-        cls, prepared: PreparedSubmission, *, store: StoreSpec, provenance: Provenance, code: Code | None = None
+        cls,
+        prepared: PreparedSubmission,
+        *,
+        job_id: str,
+        submitted_at: datetime,
+        backend: str,
+        store: StoreSpec,
+        code: Code | None = None,
     ) -> WorkOrder:
-        """The order for a submission whose job has been accepted; `provenance` names the job."""
-        job_id, submitted_at = provenance.job_id, provenance.submitted_at
-        assert job_id, "Provenance.for_job says which job it is"
-        assert submitted_at, "and when it was submitted"
+        """The order for a submission that has become a job; see `terms_of`."""
         return cls(
             job_id=job_id,
             submitted_at=submitted_at,
@@ -117,7 +121,7 @@ class WorkOrder:
             reuse=prepared.reuse,
             report_threshold=prepared.options.report_threshold,
             prints=prepared.prints,
-            terms=_terms(store, provenance.shared, code),
+            terms=terms_of(prepared.provenance, backend=backend, store=store, code=code),
         )
 
     def provenance(self, *, completed_at: datetime | None = None) -> Provenance:
@@ -134,8 +138,15 @@ class WorkOrder:
 
     def to_wire(self) -> Wire:
         """The order as builtins, for `execute`."""
-        at = self.submitted_at.timestamp()
-        return self.terms.written, self.job_id, at, self.run_uid, self.reuse, self.report_threshold, self.prints
+        return order_wire(
+            self.terms.written,
+            job_id=self.job_id,
+            submitted_at=self.submitted_at.timestamp(),
+            run_uid=self.run_uid,
+            reuse=self.reuse,
+            report_threshold=self.report_threshold,
+            prints=self.prints,
+        )
 
     @classmethod
     def from_wire(cls, wire: Wire) -> WorkOrder:
@@ -156,9 +167,43 @@ class WorkOrder:
         )
 
 
+def order_wire(
+    written_terms: bytes,
+    *,
+    job_id: str,
+    submitted_at: float,
+    run_uid: str | None,
+    reuse: ReusePolicy,
+    report_threshold: float,
+    prints: Prints | None,
+) -> Wire:
+    """An order as builtins, for `execute`; see `WorkOrder`. The submission is in seconds since the epoch."""
+    return written_terms, job_id, submitted_at, run_uid, reuse, report_threshold, prints
+
+
+def terms_of(
+    provenance: Provenance, *, backend: str, store: StoreSpec, scope: str | None = None, code: Code | None = None
+) -> Terms:
+    """The terms of a submitter's orders; equal ones are the same object.
+
+    Args:
+        provenance: The submitter's.
+        backend: The kind of its backend.
+        store: The store that workers write to.
+        scope: What stands for a workspace that the provenance does not name.
+        code: What workers import, for a backend that says so.
+    """
+    return _terms(provenance.shared, backend, store, scope, code)
+
+
 @lru_cache(maxsize=8)
-def _terms(store: StoreSpec, shared: tuple[str | None, ...], code: Code | None) -> Terms:
-    return Terms(store=store, facts=dict(zip(SHARED_FIELDS, shared, strict=True)), code=code)
+def _terms(
+    shared: tuple[str | None, ...], backend: str, store: StoreSpec, scope: str | None, code: Code | None
+) -> Terms:
+    facts = dict(zip(SHARED_FIELDS, shared, strict=True)) | {"backend": backend}
+    if facts["workspace_id"] is None:
+        facts["workspace_id"] = scope
+    return Terms(store=store, facts=facts, code=code)
 
 
 _read = lru_cache(maxsize=8)(Terms.read)

@@ -61,11 +61,11 @@ class Provenance:
     run_event_id: str | None = None
     fingerprints: str | None = None
 
-    def for_job(self, *, job_id: str, backend: str, submitted_at: datetime, scope: str | None = None) -> Provenance:
+    def for_job(self, *, job_id: str, backend: str, submitted_at: datetime) -> Provenance:
         """These facts with the backend's own added."""
         return Provenance(
             user_id=self.user_id,
-            workspace_id=self.workspace_id if self.workspace_id is not None else scope,
+            workspace_id=self.workspace_id,
             environment=self.environment,
             executor=self.executor,
             cluster_id=self.cluster_id,

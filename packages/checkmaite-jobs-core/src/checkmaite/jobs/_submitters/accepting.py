@@ -35,5 +35,6 @@ def accept(
         created_at=datetime.now(UTC),
         controls=controls,
     )
-    provenance = prepared.provenance.for_job(job_id=job.job_id, backend=backend_name, submitted_at=job.created_at)
-    return job, WorkOrder.of(prepared, store=store, provenance=provenance, code=code)
+    return job, WorkOrder.of(
+        prepared, job_id=job.job_id, submitted_at=job.created_at, backend=backend_name, store=store, code=code
+    )

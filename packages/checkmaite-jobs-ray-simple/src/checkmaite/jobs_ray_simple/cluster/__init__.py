@@ -9,6 +9,7 @@ from checkmaite.jobs_ray_simple.cluster.actors import enter_namespace, leave_dri
 from checkmaite.jobs_ray_simple.cluster.code import code_here
 from checkmaite.jobs_ray_simple.cluster.connection import Connection, cancel, connect, is_connected
 from checkmaite.jobs_ray_simple.cluster.deaths import Death, Deaths, dead_for_a_while
+from checkmaite.jobs_ray_simple.cluster.job_function import make_job_function, packed_order
 from checkmaite.jobs_ray_simple.cluster.maintenance import DEFAULT_MAINTENANCE_JOBS, StoreMaintenance
 from checkmaite.jobs_ray_simple.cluster.options import ConnectionOptions, isolation_level
 from checkmaite.jobs_ray_simple.cluster.pickling import carried, is_large, payloads
@@ -16,7 +17,6 @@ from checkmaite.jobs_ray_simple.cluster.programs import start_obstacle
 from checkmaite.jobs_ray_simple.cluster.ray_errors import LOST_WORKER, explained, finished_from, is_known, lost_worker
 from checkmaite.jobs_ray_simple.cluster.remains import REMAINS_S, remains_of
 from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork, cluster_resources, fits_no_node, shortage
-from checkmaite.jobs_ray_simple.cluster.worker_processes import Leave, make_version_check
 
 __all__ = [
     "DEFAULT_MAINTENANCE_JOBS",
@@ -26,7 +26,6 @@ __all__ = [
     "ConnectionOptions",
     "Death",
     "Deaths",
-    "Leave",
     "RemoteWork",
     "StoreMaintenance",
     "cancel",
@@ -45,7 +44,8 @@ __all__ = [
     "isolation_level",
     "leave_driver",
     "lost_worker",
-    "make_version_check",
+    "make_job_function",
+    "packed_order",
     "payloads",
     "remains_of",
     "shortage",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import time
 import warnings
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -27,10 +27,10 @@ from checkmaite.jobs.spi import (
     JobQuery,
     PreparedSubmission,
     Terms,
-    WorkOrder,
     labels_for,
     new_job_id,
     open_store,
+    terms_of,
 )
 from checkmaite.jobs_ray.client.cluster import Calls, UnansweredError, create_cleanly, runtime_env_here
 from checkmaite.jobs_ray.client.history import journal_objects, read_history
@@ -44,7 +44,7 @@ from checkmaite.jobs_ray.handshake import client_hello
 from checkmaite.jobs_ray.journal.location import JournalLocation
 from checkmaite.jobs_ray.journal.logs import find_log
 from checkmaite.jobs_ray.registry.actor import JobRegistry
-from checkmaite.jobs_ray.wire import Basis, Context, JobFacts, JobSpec, Policy, named
+from checkmaite.jobs_ray.wire import Basis, Context, JobFacts, JobSpec, Order, Policy, named
 from checkmaite.jobs_ray_simple.cluster import Connection, carried, code_here, connect, payloads
 
 _IN_MEMORY = (
@@ -272,20 +272,15 @@ class RayBackend:
     def _spec(
         self, prepared: PreparedSubmission, payload: bytes, code: Code, contexts: dict[str, Context], job_id: str
     ) -> JobSpec:
-        provenance = prepared.provenance.for_job(
-            job_id=job_id, backend=self.name, submitted_at=datetime.now(UTC), scope=self._scope
-        )
-        order = WorkOrder.of(prepared, store=self._store_spec, provenance=provenance, code=code)
-        written, *rest, _ = order.to_wire()  # the fingerprints are in the basis
-        name, context = self._context(written, order.terms)
-        contexts[name] = context
+        terms = terms_of(prepared.provenance, backend=self.name, store=self._store_spec, scope=self._scope, code=code)
+        name, contexts[name] = self._context(terms)
         return JobSpec(
             job_id=job_id,
             scope=self._scope,
             run_key=prepared.run_key.value,
             **labels_for(prepared),
             resources=prepared.resources,
-            order=tuple(rest),
+            order=Order(time.time(), prepared.run_key.run_uid, prepared.options.report_threshold),
             payload=carried(payload),
             context=name,
             policy=self._policy(prepared.options),
@@ -296,13 +291,13 @@ class RayBackend:
             ),
         )
 
-    def _context(self, written: bytes, terms: Terms) -> tuple[str, Context]:
+    def _context(self, terms: Terms) -> tuple[str, Context]:
         """The context with these terms, and its id. Each change of the provenance makes another one."""
-        known = self._contexts.get(written)
+        known = self._contexts.get(terms.written)
         if known is None:
             if len(self._contexts) >= _MOST_CONTEXTS:
                 self._contexts.clear()
-            known = self._contexts[written] = secrets.token_hex(8), Context(terms, self._runtime_env)
+            known = self._contexts[terms.written] = secrets.token_hex(8), Context(terms, self._runtime_env)
         return known
 
     def _policy(self, asked: Any) -> Policy:

@@ -10,15 +10,13 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, NamedTuple
 
-import ray
 from attrs import evolve
-from checkmaite.jobs.spi import Completed, Failed, Finished, News, Remains, Started, failure
+from checkmaite.jobs.spi import Completed, Failed, Finished, Remains, Started, failure
 from checkmaite.jobs_ray.wire import AttemptId, Context, Launch, LostAttempt, attempt_of
 from checkmaite.jobs_ray_simple.cluster import (
     LOST_WORKER,
     Death,
     Deaths,
-    Leave,
     RemoteWork,
     StoreMaintenance,
     cancel,
@@ -27,7 +25,8 @@ from checkmaite.jobs_ray_simple.cluster import (
     finished_from,
     leave_driver,
     lost_worker,
-    make_version_check,
+    make_job_function,
+    packed_order,
 )
 
 
@@ -37,37 +36,6 @@ class EndedTask(NamedTuple):
     attempt_id: AttemptId
     finished: Finished
     worker_lost: bool
-
-
-def _work_that_posts_to(controller: Any, leave: Leave | None) -> Callable[[bytes, bytes], bytes]:
-    """The worker's function for one kind of process, with its controller inside: Ray sends a function once to each.
-
-    It is nested so that it travels by value, and what it needs is in core: workers have no copy of this package. It
-    imports that itself, once the folders are gone that Ray gives the worker of whoever made the registry, and its core
-    is known to be of the submitter's version. Bytes go in and come out, because Ray pickles any other object in a way
-    that costs several times as much.
-    """
-    check_versions, is_new = make_version_check(), True
-
-    def checkmaite_job(letter: bytes, payload: bytes) -> bytes:
-        worker: Any = ray  # its parts that carry no types
-        if worker._private.worker.global_worker.core_worker.get_current_task_attempt_number():
-            return b""  # what follows an attempt whose worker was lost is the registry's to decide
-        nonlocal is_new
-        order, attempt_id = pickle.loads(letter)  # noqa: S301 - builtins, from the controller
-        if is_new:
-            leave_driver()
-            check_versions(order[0])
-            is_new = False
-        from checkmaite.jobs.spi import WorkerProcess, execute
-
-        def post(_: str, news: Sequence[News]) -> Future[Any]:
-            arrived: Future[Any] = controller.post.remote(attempt_id, list(news)).future()
-            return arrived
-
-        return pickle.dumps(execute(order, payload, post, WorkerProcess(leave)))
-
-    return checkmaite_job
 
 
 def told_of(
@@ -107,7 +75,7 @@ class Tasks:
         self._contexts: dict[AttemptId, Context] = {}
         self._ended: deque[tuple[AttemptId, Future[Any]]] = deque()
         self._deaths = Deaths()
-        self._work = RemoteWork(partial(_work_that_posts_to, controller))
+        self._work = RemoteWork(partial(make_job_function, controller, leave_driver))
 
     def launch(self, launch: Launch) -> None:
         """Hand a job to Ray.
@@ -118,9 +86,8 @@ class Tasks:
         """
         spec, context = launch.spec, launch.context
         attempt_id = attempt_of(launch)
-        letter = pickle.dumps(((context.terms.written, *spec.wire), attempt_id))
         ref = self._work.start(
-            *(letter, spec.payload),
+            *(packed_order(spec.work_order(context.terms.written), attempt_id, 0), spec.payload),
             job_name=spec.job_name,
             resources=spec.resources,
             isolation=spec.policy.isolation,

@@ -47,7 +47,7 @@ from checkmaite.jobs_ray.registry.model.record import (
     Unresolved,
     Waiting,
 )
-from checkmaite.jobs_ray.wire import Basis, JobSpec, Policy, StoredPayload
+from checkmaite.jobs_ray.wire import Basis, JobSpec, Order, Policy, StoredPayload
 
 # -- the fields of everything ------------------------------------------------------------------------------------------
 
@@ -73,9 +73,28 @@ class _Payload:
         return row if isinstance(row, str) else self._stored.merged(row, unknown)
 
 
-def _order(said: Sequence[Any]) -> tuple[Any, ...]:
-    """An order; its texts are few and many jobs have the same."""
-    return tuple([intern(each) if isinstance(each, str) else each for each in said])
+class _Order:
+    """An order by its fields. Earlier rows had a list, with the job's id and reuse policy, which its spec has too."""
+
+    is_shared = False
+    _fields = Fields(Order)
+
+    def row(self, value: Any) -> Any:
+        return self._fields.row(value) if value else None
+
+    def value(self, row: Any) -> Any:
+        if not isinstance(row, list):
+            return self._fields.value(row)
+        if not row:
+            return ()
+        _, submitted_at, run_uid, _, report_threshold = row
+        return Order(submitted_at, run_uid, report_threshold)
+
+    def separated(self, row: Any) -> tuple[Any, Unknown]:
+        return (row, {}) if isinstance(row, list) else self._fields.separated(row)
+
+    def merged(self, row: Any, unknown: Unknown) -> Any:
+        return self._fields.merged(row, unknown)
 
 
 def _code(said: Sequence[Any]) -> tuple[Any, ...]:
@@ -97,7 +116,7 @@ PARTS_OF_SPEC: Mapping[str, Part] = {
     "scope": TEXT,
     "capability_id": TEXT,
     "resources": Fields(Resources, is_shared=True),
-    "order": Plain(_order),
+    "order": _Order(),
     "payload": _Payload(),
     "context": TEXT,
     "policy": Fields(Policy, {"isolation": TEXT}, is_shared=True),

@@ -147,7 +147,7 @@ async def look_up(context: Context, specs: Sequence[JobSpec]) -> dict[str, Compl
     if context.runtime_env:
         options["runtime_env"] = dict(context.runtime_env)
     task: Any = ray.remote(_work())
-    jobs = [(spec.capability_id, spec.order) for spec in specs]
+    jobs = [(spec.capability_id, spec.work_order(b"")[1:]) for spec in specs]
     try:
         found: dict[str, Completed] = await task.options(**options).remote(context.terms.written, jobs)
     except Exception as error:

@@ -112,7 +112,7 @@ def _forgotten(job_id: str) -> Change:
         remedy="Look in the analytics store; a run that is not there can be submitted again. Configure a longer "
         "retention where clients sleep for long.",
     )
-    return Change(job_id, JobStatus.FAILED, 0, False, None, None, failed, None)
+    return Change(job_id, JobStatus.FAILED, 0, None, None, failed, None)
 
 
 # -- who follows which jobs --------------------------------------------------------------------------------------------

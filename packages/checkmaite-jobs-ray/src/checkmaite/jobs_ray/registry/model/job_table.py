@@ -192,7 +192,6 @@ class JobTable:
             created_at=record.created_at,
             status=record.status,
             attempt=record.attempt,
-            cancelling=record.is_cancelling,
             started=record.started,
             progress=self.progress.get(spec.job_id),
             outcome=ended.outcome if ended else None,

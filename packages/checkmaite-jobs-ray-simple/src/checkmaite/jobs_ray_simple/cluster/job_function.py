@@ -1,0 +1,63 @@
+"""The function that workers run for both Ray backends, and how an order travels to it.
+
+Bytes go in and come out, because Ray pickles any other object in a way that costs several times as much.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import ray
+from checkmaite.jobs.spi import News
+from checkmaite.jobs_ray_simple.cluster.worker_processes import Leave, make_version_check
+
+
+def packed_order(order: tuple[Any, ...], sender: object, retries: int) -> bytes:
+    """An order as the function takes it.
+
+    Args:
+        order: `WorkOrder.to_wire`'s value.
+        sender: What the job's news is sent with, to say whose it is; builtins.
+        retries: How often Ray may start it again when its worker died; -1 for without limit.
+    """
+    return pickle.dumps((order, sender, retries))
+
+
+def make_job_function(
+    receiver: Any, prepare: Callable[[], None] | None, leave: Leave | None
+) -> Callable[[bytes, bytes], bytes]:
+    """The worker's function for one kind of process, with what it needs inside: Ray sends a function once to each.
+
+    It is nested so that it travels by value: workers have no copy of this package. What it needs is in core, which it
+    imports itself, once that is known to be of the submitter's version.
+
+    Args:
+        receiver: Handle of the actor whose ``post(sender, news)`` takes news of jobs.
+        prepare: What a worker does before its first job; it travels by value.
+        leave: See `WorkerProcess`.
+    """
+    check_versions, is_new = make_version_check(), True
+
+    def checkmaite_job(packed: bytes, payload: bytes) -> bytes:
+        worker: Any = ray  # its parts that carry no types
+        order, sender, retries = pickle.loads(packed)  # noqa: S301 - builtins, from the owner of this task
+        if 0 <= retries < worker._private.worker.global_worker.core_worker.get_current_task_attempt_number():
+            return b""  # Ray starts again without end what it has killed since memory ran out
+        nonlocal is_new
+        if is_new:
+            if prepare is not None:
+                prepare()
+            check_versions(order[0])
+            is_new = False
+        from checkmaite.jobs.spi import WorkerProcess, execute
+
+        def post(_: str, news: Sequence[News]) -> Future[Any]:
+            arrived: Future[Any] = receiver.post.remote(sender, list(news)).future()
+            return arrived
+
+        return pickle.dumps(execute(order, payload, post, WorkerProcess(leave)))
+
+    return checkmaite_job
