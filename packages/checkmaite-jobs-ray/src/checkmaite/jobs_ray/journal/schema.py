@@ -49,6 +49,9 @@ from checkmaite.jobs_ray.registry.model.record import (
 )
 from checkmaite.jobs_ray.wire import Basis, JobSpec, Order, Policy, StoredPayload
 
+_EARLIER_ORDER = 5
+
+
 # -- the fields of everything ------------------------------------------------------------------------------------------
 
 
@@ -73,28 +76,12 @@ class _Payload:
         return row if isinstance(row, str) else self._stored.merged(row, unknown)
 
 
-class _Order:
-    """An order by its fields. Earlier rows had a list, with the job's id and reuse policy, which its spec has too."""
-
-    is_shared = False
-    _fields = Fields(Order)
-
-    def row(self, value: Any) -> Any:
-        return self._fields.row(value) if value else None
-
-    def value(self, row: Any) -> Any:
-        if not isinstance(row, list):
-            return self._fields.value(row)
-        if not row:
-            return ()
-        _, submitted_at, run_uid, _, report_threshold = row
+def _order(said: Sequence[Any]) -> Order | tuple[()]:
+    """An order. Earlier rows said in it too what its spec says: first the job's id, and fourth the reuse policy."""
+    if len(said) == _EARLIER_ORDER:
+        _, submitted_at, run_uid, _, report_threshold = said
         return Order(submitted_at, run_uid, report_threshold)
-
-    def separated(self, row: Any) -> tuple[Any, Unknown]:
-        return (row, {}) if isinstance(row, list) else self._fields.separated(row)
-
-    def merged(self, row: Any, unknown: Unknown) -> Any:
-        return self._fields.merged(row, unknown)
+    return Order(*said) if said else ()
 
 
 def _code(said: Sequence[Any]) -> tuple[Any, ...]:
@@ -116,7 +103,7 @@ PARTS_OF_SPEC: Mapping[str, Part] = {
     "scope": TEXT,
     "capability_id": TEXT,
     "resources": Fields(Resources, is_shared=True),
-    "order": _Order(),
+    "order": Plain(_order),
     "payload": _Payload(),
     "context": TEXT,
     "policy": Fields(Policy, {"isolation": TEXT}, is_shared=True),
