@@ -31,7 +31,7 @@ from checkmaite.jobs import (
 from checkmaite.jobs._shared.news import News, Progressed, Reporter, Started
 from checkmaite.jobs._shared.running import reporting, teed
 from checkmaite.jobs._submitters.run_key import run_key
-from checkmaite.jobs.spi import ColumnType, check_versions, table_rows, versions_here
+from checkmaite.jobs.spi import ColumnType, StoreSpec, Terms, check_versions, table_rows, terms_of, versions_here
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -235,3 +235,12 @@ def test_of_many_progress_reports_the_newest_is_sent_with_the_time_at_which_it_w
     assert (progress.done, progress.total, progress.message) == (2, 3, "step 2")
     assert progress.reported_at is not None
     assert before <= progress.reported_at <= after + timedelta(microseconds=1)  # which it may be rounded up by
+
+
+@pytest.mark.parametrize(("workspace", "named"), [(None, "team-a"), ("mine", "mine")])
+def test_a_scope_stands_for_a_workspace_that_nobody_named(workspace: str | None, named: str) -> None:
+    given = jobs.Provenance(user_id="ann", workspace_id=workspace)
+    terms = terms_of(given, backend="ray", store=StoreSpec("null"), scope="team-a")
+    assert (terms.facts["workspace_id"], terms.facts["backend"], terms.facts["user_id"]) == (named, "ray", "ann")
+    assert terms_of(evolve(given), backend="ray", store=StoreSpec("null"), scope="team-a") is terms
+    assert Terms.read(terms.written) == terms

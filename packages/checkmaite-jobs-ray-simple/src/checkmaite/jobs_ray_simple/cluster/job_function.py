@@ -6,12 +6,10 @@ Bytes go in and come out, because Ray pickles any other object in a way that cos
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable
 from typing import Any
 
 import ray
-from checkmaite.jobs.spi import News
 from checkmaite.jobs_ray_simple.cluster.worker_processes import Leave, make_version_check
 
 
@@ -52,12 +50,9 @@ def make_job_function(
                 prepare()
             check_versions(order[0])
             is_new = False
-        from checkmaite.jobs.spi import WorkerProcess, execute
+        from checkmaite.jobs.spi import RemotePost, WorkerProcess, execute
 
-        def post(_: str, news: Sequence[News]) -> Future[Any]:
-            arrived: Future[Any] = receiver.post.remote(sender, list(news)).future()
-            return arrived
-
-        return pickle.dumps(execute(order, payload, post, WorkerProcess(leave)))
+        post = RemotePost(receiver)
+        return pickle.dumps(execute(order, payload, lambda _, news: post(sender, news), WorkerProcess(leave)))
 
     return checkmaite_job
