@@ -49,19 +49,24 @@ class SchedulingInfo:
     """How a job found a worker.
 
     Attributes:
-        submitted_at: When it was accepted (UTC), `created_at` of the job: by the clock of whoever accepted it, which is
-            the registry with "ray". (`Provenance.submitted_at` is when it was handed in, by the submitter's clock.)
+        created_at: When it was accepted (UTC), as `created_at` of the job: by the clock of whoever accepted it, with
+            "ray" the registry. (`Provenance.submitted_at` is when it was handed in, by the submitter's clock.)
         started_at: When its last start was, by the worker's clock; None while none is known.
         wait_s: Seconds from the one to the other; so far, while it waits.
         node: Host of the last start; on Kubernetes that is the name of the pod.
         pid: Process of the last start there.
     """
 
-    submitted_at: datetime
+    created_at: datetime
     started_at: datetime | None = None
     wait_s: float
     node: str | None = None
     pid: int | None = None
+
+    @property
+    def submitted_at(self) -> datetime:
+        """`created_at`, as CheckMAITE 0.6.1 and the first versions of this package called it."""
+        return self.created_at
 
 
 @runtime_checkable

@@ -301,7 +301,7 @@ def read_job_history(
 
     Returns:
         A row for each job that is known, oldest first, with the columns ``job_id``, ``job_name``, ``capability_id``,
-        ``status``, ``error_type``, ``submitted_at``, ``started_at``, ``finished_at`` (UTC), ``node``, ``attempts``,
+        ``status``, ``error_type``, ``created_at``, ``started_at``, ``finished_at`` (UTC), ``node``, ``attempts``,
         ``run_uid``, ``revision``, ``store_uri`` and ``commit_uri``; null where there is nothing to say. A job that was
         running when its cluster was lost is shown so.
 

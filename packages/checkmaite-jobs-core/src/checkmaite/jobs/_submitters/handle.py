@@ -142,7 +142,7 @@ class JobHandle:
             started = self._started
             waits_until = started.at if started else self._finished_at or datetime.now(UTC)
         return SchedulingInfo(
-            submitted_at=self._created_at,
+            created_at=self._created_at,
             started_at=started.at if started else None,
             wait_s=max(0.0, (waits_until - self._created_at).total_seconds()),
             node=started.node if started else None,

@@ -28,7 +28,7 @@ from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.record import Final, JobRecord
 
 _TEXTS = ("job_id", *LABELS, "status", "failure_kind", "error_type")
-_INSTANTS = ("submitted_at", "started_at", "finished_at")
+_INSTANTS = ("created_at", "submitted_at", "started_at", "finished_at")
 
 
 def read_history(options: RayOptions, store: StoreSpec) -> Any:
@@ -115,7 +115,8 @@ def _row(record: JobRecord) -> dict[str, Any]:
         "status": str(record.status),
         "failure_kind": None if outcome is None else kind_of(outcome),
         "error_type": outcome.error_type if isinstance(outcome, Failed) else None,
-        "submitted_at": _instant(record.created_at),
+        "created_at": (created_at := _instant(record.created_at)),
+        "submitted_at": created_at,  # as it was called before; in the table `runs` that is by the submitter's clock
         "started_at": record.started.at if record.started else None,
         "finished_at": _instant(state.at) if isinstance(state, Final) else None,
         "node": record.started.node if record.started else None,

@@ -184,28 +184,27 @@ class JobTable:
 
     def facts(self, record: JobRecord) -> JobFacts:
         """A record as clients see it."""
-        spec, state = record.spec, record.state
+        spec = record.spec
+        change = self._change(record)
+        return JobFacts(**labels_of(spec), created_at=record.created_at, reuse=spec.basis.decided, **change._asdict())
+
+    def change(self, job_id: str) -> Change | None:
+        """What to tell a client that follows a job; None when it is forgotten."""
+        record = self.records.get(job_id)
+        return None if record is None else self._change(record)
+
+    def _change(self, record: JobRecord) -> Change:
+        state, job_id = record.state, record.spec.job_id
         ended = state if isinstance(state, Final) else None
-        return JobFacts(
-            job_id=spec.job_id,
-            **labels_of(spec),
-            created_at=record.created_at,
+        return Change(
+            job_id=job_id,
             status=record.status,
             attempt=record.attempt,
             started=record.started,
-            progress=self.progress.get(spec.job_id),
+            progress=self.progress.get(job_id),
             outcome=ended.outcome if ended else None,
             finished_at=ended.at if ended else None,
-            reuse=spec.basis.decided,
         )
-
-    def change(self, job_id: str) -> Change | None:
-        """What to tell a follower of a job; None when it is forgotten."""
-        record = self.records.get(job_id)
-        if record is None:
-            return None
-        facts = self.facts(record)
-        return Change(*[getattr(facts, name) for name in Change._fields])
 
     def live(self) -> Iterator[JobRecord]:
         """The jobs that are not final."""
