@@ -28,7 +28,7 @@ class TaskRequest:
     """
 
     job: JobHandle
-    order: WorkOrder
+    order: WorkOrder = field(repr=False)
     payload: bytes = field(repr=False)
     resources: Resources
     max_retries: int
