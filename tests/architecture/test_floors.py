@@ -79,9 +79,9 @@ def test_the_tree_obeys_its_contracts() -> None:
         ),
         (f"{RAY}/registry/shell.py", "import ray", "Of each room one module knows Ray"),
         (f"{RAY}/controller/actor.py", "import checkmaite.jobs_ray.registry.shell", "The rooms of ray"),
-        (f"{CLI}/records.py", "import checkmaite.jobs_ray", "The command line knows core alone"),
-        (f"{CLI}/records.py", "import checkmaite.jobs_cli.printing", "The floors of the command line"),
-        (f"{CLI}/records.py", "import checkmaite.jobs._shared.status", "Other distributions enter core"),
+        (f"{CLI}/summaries.py", "import checkmaite.jobs_ray", "The command line knows core alone"),
+        (f"{CLI}/summaries.py", "import checkmaite.jobs_cli.printing", "The floors of the command line"),
+        (f"{CLI}/summaries.py", "import checkmaite.jobs._shared.status", "Other distributions enter core"),
         (f"{STORE}/_layout.py", "import checkmaite.store_parquet._store", "The floors of store-parquet"),
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from checkmaite.jobs import read_job_history
 from checkmaite.jobs_cli.filters import JobFilter, instant_of
-from checkmaite.jobs_cli.records import JobRecord
+from checkmaite.jobs_cli.summaries import JobSummary
 
 from tests.cli.conftest import Said
 
@@ -120,7 +120,7 @@ def test_a_job_that_is_not_there_has_its_code(cli: Callable[..., Said], command:
 
 def test_a_date_without_a_zone_is_utc() -> None:
     rows = read_job_history(profile="team").to_pylist()
-    jobs = [JobRecord.of_row(row) for row in rows]
+    jobs = [JobSummary.of_row(row) for row in rows]
     now = jobs[-1].submitted_at
     assert now is not None
     assert instant_of("50s", now) < instant_of("0.5m", now) < instant_of("2026-09-21T14:14:10", now) == now

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from checkmaite.jobs_cli.records import json_line
+from checkmaite.jobs_cli.summaries import json_line
 from checkmaite.store_parquet import ParquetStore
 
 from tests.cli.conftest import Said

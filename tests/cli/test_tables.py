@@ -11,7 +11,7 @@ import pytest
 from checkmaite.jobs import JobStatus, configure_job_backend, shutdown_job_backend, submit_capability
 from checkmaite.jobs.testing import SampleCapability
 from checkmaite.jobs_cli.commands.asking import _new
-from checkmaite.jobs_cli.records import JobRecord
+from checkmaite.jobs_cli.summaries import JobSummary
 from checkmaite.jobs_cli.tables import counts_text, span_text
 from checkmaite.jobs_cli.watching import changes
 
@@ -35,15 +35,15 @@ def test_a_time_span_is_short(seconds: float | None, text: str) -> None:
 
 def test_a_job_that_is_not_over_has_run_until_now() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    job = JobRecord(job_id="j", job_name="n", capability_id="c", status=JobStatus.RUNNING, started_at=now)
+    job = JobSummary(job_id="j", job_name="n", capability_id="c", status=JobStatus.RUNNING, started_at=now)
     assert job.took_s(now + timedelta(seconds=5)) == 5
-    lost = JobRecord(job_id="j", job_name="n", capability_id="c", status=JobStatus.FAILED, started_at=now)
+    lost = JobSummary(job_id="j", job_name="n", capability_id="c", status=JobStatus.FAILED, started_at=now)
     assert lost.took_s(now + timedelta(seconds=5)) is None, "nobody knows when it ended"
 
 
 def test_states_are_counted() -> None:
     jobs = [
-        JobRecord(job_id=str(n), job_name="n", capability_id="c", status=JobStatus(status))
+        JobSummary(job_id=str(n), job_name="n", capability_id="c", status=JobStatus(status))
         for n, status in enumerate(["FAILED", "RUNNING", "RUNNING"])
     ]
     assert counts_text(jobs).plain == "2 running, 1 failed"

@@ -152,7 +152,7 @@ _OLDER_CORE = """
 from checkmaite.jobs import spi
 from checkmaite.jobs._shared import versions
 from checkmaite.jobs._workers import execution
-versions.PROTOCOL = 1
+versions.WORKER_PROTOCOL = 1
 for name in ("execute", "WorkerProcess"):
     delattr(spi, name)
     if hasattr(execution, name):

@@ -17,7 +17,7 @@ from checkmaite.jobs import (
 )
 from checkmaite.jobs_cli.filters import JobFilter
 from checkmaite.jobs_cli.options import Asked
-from checkmaite.jobs_cli.records import JobRecord
+from checkmaite.jobs_cli.summaries import JobSummary
 
 _OF_ONE_PROCESS = ("inline", "ray-simple")
 
@@ -98,4 +98,4 @@ def find(job_ids: Sequence[str], chosen: JobFilter, *, limit: int | None = None)
             job_name=chosen.names[0] if chosen.names and chosen.is_exact else None,
             capability_id=chosen.capability_id,
         )
-    return [job for job in found if chosen.takes(JobRecord.of_job(job))][:limit]
+    return [job for job in found if chosen.takes(JobSummary.of_job(job))][:limit]

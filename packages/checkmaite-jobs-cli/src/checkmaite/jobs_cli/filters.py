@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from attrs import frozen
 from checkmaite.jobs import JobStatus
-from checkmaite.jobs_cli.records import JobRecord
+from checkmaite.jobs_cli.summaries import JobSummary
 
 _SPAN = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -34,7 +34,7 @@ class JobFilter:
     def __bool__(self) -> bool:
         return self != JobFilter()
 
-    def takes(self, job: JobRecord) -> bool:
+    def takes(self, job: JobSummary) -> bool:
         """Whether a job passes."""
         submitted_at = job.submitted_at
         return (
@@ -49,7 +49,7 @@ class JobFilter:
         """Whether a registry can choose by itself: it knows no patterns."""
         return len(self.names) <= 1 and not any(set("*?[") & set(name) for name in self.names)
 
-    def of(self, jobs: Iterable[JobRecord]) -> list[JobRecord]:
+    def of(self, jobs: Iterable[JobSummary]) -> list[JobSummary]:
         """Those that pass."""
         return [job for job in jobs if self.takes(job)]
 

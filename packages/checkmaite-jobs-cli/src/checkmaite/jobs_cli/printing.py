@@ -9,7 +9,7 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
 
 import click
-from checkmaite.jobs_cli.records import json_line
+from checkmaite.jobs_cli.summaries import json_line
 from rich.console import Console, RenderableType
 from rich.markup import escape
 

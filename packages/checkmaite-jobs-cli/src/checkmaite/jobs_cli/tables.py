@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from checkmaite.jobs import JobStatus
-from checkmaite.jobs_cli.records import JobRecord
+from checkmaite.jobs_cli.summaries import JobSummary
 from rich.table import Table
 from rich.text import Text
 
@@ -25,7 +25,7 @@ _ROOMY = 100
 """Columns from which on a table tells more."""
 
 
-def jobs_table(jobs: Iterable[JobRecord], *, width: int, now: datetime | None = None) -> Table:
+def jobs_table(jobs: Iterable[JobSummary], *, width: int, now: datetime | None = None) -> Table:
     """Jobs, one a row; below the name of a failed one what it failed with."""
     now = now or datetime.now(UTC)
     is_roomy = width >= _ROOMY
@@ -46,7 +46,7 @@ def jobs_table(jobs: Iterable[JobRecord], *, width: int, now: datetime | None = 
     return table
 
 
-def job_table(job: JobRecord, more: Mapping[str, str] | None = None) -> Table:
+def job_table(job: JobSummary, more: Mapping[str, str] | None = None) -> Table:
     """One job, a fact a line; what is unknown is left out."""
     facts: dict[str, Any] = {
         "job": job.job_id,
@@ -73,7 +73,7 @@ def job_table(job: JobRecord, more: Mapping[str, str] | None = None) -> Table:
     return facts_table({name: fact for name, fact in facts.items() if fact})
 
 
-def counts_text(jobs: Iterable[JobRecord]) -> Text:
+def counts_text(jobs: Iterable[JobSummary]) -> Text:
     """How many jobs are in each state: ``3 running, 2 completed``."""
     counts = Counter(job.status for job in jobs)
     parts = [
@@ -126,23 +126,23 @@ def _table(*, show_header: bool = True) -> Table:
     return Table(box=None, header_style="bold", show_header=show_header, pad_edge=False, padding=(0, 2, 0, 0))
 
 
-def _age_s(job: JobRecord, now: datetime) -> float | None:
+def _age_s(job: JobSummary, now: datetime) -> float | None:
     return None if job.submitted_at is None else max(0.0, (now - job.submitted_at).total_seconds())
 
 
-def _status(job: JobRecord) -> Text:
+def _status(job: JobSummary) -> Text:
     far = f" {job.progress:.0%}" if job.progress is not None and not job.status.is_final else ""
     return Text(f"{job.status}{far}", style=_STYLES[job.status])
 
 
-def _name(job: JobRecord) -> Text:
+def _name(job: JobSummary) -> Text:
     name = Text(job.job_name)
     if job.error_type:
         name.append(f"\n{job.error_type.rpartition('.')[2]}", style="red")
     return name
 
 
-def _kind(job: JobRecord) -> str:
+def _kind(job: JobSummary) -> str:
     return (job.reuse or "").partition(":")[0]
 
 

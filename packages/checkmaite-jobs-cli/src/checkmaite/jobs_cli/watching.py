@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 from checkmaite.jobs import Job
-from checkmaite.jobs_cli.records import JobRecord
+from checkmaite.jobs_cli.summaries import JobSummary
 
 _LOOK_S = 0.5
 
 
-def changes(jobs: Sequence[Job], *, every_look: bool = False) -> Iterator[list[JobRecord]]:
+def changes(jobs: Sequence[Job], *, every_look: bool = False) -> Iterator[list[JobSummary]]:
     """The jobs that are another status or progress further than at the look before, at first all; until all are final.
 
     Args:
@@ -22,10 +22,10 @@ def changes(jobs: Sequence[Job], *, every_look: bool = False) -> Iterator[list[J
     ended = threading.Event()
     for job in jobs:
         job.add_done_callback(lambda _: ended.set())
-    before: dict[str, JobRecord] = {}
+    before: dict[str, JobSummary] = {}
     while True:
         ended.clear()
-        now = {job.job_id: JobRecord.of_job(job) for job in jobs}
+        now = {job.job_id: JobSummary.of_job(job) for job in jobs}
         changed = [record for job_id, record in now.items() if _seen(record) != _seen(before.get(job_id))]
         if changed or every_look:
             yield changed
@@ -35,5 +35,5 @@ def changes(jobs: Sequence[Job], *, every_look: bool = False) -> Iterator[list[J
         ended.wait(_LOOK_S)
 
 
-def _seen(record: JobRecord | None) -> object:
+def _seen(record: JobSummary | None) -> object:
     return record and attrs.astuple(record, filter=attrs.filters.include("status", "progress", "node"))

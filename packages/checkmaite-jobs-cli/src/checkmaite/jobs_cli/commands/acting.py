@@ -12,7 +12,7 @@ from checkmaite.jobs_cli.exits import Exit, exit_after
 from checkmaite.jobs_cli.filters import JobFilter
 from checkmaite.jobs_cli.options import Asked, as_json, configured, examples, filtered
 from checkmaite.jobs_cli.printing import emit, err, out, say, show
-from checkmaite.jobs_cli.records import JobRecord
+from checkmaite.jobs_cli.summaries import JobSummary
 from checkmaite.jobs_cli.tables import counts_text, jobs_table
 from checkmaite.jobs_cli.watching import changes
 from rich.console import Group
@@ -41,7 +41,7 @@ def wait(asked: Asked, job_ids: Sequence[str], timeout: float | None, chosen: Jo
         jobs = _chosen(job_ids, chosen)
         try:
             for job in as_completed(jobs, timeout):
-                print_job(JobRecord.of_job(job), as_json=as_json)
+                print_job(JobSummary.of_job(job), as_json=as_json)
         except JobTimeoutError as error:
             say(str(error))
         return exit_after(job.status for job in jobs)
@@ -68,7 +68,7 @@ def watch(asked: Asked, job_ids: Sequence[str], chosen: JobFilter, as_json: bool
         else:
             with Live(console=console, auto_refresh=False) as live:
                 for _ in changes(jobs, every_look=True):
-                    records = [JobRecord.of_job(job) for job in jobs]
+                    records = [JobSummary.of_job(job) for job in jobs]
                     live.update(_picture(records, console.width, console.height), refresh=True)
         return exit_after(job.status for job in jobs)
 
@@ -107,7 +107,7 @@ def cancel(
         jobs = _chosen(job_ids, chosen)
         if not jobs:
             return
-        records = [JobRecord.of_job(job) for job in jobs]
+        records = [JobSummary.of_job(job) for job in jobs]
         if dry_run or not (job_ids or yes):
             shown = jobs_table(records, width=err().width)
             if not dry_run:
@@ -121,7 +121,7 @@ def cancel(
             return
         asked_to_stop = [job for job in jobs if job.cancel(grace)]
         if as_json:
-            emit(JobRecord.of_job(job) for job in asked_to_stop)
+            emit(JobSummary.of_job(job) for job in asked_to_stop)
         say(f"{_counted(len(asked_to_stop))} asked to stop.")
         for job in jobs:
             if job not in asked_to_stop:
@@ -137,7 +137,7 @@ def _chosen(job_ids: Sequence[str], chosen: JobFilter) -> list[Job]:
     return jobs
 
 
-def _picture(records: Sequence[JobRecord], width: int, height: int) -> Group:
+def _picture(records: Sequence[JobSummary], width: int, height: int) -> Group:
     """As many jobs as fit, first those that are not over, then those that failed; and how many are in each state."""
     most = max(1, height - 4)
     ordered = sorted(records, key=lambda each: (each.status.is_final, each.status is not JobStatus.FAILED))

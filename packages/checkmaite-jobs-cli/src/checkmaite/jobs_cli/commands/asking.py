@@ -9,7 +9,7 @@ from checkmaite.jobs_cli.connecting import connected, find, has_cluster
 from checkmaite.jobs_cli.filters import JobFilter
 from checkmaite.jobs_cli.options import Asked, as_json, configured, examples, filtered, limited
 from checkmaite.jobs_cli.printing import emit, say, show
-from checkmaite.jobs_cli.records import JobRecord
+from checkmaite.jobs_cli.summaries import JobSummary
 from checkmaite.jobs_cli.tables import job_table
 
 _kept = click.option("--kept", is_flag=True, help="As the journal has it: no cluster is asked.")
@@ -33,7 +33,7 @@ def list_(asked: Asked, chosen: JobFilter, limit: int, as_json: bool) -> None:
         print_jobs(chosen.of(records), limit, as_json=as_json)
         return
     with connected(asked):
-        found = [JobRecord.of_job(job) for job in find((), chosen, limit=limit + 1)]
+        found = [JobSummary.of_job(job) for job in find((), chosen, limit=limit + 1)]
     print_jobs(found, limit, as_json=as_json)
 
 
@@ -51,7 +51,7 @@ def show_job(asked: Asked, job_id: str, kept: bool, as_json: bool) -> None:
     if not kept and has_cluster(asked):
         with connected(asked):
             job = get_job(job_id)
-            record = JobRecord.of_job(job)
+            record = JobSummary.of_job(job)
             error = job.exception(0) if job.status.is_final else None
             traceback_text = error.traceback_text if isinstance(error, JobFailedError) else ""
     else:

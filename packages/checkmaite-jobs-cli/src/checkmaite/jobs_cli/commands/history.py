@@ -9,7 +9,7 @@ from checkmaite.jobs import JobNotFoundError, read_job_history
 from checkmaite.jobs_cli.filters import JobFilter
 from checkmaite.jobs_cli.options import Asked, as_json, configured, examples, filtered, limited
 from checkmaite.jobs_cli.printing import emit, line, out, say, show
-from checkmaite.jobs_cli.records import JobRecord
+from checkmaite.jobs_cli.summaries import JobSummary
 from checkmaite.jobs_cli.tables import jobs_table
 
 
@@ -32,7 +32,7 @@ def history(asked: Asked, chosen: JobFilter, limit: int, as_json: bool) -> None:
     print_jobs(found, limit, as_json=as_json)
 
 
-def print_jobs(found: Sequence[JobRecord], limit: int, *, as_json: bool) -> None:
+def print_jobs(found: Sequence[JobSummary], limit: int, *, as_json: bool) -> None:
     """The first of them, as records or as a table, and a note about the others."""
     shown = found[:limit]
     if as_json:
@@ -46,7 +46,7 @@ def print_jobs(found: Sequence[JobRecord], limit: int, *, as_json: bool) -> None
         say(f"There are more: --limit {2 * limit} shows up to {2 * limit:,}.")
 
 
-def print_job(record: JobRecord, *, as_json: bool) -> None:
+def print_job(record: JobSummary, *, as_json: bool) -> None:
     """One job as it is now, in a line."""
     if as_json:
         emit([record])
@@ -56,13 +56,13 @@ def print_job(record: JobRecord, *, as_json: bool) -> None:
     line(f"{record.status}{far}  {record.job_name}  {record.job_id}{why}")
 
 
-def read_records(asked: Asked) -> list[JobRecord]:
+def read_records(asked: Asked) -> list[JobSummary]:
     """The jobs of the scope's journal, newest first."""
     rows = read_job_history(**asked.arguments()).to_pylist()
-    return [JobRecord.of_row(row) for row in reversed(rows)]
+    return [JobSummary.of_row(row) for row in reversed(rows)]
 
 
-def read_record(asked: Asked, job_id: str) -> JobRecord:
+def read_record(asked: Asked, job_id: str) -> JobSummary:
     """One of them.
 
     Raises:

@@ -14,7 +14,7 @@ from checkmaite.jobs_cli.exits import Exit, exit_after
 from checkmaite.jobs_cli.loading import load_config, made
 from checkmaite.jobs_cli.options import Asked, as_json, configured, examples, named_values
 from checkmaite.jobs_cli.printing import emit, jobs_print_beside, out, say, show
-from checkmaite.jobs_cli.records import JobRecord
+from checkmaite.jobs_cli.summaries import JobSummary
 from checkmaite.jobs_cli.tables import jobs_table, rows_table
 
 _object: dict[str, Any] = {"multiple": True, "metavar": "MODULE:OBJECT"}
@@ -71,7 +71,7 @@ def submit(
             _print_plan(submissions, as_json=as_json)
             return Exit.DONE
         jobs = submit_capabilities(submissions)
-        records = [JobRecord.of_job(job) for job in jobs]
+        records = [JobSummary.of_job(job) for job in jobs]
         if not (wait or ends_with_process(asked)):
             _print(records, as_json=as_json)
             return Exit.DONE
@@ -79,7 +79,7 @@ def submit(
             _print(records, as_json=False)
             say(f"Waiting for {len(jobs):,} job{'s' * (len(jobs) != 1)}.")
         for job in as_completed(jobs):
-            print_job(JobRecord.of_job(job), as_json=as_json)
+            print_job(JobSummary.of_job(job), as_json=as_json)
         return exit_after(job.status for job in jobs)
 
 
@@ -108,7 +108,7 @@ def _submissions(
     return list(several)
 
 
-def _print(records: Sequence[JobRecord], *, as_json: bool) -> None:
+def _print(records: Sequence[JobSummary], *, as_json: bool) -> None:
     if as_json:
         emit(records)
     else:

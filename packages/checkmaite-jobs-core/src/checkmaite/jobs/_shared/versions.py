@@ -8,7 +8,7 @@ from functools import cache
 from attrs import frozen
 from checkmaite.jobs._shared.errors import IncompatibleVersionError
 
-PROTOCOL = 2
+WORKER_PROTOCOL = 2
 """Number of the language that submitters and workers speak; raised when an older side could misread it."""
 
 
@@ -17,7 +17,7 @@ class Versions:
     """What one process runs.
 
     Attributes:
-        protocol: Its `PROTOCOL`.
+        protocol: Its `WORKER_PROTOCOL`.
         python: Its Python, ``"3.11"``; pickled code is portable only within one minor version.
         core: Its version of checkmaite-jobs-core; compatible within one ``major.minor``.
     """
@@ -39,7 +39,7 @@ def versions_here() -> Versions:
         core = version("checkmaite-jobs-core")
     except PackageNotFoundError:
         core = "0+unknown"
-    return Versions(protocol=PROTOCOL, python=f"{sys.version_info.major}.{sys.version_info.minor}", core=core)
+    return Versions(protocol=WORKER_PROTOCOL, python=f"{sys.version_info.major}.{sys.version_info.minor}", core=core)
 
 
 def check_versions(there: Versions, *, here: Versions | None = None, this_side: str, other_side: str) -> None:

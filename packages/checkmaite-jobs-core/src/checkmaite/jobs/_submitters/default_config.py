@@ -8,7 +8,7 @@ from typing import Any
 
 from checkmaite.jobs._shared.problems import Problem
 from checkmaite.jobs._shared.texts import class_name, message_text, shortened
-from checkmaite.jobs._submitters.fingerprint import field_names, is_record
+from checkmaite.jobs._submitters.fingerprint import field_names, is_field_class
 
 _MAKERS = ("default_config", "_create_config")
 """Methods that make a default: of whoever wants to say it, and of the CheckMAITE package's capabilities."""
@@ -62,7 +62,7 @@ def _sets_in(value: Any, levels: int) -> Iterator[set[Any] | frozenset[Any]]:
             parts += value
         elif type(value) is dict:
             parts += value.values()
-        if is_record(type(value)):
+        if is_field_class(type(value)):
             parts += (getattr(value, name, None) for name in field_names(type(value)))
         for part in parts:
             yield from _sets_in(part, levels - 1)

@@ -91,7 +91,7 @@ class RayBackend:
             self._subscription = Subscription(
                 self._calls, self._scope, here, patience_s=patience_s, idle=self._release_when_idle
             )
-            is_kept = self._greet()
+            is_kept = self._handshake()
             self._ask("offer", self._scope, here)
         except BaseException:
             self._connection.release()
@@ -253,7 +253,7 @@ class RayBackend:
             create_cleanly(self._connection.address, told, timeout_s=options.registry_startup_timeout_s)
         return get_or_create(JobRegistry, **actor)
 
-    def _greet(self) -> bool:
+    def _handshake(self) -> bool:
         """Agree with the registry; whether it keeps a journal."""
         timeout_s = self._options.registry_startup_timeout_s
         said = client_hello(self._options.asked, patience_s=max(timeout_s / 2, timeout_s - _START_S))

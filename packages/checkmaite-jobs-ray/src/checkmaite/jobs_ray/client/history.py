@@ -95,13 +95,13 @@ def journal_objects(options: RayOptions, store: StoreSpec) -> ObjectStore:
     Raises:
         ConfigurationError: There is none.
     """
-    place = JournalLocation.of(options, store)
-    if place is None:
+    location = JournalLocation.of(options, store)
+    if location is None:
         raise ConfigurationError(
             "There is no journal to read: jobs are kept in memory only. Pass journal_uri, as it was when they were "
             "submitted."
         )
-    return place.objects(options.registry_namespace, options.registry_name)
+    return location.objects(options.registry_namespace, options.registry_name)
 
 
 def _row(record: JobRecord) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from checkmaite.jobs._shared.values import with_article
 from checkmaite.jobs._submitters.fingerprint.arrays import array_case
+from checkmaite.jobs._submitters.fingerprint.field_classes import field_names, is_field_class
 from checkmaite.jobs._submitters.fingerprint.functions import code_steps, function_steps, global_name, type_steps
 from checkmaite.jobs._submitters.fingerprint.hashing import SLICE, content, node
 from checkmaite.jobs._submitters.fingerprint.paths import MOST_VALUES, names_some
@@ -24,7 +25,6 @@ from checkmaite.jobs._submitters.fingerprint.pickled import (
     reduced_steps,
     static_attribute,
 )
-from checkmaite.jobs._submitters.fingerprint.records import field_names, is_record
 from checkmaite.jobs._submitters.fingerprint.referred import UNREAD, Referring, attribute, referring_steps
 from checkmaite.jobs._submitters.fingerprint.walk import Opaque, Steps, Walk, loaded, named
 
@@ -125,7 +125,7 @@ def _structural(value: Any, walk: Walk) -> Steps:
     model = loaded("pydantic", "BaseModel")
     if isinstance(value, model) and _is_pickled_as(value, model):
         return _model_steps(value, walk)
-    if is_record(type(value)):
+    if is_field_class(type(value)):
         return _record_steps(value, walk)
     if callable(getattr(type(value), "state_dict", None)):
         return _stateful_steps(value)

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+from checkmaite.jobs._submitters.fingerprint.field_classes import GENERATORS
 from checkmaite.jobs._submitters.fingerprint.hashing import node
-from checkmaite.jobs._submitters.fingerprint.records import GENERATORS
 from checkmaite.jobs._submitters.fingerprint.referred import attribute
 from checkmaite.jobs._submitters.fingerprint.walk import Steps, Walk
 

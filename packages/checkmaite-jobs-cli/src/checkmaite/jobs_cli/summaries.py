@@ -15,7 +15,7 @@ from checkmaite.jobs import Job, JobFailedError, JobStatus
 
 
 @frozen(kw_only=True)
-class JobRecord:
+class JobSummary:
     """One job. Unknown is null; every field is always there.
 
     Attributes:
@@ -61,13 +61,13 @@ class JobRecord:
     reuse: str | None = None
 
     @classmethod
-    def of_row(cls, row: Mapping[str, Any]) -> JobRecord:
+    def of_row(cls, row: Mapping[str, Any]) -> JobSummary:
         """From a row of `read_job_history`."""
         known = {field.name for field in attrs.fields(cls)}
         return cls(**{**{name: row[name] for name in row if name in known}, "status": JobStatus(row["status"])})
 
     @classmethod
-    def of_job(cls, job: Job) -> JobRecord:
+    def of_job(cls, job: Job) -> JobSummary:
         """From a handle."""
         status, found, progress = job.status, job.scheduling_info, job.progress
         error = job.exception(0) if status.is_final else None

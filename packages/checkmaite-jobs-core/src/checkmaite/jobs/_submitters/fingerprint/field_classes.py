@@ -14,13 +14,13 @@ _PICKLING = ("__reduce__", "__reduce_ex__", "__getstate__")
 _HEAP_TYPE = 1 << 9
 
 
-def is_record(kind: Any) -> bool:
+def is_field_class(kind: Any) -> bool:
     """Whether a class was made by attrs or dataclasses, and neither it nor its bases say themselves what is pickled."""
-    return _is_record(kind)
+    return _is_field_class(kind)
 
 
 @lru_cache(maxsize=1024)
-def _is_record(kind: Any) -> bool:
+def _is_field_class(kind: Any) -> bool:
     bases = [each for each in kind.__mro__ if each is not object]
     said = (vars(each)[name] for each in bases for name in _PICKLING if name in vars(each))
     made_in_python = all(each.__flags__ & _HEAP_TYPE for each in bases)  # a list or an array has content beside fields
