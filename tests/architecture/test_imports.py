@@ -30,7 +30,7 @@ def brought_by(door: str) -> set[str]:
     return set(run.stdout.split())
 
 
-@pytest.mark.parametrize("door", ["checkmaite.jobs", "checkmaite.jobs.spi"])
+@pytest.mark.parametrize("door", ["checkmaite.jobs", "checkmaite.jobs.spi", "checkmaite.jobs.testing"])
 def test_a_fresh_interpreter_stays_light(door: str) -> None:
     brought = brought_by(door)
     assert door in brought

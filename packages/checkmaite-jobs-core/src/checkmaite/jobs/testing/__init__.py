@@ -19,8 +19,14 @@ A store's module::
             return MyStore(folder / "store")
 """
 
-from checkmaite.jobs.testing._backend.contract import JobBackendContract
+import typing
+
 from checkmaite.jobs.testing._samples import SampleCapability, SampleRecord, SampleRun
-from checkmaite.jobs.testing._store.contract import AnalyticsStoreContract
+
+if typing.TYPE_CHECKING:
+    from checkmaite.jobs.testing._backend.contract import JobBackendContract
+    from checkmaite.jobs.testing._store.contract import AnalyticsStoreContract
+else:
+    from checkmaite.jobs.testing._suites import __getattr__  # noqa: F401 - the two suites
 
 __all__ = ["AnalyticsStoreContract", "JobBackendContract", "SampleCapability", "SampleRecord", "SampleRun"]
