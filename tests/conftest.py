@@ -40,6 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give a worker a whole file, since its tests share fixtures, and files that start Ray to the first two workers.
 
+    The others begin with what starts none, and take the last of those files when nothing else is left.
     `--dist loadgroup` would say likewise, but does nothing in pytest 9.2.
     """
     from xdist.scheduler import LoadScopeScheduling
@@ -56,10 +57,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
                     del self.workqueue[unit]
                     continue
                 if may_start_ray or PARTS.get(Path(unit).parent.name) != "ray":
-                    self.workqueue.move_to_end(unit, last=False)
-                    super()._assign_work_unit(node)
+                    break
+            else:
+                if not self.workqueue:
+                    node.shutdown()
                     return
-            node.shutdown()
+                unit = next(reversed(self.workqueue))
+            self.workqueue.move_to_end(unit, last=False)
+            super()._assign_work_unit(node)
 
     config.option.loadscopereorder = False
     return ByFile(config, log)
