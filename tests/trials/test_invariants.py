@@ -137,6 +137,11 @@ def test_each_loss_is_found_by_its_rule(name: str) -> None:
     assert any(each.rule.startswith(rule) for each in found), found
 
 
+def test_what_an_auditor_did_not_come_to_is_no_loss() -> None:
+    found = losses(audit(good(), lambda note: note["what"] in {"told", "finished"}))
+    assert {each.rule for each in found} == {"everybody comes to an end"}
+
+
 def test_each_rule_has_been_seen_to_find_something() -> None:
     assert {rule for rule in RULES if not any(rule.startswith(begin) for begin, _ in BROKEN.values())} == set()
 

@@ -14,6 +14,7 @@ from tools.trials.plan import ROWS, Run
 Note = Mapping[str, Any]
 """A line that a notebook or the auditor wrote; `notebook.py` says which there are."""
 FINAL = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
+_FIRST = "everybody comes to an end"
 _UNREACHED = "cannot-connect"
 """What a client is told that has lost its cluster: nothing of the job."""
 
@@ -89,8 +90,9 @@ class Observed:
 
 
 def losses(observed: Observed) -> list[Loss]:
-    """Everything that is not as it must be."""
-    return [Loss(rule, what) for rule, check in RULES.items() for what in check(observed)]
+    """Everything that is not as it must be. Where the auditor did not come to its end, nothing else is known."""
+    rules = {_FIRST: RULES[_FIRST]} if not observed.audited("finished") else RULES
+    return [Loss(rule, what) for rule, check in rules.items() for what in check(observed)]
 
 
 def _finished(seen: Observed) -> Iterator[str]:
@@ -227,7 +229,7 @@ def _accounts(seen: Observed) -> list[tuple[str, Mapping[str, Note]]]:
 
 
 RULES: Mapping[str, Callable[[Observed], Iterable[str]]] = {
-    "everybody comes to an end": _finished,
+    _FIRST: _finished,
     "acknowledged is known": _known,
     "acknowledged is final": _final,
     "final stays final": _told,

@@ -12,8 +12,10 @@ from checkmaite.jobs._shared.errors import StoreError, StoreNotFoundError, Store
 _PERMISSION_CODES = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "403"})
 _EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _MISSING_CODES = frozenset({"NoSuchBucket", "NoSuchKey", "404"})
+_CONFLICT_CODES = frozenset({"ConditionalRequestConflict", "409"})
 _PASSING_CODES = frozenset(
     {
+        *_CONFLICT_CODES,
         "InternalError",
         "OperationAborted",
         "RequestTimeout",
@@ -45,12 +47,17 @@ _PASSING_CODES = frozenset(
 """What S3 and its like say when the same request may succeed later: botocore retries these too, but not for long."""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 """A full disk, or a full quota: somebody makes room, and the same call succeeds."""
-_EXISTS_CODES = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+_EXISTS_CODES = frozenset({"PreconditionFailed", "412"})
 
 
 def means_exists(error: OSError) -> bool:
     """Whether an exclusive create was refused because the object is there."""
     return code_of(error) in _EXISTS_CODES
+
+
+def means_conflict(error: OSError) -> bool:
+    """Whether an exclusive create met another request about the object: whether that made it is not known."""
+    return code_of(error) in _CONFLICT_CODES
 
 
 def means_expired(error: Exception) -> bool:
@@ -99,7 +106,12 @@ def translation(error: Exception, uri: str, said: str, *, renews: bool = False) 
             f"{uri}: a file is where a folder must be, or the reverse. Move it, or choose another.", uri=uri
         )
     unreachable = (ConnectionError, TimeoutError, asyncio.TimeoutError)
-    if isinstance(error, unreachable) or "Connect" in name or "Timeout" in name or code in _PASSING_CODES:
+    if (
+        isinstance(error, unreachable)
+        or "Connect" in name
+        or "Timeout" in name
+        or code in _PASSING_CODES | _CONFLICT_CODES
+    ):
         return StoreUnavailableError(f"{uri}: the store did not answer ({code or name}). Try again later.", uri=uri)
     if isinstance(error, (AttributeError, TypeError, ValueError)):
         return StoreError(f"{uri}: the store cannot be used ({said}). Check its storage_options.", uri=uri)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +22,7 @@ from checkmaite.jobs._shared.errors import (
     StoreError,
 )
 from checkmaite.jobs._shared.files import create_file, list_folder, modified_in, probe_folder, sweep_hidden
-from checkmaite.jobs._shared.object_errors import has_no_words, means_exists, means_expired, translation
+from checkmaite.jobs._shared.object_errors import has_no_words, means_conflict, means_exists, means_expired, translation
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import known_implementations
 
@@ -34,6 +35,9 @@ _KEEP_LISTINGS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "ad
 
 _CREDENTIALS = frozenset({"key", "secret", "token", "username", "password", "aws_access_key_id", "aws_session_token"})
 """Options of a filesystem, or of its client, that hold credentials: without them it looks for some around it."""
+
+_CONFLICT_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Before an object is created again whose creation met another request about it, as S3 asks for (409)."""
 
 _SECRET_LENGTH = 4
 _PROBE = "_probe"
@@ -120,15 +124,27 @@ class ObjectStore:
         with self.errors_of(key):
             if self.is_local:
                 return create_file(self.uri_of(key), content)
-            try:
-                self.filesystem.pipe_file(self.uri_of(key), bytes(content), mode="create")
-            except FileExistsError:
-                return False
-            except OSError as error:
-                if means_exists(error):
+            for pause_s in _CONFLICT_PAUSES_S:
+                try:
+                    return self._create_remote(key, content)
+                except OSError as error:
+                    if not means_conflict(error):
+                        raise
+                if self.exists(key):
                     return False
-                raise
-            return True
+                time.sleep(pause_s)
+            return self._create_remote(key, content)
+
+    def _create_remote(self, key: str, content: bytes | memoryview) -> bool:
+        try:
+            self.filesystem.pipe_file(self.uri_of(key), bytes(content), mode="create")
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if means_exists(error):
+                return False
+            raise
+        return True
 
     def read(self, key: str) -> bytes:
         """The content of an object.
