@@ -228,6 +228,7 @@ _STARTED = {"job_id": "job", "where": {"node": "node", "pid": 1, "at": 2.0}}
         [*_LIVE, ["ended", {"job_id": "job", "ending": ["completed", {"run_uid": "uid"}], "at": 2.0}]],
         [*_LIVE, ["started", _STARTED]],
         [*_FINAL, ["started", _STARTED]],
+        [*_LIVE, ["started", {"job_id": "job", "where": {"node": "node", "pid": 1, "at": 1e300}}]],
         [*_FINAL, ["ended", {"job_id": "job", "ending": ["cancelled", {}], "at": 3.0}]],
         [*_FINAL, *2 * [["forgotten", {"job_id": "job"}]]],
     ],

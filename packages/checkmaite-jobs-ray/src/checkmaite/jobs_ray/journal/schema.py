@@ -89,14 +89,7 @@ def _code(said: Sequence[Any]) -> tuple[Any, ...]:
     return digest, tuple(paths), tuple((file, content) for file, content in files)
 
 
-def _instant(said: float) -> datetime:
-    try:
-        return datetime.fromtimestamp(said, UTC)
-    except (OverflowError, OSError) as error:
-        raise ValueError(f"{said} is no instant") from error
-
-
-_INSTANT = Plain(_instant, datetime.timestamp)
+_INSTANT = Plain(lambda said: datetime.fromtimestamp(said, UTC), datetime.timestamp)
 _REUSE = Fields(Reuse, {"kind": Plain(ReuseKind), "at": _INSTANT, "differences": TUPLE, "unknown": TUPLE}, nothing=RUN)
 _BASIS = Fields(Basis, {"prints": TUPLE, "policy": TEXT, "decided": _REUSE}, is_shared=True)
 PARTS_OF_SPEC: Mapping[str, Part] = {
