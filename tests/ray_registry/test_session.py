@@ -212,6 +212,28 @@ def test_a_call_that_ray_refuses_is_made_again(rig: Rig, method: str) -> None:
     assert not rig.wire.troubles[method]
 
 
+def test_a_controller_that_dies_while_it_is_attached_is_known_by_its_new_process(rig: Rig) -> None:
+    """Else the next lost call would be taken for its death, and what it has would be given up."""
+
+    def die() -> None:
+        rig.wire.machine = new_controller("second")
+
+    rig.wire.troubles["incarnation"] = [die]
+
+    async def story() -> None:
+        rig.submit("one")
+        await rig.settled("one")
+        rig.wire.troubles["next_reports"] = [raises(rx.ActorUnavailableError("lost", None))]
+        while rig.wire.troubles["next_reports"]:
+            await rig.place()
+        rig.submit("two")
+        await rig.settled("one", "two")
+        assert [rig.registry.facts("scope", each).attempt for each in ("one", "two")] == [1, 1]
+
+    told(rig, story)
+    assert not [each for each in rig.effects if isinstance(each, AskStore)], "the job was in doubt"
+
+
 def test_a_takeover_whose_last_answer_is_lost_gives_no_running_job_up(rig: Rig) -> None:
     rig.take_over("one")
     rig.wire.troubles["keep"] = [raises(rx.ActorUnavailableError("lost", None)), raises(TimeoutError())]

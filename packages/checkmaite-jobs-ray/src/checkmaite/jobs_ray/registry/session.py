@@ -143,14 +143,13 @@ class ControllerSession:
             self._trouble = said[-1].strip() if said else type(error).__name__
             self._lose(reason)
             return False
-        if incarnation != self._incarnation:
-            if not first:
-                self._lose(reason)
-        elif not self._keeping:
+        if not first and (incarnation != self._incarnation or not self._keeping):
             self._lose(reason)
         self._token = self._machine.grant(self.name, tell_time(self._machine))
         try:
             found: Inventory = await answer(self._actor.attach.remote(self._token), settings.lease_ttl_s)
+            if found.incarnation != incarnation:  # its process has died between the two calls
+                return False
             keep = self._machine.adopt(self.name, self._token, found.jobs, tell_time(self._machine))
             self._machine.miss(self.name, self._token, GONE, tell_time(self._machine), served=found.served)
             self._incarnation, self._keeping = incarnation, True
