@@ -212,6 +212,7 @@ def test_fingerprints_that_jobs_have_in_common_are_written_once(objects: ObjectS
 
 _LIVE = rows_of([Submitted(spec("job"), 1.0, None)])
 _FINAL = [*_LIVE, *rows_of([Ended("job", ending_of(completed()), 2.0)])]
+_ENDED = {"job_id": "job", "ending": ["cancelled", {}], "at": 2.0}
 _STARTED = {"job_id": "job", "where": {"node": "node", "pid": 1, "at": 2.0}}
 
 
@@ -221,11 +222,24 @@ _STARTED = {"job_id": "job", "where": {"node": "node", "pid": 1, "at": 2.0}}
         [["nonsense"]],
         [["nonsense", {}]],
         [["launched", {"job_id": "nobody", "at": 1.0}]],
+        *(
+            [["submitted", {**_LIVE[0][1], "spec": {**_LIVE[0][1]["spec"], "payload": {"key": key, "size": 1}}}]]
+            for key in (
+                "seg/000000000001",
+                "payload",
+                "payload/",
+                "payload/../seg/000000000001",
+                "../payload/a",
+                "/x",
+                7,
+            )
+        ),
         [*_LIVE, ["launched", {"job_id": "job"}]],
         [*_LIVE, ["launched", ["job", 1.0]]],
         [*_LIVE, ["forgotten", {"job_id": "job"}]],
         [*_LIVE, ["ended", {"job_id": "job", "ending": ["vanished", {}], "at": 2.0}]],
         [*_LIVE, ["ended", {"job_id": "job", "ending": ["completed", {"run_uid": "uid"}], "at": 2.0}]],
+        *([*_LIVE, ["ended", {**_ENDED, "counted_s": counted_s}]] for counted_s in (-1, 1e300, "7", [7])),
         [*_LIVE, ["started", _STARTED]],
         [*_FINAL, ["started", _STARTED]],
         [*_LIVE, ["started", {"job_id": "job", "where": {"node": "node", "pid": 1, "at": 1e300}}]],

@@ -39,6 +39,8 @@ SETTINGS = RegistrySettings(
     terminal_job_retention_s=200.0,
     max_retained_terminal_jobs_per_scope=6,
 )
+COUNTED_S = 1.0
+"""A journal counts whole seconds."""
 IN_SEQUENCE = frozenset({Kind.SEGMENT, Kind.FENCE})
 
 
@@ -56,7 +58,6 @@ class Stage:
         since: When each job was accepted first, by a clock that nobody sets.
         ended: When each was final first, by that clock.
         calendar_dice: Choose who sets a calendar: it changes nothing of the rest of a story.
-        largest_step_s: How far a calendar was set ahead or back at most.
     """
 
     def __init__(self, seed: int) -> None:
@@ -85,7 +86,6 @@ class Stage:
         self._nonces = 0
         self.since: dict[str, float] = {}
         self.ended: dict[str, float] = {}
-        self.largest_step_s = 0.0
 
     # -- what begins -------------------------------------------------------------------------------------------------
 
@@ -236,8 +236,7 @@ class Stage:
             return  # they were too many
         for job_id in forgotten:
             age = self.now - self.ended.get(job_id, self.now)
-            # A registry that reads a journal takes a step of the calendar that is in there for time that has passed.
-            if age + self.largest_step_s < self.settings.terminal_job_retention_s:
+            if age + COUNTED_S < self.settings.terminal_job_retention_s:
                 raise ViolationError(f"{job_id} was forgotten {age} s after its end", [job_id])
 
     def _leads(self, registry: SimRegistry) -> bool:

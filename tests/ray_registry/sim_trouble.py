@@ -11,10 +11,9 @@ class Trouble(Actions):
     """Processes die, sleep and wake up; clusters die, or are cut off and go on; calendars are set."""
 
     def _set_calendar(self) -> None:
-        """Somebody sets the calendar of a machine, by seconds or an hour, or sets it right again."""
+        """Somebody sets the calendar of a machine, by seconds, an hour or decades, or sets it right again."""
         dice = self.calendar_dice
-        ahead_s = dice.choice((0.0, 0.0, 5.0, -5.0, 3600.0, -3600.0))
-        self.largest_step_s = max(self.largest_step_s, abs(ahead_s))
+        ahead_s = dice.choice((0.0, 0.0, 5.0, -5.0, 3600.0, -3600.0, 1e9))
         if dice.random() < 0.5:
             registry = dice.choice(self.registries)
             registry.ahead_s = ahead_s

@@ -11,13 +11,14 @@ from checkmaite.jobs.spi import JobQuery
 from checkmaite.jobs_ray import clock
 from checkmaite.jobs_ray.clock import tell_time
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
-from checkmaite.jobs_ray.registry.model.retention import FinishTimes
+from checkmaite.jobs_ray.registry.model.retention import FinishTimes, finish_counts
 
 from tests.ray_registry.making import POLICY, completed, limits, spec
 from tests.ray_registry.rig import Rig
 from tests.ray_registry.test_session import Rig as SessionRig
 
 HOUR = 3600.0
+DECADES = 1e9
 STEPS = pytest.mark.parametrize("step", [HOUR, -HOUR])
 
 
@@ -97,6 +98,50 @@ def test_a_registry_with_another_calendar_forgets_nothing_early(step: float) -> 
     assert listed(rig) == []
 
 
+@pytest.mark.parametrize("step", [HOUR, -HOUR, DECADES, -1000.0 * HOUR])
+def test_a_wrong_date_in_a_journal_has_nothing_forgotten_early_or_late(step: float) -> None:
+    """By whatever calendar a job's end was written down, and however often registries begin anew."""
+    rig = Rig(within=limits(terminal_job_retention_s=100.0, lease_ttl_s=1e6))
+    run(rig, "old")
+    rig.controllers["a"].set_calendar(step)
+    run(rig, "wrong")
+    rig.controllers["a"].set_calendar(0.0)
+    for restart in range(1, 4):
+        rig.pass_time(30.0)
+        run(rig, f"restart-{restart}")
+        rows = rig.rows()
+        rig.now += DECADES * (restart == 2)  # nobody leads the journal meanwhile
+        rig.take_over(10 ** (12 + restart), rows)
+    assert listed(rig)[-2:] == ["wrong", "old"]
+    rig.pass_time(12.0)
+    assert listed(rig) == ["restart-3", "restart-2", "restart-1"]
+    rig.pass_time(30.0)
+    assert listed(rig) == ["restart-3", "restart-2"]
+
+
+def test_a_journal_of_before_goes_on_with_the_count() -> None:
+    """Its jobs have dates alone; then a registry ends others, and another one begins."""
+    rig = Rig(within=limits(terminal_job_retention_s=100.0, lease_ttl_s=1e6))
+    run(rig, "old")
+    rig.pass_time(50.0)
+    run(rig, "new")
+    rows = rig.rows()
+    for row in rows:
+        assert row[0] == "finished"
+        row[1]["columns"].pop("state.counted_s")
+    rig.take_over(10**12, rows)
+    rig.pass_time(30.0)
+    run(rig, "counted")
+    rig.take_over(10**13, rig.rows())
+    assert listed(rig) == ["counted", "new", "old"]
+    rig.pass_time(18.0)
+    assert listed(rig) == ["counted", "new", "old"]
+    rig.pass_time(3.0)
+    assert listed(rig) == ["counted", "new"]
+    rig.pass_time(50.0)
+    assert listed(rig) == ["counted"]
+
+
 @STEPS
 def test_a_controller_remembers_its_finished_jobs_for_their_whole_time(step: float) -> None:
     rig = Rig()
@@ -125,7 +170,7 @@ def test_what_a_controller_remembers_is_as_old_as_it_says(step: float) -> None:
 
 def test_no_job_was_final_for_longer_than_one_before_it() -> None:
     times = FinishTimes()
-    times.recall([100.0, 40.0, 160.0, 150.0], latest=170.0, now=1000.0)
+    times.recall(finish_counts([(at, None) for at in (100.0, 40.0, 160.0, 150.0)], 170.0), 0.0, now=1000.0)
     found = []
     for _ in range(4):
         found.append(times.oldest)

@@ -11,7 +11,7 @@ from itertools import chain
 from checkmaite.jobs_ray.journal.format import JournalCorruptError
 from checkmaite.jobs_ray.journal.leader import Leader
 from checkmaite.jobs_ray.journal.reading import Found
-from checkmaite.jobs_ray.journal.schema import events_of
+from checkmaite.jobs_ray.journal.schema import PAYLOADS, events_of
 from checkmaite.jobs_ray.journal.snapshot import restore
 from checkmaite.jobs_ray.journal.steps import Delete, Names, Steps
 from checkmaite.jobs_ray.journal.storage import Journal, lead
@@ -20,7 +20,6 @@ from checkmaite.jobs_ray.registry.model.job_table import JobTable, ReplayState
 from checkmaite.jobs_ray.registry.model.record import Final
 from checkmaite.jobs_ray.wire import StoredPayload
 
-_PAYLOADS = "payload"
 _DATES = datetime(1900, 1, 1, tzinfo=UTC).timestamp(), datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 _IMPOSSIBLE = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError, AttributeError, RecursionError)
 """What rows and events raise that this project does not write, or that contradict those before them."""
@@ -36,7 +35,7 @@ def payload_key(job_id: str, nonce: str) -> str:
         job_id: The job's, for people.
         nonce: What no other key has.
     """
-    return f"{_PAYLOADS}/{job_id}-{nonce}"
+    return f"{PAYLOADS}/{job_id}-{nonce}"
 
 
 def take_over(root: str, leader: Leader, new_nonce: Callable[[], str], found: Found) -> Steps[tuple[Journal, JobTable]]:
@@ -54,11 +53,11 @@ def take_over(root: str, leader: Leader, new_nonce: Callable[[], str], found: Fo
     Raises:
         JobsError: See `lead` and `table_of`.
     """
-    names: list[str] = yield Names(_PAYLOADS)
+    names: list[str] = yield Names(PAYLOADS)
     journal, found = yield from lead(root, leader, new_nonce, found)
     table = table_of(found)
     needed = {each.spec.payload.key for each in table.live() if isinstance(each.spec.payload, StoredPayload)}
-    unneeded = [key for name in names if (key := f"{_PAYLOADS}/{name}") not in needed]
+    unneeded = [key for name in names if (key := f"{PAYLOADS}/{name}") not in needed]
     if unneeded:
         yield Delete(unneeded)
     return journal, table
@@ -123,6 +122,9 @@ def _check_dates(replayed: ReplayState) -> None:
         for at in (record.created_at, *ended, *started):
             if not _DATES[0] < at < _DATES[1]:
                 raise ValueError(f"{at!r} is no instant")
+        counted_s = state.counted_s if isinstance(state, Final) else None
+        if counted_s is not None and not 0 <= counted_s < _DATES[1]:
+            raise ValueError(f"{counted_s!r} is no count of seconds")
 
 
 def _is_applied(replayed: ReplayState, event: Event) -> bool:

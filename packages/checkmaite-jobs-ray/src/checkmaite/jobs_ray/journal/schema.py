@@ -52,6 +52,9 @@ from checkmaite.jobs_ray.wire import Basis, JobSpec, Order, Policy, StoredPayloa
 _EARLIER_ORDER = 5
 
 
+PAYLOADS = "payload"
+"""The folder of payloads that lie beside the journal."""
+
 # -- the fields of everything ------------------------------------------------------------------------------------------
 
 
@@ -67,7 +70,13 @@ class _Payload:
         return b64encode(value).decode() if isinstance(value, bytes) else None
 
     def value(self, row: Any) -> Any:
-        return b64decode(row) if isinstance(row, str) else self._stored.value(row)
+        if isinstance(row, str):
+            return b64decode(row)
+        kept: StoredPayload = self._stored.value(row)
+        folder, *rest = kept.key.split("/")
+        if folder != PAYLOADS or not rest or not {"", ".", ".."}.isdisjoint(rest):  # it is read, and then deleted
+            raise ValueError(f"{kept.key!r} is no payload")
+        return kept
 
     def separated(self, row: Any) -> tuple[Any, Unknown]:
         return (row, {}) if isinstance(row, str) else self._stored.separated(row)

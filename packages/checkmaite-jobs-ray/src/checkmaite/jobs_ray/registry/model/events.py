@@ -127,12 +127,14 @@ class Ended(NamedTuple):
     Attributes:
         ending: How it ended.
         started: What the worker that had it has said of itself; None where the record says it, or nobody knows.
+        counted_s: See `Final`.
     """
 
     job_id: str
     ending: Ending
     at: float
     started: Started | None = None
+    counted_s: int | None = None
 
 
 class Noted(NamedTuple):
@@ -215,7 +217,7 @@ def after(record: JobRecord, event: RecordEvent) -> JobRecord:  # noqa: C901 - o
                 return _in(record, evolve(state, started=event.started))
             return _in(record, Running(_owner(record), event.started))
         case Ended():
-            ended = Final(event.ending, event.at, event.started or record.started)
+            ended = Final(event.ending, event.at, event.started or record.started, event.counted_s)
             return _in(record, ended, spec=record.spec.slim())
         case Adopted():
             controller = event.owner.controller

@@ -37,6 +37,7 @@ from checkmaite.jobs_ray.registry.model.record import (
     Unresolved,
     Waiting,
 )
+from checkmaite.jobs_ray.registry.model.retention import finish_counts
 from checkmaite.jobs_ray.wire import Change, JobFacts, JobSpec, StoredPayload
 
 
@@ -73,6 +74,8 @@ class JobTable:
         self.progress: dict[str, JobProgress] = {}
         self.last_token = 0
         self._last_us = 0
+        self._counted_before_s = 0
+        self._counted_since = 0.0
         self._events: list[Event] = []
         self._changed: dict[str, None] = {}
         self._unneeded: list[str] = []
@@ -130,22 +133,36 @@ class JobTable:
         self._last_us = max(round(self.date * 1_000_000), self._last_us + 1)
         return self._last_us / 1_000_000
 
+    @property
+    def counted_s(self) -> int:
+        """Seconds for which registries have led the journal, one after the other, each by a clock that nobody sets.
+
+        What passes after the last end that a registry has written, until the next one begins, is not counted.
+        """
+        return int(self._counted_before_s + self.now - self._counted_since)
+
     def recall_finish_times(self, now: float) -> None:
         """Begin to count, at `now`, how long the jobs that a journal has brought have been final."""
-        latest = self.latest_date()
-        for index in self.scopes.values():
-            index.finish_times.recall(self._ends_of(index), latest, now)
+        ends = {scope: list(self._ends_of(index)) for scope, index in self.scopes.items()}
+        every = list(chain.from_iterable(ends.values()))
+        self._counted_before_s = max((each for _, each in every if each is not None), default=0)
+        self._counted_since = now
+        dated = [at for at, counted_s in every if counted_s is None]
+        latest = self.latest_date() if len(dated) == len(every) else max(dated, default=0.0)
+        for scope, index in self.scopes.items():
+            index.finish_times.recall(finish_counts(ends[scope], latest), self._counted_before_s, now)
 
     def latest_date(self) -> float:
         """The last instant that the jobs name: when one was accepted, or became final."""
-        ends = (at for index in self.scopes.values() for at in self._ends_of(index))
+        ends = (at for index in self.scopes.values() for at, _ in self._ends_of(index))
         return max(self._last_us / 1_000_000, max(ends, default=0.0))
 
-    def _ends_of(self, index: ScopeIndex) -> Iterator[float]:
+    def _ends_of(self, index: ScopeIndex) -> Iterator[tuple[float, int | None]]:
+        """When the scope's jobs became final, by the calendar of the time and by the count of registries' time."""
         for job_id in index.finished:
             record = self.records[job_id]
             if isinstance(record.state, Final):
-                yield max(record.created_at, record.state.at)  # calendars differ
+                yield max(record.created_at, record.state.at), record.state.counted_s  # calendars differ
 
     def take_events(self) -> list[Event]:
         """What happened since this was asked last, in order."""

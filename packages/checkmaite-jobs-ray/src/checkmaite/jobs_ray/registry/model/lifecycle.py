@@ -92,7 +92,7 @@ class Lifecycle:
     def finish(self, record: JobRecord, outcome: Outcome, at: float, started: Started | None = None) -> None:
         """A job is final."""
         started = None if started == record.started else started
-        self._table.apply(Ended(record.spec.job_id, ending_of(outcome), at, started))
+        self._table.apply(Ended(record.spec.job_id, ending_of(outcome), at, started, self._table.counted_s))
 
     def _lose_worker(self, record: JobRecord, report: EndReport, now: float) -> None:
         attempt, failed = record.attempt, report.outcome

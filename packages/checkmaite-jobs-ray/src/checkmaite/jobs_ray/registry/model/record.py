@@ -79,11 +79,14 @@ class Final(NamedTuple):
         ending: How it ended.
         at: When.
         started: What the worker that had it has said of itself, when one has spoken.
+        counted_s: How long registries had led its journal by then, see `JobTable.counted_s`; None where an earlier
+            version wrote it.
     """
 
     ending: Ending
     at: float
     started: Started | None = None
+    counted_s: int | None = None
 
     @property
     def outcome(self) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from attrs import define
 
@@ -49,18 +49,31 @@ class FinishTimes:
         while self._marks and self._marks[0].count <= self._forgotten:
             self._marks.popleft()
 
-    def recall(self, dates: Iterable[float], latest: float, now: float) -> None:
+    def recall(self, counts: Iterable[float], count: float, now: float) -> None:
         """Begin with what a journal says, in the order in which the jobs became final.
 
-        A calendar may have been set since, so nothing counts after the last instant that the journal itself names, and
-        no job can have been final for longer than one that was so before it.
-
         Args:
-            dates: When each became final, by the calendar of its time.
-            latest: The last instant that the journal names.
+            counts: By when each had become final; see `finish_counts`.
+            count: What the count has come to.
             now: The time.
         """
         reached = float("-inf")
-        for at in dates:
-            reached = max(reached, at)
-            self.note(now - max(0.0, latest - reached))
+        for each in counts:
+            reached = max(reached, each)  # no job has been final for longer than one that was so before it
+            self.note(now - max(0.0, count - reached))
+
+
+def finish_counts(ends: Iterable[tuple[float, int | None]], latest: float) -> Iterator[float]:
+    """By when jobs had become final, by the count of the time of registries, which no calendar moves.
+
+    Earlier versions kept dates alone. The count had not begun then, and the last instant that these name was its
+    beginning.
+
+    Args:
+        ends: When each became final, by the calendar of its time, and by the count.
+        latest: The last instant that those name which have no count.
+    """
+    reached = float("-inf")
+    for at, counted_s in ends:
+        reached = max(reached, at)
+        yield min(0.0, reached - latest) if counted_s is None else counted_s
