@@ -13,6 +13,7 @@ import pytest
 from checkmaite.jobs import StoreCorruptError
 from checkmaite.jobs.testing import SampleRun
 from checkmaite.store_parquet import ParquetStore
+from checkmaite.store_parquet._rows import COMMIT_METADATA_KEY
 
 READS: dict[str, Callable[[ParquetStore], Any]] = {
     "read_table": lambda store: store.read_table("good").num_rows,
@@ -98,6 +99,33 @@ def test_a_table_of_foreign_rows_leads_nowhere(store: ParquetStore, tmp_path: Pa
     for read in READS.values():
         assert read(store) == 1
     assert store.get_run_uri("theirs") is None
+
+
+FACTS: dict[str, str] = {
+    "a report beside the store": '{"report": %(report)s, "text_key": "../other/secret.parquet"}',
+    "a report anywhere": '{"report": %(report)s, "text_key": "/etc/passwd"}',
+    "a report up and down": '{"report": %(report)s, "text_key": "_artifacts/../../other/secret.parquet"}',
+    "a report among rows": '{"report": %(report)s, "text_key": "t/bad.parquet"}',
+    "a report that is a number": '{"report": %(report)s, "text_key": 7}',
+    "a list": "[]",
+    "no JSON": "{",
+    "nested deeply": '{"report": ' * 100_000,
+    "what nobody knows": '{"more": 1}',
+}
+
+
+@pytest.mark.parametrize("what", FACTS)
+def test_what_a_forged_commit_says_of_its_run_leads_nowhere(store: ParquetStore, what: str) -> None:
+    path = Path(store.uri, "runs/bad.parquet")
+    facts = FACTS[what].replace("%(report)s", '{"kind": "inline_text"}')
+    forged = pq.read_table(path).replace_schema_metadata({COMMIT_METADATA_KEY: facts})
+    pq.write_table(forged, path)
+    with pytest.raises(StoreCorruptError, match=f"{path}: this is no commit of a run"):
+        store.find_run("bad")
+    with pytest.raises(StoreCorruptError, match=str(path)):
+        store.write(run("bad", "t"))
+    assert store.find_run("one") is not None
+    assert store.write(run("two", "good"))[0].created
 
 
 MALFORMED = {

@@ -9,7 +9,7 @@ import pyarrow as pa
 from attrs import asdict, evolve, frozen
 from checkmaite.jobs import CapabilityRunRef, Provenance, Report, StoreCorruptError
 from checkmaite.jobs.spi import ObjectStore, StoredRun, provenance_columns
-from checkmaite.store_parquet._layout import artifact_key, commit_key, is_payload
+from checkmaite.store_parquet._layout import artifact_key, commit_key, is_artifact, is_payload
 from checkmaite.store_parquet._originals import DeletedOriginals
 from checkmaite.store_parquet._rows import commit_bytes, read_commit
 
@@ -98,7 +98,7 @@ class Commits:
             key = copied.runs_key
             found = self._commit(copied.rows, Facts(**copied.facts), revision, key, store_key=copied.payload_key)
             return evolve(found, payloads=frozenset())
-        except (pa.ArrowInvalid, LookupError, TypeError, ValueError) as error:
+        except (pa.ArrowInvalid, LookupError, RecursionError, TypeError, ValueError) as error:
             uri = self._objects.uri_of(key)
             raise StoreCorruptError(
                 f"{uri}: this is no commit of a run ({type(error).__name__}). Restore it from a backup.", uri=uri
@@ -127,6 +127,8 @@ class Commits:
         first = rows[0]
         if strange := [row for row in rows if not is_payload(row["payload"], row["capability_table"])]:
             raise ValueError(f"it names {strange[0]['payload']!r}")
+        if facts.text_key is not None and not is_artifact(facts.text_key):
+            raise ValueError(f"it names {facts.text_key!r}")
         ref = CapabilityRunRef(
             run_uid=first["run_uid"],
             revision=revision,

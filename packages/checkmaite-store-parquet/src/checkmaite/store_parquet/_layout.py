@@ -29,6 +29,7 @@ from checkmaite.jobs.spi import object_name
 RUNS = "runs"
 SCHEMA = "_schema"
 COMPACTED = "_compact"
+ARTIFACTS = "_artifacts"
 SUFFIX = ".parquet"
 TABLE = r"[A-Za-z][A-Za-z0-9_]{0,99}"
 """What names of tables are like."""
@@ -129,4 +130,12 @@ def _mark(revision: int) -> str:
 
 def artifact_key(name: str) -> str:
     """Key of a document."""
-    return "_artifacts/" + "/".join(object_name(part) for part in name.split("/"))
+    return "/".join([ARTIFACTS, *(object_name(part) for part in name.split("/"))])
+
+
+def is_artifact(key: object) -> bool:
+    """Whether a commit may name this object as a document; what it names is not trusted."""
+    if not isinstance(key, str):
+        return False
+    folder, *rest = key.split("/")
+    return folder == ARTIFACTS and bool(rest) and not any(part[:1] in ("", ".") for part in rest)
