@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from attrs import evolve
-from checkmaite.jobs import CapabilityRunRef, Job, JobFailedError, JobStatus, Reuse
+from checkmaite.jobs import CapabilityRunRef, Job, JobFailedError, JobStatus, Reuse, get_job
 from checkmaite.jobs._inline import InlineBackend
 from checkmaite.jobs.spi import Cancelled, JobHandle, JobQuery, PreparedSubmission
 from sample_backend import SampleBackend
@@ -248,6 +248,15 @@ class PicklesWhole(BrokenJob):
 
     def __reduce__(self) -> Any:
         return Remembered, (self.job.job_id, self.job.result())
+
+
+class CopiesByItsId(BrokenJob):
+    """A copy of a handle is looked for with the backend that is active."""
+
+    found_by = "test_handles_are_pickled_and_copied_within_anything"
+
+    def __deepcopy__(self, memo: object) -> Any:
+        return get_job(self.job.job_id)
 
 
 class Remembered:

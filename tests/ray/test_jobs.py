@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import pickle
 import re
 import shutil
 import socket
@@ -37,7 +38,7 @@ from checkmaite.jobs.testing import SampleCapability
 from tests import outages
 from tests.conftest import Outage
 from tests.ray import capabilities
-from tests.ray.clusters import SOON_S, Client, wait_until
+from tests.ray.clusters import SOON_S, Client, Cluster, wait_until
 from tests.ray.conftest import starts, submit
 
 pytestmark = pytest.mark.usefixtures("attached")
@@ -260,6 +261,53 @@ say(get_job(job.job_id).logs())
     (tmp_path / "go").touch()
     assert [line for line in other.rest() if line] == ["seen", "the sample waits", "the sample complains"]
     assert "the sample waits" in job.logs()
+
+
+ANOTHER_PROCESS = """
+import pickle
+configure()
+jobs, named = pickle.loads(Path(sys.argv[0]).with_name("handles").read_bytes())
+say(jobs[0].result(60).run_uid, jobs[1] == named["second"], named["second"].status.is_final)
+say(named["second"].result(60).run_uid)
+own = submit_capability(SampleCapability(), config={"run_uid": "of another process"})
+Path(sys.argv[0]).with_name("own").write_bytes(pickle.dumps({"own": [own]}))
+others = {
+    "ray": {**json.loads(os.environ["OPTIONS"]), "idempotency_scope": "another-scope"},
+    "ray-simple": {"address": os.environ["ADDRESS"]},
+    "inline": {},
+}
+for kind, options in others.items():
+    configure_job_backend(kind, **{**options, "analytics_store": {"backend": "null"}})
+    try:
+        pickle.loads(pickle.dumps(own))
+    except JobNotFoundError as error:
+        say(str(error))
+"""
+
+
+def test_a_pickled_handle_finds_its_job_from_another_process(
+    backend: JobBackend, client: Callable[..., Client], cluster: Cluster, options: dict[str, Any], tmp_path: Path
+) -> None:
+    """Where the same scope is configured; elsewhere the error says which one that was."""
+    done = submit_capability(SampleCapability(), config={"run_uid": "done"})
+    waits = SampleCapability(act="wait", folder=str(tmp_path))
+    live = submit_capability(waits, config={"run_uid": "live"})
+    done.result(SOON_S)
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "handles").write_bytes(pickle.dumps(([done, live], {"second": live})))
+    other = client(ANOTHER_PROCESS, env={"ADDRESS": cluster.driver}, folder=folder)
+    assert other.line() == "done True False"
+    (tmp_path / "go").touch()
+    assert other.line() == "live"
+    home = f"Its handle was pickled where the backend was 'ray' with idempotency_scope={options['idempotency_scope']!r}"
+    for backend_there in ("the scope 'another-scope'", 'this process\'s "ray-simple" backend', "this process's inline"):
+        said = other.line()
+        assert f"in {backend_there}" in said
+        assert home in said
+    other.rest()
+    own = pickle.loads((folder / "own").read_bytes())["own"][0]
+    assert own.result(SOON_S).run_uid == "of another process"
 
 
 def test_listings_filter_and_page(backend: JobBackend, tmp_path: Path) -> None:

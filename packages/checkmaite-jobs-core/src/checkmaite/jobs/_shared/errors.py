@@ -204,10 +204,16 @@ class JobLostError(JobFailedError):
 
 
 class JobNotFoundError(JobsError, KeyError):
-    """No job with this id is known to the active backend."""
+    """No job with this id is known to the active backend.
+
+    Attributes:
+        job_id: The id.
+        where: What was looked through.
+    """
 
     def __init__(self, job_id: str, *, where: str) -> None:
         self.job_id = job_id
+        self.where = where
         super().__init__(
             f"no job {job_id!r} in {where}. list_jobs() shows the jobs that are known; "
             "finished ones are kept for a limited time."

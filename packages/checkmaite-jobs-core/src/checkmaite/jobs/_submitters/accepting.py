@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from checkmaite.jobs._shared.code import Code
 from checkmaite.jobs._shared.config import StoreSpec
@@ -34,7 +37,13 @@ def accept(
         **labels_for(prepared),
         created_at=datetime.now(UTC),
         controls=controls,
+        home=_home(backend_name, os.getpid()),
     )
     return job, WorkOrder.of(
         prepared, job_id=job.job_id, submitted_at=job.created_at, backend=backend_name, store=store, code=code
     )
+
+
+@lru_cache(maxsize=8)
+def _home(backend_name: str, pid: int) -> str:
+    return f"{backend_name!r} in process {pid} on {socket.gethostname()}, whose jobs no other process knows"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 from checkmaite.jobs._shared.errors import NotConfiguredError
@@ -17,6 +18,16 @@ class _Active:
 
 
 active = _Active()
+
+
+def _forget_after_fork() -> None:
+    """A child has neither the threads nor the connections that its parent's backend stands on."""
+    active.lock = threading.RLock()
+    active.backend = None
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no forks
+    os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 def get_job_backend() -> JobBackend:

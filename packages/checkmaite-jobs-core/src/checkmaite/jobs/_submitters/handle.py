@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from checkmaite.jobs._shared.deadline import Deadline
-from checkmaite.jobs._shared.errors import JobTimeoutError, NotConfiguredError
+from checkmaite.jobs._shared.errors import JobNotFoundError, JobTimeoutError, NotConfiguredError
 from checkmaite.jobs._shared.job_protocols import Job, JobProgress, SchedulingInfo
 from checkmaite.jobs._shared.logs import LogBudget, LogTail, LostOutput
 from checkmaite.jobs._shared.news import Leaving, News, Printed, Progressed, Started
@@ -62,7 +62,8 @@ class JobControls(Protocol):
 class JobHandle:
     """A thread-safe `Job`. See the module's text for how a backend drives it.
 
-    It pickles as its job's id: whoever unpickles or copies it gets the handle that the active backend has for the job.
+    It pickles as its job's id: whoever unpickles it gets the handle that the active backend has for the job. A copy is
+    the handle itself, whichever backend is active.
 
     Handles of one job are equal. A process has several where several submissions of its were answered with that job:
     each says in `reuse` what was decided about its own.
@@ -77,13 +78,26 @@ class JobHandle:
         created_at: datetime,
         controls: JobControls,
         submitted_by: str | None = None,
+        home: str = "",
     ) -> None:
+        """Make a handle.
+
+        Args:
+            job_id: See the properties of the same names.
+            job_name: Likewise.
+            capability_id: Likewise.
+            created_at: Likewise.
+            controls: What the handle asks of its backend.
+            submitted_by: See the property.
+            home: The backend that knows the job, for whoever unpickles the handle elsewhere.
+        """
         self._job_id = job_id
         self._job_name = job_name
         self._capability_id = capability_id
         self._created_at = created_at
         self._controls = controls
         self._submitted_by = submitted_by
+        self._home = home
         self._lock = threading.RLock()
         self._ended: threading.Event | None = None  # a thousand handles are made at once; what few of them need waits
         self._status = JobStatus.PENDING
@@ -248,7 +262,13 @@ class JobHandle:
         return text if lost is None else lost.before(text)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _handle_of, (self._job_id, self._job_name)
+        return _handle_of, (self._job_id, self._job_name, self._home)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
 
     def __eq__(self, other: object) -> bool:
         return self._job_id == other._job_id if isinstance(other, JobHandle) else NotImplemented
@@ -378,8 +398,13 @@ class JobHandle:
             _log.exception("a done callback of %r raised", self)
 
 
-def _handle_of(job_id: str, job_name: str) -> Job:
+def _handle_of(job_id: str, job_name: str, home: str = "") -> Job:
     """The handle of the active backend that takes the place of a pickled one.
+
+    Args:
+        job_id: The job.
+        job_name: Its name.
+        home: See `JobHandle`; empty when an earlier version has pickled it.
 
     Raises:
         NotConfiguredError: No backend is active here.
@@ -391,5 +416,10 @@ def _handle_of(job_id: str, job_name: str) -> Job:
         raise NotConfiguredError(
             f"a handle of the job {job_name} ({job_id}) was unpickled where no job backend is configured, and only a "
             "backend can find the job. Call configure_job_backend(...) first, with the address and scope that the job "
-            "was submitted to."
+            f"was submitted to{f': {home}' if home else ''}."
         ) from error
+    except JobNotFoundError as error:
+        if not home:
+            raise
+        where = getattr(error, "where", "the active backend")  # an earlier version's registry may have said it
+        raise JobNotFoundError(job_id, where=f"{where}. Its handle was pickled where the backend was {home}") from error

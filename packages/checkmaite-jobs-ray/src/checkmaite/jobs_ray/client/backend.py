@@ -74,6 +74,7 @@ class RayBackend:
         self._options = options
         self.default_reuse = options.reuse
         self._scope = options.idempotency_scope
+        self._home = f"{self.name!r} with idempotency_scope={self._scope!r} and address={options.address!r}"
         self._store_spec = context.store
         self._store = open_store(context.store)
         self._journal = JournalLocation.of(options, context.store)
@@ -321,7 +322,7 @@ class RayBackend:
         with self._subscription.asking() as asked:
             said: JobFacts | list[JobFacts] = self._ask(method, self._subscription.client, *arguments, job_ids=job_ids)
             found = [said] if isinstance(said, JobFacts) else said
-            return list(self._subscription.handles(found, lambda facts: RayJob(facts, self), asked))
+            return list(self._subscription.handles(found, lambda facts: RayJob(facts, self, self._home), asked))
 
     def _would_be_lost(self) -> int:
         return len(self._subscription.live()) if self._connection.ends_with_process else 0

@@ -41,12 +41,13 @@ class RegistryClient(JobControls, Protocol):
 class RayJob(JobHandle):
     """A `Job` whose facts come from the registry, so that every client sees the same."""
 
-    def __init__(self, facts: JobFacts, registry: RegistryClient) -> None:
+    def __init__(self, facts: JobFacts, registry: RegistryClient, home: str = "") -> None:
         super().__init__(
             job_id=facts.job_id,
             **labels_of(facts),
             created_at=datetime.fromtimestamp(facts.created_at, UTC),
             controls=registry,
+            home=home,
         )
         self._registry = registry
         self.decided(facts.reuse)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import pickle
 import threading
 import uuid
@@ -131,6 +132,19 @@ class HandleContract(BackendSuite):
         shutdown_job_backend(wait=False)
         with pytest.raises(NotConfiguredError, match=job.job_id):
             pickle.loads(pickled)  # noqa: S301 - as above
+
+    def test_handles_are_pickled_and_copied_within_anything(self, backend: JobBackend, tmp_path: Path) -> None:
+        """A copy means the same job also where another backend is active by now."""
+        jobs = [self.submit(tmp_path), self.submit(tmp_path)]
+        refs = [job.result(self.patience_s) for job in jobs]
+        within = {"jobs": (jobs, {"first": jobs[0]})}
+        (all_again, named), *_ = pickle.loads(pickle.dumps(within)).values()  # noqa: S301 - made here
+        assert [job.result(self.patience_s) for job in (*all_again, named["first"])] == [*refs, refs[0]]
+        configure_job_backend("inline", analytics_store={"backend": "null"})
+        (all_again, named), *_ = copy.deepcopy(within).values()
+        again = [*all_again, named["first"], copy.copy(jobs[1])]
+        assert [job.result(0) for job in again] == [*refs, refs[0], refs[1]]
+        backend.shutdown(wait=True)
 
     def test_logs_progress_and_explanation(self, backend: JobBackend, tmp_path: Path) -> None:
         job = self.submit_and_start(tmp_path)
