@@ -69,6 +69,15 @@ class LastWriteWins(ParquetStore):
         return super().write_with_receipt(run, provenance=provenance, **more)
 
 
+class NamesTheNameless(ParquetStore):
+    """A run without a uid is stored under one that nobody has given to it."""
+
+    found_by = "test_a_run_that_nobody_could_name_leaves_nothing[empty]"
+
+    def write_with_receipt(self, run: Any, *, provenance: Any = None, **more: Any) -> WriteReceipt:
+        return super().write_with_receipt(evolve(run, run_uid=run.run_uid or "-"), provenance=provenance, **more)
+
+
 class SwallowsBadRecords(ParquetStore):
     """A run that cannot be stored is dropped without a word."""
 

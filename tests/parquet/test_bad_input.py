@@ -104,6 +104,9 @@ BAD_ARGUMENTS: list[tuple[str, Callable[[ParquetStore], Any], Said]] = [
     ("a uid to find", lambda store: store.find_run(b"u"), Said("run_uid", "expected text, got bytes", "Pass a text")),
     ("a table", lambda store: store.describe_table(3), Said("name", "expected text, got 3", "Pass a text")),
     ("a document", lambda store: store.put_artifact(3, b""), Said("name", "expected text, got 3", "Pass a text")),
+    ("a nameless", lambda store: store.put_artifact("", b""), Said("name", "the text '' has an empty", "Pass a name")),
+    ("an empty part", lambda store: store.put_artifact("a//b", b""), Said("name", "has an empty", "Pass a name")),
+    ("nothing", lambda store: store.delete_artifact(""), Said("name", "the text '' has an empty part", "Pass a name")),
 ]
 
 

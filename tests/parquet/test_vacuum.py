@@ -21,7 +21,7 @@ from checkmaite.store_parquet._manifest import INDEXES, newest_manifest
 from checkmaite.store_parquet._vacuum import Vacuum
 
 from tests.parquet.test_compaction import Crash, brief, faults, files_of, fill, run
-from tests.processes import serving
+from tests.processes import left_by_killed_writer, serving
 
 OpenStore = Callable[[], ParquetStore]
 HOUR, DAY = 3600, 24 * 3600
@@ -149,6 +149,18 @@ def test_what_a_killed_writer_was_writing_is_swept(tmp_path: Path) -> None:
     assert store.vacuum().temporary_files == 1
     assert not left.exists()
     assert (tmp_path / "sample_scores/.gitkeep").exists()
+    assert len(store.read_table("sample_scores")) == 1
+
+
+def test_maintenance_sweeps_too_when_there_is_nothing_to_compact(tmp_path: Path) -> None:
+    """The backends call it; a store that nobody vacuums is swept all the same, with the journal in it."""
+    store = ParquetStore(tmp_path)
+    store.write(SampleRun(run_uid="before"))
+    keys = ["sample_scores/a.parquet", "_artifacts/a", "_jobs/namespace/registry/payload/a"]
+    left = [left_by_killed_writer(store._objects, key, age_s=25 * HOUR) for key in keys]
+    new = left_by_killed_writer(store._objects, "_compact/0123456789abcdef/a.parquet", age_s=HOUR)
+    store.maintain()
+    assert [path.exists() for path in (*left, new)] == [False, False, False, True]
     assert len(store.read_table("sample_scores")) == 1
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 import uuid
 from pathlib import Path
 
@@ -9,6 +11,10 @@ import pytest
 from checkmaite.jobs import StoreNotFoundError
 from checkmaite.jobs._shared import files
 from checkmaite.jobs.spi import ObjectStore
+
+from tests.processes import left_by_killed_writer
+
+HOUR = 3600
 
 
 @pytest.mark.parametrize("scheme", ["", "memory://"])
@@ -33,3 +39,35 @@ def test_folders_and_names_are_durable_when_create_returns(tmp_path: Path, monke
     assert synced == [".", "a", "a/b"]
     assert not objects.create("b/name", b"two")
     assert synced == [".", "a", "a/b", "a/b"]
+
+
+def test_what_killed_writers_left_is_swept_after_a_day_and_nothing_else(tmp_path: Path) -> None:
+    objects = ObjectStore(str(tmp_path))
+    old, new = (left_by_killed_writer(objects, f"{age_s}/name", age_s=age_s) for age_s in (25 * HOUR, 23 * HOUR))
+    objects.create("25/of-users", b"old")
+    others = [tmp_path / "25/.gitkeep", tmp_path / "25/.0123456789abcdef.json", tmp_path / "25/0123456789abcdef.tmp"]
+    for path in (*others, tmp_path / "25/of-users"):
+        path.touch()
+        os.utime(path, (0, 0))
+    assert objects.sweep() == 1
+    assert not old.exists()
+    assert all(path.exists() for path in (new, *others))
+    assert objects.sweep(time.time()) == 1
+    assert objects.read("25/of-users") == b"old"
+
+
+def test_what_another_user_left_keeps_nothing_from_being_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects, unlink, refused = ObjectStore(str(tmp_path)), os.unlink, list[str]()
+    paths = [tmp_path / f".{number:016x}.tmp" for number in range(3)]
+    for path in paths:
+        path.touch()
+
+    def delete(path: str) -> None:
+        if not refused:
+            refused.append(path)
+            raise PermissionError(path)
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", delete)
+    assert objects.sweep(time.time() + HOUR) == 2
+    assert [str(path) for path in paths if path.exists()] == refused

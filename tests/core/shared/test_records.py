@@ -206,7 +206,12 @@ def test_a_generator_that_raises_keeps_its_cause_and_lets_the_worker_s_own_troub
         (None, "run: None is no run"),
         ({"score": 1}, "run: a dict is no run"),
         (SampleRun(run_uid=""), "run.run_uid: is the text ''"),
+        (SampleRun(run_uid=" \t"), "run.run_uid: is the text ' \\t'"),
         (SampleRun(run_uid="\ud800"), "run.run_uid: holds a lone surrogate"),
+        (SampleRun(run_uid="one\n"), r"run.run_uid: holds a character that nobody sees, '\n' at 3"),
+        (SampleRun(run_uid="o\u200bne"), r"run.run_uid: holds a character that nobody sees, '\u200b' at 1"),
+        (SampleRun(run_uid="é" * 513), "run.run_uid: is 1,026 bytes long, and at most 1,024"),
+        (SampleRun(run_uid="u", capability_id="\0"), r"run.capability_id: holds a character that nobody sees, '\x00'"),
         (SampleRun(run_uid="u", capability_id=None), "run.capability_id: is None"),  # type: ignore[arg-type]
     ],
 )
@@ -214,6 +219,7 @@ def test_what_is_no_run(run: Any, said: str) -> None:
     with pytest.raises(RecordError) as caught:
         run_tables(run)
     assert said in str(caught.value)
+    assert len(str(caught.value)) < 500
 
 
 class ReturnsNothing:

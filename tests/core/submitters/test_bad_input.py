@@ -364,6 +364,11 @@ class MethodAsId(NoId):
         return "method"
 
 
+class Named(NoId):
+    def __init__(self, given: str) -> None:
+        self.id = given
+
+
 class SurrogateId(NoId):
     id = "caf\udce9"
 
@@ -481,6 +486,16 @@ BAD_SUBMISSIONS: list[tuple[str, dict[str, Any], Said]] = [
         "id a method",
         {"capability": MethodAsId()},
         ("capability.id", "is a method, not a text", "Give the capability a stable id"),
+    ),
+    (
+        "id that is blank",
+        {"capability": Named(" ")},
+        ("capability.id", "is the text ' ', not a non-empty text", "Give the capability a stable id"),
+    ),
+    (
+        "id that nobody sees",
+        {"capability": Named("accuracy\n")},
+        ("capability.id", "holds a character that nobody sees, '\\n' at 8", "Give the capability a stable id"),
     ),
     (
         "id that is no UTF-8",

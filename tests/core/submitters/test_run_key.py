@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from attrs import define, frozen
-from checkmaite.jobs._submitters.run_key import run_key
+from checkmaite.jobs._submitters.run_key import NoRunKeyError, run_key
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -345,3 +345,28 @@ def test_a_key_that_the_capability_makes_has_always_been_the_same() -> None:
             return "own"
 
     assert former({"a": 1}, Own()) is None
+
+
+@pytest.mark.parametrize("own", ["", " ", "half: \ud800", 3, None])
+def test_a_key_that_is_no_text_is_refused(own: Any) -> None:
+    class Own(Capability):
+        def run_key(self, **_: object) -> Any:
+            return own
+
+    with pytest.raises(NoRunKeyError, match=r"capability\.run_key\(\) returned"):
+        run_key(Own(), config=None)
+
+
+@pytest.mark.parametrize("uid", ["", " ", "half: \ud800", "one\n", "x" * 2000, 3, None])
+def test_a_uid_that_no_store_would_take_is_refused_before_the_run(uid: Any) -> None:
+    class Run:
+        @staticmethod
+        def compute_uid(**_: object) -> Any:
+            return uid
+
+    class Known(Capability):
+        _RUN_TYPE = Run
+
+    with pytest.raises(NoRunKeyError, match=r"compute_uid\(\) returned") as caught:
+        run_key(Known(), config=None)
+    assert len(str(caught.value)) < 500

@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from checkmaite.jobs import Report, configure_job_backend, shutdown_job_backend, submit_capability
+from checkmaite.jobs import (
+    JobFailedError,
+    Report,
+    configure_job_backend,
+    read_salvaged_run,
+    shutdown_job_backend,
+    submit_capability,
+)
 from checkmaite.jobs._shared.order import Terms
 from checkmaite.jobs._shared.provenance import SHARED_FIELDS
 from checkmaite.jobs.spi import ArtifactFolder, StoreSpec, WorkOrder, execute
@@ -73,6 +80,16 @@ def test_no_run_uid_leads_out_of_the_folder(run: Run, tmp_path: Path) -> None:
     report = run(run_uid="../../up").result(30).report
     assert Path(str(report)).resolve().is_relative_to(tmp_path / "kept")
     assert Path(str(report)).read_text() == LARGE
+
+
+@pytest.mark.parametrize("uid", ["", " ", "one\n", "\ud800", "x" * 2000])
+def test_a_run_that_nobody_could_name_has_its_rows_kept_and_no_report(run: Run, tmp_path: Path, uid: str) -> None:
+    with pytest.raises(JobFailedError, match=r"run\.run_uid") as caught:
+        run(run_uid=uid).result(30)
+    (kept,) = (path for path in (tmp_path / "kept").rglob("*") if path.is_file())
+    assert kept.parent == tmp_path / "kept/unnamed"
+    assert str(kept) in str(caught.value)
+    assert read_salvaged_run(str(kept)).run_uid == uid
 
 
 def test_a_folder_that_cannot_be_written_is_a_note_and_the_job_completes(run: Run, tmp_path: Path) -> None:

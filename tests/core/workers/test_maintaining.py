@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from checkmaite.jobs import StoreUnavailableError
 from checkmaite.jobs._workers import maintaining
-from checkmaite.jobs.spi import HasMaintenance, StoreSpec, Terms, maintain_store, open_store
+from checkmaite.jobs.spi import (
+    ArtifactFolder,
+    HasMaintenance,
+    ObjectStore,
+    StoreSpec,
+    Terms,
+    maintain_store,
+    open_store,
+)
+
+from tests.processes import left_by_killed_writer
 
 TERMS = Terms(store=StoreSpec(backend="null"), facts={}).written
 
@@ -43,6 +54,15 @@ def test_a_store_that_wants_nothing_is_left_alone(priorities: list[int]) -> None
     assert not isinstance(open_store(StoreSpec(backend="null")), HasMaintenance)
     maintain_store(TERMS)
     assert priorities == []
+
+
+def test_the_artifact_store_is_swept_whatever_the_store_is(priorities: list[int], tmp_path: Path) -> None:
+    kept = ObjectStore(str(tmp_path / "kept"))
+    left = left_by_killed_writer(kept, "run/job/report.md", age_s=25 * 3600)
+    new = left_by_killed_writer(kept, "other/job/report.md", age_s=0)
+    artifacts = ArtifactFolder(uri=kept.root)
+    maintain_store(Terms(store=StoreSpec(backend="null", artifacts=artifacts), facts={}).written)
+    assert (left.exists(), new.exists(), priorities) == (False, True, [19])
 
 
 def test_an_error_is_told(monkeypatch: pytest.MonkeyPatch, priorities: list[int]) -> None:

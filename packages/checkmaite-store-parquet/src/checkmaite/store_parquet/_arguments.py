@@ -88,6 +88,18 @@ def check_text(name: str, given: object) -> None:
         raise ArgumentError("The store was not asked.", [problem])
 
 
+def check_document(name: object) -> None:
+    """Refuse what cannot name a document.
+
+    Raises:
+        ArgumentError: It is no text, or names no object: it is empty, or a part between two slashes is.
+    """
+    check_text("name", name)
+    if not all(str(name).split("/")):
+        problem = Problem("name", f"{shown(name)} has an empty part.", 'Pass a name such as "run-1/plot.png".')
+        raise ArgumentError("The store was not asked.", [problem])
+
+
 def check_grace(grace_s: object) -> None:
     """Refuse a grace in which a reader or a compactor may be at work.
 

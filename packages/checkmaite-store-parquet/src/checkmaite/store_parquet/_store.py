@@ -26,6 +26,7 @@ from checkmaite.jobs.spi import (
 from checkmaite.store_parquet import _reading, _sql
 from checkmaite.store_parquet._arguments import (
     DEFAULT_GRACE_S,
+    check_document,
     check_flag,
     check_grace,
     check_one_run,
@@ -178,9 +179,13 @@ class ParquetStore:
         return Compactor(self._objects).backlog()
 
     def maintain(self) -> None:
-        """Compact when it is worth it, in a third of the memory; see `checkmaite.jobs.spi.HasMaintenance`."""
+        """Compact when it is worth it, in a third of the memory, and sweep what writers killed a day ago have left.
+
+        See `checkmaite.jobs.spi.HasMaintenance`.
+        """
         if self.backlog().is_worth_compacting:
             Compactor(self._objects, part_bytes=SMALL_PART_BYTES).compact()
+        self._objects.sweep()
 
     def vacuum(self, *, grace_s: float = DEFAULT_GRACE_S, originals: bool = False) -> Vacuumed:
         """Delete copies that later compactions have replaced, and what killed writers and compactors have left.
@@ -210,13 +215,14 @@ class ParquetStore:
 
     def put_artifact(self, name: str, content: bytes) -> str:
         """Keep a document under ``_artifacts/`` and return its URI; the first write of a name wins."""
-        check_text("name", name)
+        check_document(name)
         key = artifact_key(name)
         self._objects.create(key, content)
         return self._objects.uri_of(key)
 
     def delete_artifact(self, name: str) -> None:
         """Delete a document; one that is not there is fine."""
+        check_document(name)
         self._objects.delete(artifact_key(name))
 
     def list_tables(self) -> list[str]:

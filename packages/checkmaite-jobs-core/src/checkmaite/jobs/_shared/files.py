@@ -103,7 +103,7 @@ def sweep_hidden(folder: str, before: float) -> int:
         hidden = [name for name in names if _HIDDEN.fullmatch(name)]
         for name, written in modified_in(inside, hidden).items():
             if written < before:
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(FileNotFoundError, PermissionError):  # another user's is for others to delete
                     os.unlink(f"{inside}/{name}")
                     swept += 1
     return swept

@@ -36,6 +36,7 @@ _KEEP_LISTINGS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "ad
 _CREDENTIALS = frozenset({"key", "secret", "token", "username", "password", "aws_access_key_id", "aws_session_token"})
 """Options of a filesystem, or of its client, that hold credentials: without them it looks for some around it."""
 
+_DAY_S = 24 * 3600.0
 _CONFLICT_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Before an object is created again whose creation met another request about it, as S3 asks for (409)."""
 
@@ -235,13 +236,19 @@ class ObjectStore:
             found = {each["name"].rpartition("/")[2]: each.get("LastModified", each.get("created")) for each in entries}
             return {name: found[name].timestamp() for name in names if hasattr(found.get(name), "timestamp")}
 
-    def sweep(self, before: float) -> int:
+    def sweep(self, before: float | None = None) -> int:
         """Delete what writers that were killed have left of objects they were creating, if it is older than an instant.
 
-        Only local disks have any. How many files were deleted.
+        Only local disks have any.
+
+        Args:
+            before: The instant, in seconds since the epoch; a day ago when None.
+
+        Returns:
+            How many files were deleted.
         """
         with self.errors_of(""):
-            return sweep_hidden(self._root, before) if self.is_local else 0
+            return sweep_hidden(self._root, time.time() - _DAY_S if before is None else before) if self.is_local else 0
 
     def folders(self, prefix: str = "") -> list[str]:
         """Names of the folders directly below ``prefix/``, sorted; empty when there are none."""

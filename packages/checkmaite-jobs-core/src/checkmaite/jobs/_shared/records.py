@@ -22,6 +22,7 @@ from checkmaite.jobs._shared.columns import (
     unstorable,
 )
 from checkmaite.jobs._shared.errors import JobsError, RecordError
+from checkmaite.jobs._shared.identities import identity_cause
 from checkmaite.jobs._shared.naming import case_twins, plain_text
 from checkmaite.jobs._shared.problems import Problem
 from checkmaite.jobs._shared.scalars import Cause, plain_value, text_cause
@@ -52,21 +53,32 @@ def run_tables(run: Any) -> list[TableRows]:
     """The rows of a run, all of them checked before a store writes any.
 
     Raises:
-        RecordError: It is no run, or its records cannot be stored; see `table_rows`.
+        RecordError: It is no run, or its records cannot be stored; see `check_run` and `table_rows`.
     """
-    if not callable(getattr(run, "extract", None)):
-        cause = f"{'None' if run is None else with_article(type(run).__name__)} is no run."
-        remedy = "Return an object with run_uid, capability_id, the metadata and extract() from run()."
-        raise RecordError("Nothing can be stored; nothing was written.", [Problem("run", cause, remedy)])
-    run_uid = plain_text(getattr(run, "run_uid", None))
-    names = {"run_uid": run_uid, "capability_id": plain_text(getattr(run, "capability_id", None))}
-    if faults := [fault for name, given in names.items() if (fault := _identity_problem(f"run.{name}", given))]:
-        raise RecordError("Nothing can be stored; nothing was written.", faults)
+    run_uid = check_run(run)
     try:
         records = run.extract()
     except Exception as error:
         raise _refusal(run_uid, [_raised("extract()", error)]) from error
     return table_rows(records, run_uid=run_uid)
+
+
+def check_run(run: Any) -> str:
+    """The uid of a run, as plain text.
+
+    Raises:
+        RecordError: It is no run, or its uid or the id of its capability is no text that a reader could find it by.
+    """
+    if not callable(getattr(run, "extract", None)):
+        cause = f"{'None' if run is None else with_article(type(run).__name__)} is no run."
+        remedy = "Return an object with run_uid, capability_id, the metadata and extract() from run()."
+        raise RecordError("Nothing can be stored; nothing was written.", [Problem("run", cause, remedy)])
+    names = {name: plain_text(getattr(run, name, None)) for name in ("run_uid", "capability_id")}
+    found = {name: fault for name, given in names.items() if (fault := identity_cause(given))}
+    if found:
+        faults = [Problem(f"run.{name}", fault.text, fault.remedy) for name, fault in found.items()]
+        raise RecordError("Nothing can be stored; nothing was written.", faults)
+    return str(names["run_uid"])
 
 
 def table_rows(records: Iterable[object], *, run_uid: str) -> list[TableRows]:
@@ -187,13 +199,6 @@ def _flattened(record: object, path: str, problems: list[Problem]) -> _Flat | No
     declared, faults = declared_columns(type(record), only=values)
     problems += [fault.below(path) for fault in faults]
     return _Flat(path, table, declared, {name: plain_value(value) for name, value in values.items()})
-
-
-def _identity_problem(path: str, given: object) -> Problem | None:
-    if not isinstance(given, str) or not given:
-        return Problem(path, f"is {shown(given)}.", "Name it by a text that is not empty.")
-    cause = text_cause(given)
-    return Problem(path, cause.text, cause.remedy) if cause else None
 
 
 @lru_cache(maxsize=10_000)  # the same few names come with every row

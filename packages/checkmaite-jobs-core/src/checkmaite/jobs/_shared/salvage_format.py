@@ -68,8 +68,7 @@ def first_line(
     """What a run is, as the line that its records follow."""
     said = {
         "checkmaite_salvaged": _FORMAT,
-        "run_uid": str(run.run_uid),
-        "capability_id": str(run.capability_id),
+        **{name: str(getattr(run, name, None) or "") for name in ("run_uid", "capability_id")},
         **{name: [_written(each) for each in getattr(run, name, None) or ()] for name in _ENTITIES},
         "outputs_uri": _written(getattr(run, "outputs_uri", None)),
         "provenance": {name: _written(value) for name, value in asdict(provenance).items()},

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from checkmaite.jobs._shared.identities import identity_cause
 from checkmaite.jobs._shared.problems import Problem
 from checkmaite.jobs._shared.values import is_encodable, shown, with_article
 
@@ -81,10 +82,12 @@ def _id_problems(capability: Any) -> list[Problem]:
         cause = "is missing."
     elif callable(given):
         cause = "is a method, not a text."
-    elif not isinstance(given, str) or not given:
+    elif not isinstance(given, str) or not given.strip():
         cause = f"is {shown(given)}, not a non-empty text."
     elif not is_encodable(given):
         cause = f"{given!r} holds characters that cannot be written as UTF-8."
+    elif fault := identity_cause(given):
+        cause = fault.text
     else:
         return []
     return [Problem("capability.id", cause, 'Give the capability a stable id, such as id = "accuracy".')]

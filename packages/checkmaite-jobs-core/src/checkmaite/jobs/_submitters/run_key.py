@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attrs import frozen
+from checkmaite.jobs._shared.identities import identity_cause
 from checkmaite.jobs._shared.naming import plain_text
+from checkmaite.jobs._shared.scalars import text_cause
 from checkmaite.jobs._submitters.fingerprint import Opaque, each_given, identity_of
 from checkmaite.jobs._submitters.former_key import FormerKey, former_key
 
@@ -70,8 +72,10 @@ def run_key(
     own = getattr(capability, "run_key", None)
     if callable(own):
         key = own(models=models, datasets=datasets, metrics=metrics, config=config)
-        if not isinstance(key, str) or not key:
+        if not isinstance(key, str) or not key.strip():
             raise NoRunKeyError(f"capability.run_key() returned {key!r} instead of a text", "Return a non-empty text.")
+        if fault := text_cause(key):
+            raise NoRunKeyError(f"what capability.run_key() returned {fault.text.rstrip('.')}", fault.remedy)
         return RunKey(value=plain_text(key))
     compute_uid = getattr(getattr(capability, "_RUN_TYPE", None), "compute_uid", None)
     if callable(compute_uid):
@@ -82,10 +86,12 @@ def run_key(
             model_metadata=[_metadata(each, path) for path, each in each_given("models", models)],
             metric_metadata=[_metadata(each, path) for path, each in each_given("metrics", metrics)],
         )
-        if not isinstance(uid, str) or not uid:
+        if not isinstance(uid, str) or not uid.strip():
             raise NoRunKeyError(
                 f"the run class's compute_uid() returned {uid!r} instead of a text", "Return a non-empty text."
             )
+        if fault := identity_cause(uid):
+            raise NoRunKeyError(f"what the run class's compute_uid() returned {fault.text.rstrip('.')}", fault.remedy)
         return RunKey(value=plain_text(uid), run_uid=plain_text(uid))
     try:
         config_identity = identity_of(config, "config")

@@ -1,4 +1,4 @@
-"""What a worker does for a store beside its jobs."""
+"""What a worker does, beside its jobs, for the places that they write to."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import os
 from checkmaite.jobs._shared.discovery import open_store
 from checkmaite.jobs._shared.order import Terms
 from checkmaite.jobs._shared.store_protocols import HasMaintenance
+from checkmaite.jobs._workers.report import DocumentFolder
 
 _LEAST_PRIORITY = 19
 
 
 def maintain_store(written_terms: bytes) -> None:
-    """Let the store that jobs write to maintain itself, if it is a store that does.
+    """Let the store that jobs write to maintain itself, if it is a store that does, and sweep their artifact store.
 
     It takes as long as it takes. The process is given the least priority, so it must do nothing else and then end.
 
@@ -24,7 +25,12 @@ def maintain_store(written_terms: bytes) -> None:
         ConfigurationError: The store cannot be opened here.
         StoreError: The store refused or could not be reached.
     """
-    store = open_store(Terms.read(written_terms).store)
-    if isinstance(store, HasMaintenance):
+    spec = Terms.read(written_terms).store
+    store = open_store(spec)
+    chores = [store.maintain] if isinstance(store, HasMaintenance) else []
+    if spec.artifacts is not None:
+        chores.append(DocumentFolder(spec.artifacts).sweep)
+    if chores:
         os.nice(_LEAST_PRIORITY)
-        store.maintain()
+    for chore in chores:
+        chore()

@@ -183,5 +183,9 @@ class DocumentFolder:
     def delete_artifact(self, name: str) -> None:
         self._objects.delete(self._key(name))
 
+    def sweep(self) -> None:
+        """Delete what writers that were killed have left."""
+        self._objects.sweep()
+
     def _key(self, name: str) -> str:
         return "/".join(object_name(part) for part in name.split("/"))

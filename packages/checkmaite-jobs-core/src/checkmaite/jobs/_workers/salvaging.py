@@ -11,6 +11,7 @@ from typing import Any
 from checkmaite.jobs._shared.config import ArtifactFolder
 from checkmaite.jobs._shared.errors import StoreUnavailableError
 from checkmaite.jobs._shared.files import create_file
+from checkmaite.jobs._shared.identities import identity_cause
 from checkmaite.jobs._shared.naming import object_name
 from checkmaite.jobs._shared.provenance import Provenance
 from checkmaite.jobs._shared.refs import Report
@@ -22,6 +23,8 @@ from checkmaite.jobs._workers.report import DocumentFolder
 
 LIMIT_BYTES = 256 * 2**20
 """Rows beyond this many bytes, as they are written, are not kept."""
+_UNNAMED = "unnamed"
+"""The folder of rows whose run has no uid that could name it."""
 
 
 def remembering(run: Any) -> Any:
@@ -109,7 +112,8 @@ def keep_rows(
         head = first_line(run, provenance=provenance, report=report, error=error, left_out=left_out)
         rows = b"\n".join(lines)
         name = f"rows-{hashlib.sha256(rows).hexdigest()[:16]}.jsonl"
-        where = _kept(str(run.run_uid), name, b"\n".join((head, rows, b"")), error, store, artifacts)
+        folder = _UNNAMED if identity_cause(getattr(run, "run_uid", None)) else str(run.run_uid)
+        where = _kept(folder, name, b"\n".join((head, rows, b"")), error, store, artifacts)
     except Exception as failed:  # noqa: BLE001 - the first error is what the user must see; this one is said beside it
         return f"Its rows could not be kept either: {class_name(failed)}: {message_text(failed)}"
     cut = f" The last {left_out} are not among them: more than {LIMIT_BYTES:,} bytes are not kept." if left_out else ""
@@ -120,7 +124,7 @@ def keep_rows(
 
 
 def _kept(
-    run_uid: str,
+    folder: str,
     name: str,
     content: bytes,
     error: Exception,
@@ -132,10 +136,10 @@ def _kept(
         keepers.append(store)
     for keeper in keepers:
         try:
-            uri: str = keeper.put_artifact(f"{run_uid}/{name}", content)
+            uri: str = keeper.put_artifact(f"{folder}/{name}", content)
         except Exception:  # noqa: BLE001, S112 - stores are plug-ins, and there is another place for the rows
             continue
         return repr(uri)
-    folder = tempfile.mkdtemp(prefix="checkmaite-rows-")
-    create_file(path := str(Path(folder, f"{object_name(run_uid)}-{name}")), content)
+    here = tempfile.mkdtemp(prefix="checkmaite-rows-")
+    create_file(path := str(Path(here, f"{object_name(folder)}-{name}")), content)
     return f"{path!r} on the worker's machine, {this_node()} (fetch it soon: it may not stay there)"

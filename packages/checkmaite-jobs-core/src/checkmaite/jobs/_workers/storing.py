@@ -12,6 +12,7 @@ from checkmaite.jobs._shared.order import WorkOrder
 from checkmaite.jobs._shared.outcome import Completed
 from checkmaite.jobs._shared.provenance import Provenance
 from checkmaite.jobs._shared.receipt import WriteReceipt
+from checkmaite.jobs._shared.records import check_run
 from checkmaite.jobs._shared.refs import CapabilityRunRef
 from checkmaite.jobs._shared.reuse import RUN, Reuse, ReuseKind
 from checkmaite.jobs._shared.store_protocols import AnalyticsStore, KeepsRevisions
@@ -90,9 +91,10 @@ def keep_result(
 
     Raises:
         StoreConflictError: The job is forced, and the store keeps only one result of a run, which is another job's.
+        RecordError: It is no run, or does not say which; nothing was written, its report neither.
         StoreError: The run could not be stored; nothing of it is visible.
     """
-    run_uid = plain_text(getattr(run, "run_uid", None))  # the store refuses what is no run
+    run_uid = check_run(run)
     published = Publication(draft, run_uid, order.job_id, store, order.terms.store.artifacts)
     try:
         if (keeper := _keeper(store)) is not None:

@@ -42,7 +42,7 @@ class JournalLocation:
 
     def objects(self, namespace: str, registry: str) -> ObjectStore:
         """The folder of one registry."""
-        return ObjectStore(f"{self.uri}/{quote(namespace, safe='')}/{quote(registry, safe='')}", self.storage_options)
+        return ObjectStore(f"{self.uri}/{_folder_of(namespace)}/{_folder_of(registry)}", self.storage_options)
 
     def to_text(self) -> str:
         """The place as text, for `from_text`."""
@@ -66,6 +66,11 @@ def _beside(store: StoreSpec) -> JournalLocation | None:
     except StoreError:  # no filesystem is known for it
         return None
     return JournalLocation(uri=f"{objects.root.rstrip('/')}/{_FOLDER}", storage_options=storage_options)
+
+
+def _folder_of(name: str) -> str:
+    """A name that a user chose, as the name of a folder, which never means another one."""
+    return name.replace(".", "%2E") if name in (".", "..") else quote(name, safe="")
 
 
 def _scheme(uri: str) -> str:

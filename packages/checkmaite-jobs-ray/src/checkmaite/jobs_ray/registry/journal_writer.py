@@ -39,6 +39,8 @@ _SLOW_S = 2.0
 _WHOLE_LOCAL_S = 1.0
 _WHOLE_S = 15.0
 """So long the journal is believed to be whole: a look costs two listings."""
+_SWEEP_S = 24 * 3600.0
+"""After so long it is swept again; first soon after the registry's start."""
 _DYING_S = 15.0
 """A registry that led before may take so long to end with its cluster."""
 
@@ -67,6 +69,7 @@ class JournalWriter:
         """Names in the folder of kept output, before this registry led the journal: a later leader's are not there."""
         self._snapshot: asyncio.Task[None] | None = None
         self._is_lost = False
+        self._sweep_at = 0.0
 
     @property
     def storage(self) -> Storage:
@@ -148,6 +151,8 @@ class JournalWriter:
     async def watch(self, prove: Callable[[], Awaitable[None]]) -> None:
         """See from time to time that nobody has deleted what the journal said; if so, have it begin anew.
 
+        What registries that were killed have left of objects is deleted each day.
+
         Args:
             prove: Has something written: then the journal begins anew, with a snapshot of all that is known.
         """
@@ -156,8 +161,9 @@ class JournalWriter:
             try:
                 if await self._is_gone():
                     await prove()
+                await self._sweep()
             except JobsError as error:  # the next write meets the same, and says so
-                _log.info("whether the journal of registry %s is whole is not known: %s", self._name, error)
+                _log.info("the journal of registry %s cannot be looked at: %s", self._name, error)
 
     async def seems_led(self) -> bool:
         """Whether nobody else seems to lead; it is looked up unless that was seen less than a second ago.
@@ -175,6 +181,12 @@ class JournalWriter:
         return not taken
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    async def _sweep(self) -> None:
+        now = time.monotonic()
+        if self._storage.is_local and now >= self._sweep_at:
+            self._sweep_at = now + _SWEEP_S
+            await self._storage.sweep()
 
     async def _is_gone(self) -> bool:
         journal = self._journal

@@ -82,6 +82,10 @@ class Storage:
         """See whether a journal can be held here; see `checkmaite.jobs_ray.journal.runner.probe`."""
         await self._in(self._writer, partial(probe, self._objects))
 
+    async def sweep(self) -> int:
+        """Delete what registries that were killed a day ago were creating; see `ObjectStore.sweep`."""
+        return await self._in(self._others, self._objects.sweep)
+
     def leader(self, address: str) -> Leader:
         """A new leader: this process, from now on."""
         return leader_here(address)

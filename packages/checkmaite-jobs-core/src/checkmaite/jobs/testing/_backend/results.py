@@ -13,6 +13,7 @@ import pytest
 from checkmaite.jobs import (
     Job,
     JobBackend,
+    JobFailedError,
     JobSubmissionError,
     Reuse,
     ReuseKind,
@@ -22,7 +23,7 @@ from checkmaite.jobs import (
 )
 from checkmaite.jobs.spi import KeepsRevisions
 from checkmaite.jobs.testing._backend.suite import CLOCKS_DIFFER, BackendSuite
-from checkmaite.jobs.testing._samples import SampleKnownBefore, mark
+from checkmaite.jobs.testing._samples import SampleCapability, SampleKnownBefore, mark
 
 
 class ResultContract(BackendSuite):
@@ -73,6 +74,18 @@ class ResultContract(BackendSuite):
         assert (forced.reuse.kind, forced.result(0).revision) == (ReuseKind.RUN, 2)
         with pytest.raises(JobSubmissionError):
             submit_capability(**weighed(1.0, reuse="auto", force=True))
+
+    def test_a_run_that_nobody_could_name_fails_and_leaves_no_rows(self, backend: JobBackend, tmp_path: Path) -> None:
+        capability = SampleCapability(folder=str(tmp_path))
+        job = self.wrap(submit_capability(capability, config={"run_uid": ""}))
+        with pytest.raises(JobFailedError, match="run_uid") as caught:
+            job.result(self.patience_s)
+        assert caught.value.error_type.endswith("RecordError")
+        assert backend.analytics_store.list_tables() == []
+        known_before = SampleKnownBefore(folder=str(tmp_path))
+        with pytest.raises(JobSubmissionError) as refused:
+            submit_capability(known_before, config={"run_uid": "one\n"})
+        assert refused.value.phase == "run_key"
 
     def test_rows_say_which_job_made_them(
         self, backend: JobBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

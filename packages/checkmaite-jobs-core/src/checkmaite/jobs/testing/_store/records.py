@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import frozen
@@ -13,7 +14,7 @@ from checkmaite.jobs import (
     Record,
     RecordError,
 )
-from checkmaite.jobs.testing._samples import SampleRecord
+from checkmaite.jobs.testing._samples import SampleRecord, SampleRun
 from checkmaite.jobs.testing._store.suite import SUBMITTED_AT, StoreSuite
 
 
@@ -122,6 +123,16 @@ class RecordContract(StoreSuite):
         with pytest.raises(RecordError, match=r"records\[1\]"):
             store.write(run)
         assert store.get_run_uri(run.run_uid) is None
+        assert store.list_tables() == []
+
+    @pytest.mark.parametrize(
+        "uid",
+        ["", " \t", "one\n", "o\u200bne", "\0", "half a character: \ud800", "x" * 2000, None],
+        ids=["empty", "blank", "newline", "unseen", "null", "surrogate", "too-long", "none"],
+    )
+    def test_a_run_that_nobody_could_name_leaves_nothing(self, store: AnalyticsStore, uid: Any) -> None:
+        with pytest.raises(RecordError, match="run_uid"):
+            store.write(SampleRun(run_uid=uid))
         assert store.list_tables() == []
 
     @pytest.mark.parametrize("place", [0, 1, 2])
