@@ -12,7 +12,7 @@ import work
 from checkmaite.jobs import Job, submit_capabilities, wait_all
 from cluster import Cluster
 from figures import Figure
-from processes import memory_mb
+from processes import own_memory_mb
 
 _PAYLOAD_BYTES = 12_000
 _BATCH = 1_000
@@ -36,16 +36,16 @@ def memory(cluster: Cluster) -> list[Figure]:
         wait_all(submit_capabilities([{"capability": work.Nothing(), "config": next(_numbers)} for _ in range(200)]))
         pids = registry.pids(_PROCESSES)
         time.sleep(_SETTLE_S)
-        idle_mb = memory_mb(pids)
+        idle_mb = own_memory_mb(pids)
         jobs = _queued(_WINDOW_BATCHES)
-        window_mb = memory_mb(pids)
+        window_mb = own_memory_mb(pids)
         jobs += _queued(_MORE_BATCHES)
-        full_mb = memory_mb(pids)
+        full_mb = own_memory_mb(pids)
         with ThreadPoolExecutor(_THREADS) as threads:
             list(threads.map(lambda job: job.cancel(grace=0), jobs))
         wait_all(jobs)
         deadline = time.monotonic() + _COMES_BACK_S
-        while (after_mb := memory_mb(pids)) > 1.5 * idle_mb and time.monotonic() < deadline:
+        while (after_mb := own_memory_mb(pids)) > 1.5 * idle_mb and time.monotonic() < deadline:
             time.sleep(_LOOK_S)
     count, more = _BATCH * (_WINDOW_BATCHES + _MORE_BATCHES), _BATCH * _MORE_BATCHES
     per_job_kb = (full_mb - window_mb) * 1024 / more
