@@ -217,6 +217,25 @@ def test_arguments_that_are_too_large_to_send_are_refused_with_the_remedy(
     assert list_jobs() == []
 
 
+def test_jobs_whose_arguments_wait_beside_the_journal_start_with_their_own(
+    configure: Callable[..., JobBackend], journals: Path
+) -> None:
+    configure(analytics_store={"backend": "null"})
+    weights = [SimpleNamespace(metadata={"id": f"model-{number}"}, weights=os.urandom(31_000)) for number in range(560)]
+    jobs = submit_capabilities(
+        [
+            {"capability": SampleCapability(), "models": [each], "config": {"run_uid": f"of {each.metadata['id']}"}}
+            for each in weights
+        ]
+    )
+    ids = {job.job_id for job in jobs}
+    together = [path for path in journals.rglob("payload/*") if path.name.rpartition("-")[0] in ids]
+    assert 0 < len(together) < 10
+    assert wait_all(jobs, 2 * SOON_S) == [JobStatus.COMPLETED] * len(jobs)
+    assert [job.result().run_uid for job in jobs] == [f"of model-{number}" for number in range(len(jobs))]
+    wait_until(lambda: not any(path.exists() for path in together), "what no job needs any more is there still")
+
+
 def test_a_scope_has_a_bounded_number_of_live_jobs(
     configure: Callable[..., JobBackend], own_options: dict[str, Any], tmp_path: Path
 ) -> None:
