@@ -57,6 +57,23 @@ class DrawnRun(SampleRun):
 
 
 @frozen
+class Bulky(Acts):
+    """Has a payload that the registry does not keep in memory, and gives a run with a report that is a document."""
+
+    ballast: str = "much" * 25_000
+    id: str = "bulky"
+
+    def run(self, *, config: Any, **_: Any) -> Any:
+        self.act()
+        return ReportedRun(run_uid=config["run_uid"], capability_id=self.id)
+
+
+class ReportedRun(SampleRun):
+    def collect_md_report(self, threshold: float) -> str:
+        return "# large" * 50_000
+
+
+@frozen
 class NeedsAModule:
     """Cannot be unpickled where the module does not exist."""
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from attrs import evolve
-from checkmaite.jobs.spi import Code, StoreSpec, Terms
+from checkmaite.jobs.spi import ArtifactFolder, Code, StoreSpec, Terms
 from checkmaite.jobs_ray.journal.schema import REDACTED
 from checkmaite.jobs_ray.registry.model.contexts import redacted_context, whole_context
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
@@ -67,6 +67,13 @@ def test_how_long_results_wait_for_a_store_is_as_it_was_submitted() -> None:
     assert whole_context(REDACTED.value(row), before) == context("secret"), (
         "journals that were written before it was an option"
     )
+
+
+def test_documents_that_were_to_be_private_still_are_after_a_loss() -> None:
+    artifacts = ArtifactFolder(uri="/shared/documents", private_files=True)
+    before = Context(Terms(store=StoreSpec("null", {}, artifacts), facts={}), None)
+    row = json.loads(json.dumps(REDACTED.row(redacted_context(before))))
+    assert whole_context(REDACTED.value(row)) == before
 
 
 @pytest.mark.parametrize("code", [None, Code("digest", ("folder", "script"), (("file", "content"),))])

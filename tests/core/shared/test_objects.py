@@ -1,8 +1,10 @@
-"""Deleting objects; creating and reading are proved by the stores that do."""
+"""Deleting objects, and who may read them; creating and reading are proved by the stores that do."""
 
 from __future__ import annotations
 
 import os
+import pickle
+import stat
 import time
 import uuid
 from pathlib import Path
@@ -71,3 +73,43 @@ def test_what_another_user_left_keeps_nothing_from_being_swept(tmp_path: Path, m
     monkeypatch.setattr(os, "unlink", delete)
     assert objects.sweep(time.time() + HOUR) == 2
     assert [str(path) for path in paths if path.exists()] == refused
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])
+def test_private_files_are_for_their_owner_alone_whatever_the_umask_is(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        objects = pickle.loads(pickle.dumps(ObjectStore(str(tmp_path / "own"), private=True)))
+        assert objects.create("a/b/name", b"one")
+        assert not objects.create("a/b/name", b"two")
+    finally:
+        os.umask(before)
+    assert {path.name: mode(path) for path in sorted((tmp_path / "own").rglob("*"))} == {
+        "a": 0o700,
+        "b": 0o700,
+        "name": 0o600,
+    }
+    assert mode(tmp_path / "own") == 0o700
+    assert objects.read("a/b/name") == b"one"
+
+
+def test_a_private_folder_that_was_open_is_closed_and_those_above_it_stay(tmp_path: Path) -> None:
+    above, folder = tmp_path / "above", tmp_path / "above" / "folder"
+    ObjectStore(str(folder)).create("old/name", b"one")
+    above.chmod(0o755)
+    folder.chmod(0o755)
+    ObjectStore(str(folder), private=True).create("new/name", b"two")
+    assert [mode(each) for each in (above, folder, folder / "new", folder / "new/name")] == [0o755, 0o700, 0o700, 0o600]
+
+
+def test_without_the_option_the_umask_says_who_may_read(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        ObjectStore(str(tmp_path / "shared")).create("a/name", b"one")
+    finally:
+        os.umask(before)
+    assert [mode(tmp_path / each) for each in ("shared", "shared/a", "shared/a/name")] == [0o750, 0o750, 0o640]
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import stat
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,6 +69,18 @@ def test_a_small_report_travels_in_the_run_ref(run: Run, tmp_path: Path) -> None
     assert ref.report == Report(kind="inline_text", text="# small")
     assert ref.open_report().read() == b"# small"
     assert not (tmp_path / "kept").exists()
+
+
+def test_documents_may_be_for_their_owner_alone(tmp_path: Path) -> None:
+    place = {"uri": str(tmp_path / "kept"), "private_files": True}
+    configure_job_backend("inline", analytics_store={"backend": "null"}, artifact_store=place)
+    kept = Path(submit_capability(Reports(), config={"run_uid": "one"}).result(30).report.uri)
+    shutdown_job_backend()
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (tmp_path / "kept", kept.parent, kept)] == [
+        0o700,
+        0o700,
+        0o600,
+    ]
 
 
 def test_each_result_of_a_run_keeps_its_own_report(run: Run) -> None:

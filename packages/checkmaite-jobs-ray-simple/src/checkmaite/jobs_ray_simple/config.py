@@ -39,6 +39,7 @@ _REGISTRY_OPTIONS = (
     "terminal_job_retention_s",
     "recovery",
     "journal_uri",
+    "private_files",
 )
 
 

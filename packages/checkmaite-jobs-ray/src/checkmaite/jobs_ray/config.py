@@ -114,6 +114,7 @@ class RegistrySettings:
     lease_ttl_s: float = 30.0
     store_maintenance_jobs: int = DEFAULT_MAINTENANCE_JOBS
     journal_uri: str | None = None
+    private_files: bool = False
 
     def wire(self) -> dict[str, Any]:
         """As builtins."""
@@ -262,6 +263,11 @@ class RayOptions(ConnectionOptions):
         "with its storage_options.",
         default="",
         validator=_folder,
+    )
+    private_files: bool | None = option(
+        "True gives the journal's folder and files on a disk, payloads and kept output included, the modes 0700 and "
+        "0600, whatever the umask is; as the registry has it when left out.",
+        default=None,
     )
     max_payload_bytes: int = option(
         "bytes of the largest capability with its arguments, pickled, that is sent to a worker.",

@@ -56,6 +56,9 @@ class ParquetOptions:
     storage_options: Mapping[str, Any] = option(
         "options of the fsspec filesystem, such as key, secret and endpoint_url.", factory=dict, repr=False
     )
+    private_files: bool = option(
+        "True gives its folder and its files on a disk the modes 0700 and 0600, whatever the umask is.", default=False
+    )
 
 
 class ParquetStore:
@@ -69,6 +72,7 @@ class ParquetStore:
     Args:
         uri: A folder, made absolute here, or an fsspec URL without credentials.
         storage_options: Options of the fsspec filesystem; never shown.
+        private_files: Whether what it writes on a disk is for its owner alone: folders of mode 0700, files of 0600.
 
     Raises:
         ConfigurationError: There can be no store at such a uri.
@@ -76,10 +80,16 @@ class ParquetStore:
 
     config_type: ClassVar[type[ParquetOptions]] = ParquetOptions
 
-    def __init__(self, uri: str | PathLike[str], storage_options: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        uri: str | PathLike[str],
+        storage_options: Mapping[str, Any] | None = None,
+        private_files: bool = False,
+    ) -> None:
         check_place(uri, storage_options)
         self._storage_options = storage_options
-        self._objects = ObjectStore(fspath(uri), storage_options)
+        self._private_files = private_files
+        self._objects = ObjectStore(fspath(uri), storage_options, private_files)
         self._types = TableTypes(self._objects)
         self._commits = Commits(self._objects, DeletedOriginals(self._objects))
 
@@ -87,7 +97,7 @@ class ParquetStore:
         return f"ParquetStore({self.uri!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ParquetStore, (self.uri, self._storage_options)
+        return ParquetStore, (self.uri, self._storage_options, self._private_files)
 
     @classmethod
     def normalized_options(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:

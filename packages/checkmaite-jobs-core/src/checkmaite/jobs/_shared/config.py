@@ -133,11 +133,15 @@ class ArtifactFolder:
     Attributes:
         uri: A folder or an fsspec URL, absolute once it is configured.
         storage_options: Options of the fsspec filesystem. They may hold secrets, so they are never shown.
+        private_files: Whether documents on a disk are for their owner alone.
     """
 
     uri: str = option('a folder, or an fsspec URL such as "s3://bucket/artifacts".', validator=usable_uri)
     storage_options: Mapping[str, Any] = option(
         "options of the fsspec filesystem, such as key, secret and endpoint_url.", factory=dict, repr=False, hash=False
+    )
+    private_files: bool = option(
+        "True gives its folder and its files on a disk the modes 0700 and 0600, whatever the umask is.", default=False
     )
 
 

@@ -10,12 +10,14 @@ import errno
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable
 
 _HIDDEN = re.compile(r"\.[0-9a-f]{16}\.(tmp|probe|probe\.tmp)")
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-def create_file(path: str, content: bytes | memoryview) -> bool:
+def create_file(path: str, content: bytes | memoryview, private_root: str | None = None) -> bool:
     """Create a file whole, durable and only once.
 
     A hidden file is written beside it and then linked, which fails when the name is taken.
@@ -23,18 +25,22 @@ def create_file(path: str, content: bytes | memoryview) -> bool:
     Args:
         path: Absolute; folders that are missing are made, durably.
         content: All of it.
+        private_root: A folder above it which, with all that is made below, is for its owner alone, whatever the umask
+            is; one that was open to others before is closed. None leaves all that to the umask.
 
     Returns:
         Whether this call created it. When it was there before, it is durable too.
     """
     folder = os.path.dirname(path)
-    _make_folder(folder)
+    _make_folder(folder, private_root)
+    if private_root is not None and os.stat(private_root).st_mode & _OTHERS:
+        os.chmod(private_root, stat.S_IRWXU)
     if os.path.exists(path):
         _sync_folder(folder)  # whoever created it may have died before it did this
         return False
     hidden = f"{folder}/.{secrets.token_hex(8)}.tmp"
     try:
-        with open(hidden, "xb") as file:
+        with open(hidden, "xb", opener=None if private_root is None else _open_private) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -109,14 +115,23 @@ def sweep_hidden(folder: str, before: float) -> int:
     return swept
 
 
-def _make_folder(folder: str) -> None:
+def _make_folder(folder: str, private_root: str | None) -> None:
     """Make a folder and those above it, durably."""
     if not os.path.isdir(folder):
         above = os.path.dirname(folder)
-        _make_folder(above)
+        _make_folder(above, private_root)
+        is_private = private_root is not None and f"{folder}/".startswith(f"{private_root}/")
         with contextlib.suppress(FileExistsError):
-            os.mkdir(folder)
+            os.mkdir(folder, stat.S_IRWXU if is_private else 0o777)
+            if is_private:
+                os.chmod(folder, stat.S_IRWXU)  # an umask may have taken the owner's rights, too
         _sync_folder(above)
+
+
+def _open_private(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags, stat.S_IRUSR | stat.S_IWUSR)
+    os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)  # as above
+    return descriptor
 
 
 def _sync_folder(folder: str) -> None:

@@ -77,9 +77,11 @@ class ObjectStore:
     Args:
         uri: A folder, made absolute here, or an fsspec URL.
         storage_options: Given to the filesystem; never shown.
+        private: Whether a folder and its files are for their owner alone, modes 0700 and 0600, whatever the umask is.
+            Object stores have no modes: who may read there their policies say.
     """
 
-    def __init__(self, uri: str, storage_options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, uri: str, storage_options: Mapping[str, Any] | None = None, private: bool = False) -> None:
         self._scheme, separator, _ = uri.partition("://")
         if not separator:
             self._scheme, uri = "file", os.path.abspath(os.path.expanduser(uri))
@@ -87,6 +89,7 @@ class ObjectStore:
             self._scheme, uri = "file", os.path.abspath(uri.partition("://")[2])
         self._root = uri.rstrip("/") or "/"
         self._options = dict(storage_options or {})
+        self._private = private
         self._lock = threading.Lock()
         self._filesystem: Any = None
         self._looks_for_credentials = False
@@ -95,10 +98,10 @@ class ObjectStore:
     def __repr__(self) -> str:
         return f"ObjectStore({self._root!r})"
 
-    def __getstate__(self) -> tuple[str, Mapping[str, Any]]:
-        return self._root, self._options
+    def __getstate__(self) -> tuple[str, Mapping[str, Any], bool]:
+        return self._root, self._options, self._private
 
-    def __setstate__(self, state: tuple[str, Mapping[str, Any]]) -> None:
+    def __setstate__(self, state: tuple[str, Mapping[str, Any], bool]) -> None:
         ObjectStore.__init__(self, *state)
 
     @property
@@ -124,7 +127,7 @@ class ObjectStore:
         """
         with self.errors_of(key):
             if self.is_local:
-                return create_file(self.uri_of(key), content)
+                return create_file(self.uri_of(key), content, self._root if self._private else None)
             for pause_s in _CONFLICT_PAUSES_S:
                 try:
                     return self._create_remote(key, content)

@@ -9,6 +9,9 @@ from attrs import asdict, field, frozen
 
 DEFAULT_STORE = "parquet"
 
+_LEFT_OUT = ("storage_options", "private_files")
+"""Options that not every store has: they are passed on where something is said."""
+
 
 @frozen(kw_only=True)
 class ArtifactStoreConfig:
@@ -17,10 +20,12 @@ class ArtifactStoreConfig:
     Attributes:
         uri: A folder or an fsspec URL.
         storage_options: Options of the fsspec filesystem. They may hold secrets, so they are never shown.
+        private_files: Whether what is kept there on a disk is for its owner alone, modes 0700 and 0600.
     """
 
     uri: str
     storage_options: Mapping[str, Any] = field(factory=dict, repr=False, hash=False)
+    private_files: bool = False
 
 
 @frozen(kw_only=True)
@@ -39,4 +44,4 @@ def as_mapping(given: object) -> object:
     if not isinstance(given, ArtifactStoreConfig):
         return given
     named = asdict(given, recurse=False)
-    return named if named["storage_options"] else {key: named[key] for key in named if key != "storage_options"}
+    return {name: value for name, value in named.items() if value or name not in _LEFT_OUT}

@@ -173,7 +173,7 @@ class DocumentFolder:
     """Keeps documents in the folder that the user configured for them."""
 
     def __init__(self, folder: ArtifactFolder) -> None:
-        self._objects = ObjectStore(folder.uri, folder.storage_options)
+        self._objects = ObjectStore(folder.uri, folder.storage_options, folder.private_files)
 
     def put_artifact(self, name: str, content: bytes) -> str:
         key = self._key(name)

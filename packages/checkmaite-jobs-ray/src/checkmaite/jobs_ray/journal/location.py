@@ -40,9 +40,10 @@ class JournalLocation:
         same = beside is not None and _scheme(beside.uri) == _scheme(uri)
         return cls(uri=uri, storage_options=beside.storage_options if beside is not None and same else {})
 
-    def objects(self, namespace: str, registry: str) -> ObjectStore:
-        """The folder of one registry."""
-        return ObjectStore(f"{self.uri}/{_folder_of(namespace)}/{_folder_of(registry)}", self.storage_options)
+    def objects(self, namespace: str, registry: str, *, private: bool = False) -> ObjectStore:
+        """The folder of one registry; `private` is as for `ObjectStore`."""
+        folder = f"{self.uri}/{_folder_of(namespace)}/{_folder_of(registry)}"
+        return ObjectStore(folder, self.storage_options, private)
 
     def to_text(self) -> str:
         """The place as text, for `from_text`."""

@@ -70,8 +70,11 @@ class JobRegistry:
         journal, address = named.pop("journal"), named.pop("where")
         self._settings = RegistrySettings(**named)
         if around is None:
-            objects = None if journal is None else JournalLocation.from_text(journal).objects(namespace, self._name)
-            around = Around(Cluster(namespace, self._settings), None if objects is None else Storage(objects))
+            storage = None
+            if journal is not None:
+                location, private = JournalLocation.from_text(journal), self._settings.private_files
+                storage = Storage(location.objects(namespace, self._name, private=private))
+            around = Around(Cluster(namespace, self._settings), storage)
         self._cluster, self._window = around.cluster, around.window
         self._journal_writer = None
         if around.storage is not None:

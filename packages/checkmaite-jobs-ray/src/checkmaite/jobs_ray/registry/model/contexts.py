@@ -31,6 +31,7 @@ class RedactedStore(NamedTuple):
         artifacts: Where documents go, when that is not the store.
         artifacts_hidden: Whether that needs more than its URI.
         retry_s: How long results are tried to be stored, as for `StoreSpec`.
+        artifacts_private: Whether documents on a disk are for their owner alone.
     """
 
     backend: str
@@ -39,6 +40,7 @@ class RedactedStore(NamedTuple):
     artifacts: str | None = None
     artifacts_hidden: bool = False
     retry_s: float | None = DEFAULT_RETRY_S
+    artifacts_private: bool = False
 
 
 class RedactedContext(NamedTuple):
@@ -93,8 +95,10 @@ def whole_context(redacted: RedactedContext, offer: Context | None = None) -> Co
     submitter's was.
     """
     if not redacted.lacks:
-        artifacts = ArtifactFolder(uri=redacted.store.artifacts) if redacted.store.artifacts is not None else None
         store = redacted.store
+        artifacts = None
+        if store.artifacts is not None:
+            artifacts = ArtifactFolder(uri=store.artifacts, private_files=store.artifacts_private)
         spec, runtime_env = StoreSpec(store.backend, dict(store.plain), artifacts, store.retry_s), None
     elif offer is None or (
         _redacted_store(evolve(offer.terms.store, retry_s=redacted.store.retry_s)),
@@ -116,7 +120,11 @@ def _redacted_store(spec: StoreSpec) -> RedactedStore:
     redacted = RedactedStore(spec.backend, plain, hidden, retry_s=spec.retry_s)
     if folder is None:
         return redacted
-    return redacted._replace(artifacts=folder.uri, artifacts_hidden=bool(folder.storage_options))
+    return redacted._replace(
+        artifacts=folder.uri,
+        artifacts_hidden=bool(folder.storage_options),
+        artifacts_private=folder.private_files,
+    )
 
 
 def _is_plain(name: str, value: object) -> bool:
