@@ -101,6 +101,11 @@ def raises() -> None:
     raise ValueError("told to fail")
 
 
+def prints_and_raises() -> None:
+    sys.stdout.write("before the error\n")
+    raise ValueError("told to")
+
+
 def raises_unpicklable() -> None:
     raise UnpicklableError("this", "that")
 

@@ -11,7 +11,7 @@ from checkmaite.jobs_ray.handshake import check_client, client_hello
 
 
 def check(**changes: Any) -> Any:
-    client = {**client_hello({}, patience_s=1.0), **changes}
+    client = {**client_hello({}, patience_s=1.0, scope="s"), **changes}
     return check_client(client, registry="r", settings=RegistrySettings(journal_uri="/journal"))
 
 
@@ -24,7 +24,7 @@ def test_who_understands_learns_where_the_journal_is() -> None:
 )
 def test_another_protocol_is_refused(difference: int, older: str) -> None:
     with pytest.raises(IncompatibleVersionError, match=older):
-        check(protocol=client_hello({}, patience_s=1.0)["protocol"] + difference)
+        check(protocol=client_hello({}, patience_s=1.0, scope="s")["protocol"] + difference)
 
 
 def test_other_settings_are_refused_by_name() -> None:

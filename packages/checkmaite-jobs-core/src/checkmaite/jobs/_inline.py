@@ -47,6 +47,11 @@ _NO_RETRIES = {
 }
 
 
+_NO_PAYLOADS = {
+    "payload_key": 'what "inline" runs never leaves this process, so there is nothing to encrypt. Leave it out.',
+}
+
+
 @frozen
 class InlineOptions:
     """Options of ``configure_job_backend("inline", ...)``."""
@@ -67,7 +72,7 @@ class InlineOptions:
     @classmethod
     def refused_options(cls) -> Mapping[str, str]:
         """Options of other backends that mean nothing in threads, each with the reason."""
-        return _NO_PROCESSES | _NO_RETRIES
+        return _NO_PROCESSES | _NO_RETRIES | _NO_PAYLOADS
 
 
 @frozen(kw_only=True)

@@ -41,6 +41,7 @@ from checkmaite.jobs._shared.deadline import Deadline
 from checkmaite.jobs._shared.discovery import forget_plugins, open_store, store_spec
 from checkmaite.jobs._shared.fitting import fitted, two_types
 from checkmaite.jobs._shared.job_protocols import PlansReuse
+from checkmaite.jobs._shared.keys import KeyPlace, SecretText
 from checkmaite.jobs._shared.logs import LOG_LIMIT_CHARACTERS, LogBudget, LogTail, LostOutput, joined_output
 from checkmaite.jobs._shared.mailbox import Letter, NewsMailbox
 from checkmaite.jobs._shared.naming import case_twins, object_name
@@ -55,6 +56,7 @@ from checkmaite.jobs._shared.refs import earlier_ref
 from checkmaite.jobs._shared.resources import amount_problem, custom_problems
 from checkmaite.jobs._shared.reuse import RUN, Prints, ReusePolicy, check_policy, settled
 from checkmaite.jobs._shared.scalars import text_cause
+from checkmaite.jobs._shared.sealing import check_key, sealed
 from checkmaite.jobs._shared.store_protocols import HasMaintenance, HasProbe, KeepsArtifacts, KeepsRevisions
 from checkmaite.jobs._shared.stored import StoredRun
 from checkmaite.jobs._shared.texts import shortened
@@ -110,6 +112,7 @@ __all__ = [
     "JobQuery",
     "KeepsArtifacts",
     "KeepsRevisions",
+    "KeyPlace",
     "Leaving",
     "Letter",
     "LogBudget",
@@ -130,6 +133,7 @@ __all__ = [
     "ReusePolicy",
     "RunKey",
     "RunOptions",
+    "SecretText",
     "Settings",
     "Started",
     "StoreSpec",
@@ -146,6 +150,7 @@ __all__ = [
     "accept",
     "amount_problem",
     "case_twins",
+    "check_key",
     "check_policy",
     "check_versions",
     "compared",
@@ -178,6 +183,7 @@ __all__ = [
     "run_entities",
     "run_tables",
     "runs_of",
+    "sealed",
     "settled",
     "shortened",
     "shown",

@@ -95,6 +95,7 @@ class RaySimpleBackend:
     name = "ray-simple"
 
     def __init__(self, options: RaySimpleOptions, context: BackendContext) -> None:
+        options.check_payload_key()
         self._options = options
         self.default_reuse = options.reuse
         self._store_spec = context.store
@@ -132,7 +133,7 @@ class RaySimpleBackend:
         return TaskRequest(
             job=job,
             order=order,
-            payload=payload,
+            payload=self._options.sealed(payload, job.job_id),
             resources=prepared.resources,
             max_retries=self._options.max_retries if retries is None else retries,
             isolation=isolation or self._options.isolation,

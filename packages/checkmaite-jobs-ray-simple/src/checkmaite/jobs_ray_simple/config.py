@@ -15,6 +15,7 @@ _ONLY_REGISTRY = (
 )
 _REGISTRY_OPTIONS = (
     "idempotency_scope",
+    "scope_key",
     "registry_actor_name",
     "registry_namespace",
     "registry_max_pending_calls",

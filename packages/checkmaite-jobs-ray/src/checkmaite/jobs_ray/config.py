@@ -16,6 +16,7 @@ from checkmaite.jobs import ConfigurationError, Problem
 from checkmaite.jobs.spi import (
     ObjectStore,
     RunOptions,
+    SecretText,
     amount_problem,
     check_policy,
     custom_problems,
@@ -129,6 +130,12 @@ class RayOptions(ConnectionOptions):
         "whoever configures the same scope shares jobs: the same run is submitted once, and everybody finds it. For "
         'example "team-a-notebooks".',
         validator=_name,
+    )
+    scope_key: SecretText | None = option(  # noqa: RUF009 - it makes a field
+        "a secret of 16 characters or more that whoever uses the scope has to know, as text, or where it is: "
+        '{"env": NAME} or {"file": ABSOLUTE PATH}. The first client gives it to the scope. None: no key.',
+        default=None,
+        repr=False,
     )
     registry_actor_name: str | None = option(
         "name of the registry's actor; derived from the scope when left out. Give one to let several scopes share a "
@@ -295,6 +302,9 @@ class RayOptions(ConnectionOptions):
                 f"{settings.heartbeat_interval_s:g}: controllers would lose their jobs between two signs of life."
             )
             problems.append(Problem("lease_ttl_s", cause, "Make it several times as long."))
+        if self.scope_key is not None and self.journal_uri is None:
+            cause = "without a journal the scope would be open again once its registry has ended."
+            problems.append(Problem("scope_key", cause, "Leave journal_uri=None out, or the key."))
         if self.journal_uri and (fault := uri_problem("journal_uri", self.journal_uri, remote=self.is_remote)):
             problems.append(fault)
         if problems:

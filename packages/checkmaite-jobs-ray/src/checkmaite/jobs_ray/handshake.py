@@ -12,9 +12,18 @@ from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.wire import REGISTRY_PROTOCOL
 
 
-def client_hello(asked: Mapping[str, Any], *, patience_s: float) -> Mapping[str, Any]:
-    """What a client says first: what it speaks and runs, the settings that it was given, and how long it waits."""
-    return {**_speaks(), "asked": dict(asked), "patience_s": patience_s}
+def client_hello(
+    asked: Mapping[str, Any], *, patience_s: float, scope: str, proof: bytes | None = None
+) -> Mapping[str, Any]:
+    """What a client says first.
+
+    Args:
+        asked: The registry's settings that it was given.
+        patience_s: How long it waits.
+        scope: Its scope.
+        proof: What it shows for the scope's key; None for no key.
+    """
+    return {**_speaks(), "asked": dict(asked), "patience_s": patience_s, "scope": scope, "proof": proof}
 
 
 def _speaks() -> Mapping[str, Any]:

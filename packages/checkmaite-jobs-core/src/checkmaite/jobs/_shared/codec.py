@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from checkmaite.jobs._shared.keys import KeyPlace, SecretText
 from checkmaite.jobs._shared.values import is_finite, shown
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def _converter() -> Converter:
     converter.register_structure_hook(float, _strict_float)
     converter.register_structure_hook(str, _strict_str)
     converter.register_structure_hook_func(lambda kind: kind == Mapping[str, Any], _strict_mapping)
+    for kind in (KeyPlace, SecretText):
+        converter.register_structure_hook(kind, lambda value, kind: kind.from_given(value))
     return converter
 
 

@@ -80,6 +80,18 @@ class MissingDependencyError(ConfigurationError, ImportError):
         super().__init__(f'{message} Install it with: pip install "{requirement}"')
 
 
+class ScopeKeyError(ConfigurationError):
+    """The scope has a key, and this client has shown none or another one; it was told nothing and changed nothing.
+
+    Attributes:
+        problems: What to pass.
+    """
+
+
+class PayloadKeyError(JobsError):
+    """An encrypted payload could not be sealed or opened: the key is not there, or is another one."""
+
+
 class JobSubmissionError(_WithProblems, RuntimeError):
     """A submission was refused; nothing of its batch was submitted.
 

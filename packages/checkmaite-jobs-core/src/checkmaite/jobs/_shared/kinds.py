@@ -39,6 +39,11 @@ class FailureKind(_Kind):
         "The worker could not unpickle the capability or its arguments.",
         "Install what their code imports in the worker's environment, or send it along with runtime_env.",
     )
+    PAYLOAD_KEY = (
+        "payload-key",
+        "The worker could not decrypt what it was to run: it has no key for it, or another one.",
+        "Give the workers the submitter's key, in the place that payload_key names, and submit again.",
+    )
     CANNOT_START = (
         "cannot-start",
         "No worker could be prepared for the job: its environment, its packages or its versions do not fit.",

@@ -23,7 +23,9 @@ _PYPROJECT = "pyproject.toml"
 _PROFILES = "profiles"
 _PREFIX = "CHECKMAITE_JOBS_"
 _SHORT = {"SCOPE": "idempotency_scope", "STORE": "analytics_store"}
-_TEXTS = frozenset({"kind", "address", "idempotency_scope", "analytics_store", "artifact_store", "journal_uri"})
+_TEXTS = frozenset(
+    {"kind", "address", "idempotency_scope", "analytics_store", "artifact_store", "journal_uri", "scope_key"}
+)
 _NO_SETTINGS = frozenset({"CODE", "CONFIG", "PROCESS", "PROFILE", "TRACEBACK"})
 """Variables of that prefix which say something else: where settings are, or what marks a worker."""
 _STORES = ("analytics_store", "artifact_store")

@@ -22,6 +22,7 @@ from checkmaite.jobs._shared.order import Wire, WorkOrder
 from checkmaite.jobs._shared.outcome import Cancelled, Outcome
 from checkmaite.jobs._shared.probing import ready_store
 from checkmaite.jobs._shared.running import reporting
+from checkmaite.jobs._shared.sealing import opened
 from checkmaite.jobs._shared.store_protocols import AnalyticsStore
 from checkmaite.jobs._workers.failing import failure
 from checkmaite.jobs._workers.hygiene import WorkerProcess, for_one_job, from_fresh_entropy, suspect
@@ -75,7 +76,9 @@ def execute(
     reporter, interrupt = Reporter(read.job_id, post), Interrupt()
 
     def load() -> Arguments:
-        arguments: Arguments = pickle.loads(payload)  # noqa: S301 - the submitter sent it, and running its code is the point
+        arguments: Arguments = pickle.loads(  # noqa: S301 - the submitter sent it, and running its code is the point
+            opened(payload, read.job_id)
+        )
         if process is not None:
             from_fresh_entropy()  # after the modules were imported that have generators
         return arguments

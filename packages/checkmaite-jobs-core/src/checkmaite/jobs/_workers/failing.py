@@ -13,7 +13,13 @@ from collections.abc import Callable
 from functools import cache
 from typing import TypeVar
 
-from checkmaite.jobs._shared.errors import RecordError, StaleResultError, StoreError
+from checkmaite.jobs._shared.errors import (
+    MissingDependencyError,
+    PayloadKeyError,
+    RecordError,
+    StaleResultError,
+    StoreError,
+)
 from checkmaite.jobs._shared.kinds import FailureKind
 from checkmaite.jobs._shared.outcome import MESSAGE_BYTES, TRACEBACK_BYTES, Failed
 from checkmaite.jobs._shared.texts import class_name, message_text, shortened
@@ -64,6 +70,8 @@ def _kind(raised: type[BaseException], phase: str) -> FailureKind:
     """What an exception's class and the phase say; isinstance() would ask the exception itself for its class."""
     if issubclass(raised, StaleResultError):
         return FailureKind.RESULT_REQUIRED
+    if phase == "load" and issubclass(raised, PayloadKeyError):
+        return FailureKind.PAYLOAD_KEY
     if phase == "write" and issubclass(raised, RecordError):
         return FailureKind.RECORDS_REFUSED
     if phase in {"store", "write"} and issubclass(raised, StoreError):
@@ -92,7 +100,7 @@ def _qualified_name(kind: type[BaseException]) -> str:
 def _remedy(error: BaseException, phase: str) -> str:
     """What to do about the failures whose cause can be told from here."""
     kind = type(error)  # isinstance() would ask the exception itself for its class
-    if phase == "load" and issubclass(kind, ImportError):
+    if phase == "load" and issubclass(kind, ImportError) and not issubclass(kind, MissingDependencyError):
         name = getattr(error, "name", None)
         missing = repr(name) if name else "a module"
         return (

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen, validators
 from checkmaite.jobs import ConfigurationError, Problem
-from checkmaite.jobs.spi import option
+from checkmaite.jobs.spi import KeyPlace, check_key, option, sealed
 from checkmaite.jobs_ray_simple.cluster.ray_state import is_elsewhere
 from checkmaite.jobs_ray_simple.cluster.runtime_env import environment_problems
 
@@ -76,11 +76,23 @@ class ConnectionOptions:
         default=False,
     )
     isolation: str = option(ISOLATION_DOC, default="reuse", validator=isolation_level)
+    payload_key: KeyPlace | None = option(  # noqa: RUF009 - it makes a field
+        "where submitters and workers find the key that payloads are encrypted with, the same place for all of them: "
+        '{"env": NAME} or {"file": ABSOLUTE PATH}. None: payloads are not encrypted.',
+        default=None,
+    )
 
     def __attrs_post_init__(self) -> None:
         if faults := environment_problems(self.runtime_env or {}, here=not self.is_remote):
             raise ConfigurationError("No worker could be prepared like this.", faults)
         sizes = [name for name in ("num_cpus", "num_gpus", "object_store_memory") if getattr(self, name) is not None]
+        env_vars = (self.runtime_env or {}).get("env_vars") or {}
+        if self.payload_key is not None and self.payload_key.env in env_vars:
+            cause = f"{self.payload_key.env} is the key of the payloads, and Ray writes env_vars into its logs."
+            raise ConfigurationError(
+                "The key of the payloads would be told.",
+                [Problem("runtime_env.env_vars", cause, "Set it where `ray start` runs, or keep the key in a file.")],
+            )
         if self.address not in {None, "local"} and sizes:
             cause = (
                 f'it sizes a Ray that is started here, with address="local"; the one at {self.address!r} has its size '
@@ -89,6 +101,29 @@ class ConnectionOptions:
             raise ConfigurationError(
                 "These options contradict each other.", [Problem(name, cause, "Leave it out.") for name in sizes]
             )
+
+    def check_payload_key(self) -> None:
+        """See that this process can encrypt payloads, if it is to.
+
+        Raises:
+            ConfigurationError: It cannot.
+        """
+        if self.payload_key is not None:
+            try:
+                check_key(self.payload_key)
+            except ValueError as error:
+                remedy = "Put it there, here and on the workers; or leave payload_key out, then nothing is encrypted."
+                raise ConfigurationError(
+                    "No payload could be encrypted.", [Problem("payload_key", f"{error}.", remedy)]
+                ) from None
+
+    def sealed(self, payload: bytes, job_id: str) -> bytes:
+        """A payload as it travels: encrypted, if there is a key.
+
+        Raises:
+            PayloadKeyError: The key is where it was no more.
+        """
+        return payload if self.payload_key is None else sealed(payload, job_id, self.payload_key)
 
     @property
     def is_remote(self) -> bool:

@@ -33,7 +33,7 @@ from checkmaite.jobs.spi import (
     terms_of,
 )
 from checkmaite.jobs_ray.client.cluster import Calls, UnansweredError, create_cleanly, runtime_env_here
-from checkmaite.jobs_ray.client.history import journal_objects, read_history
+from checkmaite.jobs_ray.client.history import read_history, read_kept_log
 from checkmaite.jobs_ray.client.job import RayJob
 from checkmaite.jobs_ray.client.payload_limits import refuse_large
 from checkmaite.jobs_ray.client.subscription import Subscription
@@ -42,7 +42,7 @@ from checkmaite.jobs_ray.cluster import find, get_or_create, withdraw_unplaced
 from checkmaite.jobs_ray.config import RayOptions, RayRunOptions, RegistrySettings
 from checkmaite.jobs_ray.handshake import client_hello
 from checkmaite.jobs_ray.journal.location import JournalLocation
-from checkmaite.jobs_ray.journal.logs import find_log
+from checkmaite.jobs_ray.journal.walls import proof_of
 from checkmaite.jobs_ray.registry.actor import JobRegistry
 from checkmaite.jobs_ray.wire import Basis, Context, JobFacts, JobSpec, Order, Policy, named
 from checkmaite.jobs_ray_simple.cluster import Connection, carried, code_here, connect, payloads
@@ -71,10 +71,12 @@ class RayBackend:
     name = "ray"
 
     def __init__(self, options: RayOptions, context: BackendContext) -> None:
+        options.check_payload_key()
         self._options = options
         self.default_reuse = options.reuse
         self._scope = options.idempotency_scope
         self._home = f"{self.name!r} with idempotency_scope={self._scope!r} and address={options.address!r}"
+        self._proof = proof_of(options)
         self._store_spec = context.store
         self._store = open_store(context.store)
         self._journal = JournalLocation.of(options, context.store)
@@ -90,7 +92,7 @@ class RayBackend:
             here = Context(Terms(store=context.store, facts={}), self._runtime_env)
             patience_s = options.registry_update_timeout_s
             self._subscription = Subscription(
-                self._calls, self._scope, here, patience_s=patience_s, idle=self._release_when_idle
+                self._calls, self._scope, here, self._proof, patience_s=patience_s, idle=self._release_when_idle
             )
             is_kept = self._handshake()
             self._ask("offer", self._scope, here)
@@ -108,7 +110,7 @@ class RayBackend:
     @classmethod
     def read_logs(cls, options: RayOptions, context: BackendContext, job_id: str) -> str:
         """What a job has printed, as it is kept; see `checkmaite.jobs.read_job_logs`."""
-        return find_log(journal_objects(options, context.store), job_id)
+        return read_kept_log(options, context.store, job_id)
 
     @property
     def analytics_store(self) -> AnalyticsStore:
@@ -220,7 +222,7 @@ class RayBackend:
     def _ask(self, method: str, *arguments: Any, job_ids: Sequence[str] = ()) -> Any:
         """The registry's answer; `job_ids` names the jobs that a call without one may have changed."""
         try:
-            return self._calls.ask(method, *arguments, timeout_s=self._options.registry_update_timeout_s)
+            return self._calls.ask(method, *arguments, self._proof, timeout_s=self._options.registry_update_timeout_s)
         except UnansweredError as error:
             if not job_ids:
                 raise BackendUnavailableError(str(error)) from error
@@ -257,7 +259,8 @@ class RayBackend:
     def _handshake(self) -> bool:
         """Agree with the registry; whether it keeps a journal."""
         timeout_s = self._options.registry_startup_timeout_s
-        said = client_hello(self._options.asked, patience_s=max(timeout_s / 2, timeout_s - _START_S))
+        patience_s = max(timeout_s / 2, timeout_s - _START_S)
+        said = client_hello(self._options.asked, patience_s=patience_s, scope=self._scope, proof=self._proof)
         try:
             return self._calls.ask("hello", said, timeout_s=timeout_s)["journal_uri"] is not None
         except BackendUnavailableError as error:
@@ -282,7 +285,7 @@ class RayBackend:
             **labels_for(prepared),
             resources=prepared.resources,
             order=Order(time.time(), prepared.run_key.run_uid, prepared.options.report_threshold),
-            payload=carried(payload),
+            payload=carried(self._options.sealed(payload, job_id)),
             context=name,
             policy=self._policy(prepared.options),
             basis=Basis(

@@ -21,9 +21,11 @@ from checkmaite.jobs.spi import (
 from checkmaite.jobs_ray.config import RayOptions
 from checkmaite.jobs_ray.journal.format import JournalGapError
 from checkmaite.jobs_ray.journal.location import JournalLocation
+from checkmaite.jobs_ray.journal.logs import find_log
 from checkmaite.jobs_ray.journal.reading import read_journal, read_rest
 from checkmaite.jobs_ray.journal.replay import rest_of, table_of
 from checkmaite.jobs_ray.journal.runner import perform
+from checkmaite.jobs_ray.journal.walls import WALLS, find_wall, proof_of
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.record import Final, JobRecord
 
@@ -40,8 +42,10 @@ def read_history(options: RayOptions, store: StoreSpec) -> Any:
             "A table of jobs needs pyarrow.", requirement="checkmaite-jobs[parquet]"
         ) from error
     objects = journal_objects(options, store)
-    table = _table(objects)
     scope = options.idempotency_scope
+    if (wall := find_wall(objects, scope)) is not None:
+        wall.check(proof_of(options))
+    table = _table(objects)
     records = sorted(
         (record for record in table.records.values() if record.spec.scope == scope), key=lambda each: each.created_at
     )
@@ -59,6 +63,20 @@ def read_history(options: RayOptions, store: StoreSpec) -> Any:
         "fingerprints": pa.string(),
     }
     return pa.Table.from_pylist([_row(record) for record in records], schema=pa.schema(types))
+
+
+def read_kept_log(options: RayOptions, store: StoreSpec, job_id: str) -> str:
+    """See `checkmaite.jobs.read_job_logs`. Where a scope has a key, each has what its own jobs have printed alone."""
+    objects = journal_objects(options, store)
+    if objects.names(WALLS):
+        if (wall := find_wall(objects, options.idempotency_scope)) is not None:
+            wall.check(proof_of(options))
+        record = _table(objects).records.get(job_id)
+        if record is None or record.spec.scope != options.idempotency_scope:
+            raise StoreNotFoundError(
+                f"{objects.root}: the scope {options.idempotency_scope!r} has no job {job_id!r}.", uri=objects.root
+            )
+    return find_log(objects, job_id)
 
 
 def _table(objects: ObjectStore) -> JobTable:

@@ -36,17 +36,25 @@ class Subscription:
         calls: The registry.
         scope: The client's.
         context: What a registry that has begun anew may have to be told again.
+        proof: What is shown for the scope's key; None for no key.
         patience_s: How late an answer may be. A registry that cannot be reached for so long is given up, and so are the
             handles.
         idle: Called when the last live job is final.
     """
 
     def __init__(
-        self, calls: Calls, scope: str, context: Context, *, patience_s: float, idle: Callable[[], object]
+        self,
+        calls: Calls,
+        scope: str,
+        context: Context,
+        proof: bytes | None = None,
+        *,
+        patience_s: float,
+        idle: Callable[[], object],
     ) -> None:
         self.client = secrets.token_hex(8)
         self._parked = ParkedCalls(calls)
-        self._here = scope, context
+        self._here = scope, context, proof
         self._patience_s = patience_s
         self._wait_s = min(_LONGEST_WAIT_S, patience_s)
         self._idle = idle

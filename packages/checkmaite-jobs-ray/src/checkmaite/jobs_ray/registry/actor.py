@@ -31,6 +31,7 @@ from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
 from checkmaite.jobs_ray.registry.shell import Shell, Window
 from checkmaite.jobs_ray.registry.storage import Storage
 from checkmaite.jobs_ray.registry.subscriptions import Subscriptions
+from checkmaite.jobs_ray.registry.walls import Walls
 from checkmaite.jobs_ray.wire import Change, Context, Cursor, JobFacts, JobSpec, named
 
 _log = logging.getLogger("checkmaite.jobs")
@@ -79,6 +80,7 @@ class JobRegistry:
         self._journal_writer = None
         if around.storage is not None:
             self._journal_writer = JournalWriter(around.storage, name=self._name, address=address)
+        self._walls = self._journal_writer.walls if self._journal_writer else Walls(None)
         self._subscriptions = Subscriptions(lambda job_id: self._begun.result().machine.change(job_id))
         self._submissions = 0
         loop = asyncio.get_running_loop()
@@ -90,8 +92,11 @@ class JobRegistry:
     async def hello(self, client: Mapping[str, Any]) -> Mapping[str, Any]:
         """Whether this client and this registry understand each other; what this one runs and keeps to.
 
+        A scope that has no key has that of the first client that shows one.
+
         Raises:
             IncompatibleVersionError: They do not.
+            ScopeKeyError: The client's scope has a key that it has not shown.
             ConfigurationError: The client asks for settings that this registry does not have.
             BackendUnavailableError: The journal does not answer, or refuses what this registry opens it with.
         """
@@ -105,15 +110,22 @@ class JobRegistry:
             if self._begun.done():  # it can do nothing any more: who configures again gets a new one
                 end_this_actor(_END_AFTER_S)
             raise
+        if await self._walls.meet(client["scope"], client["proof"]):
+            self._subscriptions.forget_all()  # who knows the key follows its jobs again, and the others are refused
+            await self._durable(shell)
         return answer
 
-    async def offer(self, scope: str, context: Context) -> None:
+    # Each of these takes the proof that the client has shown with its hello, for a registry that has begun anew since.
+
+    async def offer(self, scope: str, context: Context, proof: bytes | None = None) -> None:
         """A client supplies what the journal does not keep, for its scope's jobs of a lost cluster that wait for it."""
-        shell = await self._shell()
+        shell = await self._admitted(scope, proof)
         shell.machine.offer(scope, context)
         shell.after()
 
-    async def submit(self, client: str, specs: Sequence[JobSpec], contexts: Mapping[str, Context]) -> list[JobFacts]:
+    async def submit(
+        self, client: str, specs: Sequence[JobSpec], contexts: Mapping[str, Context], proof: bytes | None = None
+    ) -> list[JobFacts]:
         """Accept all of these jobs or none; the facts of the job that stands for each. The client follows them.
 
         Raises:
@@ -130,24 +142,27 @@ class JobRegistry:
                     retry_after_s=_RETRY_AFTER_S,
                 )
             await asyncio.sleep(0)  # lets all calls that have arrived be counted
+            await self._admitted_to_all(specs, proof)
             received = [spec._replace(payload=arrived(spec.payload)) for spec in specs]
             return await self._submit(client, received, contexts)
         finally:
             self._submissions -= 1
 
-    async def plan(self, specs: Sequence[JobSpec]) -> list[Reuse | None]:
+    async def plan(self, specs: Sequence[JobSpec], proof: bytes | None = None) -> list[Reuse | None]:
         """What `submit` would decide about each spec now; None where no job of its run is known."""
-        return (await self._shell()).machine.plan(specs)
+        return (await self._admitted_to_all(specs, proof)).machine.plan(specs)
 
-    async def follow(self, client: str, jobs: Sequence[str], scope: str, context: Context) -> tuple[str, list[str]]:
+    async def follow(
+        self, client: str, jobs: Sequence[str], scope: str, context: Context, proof: bytes | None = None
+    ) -> tuple[str, list[str]]:
         """Tell this client of these jobs from now on, beginning with what they are now.
 
         Returns:
-            What the subscription is called, for its cursor; those of the jobs that are not known.
+            What the subscription is called, for its cursor; those of the jobs that the scope does not know.
         """
-        await self.offer(scope, context)
-        machine = (await self._shell()).machine
-        known = [job_id for job_id in jobs if machine.change(job_id) is not None]
+        await self.offer(scope, context, proof)
+        records = (await self._shell()).machine.table.records
+        known = [job_id for job_id in jobs if job_id in records and records[job_id].spec.scope == scope]
         subscription = self._subscriptions.follow(client, known)
         self._subscriptions.tell(known)
         return subscription, sorted({*jobs}.difference(known))
@@ -183,46 +198,46 @@ class JobRegistry:
             return received, []  # they are given again
         return answer
 
-    async def get(self, client: str, scope: str, job_id: str) -> JobFacts:
+    async def get(self, client: str, scope: str, job_id: str, proof: bytes | None = None) -> JobFacts:
         """What is known of a job; the client follows it.
 
         Raises:
             JobNotFoundError: The scope has no such job.
         """
-        shell = await self._shell()
+        shell = await self._admitted(scope, proof)
         facts = shell.machine.facts(scope, job_id)
         self._subscriptions.follow(client, [job_id] if facts.outcome is None else [])
         await self._durable(shell)
         return facts
 
-    async def list_jobs(self, client: str, scope: str, query: JobQuery) -> list[JobFacts]:
+    async def list_jobs(self, client: str, scope: str, query: JobQuery, proof: bytes | None = None) -> list[JobFacts]:
         """The jobs of a scope that match, newest first; the client follows those that are not final."""
-        shell = await self._shell()
+        shell = await self._admitted(scope, proof)
         found = shell.machine.list_jobs(scope, query)
         self._subscriptions.follow(client, [each.job_id for each in found if each.outcome is None])
         await self._durable(shell)
         return found
 
-    async def cancel(self, scope: str, job_id: str, grace_s: float) -> bool:
+    async def cancel(self, scope: str, job_id: str, grace_s: float, proof: bytes | None = None) -> bool:
         """Begin to stop a job; whether it is, or is going to be, cancelled.
 
         Raises:
             JobNotFoundError: The scope has no such job.
             UnconfirmedError: The journal does not answer: it is cancelled once it does.
         """
-        shell = await self._shell()
+        shell = await self._admitted(scope, proof)
         accepted = shell.machine.cancel(scope, job_id, grace_s, tell_time(shell.machine))
         shell.after()
         await self._confirmed(shell, f"{job_id} is not stopped yet, and will be", [job_id])
         return accepted
 
-    async def explain(self, scope: str, job_id: str) -> tuple[str, str]:
+    async def explain(self, scope: str, job_id: str, proof: bytes | None = None) -> tuple[str, str]:
         """What keeps the registry from going on with any job, if something does, and why a job is where it is.
 
         Raises:
             JobNotFoundError: The scope has no such job.
         """
-        shell = await self._shell()
+        shell = await self._admitted(scope, proof)
         said, waiting = shell.machine.explain(scope, job_id)
         short = program = ""
         obstacles: list[PendingReason] = []
@@ -242,14 +257,14 @@ class JobRegistry:
         sentence = reason.sentence if reason else ""
         return trouble, " ".join(part for part in (short, program, said, shell.unanswered(job_id), sentence) if part)
 
-    async def logs(self, scope: str, job_id: str) -> str | None:
+    async def logs(self, scope: str, job_id: str, proof: bytes | None = None) -> str | None:
         """What a job has printed; None when it is kept no more.
 
         Raises:
             JobNotFoundError: The scope has no such job.
             StoreError: It is kept beside the journal, and cannot be read.
         """
-        shell = await self._shell()
+        shell = await self._admitted(scope, proof)
         return await shell.logs(scope, job_id)
 
     # -- inside -------------------------------------------------------------------------------------------------------
@@ -266,6 +281,23 @@ class JobRegistry:
             window=self._window,
         )
         await shell.recover()
+        return shell
+
+    async def _admitted(self, scope: str, proof: bytes | None) -> Shell:
+        """The shell, for a client that may use a scope.
+
+        Raises:
+            ScopeKeyError: It may not.
+            JobsError: See `_shell`.
+        """
+        shell = await self._shell()
+        self._walls.check(scope, proof)
+        return shell
+
+    async def _admitted_to_all(self, specs: Sequence[JobSpec], proof: bytes | None) -> Shell:
+        shell = await self._shell()
+        for scope in {spec.scope for spec in specs}:
+            self._walls.check(scope, proof)
         return shell
 
     async def _shell(self, patience_s: float = _PATIENCE_S) -> Shell:

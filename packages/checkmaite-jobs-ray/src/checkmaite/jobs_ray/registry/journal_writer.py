@@ -29,6 +29,7 @@ from checkmaite.jobs_ray.journal.storage import Journal
 from checkmaite.jobs_ray.registry.model.events import Event
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.storage import Storage
+from checkmaite.jobs_ray.registry.walls import Walls
 
 _log = logging.getLogger("checkmaite.jobs")
 _AGAIN_S = 2.0
@@ -65,6 +66,7 @@ class JournalWriter:
         self._writing_since = 0.0
         self._led_at = 0.0
         self._table = JobTable()
+        self.walls = Walls(storage)
         self.logs_before: Sequence[str] = ()
         """Names in the folder of kept output, before this registry led the journal: a later leader's are not there."""
         self._snapshot: asyncio.Task[None] | None = None
@@ -159,7 +161,9 @@ class JournalWriter:
         while True:
             await asyncio.sleep(_WHOLE_LOCAL_S if self._storage.is_local else _WHOLE_S)
             try:
-                if await self._is_gone():
+                is_gone = await self._is_gone()
+                await self.walls.keep()
+                if is_gone:
                     await prove()
                 await self._sweep()
             except JobsError as error:  # the next write meets the same, and says so
@@ -224,6 +228,7 @@ class JournalWriter:
         self.logs_before = await self._storage.ask(Names(LOGS))
         leader, storage = self._storage.leader(self._address), self._storage
         self._journal, self._table = await storage.write(take_over(storage.root, leader, storage.new_nonce, found))
+        await self.walls.load()  # now that no other registry can raise one that this one does not learn of
         self._trouble = None
         return self._table
 

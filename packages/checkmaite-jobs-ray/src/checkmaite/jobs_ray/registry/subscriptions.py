@@ -94,6 +94,12 @@ class Subscriptions:
         subscription.sent, subscription.over = ids, [each.job_id for each in found if each.outcome is not None]
         return Cursor(subscription.name, subscription.number), found
 
+    def forget_all(self) -> None:
+        """Forget every client; each that may follow its jobs says so again."""
+        before, self._subscriptions, self._followed = self._subscriptions, {}, FollowedJobs()
+        for subscription in before.values():
+            subscription.notifier.notify()
+
     def forget_silent(self) -> None:
         """Forget the clients that have asked nothing for long."""
         for client in self._followed.drop_silent(time.monotonic() - _SILENT_S):
