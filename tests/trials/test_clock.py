@@ -16,6 +16,7 @@ for line in sys.stdin:
     now = datetime.datetime.now(datetime.UTC)
     assert type(now) is datetime.datetime and pickle.loads(pickle.dumps(now)) == now
     dates = time.time(), time.time_ns() / 1e9, now.timestamp(), datetime.datetime.now().timestamp()
+    assert abs(eval("time.time()", {"__name__": "grpc._channel", "time": time}) - true) < 1
     print(*(round(each - true) for each in dates), flush=True)
 """
 
