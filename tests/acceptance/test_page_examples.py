@@ -131,7 +131,7 @@ def s3_environment(s3_endpoint: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def team_cluster(s3_environment: dict[str, str]) -> Iterator[Cluster]:
-    with Cluster(num_cpus=2, **s3_environment) as running:
+    with Cluster(num_cpus=2, client_server=True, **s3_environment) as running:
         yield running
 
 

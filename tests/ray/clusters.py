@@ -22,10 +22,13 @@ from tests.ray_simple.conftest import HEAD, LOOPBACK, free_port
 from tests.scripts import is_rays
 
 SOON_S = 60.0
+WITHOUT_PANDAS = str(Path(__file__).parent / "without_pandas")
+"""For the path of Python: a fifth of what a worker takes to start is pandas, which no job of these tests looks at."""
 REGISTRY, CONTROLLER = "ray::JobRegistry", "ray::JobController"
 _ENVIRONMENT = {
     **LOOPBACK,
     "RAY_AUTH_MODE": "disabled",
+    "PYTHONPATH": os.pathsep.join(filter(None, (WITHOUT_PANDAS, os.environ.get("PYTHONPATH")))),
     # A dead node is noticed within two seconds, a slow one is not taken for dead.
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "500",
@@ -37,11 +40,15 @@ _ENVIRONMENT = {
 # Where the variable that keeps sockets on loopback is set, `ray start` refuses to join a cluster. It is meant here for
 # the processes that the command starts.
 _START = f"""
+import sys
 {HEAD}
 from ray._private import ray_constants
 from ray.scripts.scripts import main
 services.get_node_ip_address = lambda *_: "127.0.0.1"
 ray_constants.ENABLE_RAY_CLUSTER = True
+if "--without-client-server" in sys.argv:
+    sys.argv.remove("--without-client-server")
+    Node.start_ray_client_server = lambda _: None
 main()
 """
 
@@ -107,7 +114,7 @@ class Node:
 
 
 class Cluster:
-    """A head node and the nodes that were added. GPUs are pretended."""
+    """A head node and the nodes that were added. GPUs are pretended; `ray://` is served where that is asked for."""
 
     def __init__(
         self,
@@ -115,14 +122,16 @@ class Cluster:
         resources: Mapping[str, float] | None = None,
         *,
         num_gpus: int = 0,
+        client_server: bool = False,
         python: str = sys.executable,
         **env: str,
     ) -> None:
         self.env = env
         gcs, client = free_port(), free_port()
-        self.driver, self.client = f"127.0.0.1:{gcs}", f"ray://127.0.0.1:{client}"
+        self.driver, self.client = f"127.0.0.1:{gcs}", f"ray://127.0.0.1:{client}" if client_server else ""
         self.head = Node(
             *("--head", f"--port={gcs}", f"--ray-client-server-port={client}", "--include-dashboard=false"),
+            *(() if client_server else ("--without-client-server",)),
             *_capacity(num_cpus, {"head": 100, **(resources or {})}),
             f"--num-gpus={num_gpus}",
             python=python,
@@ -155,7 +164,7 @@ class Cluster:
 
     def __enter__(self) -> Self:
         try:
-            ports = [int(address.rpartition(":")[2]) for address in (self.driver, self.client)]
+            ports = [int(address.rpartition(":")[2]) for address in (self.driver, self.client) if address]
             wait_until(lambda: all(map(listens, ports)) or not self.head.is_up, "the cluster does not listen")
             assert self.head.is_up, "the cluster did not start"
         except BaseException:

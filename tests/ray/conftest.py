@@ -30,7 +30,7 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="package")
 def cluster() -> Iterator[Cluster]:
-    with Cluster(num_cpus=4, num_gpus=2) as running:
+    with Cluster(num_cpus=4, num_gpus=2, client_server=True) as running:
         yield running
 
 

@@ -302,7 +302,7 @@ job = submit_capability(SampleCapability(), config={"run_uid": os.environ["ADDRE
 say(job.result(60).run_uid)
 say(os.environ["RAY_AUTH_TOKEN"] in repr(get_job_backend()) + repr(job) + job.explain() + job.logs())
 """
-    with Cluster(num_cpus=1, **token) as cluster:
+    with Cluster(num_cpus=1, client_server=True, **token) as cluster:
         for number, address in enumerate((cluster.driver, cluster.client)):
             here = {**options, "address": address, "journal_uri": str(tmp_path / "journal")}
             each = Client(text, tmp_path / f"authenticated-{number}", here, **token, ADDRESS=address)
