@@ -217,7 +217,7 @@ say(ran())
 edit(3)
 say(ran())
 """
-    said = client(SLIM + ASKS + text).rest()
+    said = client(SLIM + ASKS + text).rest(2 * SOON_S)
     assert [line.split()[:2] for line in said] == [
         *(["1", "1"], ["2", "2"], ["EditedCodeError", "load"], ["COMPLETED", "None"], ["2", "2"], ["3", "3"])
     ]
