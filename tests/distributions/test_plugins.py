@@ -42,18 +42,18 @@ for kind, options in {"ray-simple": {}, "ray": {"idempotency_scope": "here"}}.it
 
 @pytest.mark.timeout(600)
 def test_plug_ins_of_a_third_party_pass_the_suites(
-    distributions: Distributions, growing: FreshEnvironment, tmp_path: Path
+    distributions: Distributions, fresh: FreshEnvironment, tmp_path: Path
 ) -> None:
     """As the tutorial says, whose blocks are the plug-ins; see tests/contract/test_tutorial.py."""
-    growing.install(*distributions.pip_options, "checkmaite-jobs-core[testing]", *map(distributions.sample, SAMPLES))
+    fresh.install(*distributions.pip_options, "checkmaite-jobs-core[testing]", *map(distributions.sample, SAMPLES))
     (suites,) = blocks("Hold both to their promises", "python")
     (script,) = blocks("Use them", "python")
     (tmp_path / "test_samples.py").write_text(suites, "utf-8")
     (tmp_path / "use_samples.py").write_text(script, "utf-8")
-    said = growing.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_samples.py", cwd=tmp_path)
+    said = fresh.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_samples.py", cwd=tmp_path)
     assert " passed" in said
     assert "failed" not in said
-    said = growing.run("use_samples.py", cwd=tmp_path)
+    said = fresh.run("use_samples.py", cwd=tmp_path)
     assert said.splitlines() == ["first COMPLETED", "[{'model_id': 'model-1', 'score': 0.5}]"]
 
 
