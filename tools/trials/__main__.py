@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -57,6 +58,8 @@ def main() -> None:
     seeds = range(first, first + asked.trials)
     trials = (plan(seed, asked.only, seconds=asked.seconds, small_disks=small_disks) for seed in seeds)
     campaign = Campaign(console, asked)
+    for each in (signal.SIGINT, signal.SIGTERM):  # a shell lets what it runs in the background ignore the first
+        signal.signal(each, signal.default_int_handler)
     with machines(folder) as nodes, console.status("") as status, suppress(KeyboardInterrupt):
         campaign.carry_out(trials, folder, nodes, status)
     if campaign.tell(first):
