@@ -43,7 +43,7 @@ class Stuck:
         self.cluster = Silent(Wire(new_controller("first")))
         self.objects = ObjectStore(str(folder))
         monkeypatch.setattr(journal_writer, "_SLOW_S", 0.0)
-        monkeypatch.setattr(JobRegistry._durable, "__defaults__", (0.05,))
+        self._monkeypatch = monkeypatch
         monkeypatch.setattr(storage.time, "sleep", lambda _: self.goes_on.wait(0.001))
         self.goes_on = threading.Event()
         self.goes_on.set()
@@ -63,6 +63,16 @@ class Stuck:
             "journal": None,
             "where": "here",
         }
+
+    def stop(self) -> None:
+        """From now on it does not answer, and nobody waits long for it."""
+        self._monkeypatch.setattr(JobRegistry._durable, "__defaults__", (0.05,))
+        self.goes_on.clear()
+
+    def go_on(self) -> None:
+        """It answers again, however long that takes on a busy machine."""
+        self._monkeypatch.setattr(JobRegistry._durable, "__defaults__", (60.0,))
+        self.goes_on.set()
 
     def told(self, story: Callable[[JobRegistry], Any]) -> None:
         async def begun() -> None:
@@ -95,14 +105,14 @@ async def unconfirmed(call: Any) -> UnconfirmedError:
 def test_a_submission_may_yet_be_accepted_and_made_again_it_is_the_same_jobs(stuck: Stuck) -> None:
     async def story(registry: JobRegistry) -> None:
         submit = partial(registry.submit, "client", [spec("one", force=True), spec("two")], CONTEXTS)
-        stuck.goes_on.clear()
+        stuck.stop()
         error = await unconfirmed(submit())
         assert error.job_ids == ("one", "two")
         assert "one, two" in str(error)
         trouble, _ = await registry.explain("scope", "one")
         assert trouble.startswith("The journal in ")
         assert "no job starts" in trouble
-        stuck.goes_on.set()
+        stuck.go_on()
         shell = await registry._shell()
         await shell.commits.durable()
         again = await submit()
@@ -118,9 +128,9 @@ def test_a_submission_may_yet_be_accepted_and_made_again_it_is_the_same_jobs(stu
 def test_a_cancellation_may_yet_come_true_and_asked_again_says_so(stuck: Stuck) -> None:
     async def story(registry: JobRegistry) -> None:
         await registry.submit("client", [spec("one")], CONTEXTS)
-        stuck.goes_on.clear()
+        stuck.stop()
         assert (await unconfirmed(registry.cancel("scope", "one", 0.0))).job_ids == ("one",)
-        stuck.goes_on.set()
+        stuck.go_on()
         shell = await registry._shell()
         await shell.commits.durable()
         record = shell.machine.table.records["one"]
