@@ -37,4 +37,4 @@ def found(objects: ObjectStore) -> Found:
 
 def rows_of(journal: Found) -> list[Any]:
     """All rows, those of the snapshot first."""
-    return [*journal.snapshot_rows(), *itertools.chain.from_iterable(journal.batches())]
+    return [*journal.snapshot_rows(), *itertools.chain.from_iterable(each.rows() for each in journal.segments())]

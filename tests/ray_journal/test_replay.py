@@ -253,7 +253,7 @@ def test_rows_that_cannot_be_are_refused_when_the_journal_is_read(objects: Objec
     perform(journal.append(rows), objects)
     with pytest.raises(JournalCorruptError, match="what it says cannot be") as caught:
         table_of(perform(read_journal(objects.root), objects))
-    assert caught.value.uri == objects.root
+    assert caught.value.uri == objects.uri_of(f"seg/{objects.names('seg')[-1]}")
 
 
 @pytest.mark.parametrize("is_corrupt", [False, True])

@@ -44,7 +44,7 @@ def test_the_life_of_a_journal(objects: ObjectStore) -> None:
     assert perform(first.append([]), objects) == 4
     second, taken_over = led(objects, "two")
     assert rows_of(taken_over) == rows[:3]
-    assert list(taken_over.batches()) == [[rows[2]], []]
+    assert [each.rows() for each in taken_over.segments()] == [[rows[2]], []]
     assert (second.rows_since, second.segments_since, second.tail) == (1, 3, 5)
     with pytest.raises(SupersededError, match="process 7 on host") as caught:
         perform(first.append(rows[3:]), objects)

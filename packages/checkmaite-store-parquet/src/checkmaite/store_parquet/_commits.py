@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-from attrs import asdict, evolve, frozen
-from checkmaite.jobs import CapabilityRunRef, Provenance, Report, StoreCorruptError
+from attrs import asdict, evolve, field, frozen
+from attrs.validators import deep_mapping, instance_of, optional
+from checkmaite.jobs import CapabilityRunRef, Provenance, Report, StoreCorruptError, StoreError
 from checkmaite.jobs.spi import ObjectStore, StoredRun, provenance_columns
 from checkmaite.store_parquet._layout import artifact_key, commit_key, is_artifact, is_payload
 from checkmaite.store_parquet._originals import DeletedOriginals
@@ -15,6 +16,15 @@ from checkmaite.store_parquet._rows import commit_bytes, read_commit
 
 _SMALL_REPORT_BYTES = 16 * 1024
 """A larger text is an object beside the commit: whoever reads the table ``runs`` reads the metadata of all commits."""
+
+
+_TEXT: Any = optional(instance_of(str))
+_REPORT: Any = optional(deep_mapping(key_validator=instance_of(str), value_validator=_TEXT))
+
+
+def _is_kept_here(_: object, __: object, key: str | None) -> None:
+    if key is not None and not is_artifact(key):
+        raise ValueError(f"its report is kept as {key!r:.80}")
 
 
 @frozen(kw_only=True)
@@ -38,10 +48,10 @@ class Commit:
 class Facts:
     """What a commit says beside its ``runs`` rows; the fields are those of `Commit` and of its ref."""
 
-    attempt: str | None = None
-    outputs_uri: str | None = None
-    report: Mapping[str, Any] | None = None
-    text_key: str | None = None
+    attempt: str | None = field(default=None, validator=_TEXT)
+    outputs_uri: str | None = field(default=None, validator=_TEXT)
+    report: Mapping[str, Any] | None = field(default=None, validator=_REPORT)
+    text_key: str | None = field(default=None, validator=_is_kept_here)
 
 
 class Commits:
@@ -91,14 +101,16 @@ class Commits:
         try:
             if content is not None:
                 rows, facts = read_commit(content)
-                return self._commit(rows, Facts(**facts), revision, key)
+                return self._commit(rows, Facts(**facts), run_uid, revision, key)
             copied = self._deleted.find(run_uid, revision)
             if copied is None:
                 return None
-            key = copied.runs_key
-            found = self._commit(copied.rows, Facts(**copied.facts), revision, key, store_key=copied.payload_key)
+            key, kept = copied.runs_key, Facts(**copied.facts)
+            found = self._commit(copied.rows, kept, run_uid, revision, key, store_key=copied.payload_key)
             return evolve(found, payloads=frozenset())
-        except (pa.ArrowInvalid, LookupError, RecursionError, TypeError, ValueError) as error:
+        except (pa.ArrowException, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+            if isinstance(error, StoreError):
+                raise
             uri = self._objects.uri_of(key)
             raise StoreCorruptError(
                 f"{uri}: this is no commit of a run ({type(error).__name__}). Restore it from a backup.", uri=uri
@@ -118,17 +130,32 @@ class Commits:
         stored, report = commit.stored, commit.stored.ref.report
         if commit.text_key is None or report is None:
             return stored
-        text = self._objects.read(commit.text_key).decode()
+        uri = self._objects.uri_of(commit.text_key)
+        try:
+            text = self._objects.read(commit.text_key).decode()
+        except UnicodeDecodeError as error:
+            raise StoreCorruptError(
+                f"{uri}: this is no text of a report. Restore it from a backup.", uri=uri
+            ) from error
         return evolve(stored, ref=evolve(stored.ref, report=evolve(report, text=text)))
 
     def _commit(
-        self, rows: list[dict[str, Any]], facts: Facts, revision: int, key: str, *, store_key: str | None = None
+        self,
+        rows: list[dict[str, Any]],
+        facts: Facts,
+        run_uid: str,
+        revision: int,
+        key: str,
+        *,
+        store_key: str | None = None,
     ) -> Commit:
         first = rows[0]
+        if any(first[name] is None for name in ("capability_id", "created_at")):
+            raise ValueError("it does not say what ran, or when")
+        if others := {row["run_uid"] for row in rows} - {run_uid}:
+            raise ValueError(f"it is of {others.pop()!r}")
         if strange := [row for row in rows if not is_payload(row["payload"], row["capability_table"])]:
             raise ValueError(f"it names {strange[0]['payload']!r}")
-        if facts.text_key is not None and not is_artifact(facts.text_key):
-            raise ValueError(f"it names {facts.text_key!r}")
         ref = CapabilityRunRef(
             run_uid=first["run_uid"],
             revision=revision,

@@ -33,6 +33,7 @@ from checkmaite.store_parquet._manifest import (
     manifest_content,
     newest_manifest,
 )
+from checkmaite.store_parquet._parquet import UnreadableError, table_in
 from checkmaite.store_parquet._reading import columns_of
 from checkmaite.store_parquet._rows import COMMIT_FACTS, facts_text
 from checkmaite.store_parquet._schema import RUNS_SCHEMA, arrow_schema
@@ -158,11 +159,11 @@ class Compactor:
         named = revision_of(name)
         assert named is not None, "it was chosen by its name"
         try:
-            runs = _parquet(self._objects.read(f"{RUNS}/{name}"))
+            runs = table_in(self._objects.read(f"{RUNS}/{name}"))
         except StoreNotFoundError:
             self._not_ours.add(name)
             return None
-        except pa.ArrowException:
+        except UnreadableError:
             return "it is not readable Parquet"
         if not names_files(runs) or RUN not in runs.column_names or not runs.num_rows:
             return "it is no commit of a run"
@@ -173,16 +174,18 @@ class Compactor:
         tables = {}
         for table, payload in payloads.items():
             try:
-                rows = _parquet(self._objects.read(payload))
+                rows = table_in(self._objects.read(payload))
             except StoreNotFoundError:
                 return f"{payload} is not there"
-            except pa.ArrowException:
+            except UnreadableError:
                 return f"{payload} is not readable Parquet"
             if RUN not in rows.column_names or rows.column(RUN).unique().to_pylist() != [run_uid]:
                 return f"{payload} has rows of another run"
             tables[table] = rows
-        facts = pa.array([facts_text(runs), *[None] * (runs.num_rows - 1)], pa.string())
-        runs = runs.append_column(COMMIT_FACTS, facts)
+        facts = facts_text(runs)
+        if facts is None:
+            return "it is no commit of a run"
+        runs = runs.append_column(COMMIT_FACTS, pa.array([facts, *[None] * (runs.num_rows - 1)], pa.string()))
         return _Result(name, run_uid, named[1], runs, tables)
 
     def _replaced(self, manifest: Manifest, taken: Sequence[_Result]) -> int:
@@ -277,7 +280,7 @@ class _NewPart:
 
     def take_in(self, old: Part, schema_of: Callable[[str], pa.Schema]) -> bool:
         """Add all that an earlier part has; False when not all of it fits its tables any more."""
-        tables = [(file, _parquet(self._objects.read(old.key(file)))) for file in old.files]
+        tables = [(file, table_in(self._objects.read(old.key(file)))) for file in old.files]
         try:
             fitting = [(file, fitted(table, schema_of(file.table))) for file, table in tables]
             self._learn((file.table, table) for file, table in fitting)
@@ -355,10 +358,6 @@ def fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
     ]
     others = [each for each in table.schema if each.name not in schema.names]
     return pa.table([*columns, *(table.column(each.name) for each in others)], schema=pa.schema([*schema, *others]))
-
-
-def _parquet(content: bytes) -> pa.Table:
-    return pq.ParquetFile(pa.BufferReader(content)).read()
 
 
 def _content(rows: pa.Table) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -11,13 +12,15 @@ import pyarrow.dataset as ds
 from attrs import frozen
 from checkmaite.jobs import StoreCorruptError, StoreError
 from checkmaite.jobs.spi import ObjectStore
-from checkmaite.store_parquet._layout import COMPACTED, ORIGINALS
+from checkmaite.store_parquet._layout import COMPACTED, ORIGINALS, SCHEMA, SUFFIX
+from checkmaite.store_parquet._parquet import BROKEN, UnreadableError, first_line, is_damage, table_in
 from pyarrow import fs
 
 REVISION = "revision"
 RUN = "run_uid"
 
-_FORMAT = ds.ParquetFileFormat()
+_SCAN = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+_FORMAT = ds.ParquetFileFormat(default_fragment_scan_options=_SCAN)
 _ENCODED = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -66,7 +69,8 @@ def dataset_of(
     """
     if encodes:
         schema = pa.schema([field.with_type(_ENCODED) if field.type == pa.string() else field for field in schema])
-    encoding = ds.ParquetFileFormat(dictionary_columns=[each.name for each in schema if each.type == _ENCODED])
+    encoded = [each.name for each in schema if each.type == _ENCODED]
+    encoding = ds.ParquetFileFormat(dictionary_columns=encoded, default_fragment_scan_options=_SCAN)
     with reading(objects, ""):
         filesystem = _filesystem(objects)
 
@@ -99,6 +103,11 @@ class JoinedDataset(ds.FileSystemDataset):  # type: ignore[misc] # pyarrow is no
     def __init__(self, parts: Sequence[Any], schema: pa.Schema, file_format: Any, filesystem: Any) -> None:
         super().__init__([], schema, file_format, filesystem)
         self._parts = parts
+
+    @property
+    def files(self) -> list[str]:
+        """The files of them all."""
+        return [file for part in self._parts for file in getattr(part, "files", ())]
 
     def scanner(self, **options: Any) -> Any:
         """A scanner of them all, one after the other."""
@@ -146,17 +155,61 @@ def open_file(objects: ObjectStore, key: str) -> Any:
 
 
 @contextmanager
-def reading(objects: ObjectStore, name: str) -> Iterator[None]:
-    """Within the block, what Arrow raises becomes a `StoreError`."""
-    with objects.errors_of(name):
+def reading(objects: ObjectStore, name: str, dataset: Any = None) -> Iterator[None]:
+    """Within the block, what Arrow raises becomes a `StoreError` that names the object.
+
+    Args:
+        objects: The store.
+        name: The object, or the table whose files are read.
+        dataset: Over its files: where Arrow does not say which one is broken, they are read one by one.
+    """
+    try:
+        yield
+    except BROKEN as error:
+        key = _key_in(objects, str(error))
+        if not is_damage(error):
+            with objects.errors_of(key or name):
+                raise
+        reason = f"this is not readable Parquet ({first_line(error)})"
+        if key is None and dataset is not None:
+            key, reason = _blamed(objects, dataset, reason)
+        raise _damaged(objects, key or name, reason) from error
+    except Exception:
+        with objects.errors_of(name):
+            raise
+
+
+def _key_in(objects: ObjectStore, text: str) -> str | None:
+    """The object of the store that Arrow names in a message."""
+    found = re.search(rf"{re.escape(_above(objects))}([^'\"\s]+{re.escape(SUFFIX)})", text)
+    return found[1] if found else None
+
+
+def _blamed(objects: ObjectStore, dataset: Any, reason: str) -> tuple[str | None, str]:
+    """The first file of a dataset that cannot be read, or whose rows do not fit, and why."""
+    for path in dataset.files:
+        key: str = path.removeprefix(_above(objects))
         try:
-            yield
-        except pa.ArrowInvalid as error:
-            uri, reason = objects.uri_of(name), str(error).splitlines()[0]
-            raise StoreCorruptError(
-                f"{uri}: a file there is not readable Parquet ({reason}). Restore it from a backup.",
-                uri=uri,
-            ) from error
+            table_in(objects.read(key))
+        except UnreadableError as error:
+            return key, f"this is not readable Parquet ({error})"
+        try:
+            _FORMAT.make_fragment(path, _filesystem(objects)).to_table(schema=dataset.schema)
+        except BROKEN as error:
+            return key, f"its rows do not fit the columns that {objects.uri_of(SCHEMA)} says ({first_line(error)})"
+    return None, reason
+
+
+def _damaged(objects: ObjectStore, key: str, reason: str) -> StoreCorruptError:
+    if key.startswith(f"{COMPACTED}/"):
+        return broken_copy(objects, key, reason)
+    uri = objects.uri_of(key)
+    return StoreCorruptError(f"{uri}: {reason}. Restore it from a backup.", uri=uri)
+
+
+def _above(objects: ObjectStore) -> str:
+    """What stands before a key where Arrow names a file."""
+    return _path(objects, "_")[:-1]
 
 
 def broken_copy(objects: ObjectStore, key: str, reason: str) -> StoreCorruptError:
@@ -178,11 +231,15 @@ def broken_copy(objects: ObjectStore, key: str, reason: str) -> StoreCorruptErro
 def _check_copy(objects: ObjectStore, fragment: Any, piece: Piece) -> None:
     """See that it is there, by its footer, which is read only once."""
     try:
-        rows = fragment.metadata.num_rows
-    except (pa.ArrowInvalid, FileNotFoundError) as error:
+        rows, names = fragment.metadata.num_rows, fragment.physical_schema.names
+    except BROKEN as error:
+        if not is_damage(error) and not isinstance(error, FileNotFoundError):
+            raise
         raise broken_copy(objects, piece.key, type(error).__name__) from error
     if rows != piece.rows:
         raise broken_copy(objects, piece.key, f"it has {rows} rows, not {piece.rows}")
+    if len({*names}) < len(names):
+        raise broken_copy(objects, piece.key, "two of its columns have one name")
 
 
 def _filesystem(objects: ObjectStore) -> Any:

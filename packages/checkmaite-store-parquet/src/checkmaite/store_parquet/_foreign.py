@@ -14,10 +14,10 @@ from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from checkmaite.jobs import StoreNotFoundError
 from checkmaite.jobs.spi import ObjectStore, object_name
 from checkmaite.store_parquet._layout import RUNS, is_foreign_table, is_payload
+from checkmaite.store_parquet._parquet import UnreadableError, first_line, table_in
 from checkmaite.store_parquet._rows import RUNS_METADATA_KEY
 from checkmaite.store_parquet._schema import RUNS_SCHEMA, plain_type
 
@@ -34,10 +34,9 @@ def may_be_foreign(name: str) -> bool:
 def is_commit(objects: ObjectStore, key: str) -> bool:
     """Whether a file in ``runs/`` is this store's; False of one that cannot be read."""
     try:
-        table = pq.read_table(pa.BufferReader(objects.read(key)))
-    except pa.ArrowInvalid:
+        return names_files(table_in(objects.read(key)))
+    except UnreadableError:
         return False
-    return names_files(table)
 
 
 def names_files(runs: pa.Table) -> bool:
@@ -78,7 +77,12 @@ class ForeignRuns:
     @cached_property
     def runs(self) -> pa.Table:
         """Its rows of the table ``runs``, as its store keeps them apart: also a second event of the same run."""
-        found = [table for _, table in self._readable(self._files, _KEYS)]
+        found = []
+        for key, table in self._readable(self._files, _KEYS):
+            try:
+                found.append(_fitting([table], RUNS_SCHEMA))
+            except pa.ArrowException as error:
+                self._leave_out(key, f"its columns do not fit the table's ({first_line(error)})")
         rows = _fitting(found, RUNS_SCHEMA) if found else RUNS_SCHEMA.empty_table()
         place = rows.schema.get_field_index(_REVISION)
         rows = rows.set_column(place, _REVISION, pa.array([1] * rows.num_rows, pa.int64()))
@@ -102,8 +106,8 @@ class ForeignRuns:
             try:
                 schema = pa.unify_schemas([schema, table.schema], promote_options="permissive")
                 _fitting([table], schema)
-            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-                self._leave_out(key, f"its columns do not fit the table's ({_first_line(error)})")
+            except pa.ArrowException as error:
+                self._leave_out(key, f"its columns do not fit the table's ({first_line(error)})")
                 continue
             found.append(table)
         schema = pa.schema([field.with_type(_named(field.type)) for field in schema])
@@ -134,13 +138,13 @@ class ForeignRuns:
         """Files with all of these columns, in types that tables have."""
         for key in keys:
             try:
-                table = pq.read_table(pa.BufferReader(self._objects.read(key)))
+                table = table_in(self._objects.read(key))
                 plain = [field.with_type(plain_type(field.type)) for field in table.schema]
                 table = table.cast(pa.schema(plain, metadata=table.schema.metadata))
             except StoreNotFoundError:  # deleted since it was listed
                 continue
             except (pa.ArrowException, ValueError) as error:
-                self._leave_out(key, f"it cannot be read as rows of a table ({_first_line(error)})")
+                self._leave_out(key, f"it cannot be read as rows of a table ({first_line(error)})")
                 continue
             if missing := [name for name in columns if name not in table.column_names]:
                 self._leave_out(
@@ -174,7 +178,3 @@ def _fitting(tables: Collection[pa.Table], schema: pa.Schema) -> pa.Table:
 def _named(kind: pa.DataType) -> pa.DataType:
     """The type of a column of which no file says what it holds: texts that are null."""
     return pa.string() if pa.types.is_null(kind) else kind
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

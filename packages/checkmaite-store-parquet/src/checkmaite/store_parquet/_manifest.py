@@ -32,6 +32,7 @@ from checkmaite.store_parquet._layout import (
     part_key,
     revision_of,
 )
+from checkmaite.store_parquet._parquet import table_in
 
 FORMAT = 1
 _KEPT_BYTES = 128 * 1024**2
@@ -142,7 +143,12 @@ class Index:
     def content(self) -> bytes:
         """The index as a Parquet file."""
         sink = pa.BufferOutputStream()
-        pq.write_table(pa.table({"commit": self.commits, "run_uid": self.run_uids}), sink, compression="zstd")
+        pq.write_table(
+            pa.table({"commit": self.commits, "run_uid": self.run_uids}),
+            sink,
+            compression="zstd",
+            write_page_checksum=True,
+        )
         return bytes(sink.getvalue().to_pybytes())
 
 
@@ -228,7 +234,7 @@ class Indexes:
 def _read_index(objects: ObjectStore, part: Part) -> Index:
     key = index_key(part.name)
     try:
-        table = pq.read_table(pa.BufferReader(objects.read(key)))
+        table = table_in(objects.read(key))
         index = Index(*(table.column(name).combine_chunks().cast(pa.string()) for name in ("commit", "run_uid")))
         if (
             len(index.commits) != part.commits

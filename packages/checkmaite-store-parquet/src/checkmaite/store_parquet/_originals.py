@@ -17,7 +17,7 @@ import pyarrow.dataset as ds
 from attrs import frozen
 from checkmaite.jobs import StoreError
 from checkmaite.jobs.spi import ObjectStore, object_name
-from checkmaite.store_parquet._datasets import RUN, open_file, reading
+from checkmaite.store_parquet._datasets import RUN, broken_copy, open_file, reading
 from checkmaite.store_parquet._layout import ORIGINALS, RUNS, part_key
 from checkmaite.store_parquet._manifest import INDEXES, Manifest, newest_manifest
 from checkmaite.store_parquet._rows import COMMIT_FACTS
@@ -82,10 +82,15 @@ class DeletedOriginals:
             return None
         key = part_key(part, RUNS, revision)
         with reading(self._objects, key):
-            rows = open_file(self._objects, key).to_table(filter=ds.field(RUN) == run_uid).to_pylist()
-        facts = [text for row in rows if (text := row.pop(COMMIT_FACTS, None)) is not None]
-        payload = part_key(part, rows[0]["capability_table"], revision) if rows else key
-        return CopiedResult(rows=rows, facts=json.loads(facts[0]) if facts else {}, runs_key=key, payload_key=payload)
+            found = open_file(self._objects, key).to_table(filter=ds.field(RUN) == run_uid)
+        try:
+            rows = found.to_pylist()
+            texts = [text for row in rows if (text := row.pop(COMMIT_FACTS, None)) is not None]
+            facts = json.loads(texts[0]) if texts else {}
+            payload = part_key(part, rows[0]["capability_table"], revision)
+        except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
+            raise broken_copy(self._objects, key, type(error).__name__) from error
+        return CopiedResult(rows=rows, facts=facts, runs_key=key, payload_key=payload)
 
     def _place(self, run_uid: str, revision: int, manifest: Manifest | None) -> str | None:
         """The part that stands for a result."""

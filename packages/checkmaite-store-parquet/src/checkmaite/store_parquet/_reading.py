@@ -24,6 +24,7 @@ from checkmaite.store_parquet._datasets import REVISION, Piece, dataset_of, read
 from checkmaite.store_parquet._foreign import ForeignRuns, is_commit, may_be_foreign, names_files
 from checkmaite.store_parquet._layout import RUNS, SCHEMA, is_widening, revision_of, schema_key
 from checkmaite.store_parquet._manifest import newest_manifest
+from checkmaite.store_parquet._parquet import BROKEN, is_damage
 from checkmaite.store_parquet._schema import RUNS_SCHEMA, arrow_schema, columns_from_json
 
 Revision = int | Literal["all"] | None
@@ -153,12 +154,16 @@ class CommittedRuns:
     def _named_by(self, commits: Mapping[str, int]) -> pa.Table | None:
         """What these commits name; None when something else is among them."""
         dataset = dataset_of(self._objects, RUNS_SCHEMA, revisions_of(commits), tells=True)
-        with self._objects.errors_of(RUNS):
+        with reading(self._objects, RUNS):
             try:
                 named = dataset.to_table(columns=_NAMING)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                return None
-        return named if names_files(named) else None
+                return named if names_files(named) else None
+            except BROKEN as error:
+                if not is_damage(error):
+                    raise
+            except UnicodeDecodeError:
+                pass
+        return None
 
     def _is_commit(self, key: str) -> bool:
         if self._named_by({key: self._commits[key]}) is not None:
@@ -205,7 +210,7 @@ def read_table(
             uri=objects.uri_of(name),
         )
     chosen = list(columns) if columns is not None else None
-    with reading(objects, name):
+    with reading(objects, name, dataset):
         if limit is not None:
             return dataset.head(limit, columns=chosen)
         return dataset.to_table(columns=chosen)
@@ -218,7 +223,7 @@ def values_of_all(objects: ObjectStore, name: str, column: str) -> pa.ChunkedArr
         StoreNotFoundError: None has rows in the table.
     """
     dataset = CommittedRuns(objects, revision="all", telling=False).dataset(name)
-    with reading(objects, name):
+    with reading(objects, name, dataset):
         return dataset.to_table(columns=[column]).column(column)
 
 
@@ -231,7 +236,7 @@ def describe_table(objects: ObjectStore, name: str) -> TableDescription:
     """Columns and size of one table."""
     runs = CommittedRuns(objects)
     dataset = runs.dataset(name)
-    with reading(objects, name):
+    with reading(objects, name, dataset):
         rows = dataset.count_rows()
     columns = tuple(ColumnDescription(name=each.name, type=str(each.type)) for each in dataset.schema)
     return TableDescription(name=name, columns=columns, runs=runs.count_runs(name), rows=rows)

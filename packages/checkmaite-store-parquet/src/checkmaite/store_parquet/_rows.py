@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from checkmaite.jobs import Problem, Provenance, RecordError
 from checkmaite.jobs.spi import ColumnType, TableRows, run_entities, text_cause
 from checkmaite.store_parquet._layout import payload_key
-from checkmaite.store_parquet._schema import RUNS_COLUMNS, arrow_schema, provenance_row
+from checkmaite.store_parquet._parquet import UnreadableError, table_in
+from checkmaite.store_parquet._schema import RUNS_COLUMNS, RUNS_SCHEMA, arrow_schema, provenance_row
 
 RUNS_METADATA_KEY = "checkmaite.runs"
 """Key of a payload file's metadata under which its ``runs`` rows stand as JSON, so that a payload explains itself."""
@@ -24,8 +25,9 @@ COMMIT_FACTS = "commit_facts"
 """Column of copies of ``runs`` rows: what a commit says beside them, as JSON, in the first row of each result."""
 
 _SMALL_ROWS = 10
-_SMALL: Mapping[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
-_LARGE: Mapping[str, Any] = {"compression": "zstd", "write_statistics": False}
+_ALWAYS: Mapping[str, Any] = {"write_statistics": False, "write_page_checksum": True}
+_SMALL: Mapping[str, Any] = {**_ALWAYS, "compression": "none", "use_dictionary": False}
+_LARGE: Mapping[str, Any] = {**_ALWAYS, "compression": "zstd"}
 """Up to so many rows compression and dictionaries save no space, and take half of the time that encoding takes. No file
 has statistics, since those of floats leave NaN out: DuckDB would skip such rows by them."""
 
@@ -88,11 +90,11 @@ def holds_rows(content: bytes, table: TableRows) -> bool:
     """
     meant = _arrow(table.columns, table.rows)
     try:
-        found = pq.read_table(pa.BufferReader(content))
+        found = table_in(content)
         if found.column_names != meant.column_names:
             return False
         return bool(_floats_as_text(found.cast(meant.schema)).equals(_floats_as_text(meant)))
-    except pa.ArrowInvalid:
+    except (UnreadableError, pa.ArrowException):
         return False
 
 
@@ -113,20 +115,31 @@ def commit_bytes(runs: Sequence[Mapping[str, object]], facts: Mapping[str, objec
     return _parquet(RUNS_COLUMNS, runs, {COMMIT_METADATA_KEY: json.dumps(facts)})
 
 
-def facts_text(commit: pa.Table) -> str:
-    """The facts of a commit as they stand in its metadata, as JSON; an earlier version wrote none."""
+def facts_text(commit: pa.Table) -> str | None:
+    """The facts of a commit as they stand in its metadata, as JSON; an earlier version wrote none.
+
+    None where something else stands there.
+    """
     facts: bytes = (commit.schema.metadata or {}).get(COMMIT_METADATA_KEY.encode(), b"{}")
-    return facts.decode()
+    try:
+        return facts.decode() if isinstance(json.loads(facts), dict) else None
+    except (ValueError, RecursionError):
+        return None
 
 
 def read_commit(content: bytes) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The rows and the facts that `commit_bytes` wrote; an earlier version wrote no facts.
 
     Raises:
-        pa.ArrowInvalid, ValueError: The content is something else.
+        ValueError, pa.ArrowException: The content is something else.
     """
-    table = pq.read_table(pa.BufferReader(content))
-    return table.to_pylist(), json.loads(facts_text(table))
+    table = table_in(content)
+    facts = facts_text(table)
+    if facts is None:
+        raise ValueError("it has no facts")
+    known = {name: RUNS_SCHEMA.field(name).type for name in RUNS_COLUMNS}
+    table = table.cast(pa.schema([(each.name, known.get(each.name, each.type)) for each in table.schema]))
+    return table.to_pylist(), json.loads(facts)
 
 
 def _parquet(

@@ -177,8 +177,9 @@ def _raise_of(objects: ObjectStore, runs: CommittedRuns, name: str) -> None:
     Raises:
         StoreError: That, or that it can be read now.
     """
-    with reading(objects, name):
-        for _ in runs.dataset(name).scanner().to_reader():
+    dataset = runs.dataset(name, encodes=True)
+    with reading(objects, name, dataset):
+        for _ in dataset.scanner().to_reader():
             pass
     uri = objects.uri_of(name)
     raise StoreUnavailableError(f"{uri}: reading it failed in the middle of the query. Ask again.", uri=uri)

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from attrs import evolve, frozen
 from checkmaite.jobs import StoreNotFoundError
 from checkmaite.jobs.spi import ObjectStore
@@ -27,6 +26,7 @@ from checkmaite.store_parquet._layout import (
 )
 from checkmaite.store_parquet._manifest import Manifest, Part, manifest_at, newest_manifest
 from checkmaite.store_parquet._originals import announce
+from checkmaite.store_parquet._parquet import UnreadableError, table_in
 from checkmaite.store_parquet._rows import COMMIT_FACTS
 
 _AT_ONCE = 8
@@ -176,9 +176,8 @@ class Vacuum:
 
     def _rows(self, key: str, count: int) -> pa.Table:
         try:
-            content = pa.BufferReader(self._objects.read(key))
-            rows = pq.ParquetFile(content, page_checksum_verification=True).read()
-        except (pa.ArrowException, OSError, StoreNotFoundError) as error:
+            rows = table_in(self._objects.read(key))
+        except (UnreadableError, StoreNotFoundError) as error:
             raise broken_copy(self._objects, key, type(error).__name__) from error
         if rows.num_rows != count:
             raise broken_copy(self._objects, key, f"it has {rows.num_rows} rows, not {count}")

@@ -17,6 +17,8 @@ UNCOMPARED = ("all content: this analytics store keeps no fingerprints",)
 _json = json.JSONEncoder(sort_keys=True).encode
 _CONFIG = '{"config": '
 _NOT_RECORDED = "all content: no fingerprint was recorded"
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading fingerprints raises that nobody has written: then none were recorded."""
 
 
 def prints_of(fingerprints: Fingerprints) -> Prints:
@@ -42,15 +44,22 @@ def _objects_text(objects: tuple[ObjectPrint, ...]) -> str:
 
 
 def fingerprints_from(prints: Sequence[str]) -> Fingerprints:
-    """What `prints_of` was given."""
+    """What `prints_of` was given.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError, RecursionError: It has not made these.
+    """
     return Fingerprints.from_plain({name: value for text in prints for name, value in json.loads(text).items()})
 
 
 def prints_text(prints: Prints | None) -> str | None:
-    """Fingerprints as one JSON text, for a column of a table."""
-    if prints is None:
+    """Fingerprints as one JSON text, for a column of a table; None where they are none."""
+    try:
+        entries = sorted(entry for text in prints or () for entry in _entries(text))
+    except _UNREADABLE:
         return None
-    entries = sorted(entry for text in prints for entry in _entries(text))
+    if not entries:
+        return None
     return f"{{{', '.join(entries)}}}"
 
 
@@ -71,7 +80,7 @@ def prints_from_text(text: str | None) -> Prints | None:
         return None
     try:
         return prints_of(Fingerprints.from_plain(json.loads(text)))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except _UNREADABLE:
         return None
 
 
@@ -92,7 +101,11 @@ def compared(old: Prints | None, new: Prints | None) -> Comparison:
     """Compare fingerprints; what is unknown on either side counts as equal, and is named."""
     if old is None or new is None:
         return Comparison(unknown=(_NOT_RECORDED,))
-    before, after = fingerprints_from(old), fingerprints_from(new)
+    after = fingerprints_from(new)
+    try:
+        before = fingerprints_from(old)
+    except _UNREADABLE:
+        return Comparison(unknown=(_NOT_RECORDED,))
     return Comparison(differences(before, after), incomparable(before, after))
 
 

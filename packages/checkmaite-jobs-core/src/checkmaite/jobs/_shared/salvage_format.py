@@ -28,6 +28,7 @@ from checkmaite.jobs._shared.texts import class_name, message_text, shortened
 _FORMAT = 1
 _MARK = "$"
 _SHOWN_BYTES = 4096
+_TEXTS = ("run_uid", "capability_id", "error")
 _ENTITIES = ("dataset_metadata", "model_metadata", "metric_metadata")
 
 
@@ -40,7 +41,7 @@ def read_run(uri: str, storage_options: Mapping[str, Any] | None) -> SalvagedRun
     try:
         first, *lines = content.decode().split("\n")
         return _run_of(json.loads(first), [_read(json.loads(line)) for line in lines if line.strip()])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise StoreCorruptError(
             f"{uri}: this holds no salvaged run ({type(error).__name__}: {error}). Pass the file that the job's error "
             "names; after editing it by hand, each of its lines must still be one JSON value.",
@@ -165,6 +166,8 @@ def _read(value: Any) -> Any:
 def _run_of(said: Mapping[str, Any], records: list[Any]) -> SalvagedRun:
     if said["checkmaite_salvaged"] != _FORMAT:
         raise ValueError(f"format {said['checkmaite_salvaged']}, and this version reads {_FORMAT}")
+    if strange := [name for name in _TEXTS if not isinstance(said[name], str)]:
+        raise TypeError(f"its {strange[0]} is no text")
     return SalvagedRun(
         run_uid=said["run_uid"],
         capability_id=said["capability_id"],

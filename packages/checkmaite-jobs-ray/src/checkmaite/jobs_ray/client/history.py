@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,20 +36,18 @@ _INSTANTS = ("created_at", "submitted_at", "started_at", "finished_at")
 
 def read_history(options: RayOptions, store: StoreSpec) -> Any:
     """See `checkmaite.jobs.read_job_history`."""
-    try:
-        import pyarrow as pa
-    except ImportError as error:
-        raise MissingDependencyError(
-            "A table of jobs needs pyarrow.", requirement="checkmaite-jobs[parquet]"
-        ) from error
+    _arrow()  # before anything is read
     objects = journal_objects(options, store)
     scope = options.idempotency_scope
     if (wall := find_wall(objects, scope)) is not None:
         wall.check(proof_of(options))
     table = _table(objects)
-    records = sorted(
-        (record for record in table.records.values() if record.spec.scope == scope), key=lambda each: each.created_at
-    )
+    return table_of_records([record for record in table.records.values() if record.spec.scope == scope])
+
+
+def table_of_records(records: Iterable[JobRecord]) -> Any:
+    """Jobs as a ``pyarrow.Table``, the oldest first."""
+    pa = _arrow()
     instant = pa.timestamp("us", tz="UTC")
     types = {
         **dict.fromkeys(_TEXTS, pa.string()),
@@ -62,7 +61,18 @@ def read_history(options: RayOptions, store: StoreSpec) -> Any:
         "reuse": pa.string(),
         "fingerprints": pa.string(),
     }
-    return pa.Table.from_pylist([_row(record) for record in records], schema=pa.schema(types))
+    by_date = sorted(records, key=lambda each: each.created_at)
+    return pa.Table.from_pylist([_row(record) for record in by_date], schema=pa.schema(types))
+
+
+def _arrow() -> Any:
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise MissingDependencyError(
+            "A table of jobs needs pyarrow.", requirement="checkmaite-jobs[parquet]"
+        ) from error
+    return pa
 
 
 def read_kept_log(options: RayOptions, store: StoreSpec, job_id: str) -> str:
@@ -127,7 +137,7 @@ def _row(record: JobRecord) -> dict[str, Any]:
     outcome = state.outcome if isinstance(state, Final) else None
     decided = spec.basis.decided
     ref = outcome.ref if isinstance(outcome, Completed) else None
-    return {
+    row = {
         "job_id": spec.job_id,
         **labels_of(spec),
         "status": str(record.status),
@@ -146,6 +156,12 @@ def _row(record: JobRecord) -> dict[str, Any]:
         "reuse": str(settled(decided, outcome.reuse) if isinstance(outcome, Completed) else decided),
         "fingerprints": prints_text(spec.basis.prints),
     }
+    return {name: _encodable(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def _encodable(text: str) -> str:
+    """A text that a column can hold: no journal of this project has half a character in a name."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _instant(seconds: float) -> datetime:

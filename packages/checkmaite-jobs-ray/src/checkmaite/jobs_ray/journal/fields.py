@@ -4,18 +4,27 @@
   in the journal's modules.
 - A field is left out where it has its default and that is nothing: None, False, 0 or empty. Reading takes defaults
   from the class, so a row of an older version has every field. A default that is nothing must stay what it is.
-- Reading is strict: a field that the class does not have is a TypeError. `read` then sets aside what is unknown, which
-  a newer version has written. Whoever writes the value again puts it back with `Part.merged`.
+- Reading is strict: a value that is not what the class declares of its field is a ValueError. A field that the class
+  does not have is a TypeError. `read` then sets aside what is unknown, which a newer version has written. Whoever
+  writes the value again puts it back with `Part.merged`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
-from sys import intern
-from typing import Any, Protocol
+from typing import Any, Protocol, get_origin, get_type_hints
 
 import attrs
+from checkmaite.jobs_ray.journal.declared import (
+    check_all,
+    checked,
+    checked_mapping,
+    kinds_of,
+    text,
+    texts,
+    without_none,
+)
 
 Row = list[Any]
 """A word that says what it is, and the fields of that."""
@@ -100,9 +109,31 @@ def _itself(value: Any) -> Any:
     return value
 
 
+class Kinds(Plain):
+    """A value that is its own JSON, of one of these classes."""
+
+    def __init__(self, kinds: frozenset[type]) -> None:
+        super().__init__(checked(kinds))
+        self._kinds = kinds | {type(None)}
+
+    def column(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """The values of several rows."""
+        check_all(rows, self._kinds)
+        return rows
+
+
 ANYTHING = Plain(_itself)
-TEXT = Plain(intern, is_shared=True)
-TUPLE = Plain(tuple)
+TEXT = Plain(text, is_shared=True)
+TEXTS = Plain(texts)
+
+
+def _part_of(declared: Any) -> Plain:
+    """How a field is read of which nothing else is said than its declared type."""
+    if (kinds := kinds_of(declared)) is not None:
+        return Kinds(kinds)
+    if get_origin(declared) is Mapping:
+        return Plain(checked_mapping(kinds_of(declared.__args__[1])))
+    return ANYTHING
 
 
 class Fields:
@@ -137,7 +168,11 @@ class Fields:
         self._make = make
         self.names = tuple(self._worded(dict.fromkeys(written)))
         self.defaults = {**self._worded(defaults), **absent}
-        self.parts = {name: parts.get(name, ANYTHING) for name in self.names}
+        declared = self._worded({name: without_none(each) for name, each in get_type_hints(make).items()})
+        self.parts = {name: parts.get(name) or _part_of(declared[name][0]) for name in self.names}
+        self._never_none = frozenset(
+            name for name, (_, may_be) in declared.items() if not may_be and not isinstance(parts.get(name), Fields)
+        )
         self.values = _itself if is_tuple and written == names else _getter(written)
         self.is_shared = is_shared
         self._absent = absent
@@ -147,7 +182,7 @@ class Fields:
         self._writes = [
             (name, parts[name].row if name in parts else None, self._left_out.get(name, _NEVER)) for name in self.names
         ]
-        self._reads = [(name, parts[name].value) for name in self.names if name in parts]
+        self._reads = [(name, part.value) for name, part in self.parts.items() if part is not ANYTHING]
         self._values: dict[str, Any] = {}
         self._rows: dict[Any, Any] = {}
 
@@ -162,6 +197,15 @@ class Fields:
     def is_left_out(self, name: str, said: Any) -> bool:
         """Whether a row says this of a field by leaving it out."""
         return not said and bool(said == self._left_out.get(name, _NEVER))
+
+    def column(self, name: str, rows: Sequence[Any]) -> Sequence[Any]:
+        """A field's values of several rows, in which some may be None."""
+        if name in self._never_none and None in rows:
+            raise ValueError(f"{name} says nothing")
+        part = self.parts[name]
+        if isinstance(part, Kinds):
+            return part.column(rows)
+        return [None if each is None else part.value(each) for each in rows]
 
     def row(self, value: Any) -> Any:
         """See `Part`. That of a shared value is shared too: it is never changed."""
@@ -187,6 +231,8 @@ class Fields:
             said = row.get(name)
             if said is not None:
                 given[name] = made(said)
+            elif name in row and name in self._never_none:
+                raise ValueError(f"{name} says nothing")
         for name, word in self.words.items():
             if word in given:
                 given[name] = given.pop(word)

@@ -12,6 +12,7 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from math import isfinite
 from typing import Any, Self
 
 from attrs import frozen
@@ -98,7 +99,7 @@ class Stored:
                 count += text.count("\n") + 1
                 if count > self.row_count:
                     raise ValueError(f"it has more than {self.row_count} rows")
-                rows: list[Any] = json.loads(f"[{text.replace(chr(10), ',')}]")
+                rows: list[Any] = _decode(f"[{text.replace(chr(10), ',')}]")
                 yield rows
             if count != self.row_count:
                 raise ValueError(f"it has {count} rows and not {self.row_count}")
@@ -227,7 +228,11 @@ def _of_fields(fields: dict[str, Any], body: bytes, uri: str) -> Stored:
     except (KeyError, ValueError) as error:
         raise _damaged(uri, f"its first line says nothing that is known ({error})", Kind.SEGMENT) from error
     counts, texts = (header.number, header.fence, row_count), (header.leader, header.nonce)
-    if not all(type(each) is int and each >= 0 for each in counts) or not all(type(each) is str for each in texts):
+    if (
+        not all(type(each) is int and each >= 0 for each in counts)
+        or not all(type(each) is str for each in texts)
+        or header.fence > header.number
+    ):
         raise _damaged(uri, "its first line says what cannot be", header.kind)
     return Stored(header, row_count, uri, body, fields["protocol"])
 
@@ -264,6 +269,17 @@ def _compressed(rows: Iterable[Any]) -> tuple[list[bytes], int]:
         pieces.append(compressor.compress(("\n".join(texts) + "\n").encode("ascii")))
     pieces.append(compressor.flush())
     return [piece for piece in pieces if piece], count
+
+
+def _finite(said: str) -> float:
+    """A number of a row: JSON has no others, and a row with NaN or an infinity could never be written again."""
+    number = float(said)
+    if not isfinite(number):
+        raise ValueError(f"{said:.80} is no number")
+    return number
+
+
+_decode = json.JSONDecoder(parse_constant=_finite, parse_float=_finite).decode
 
 
 def _lines(body: bytes) -> Iterator[str]:

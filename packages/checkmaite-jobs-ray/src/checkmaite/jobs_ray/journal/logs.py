@@ -7,6 +7,7 @@ printed when that was kept last. Its name has the number of the attempt, and whe
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from checkmaite.jobs.spi import LOG_LIMIT_CHARACTERS, ObjectStore, joined_output
 LOGS = "log"
 _ENDING = ".txt.gz"
 _OF_ATTEMPT = "~"
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _GZIP = 31  # zlib's name for the format
 _MOST_BYTES = 5 * LOG_LIMIT_CHARACTERS
 
@@ -69,7 +71,7 @@ def _all_logs(names: Iterable[str]) -> Iterator[tuple[str, KeptLog]]:
         whose, _, size = name.removesuffix(_ENDING).rpartition(".")
         job_id, of_attempt, which = whose.partition(_OF_ATTEMPT)
         attempt, _, number = which.partition("-") if of_attempt else ("0", "", "0")
-        if job_id and name.endswith(_ENDING) and size.isdigit() and attempt.isdigit() and number.isdigit():
+        if job_id and name.endswith(_ENDING) and all(map(_NUMBER.fullmatch, (size, attempt, number))):
             yield job_id, KeptLog(f"{LOGS}/{name}", int(size), int(attempt), int(number))
 
 

@@ -63,7 +63,7 @@ class Found:
     @property
     def rows_since(self) -> int:
         """How many rows came after the snapshot."""
-        return sum(each.row_count for each in self.sequence if each.header.kind is Kind.SEGMENT)
+        return sum(each.row_count for each in self.segments())
 
     def snapshot_rows(self) -> Iterator[Any]:
         """The snapshot's rows, to begin with."""
@@ -71,15 +71,9 @@ class Found:
             for piece in self.snapshot.pieces():
                 yield from piece
 
-    def batches(self) -> Iterator[list[Any]]:
-        """The rows that were appended after the snapshot, as they were appended."""
-        for stored in self.sequence:
-            if stored.header.kind is Kind.SEGMENT:
-                yield stored.rows()
-
-    def protocols(self) -> Iterator[int]:
-        """Of each of these batches, which protocol its rows are of."""
-        return (stored.protocol for stored in self.sequence if stored.header.kind is Kind.SEGMENT)
+    def segments(self) -> Iterator[Stored]:
+        """What was appended after the snapshot, as it was appended."""
+        return (stored for stored in self.sequence if stored.header.kind is Kind.SEGMENT)
 
     def followed_by(self, stored: Sequence[Stored]) -> Found:
         """The same with the objects that come next.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from itertools import chain
 
 from checkmaite.jobs_ray.journal.format import JournalCorruptError
 from checkmaite.jobs_ray.journal.leader import Leader
@@ -17,10 +15,8 @@ from checkmaite.jobs_ray.journal.steps import Delete, Names, Steps
 from checkmaite.jobs_ray.journal.storage import Journal, lead
 from checkmaite.jobs_ray.registry.model.events import Event
 from checkmaite.jobs_ray.registry.model.job_table import JobTable, ReplayState
-from checkmaite.jobs_ray.registry.model.record import Final
 from checkmaite.jobs_ray.wire import StoredPayload
 
-_DATES = datetime(1900, 1, 1, tzinfo=UTC).timestamp(), datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 _IMPOSSIBLE = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError, AttributeError, RecursionError)
 """What rows and events raise that this project does not write, or that contradict those before them."""
 
@@ -69,20 +65,22 @@ def table_of(found: Found) -> JobTable:
     Raises:
         JournalCorruptError: A row is none that this project writes, or contradicts those before it.
     """
-    replayed = ReplayState()
+    replayed, uri = ReplayState(), found.root
     try:
         with _no_garbage():
             if found.snapshot:
+                uri = found.snapshot.uri
                 restore(replayed, found.snapshot_rows(), found.snapshot.protocol)
-            for event in chain.from_iterable(map(events_of, found.batches(), found.protocols())):
-                replayed.apply(event)
-            _check_dates(replayed)
+            for stored in found.segments():
+                uri = stored.uri
+                for event in events_of(stored.rows(), stored.protocol):
+                    replayed.apply(event)
             return JobTable.of(replayed)
     except _IMPOSSIBLE as error:
         raise JournalCorruptError.of(
-            found.root,
+            uri,
             f"what it says cannot be ({type(error).__name__}: {error})",
-            "Restore the folder from a copy; move it away or pass another journal_uri to begin without a history.",
+            f"Restore {found.root} from a copy; move it away or pass another journal_uri to begin without a history.",
         ) from error
 
 
@@ -92,8 +90,8 @@ def rest_of(found: Found) -> tuple[JobTable, int]:
     with suppress(*_IMPOSSIBLE):
         if found.snapshot:
             restore(replayed, found.snapshot_rows(), found.snapshot.protocol)
-    for rows, protocol in zip(found.batches(), found.protocols(), strict=True):
-        events = events_of(rows, protocol)
+    for stored in found.segments():
+        events = events_of(stored.rows(), stored.protocol)
         while True:
             try:
                 event = next(events)
@@ -104,27 +102,8 @@ def rest_of(found: Found) -> tuple[JobTable, int]:
                 break
             left_out += not _is_applied(replayed, event)
     with suppress(*_IMPOSSIBLE):
-        _check_dates(replayed)
         return JobTable.of(replayed), left_out
     return JobTable(), left_out
-
-
-def _check_dates(replayed: ReplayState) -> None:
-    """See that what stands for instants are some.
-
-    Raises:
-        ValueError, TypeError: A number or text is none.
-    """
-    for record in replayed.records.values():
-        state = record.state
-        ended = [state.at] if isinstance(state, Final) else []
-        started = [record.started.at.timestamp()] if record.started else []
-        for at in (record.created_at, *ended, *started):
-            if not _DATES[0] < at < _DATES[1]:
-                raise ValueError(f"{at!r} is no instant")
-        counted_s = state.counted_s if isinstance(state, Final) else None
-        if counted_s is not None and not 0 <= counted_s < _DATES[1]:
-            raise ValueError(f"{counted_s!r} is no count of seconds")
 
 
 def _is_applied(replayed: ReplayState, event: Event) -> bool:

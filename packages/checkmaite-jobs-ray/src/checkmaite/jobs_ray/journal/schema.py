@@ -15,8 +15,9 @@ from typing import Any
 
 from checkmaite.jobs import FailureKind, JobStatus, Report, Resources, Reuse, ReuseKind
 from checkmaite.jobs.spi import RUN, Cancelled, Failed, Started
+from checkmaite.jobs_ray.journal.declared import count, instant, seconds, text, texts
 from checkmaite.jobs_ray.journal.earlier_rows import lifted
-from checkmaite.jobs_ray.journal.fields import TEXT, TUPLE, Fields, Part, Plain, Row, Unknown, one_of, read
+from checkmaite.jobs_ray.journal.fields import TEXT, TEXTS, Fields, Part, Plain, Row, Unknown, one_of, read
 from checkmaite.jobs_ray.journal.format import JOURNAL_PROTOCOL
 from checkmaite.jobs_ray.registry.model.contexts import RedactedContext, RedactedStore
 from checkmaite.jobs_ray.registry.model.events import (
@@ -85,8 +86,10 @@ class _Payload:
         return row if isinstance(row, str) else self._stored.merged(row, unknown)
 
 
-def _order(said: Sequence[Any]) -> Order | tuple[()]:
+def _order(said: Any) -> Order | tuple[()]:
     """An order. Earlier rows said in it too what its spec says: first the job's id, and fourth the reuse policy."""
+    if not isinstance(said, list):
+        raise ValueError(f"{said!r:.80} is no order")
     if len(said) == _EARLIER_ORDER:
         _, submitted_at, run_uid, _, report_threshold = said
         return Order(submitted_at, run_uid, report_threshold)
@@ -95,12 +98,19 @@ def _order(said: Sequence[Any]) -> Order | tuple[()]:
 
 def _code(said: Sequence[Any]) -> tuple[Any, ...]:
     digest, paths, files = said
-    return digest, tuple(paths), tuple((file, content) for file, content in files)
+    return text(digest), texts(paths), tuple(texts((file, content)) for file, content in files)
 
 
-_INSTANT = Plain(lambda said: datetime.fromtimestamp(said, UTC), datetime.timestamp)
-_REUSE = Fields(Reuse, {"kind": Plain(ReuseKind), "at": _INSTANT, "differences": TUPLE, "unknown": TUPLE}, nothing=RUN)
-_BASIS = Fields(Basis, {"prints": TUPLE, "policy": TEXT, "decided": _REUSE}, is_shared=True)
+def _versions(said: Sequence[Any]) -> tuple[Any, ...]:
+    protocol, *others = said
+    return int(protocol), *texts(others)
+
+
+_COUNT = Plain(count)
+_SECONDS = Plain(seconds)
+_INSTANT = Plain(instant, datetime.timestamp)
+_REUSE = Fields(Reuse, {"kind": Plain(ReuseKind), "at": _INSTANT, "differences": TEXTS, "unknown": TEXTS}, nothing=RUN)
+_BASIS = Fields(Basis, {"prints": TEXTS, "policy": TEXT, "decided": _REUSE}, is_shared=True)
 PARTS_OF_SPEC: Mapping[str, Part] = {
     "scope": TEXT,
     "capability_id": TEXT,
@@ -126,7 +136,7 @@ _CANCELLED = Fields(Cancelled)
 _STOPPING = one_of(failed=_FAILED, cancelled=_CANCELLED)
 _SUCCESS = Fields(
     Success,
-    {"capability_id": TEXT, "report": Fields(Report), "notes": TUPLE, "reuse": _REUSE},
+    {"revision": _COUNT, "capability_id": TEXT, "report": Fields(Report), "notes": TEXTS, "reuse": _REUSE},
     absent={
         "revision": 1,
         "store_uri": None,
@@ -138,7 +148,7 @@ _SUCCESS = Fields(
     },
 )
 ENDING = one_of(completed=_SUCCESS, failed=_FAILED, cancelled=_CANCELLED)
-FINAL = Fields(Final, {"ending": ENDING, "started": _STARTED}, words=_WORDS)
+FINAL = Fields(Final, {"ending": ENDING, "at": _SECONDS, "started": _STARTED, "counted_s": _COUNT}, words=_WORDS)
 _STATE = one_of(
     waiting=Fields(Waiting),
     doubtful=Fields(Unresolved, {"started": _STARTED}, words=_WORDS),
@@ -155,29 +165,35 @@ _STATE = one_of(
 )
 PARTS_OF_RECORD: Mapping[str, Part] = {
     "spec": SPEC,
+    "created_at": _SECONDS,
     "state": _STATE,
     "status": Plain(JobStatus, str),
+    "attempt": _COUNT,
     "controller": TEXT,
-    "notes": TUPLE,
+    "notes": TEXTS,
 }
 REDACTED = Fields(
     RedactedContext,
-    {"store": Fields(RedactedStore, {"hidden": TUPLE}), "versions": TUPLE, "code": Plain(_code)},
+    {"store": Fields(RedactedStore, {"hidden": TEXTS}), "versions": Plain(_versions), "code": Plain(_code)},
     without=("unknown",),
     words={"runtime_env": "environment"},
 )
 EVENT = one_of(
     introduced=Fields(Introduced, {"redacted": REDACTED}),
-    submitted=Fields(Submitted, {"spec": SPEC}, absent={"supersedes": None}),
-    adopted=Fields(Adopted, {"spec": SPEC, "owner": _OWNER}, absent={"supersedes": None, "losses": 0}),
+    submitted=Fields(Submitted, {"spec": SPEC, "at": _SECONDS}, absent={"supersedes": None}),
+    adopted=Fields(
+        Adopted,
+        {"spec": SPEC, "at": _SECONDS, "attempt": _COUNT, "owner": _OWNER},
+        absent={"supersedes": None, "losses": 0},
+    ),
     resumed=Fields(Resumed, {"owner": _OWNER}),
     doubted=Fields(OwnerLost),
-    assigned=Fields(Assigned, {"owner": _OWNER}),
+    assigned=Fields(Assigned, {"attempt": _COUNT, "owner": _OWNER}),
     launched=Fields(Launched),
     started=Fields(WorkerStarted, {"started": _STARTED}, words=_WORDS),
     stop_asked=Fields(StopAsked, {"then": _STOPPING}),
     requeued=Fields(Requeued),
-    ended=Fields(Ended, {"ending": ENDING, "started": _STARTED}, words=_WORDS),
+    ended=Fields(Ended, {"ending": ENDING, "at": _SECONDS, "started": _STARTED, "counted_s": _COUNT}, words=_WORDS),
     noted=Fields(Noted),
     forgotten=Fields(Forgotten),
 )

@@ -12,7 +12,7 @@ from itertools import islice, repeat
 from typing import Any
 
 from checkmaite.jobs_ray.journal.earlier_rows import lifted
-from checkmaite.jobs_ray.journal.fields import ANYTHING, Fields, Row, read
+from checkmaite.jobs_ray.journal.fields import Fields, Row, read
 from checkmaite.jobs_ray.journal.format import JOURNAL_PROTOCOL
 from checkmaite.jobs_ray.journal.schema import (
     EVENT,
@@ -144,6 +144,7 @@ def _column_row(fields: Fields, name: str, column: Sequence[Any]) -> Any:
 
 def _finished_from(said: Mapping[str, Any]) -> Iterable[JobRecord]:
     """The jobs of one row, in their order."""
+    _check_count(said)
     name_texts(_with_bases(said), [])
     if all(said["common"][section].keys() <= fields.parts.keys() for section, fields in _COLUMNS.items()) and (
         said["columns"].keys() <= _KNOWN
@@ -153,6 +154,17 @@ def _finished_from(said: Mapping[str, Any]) -> Iterable[JobRecord]:
         except TypeError:  # within a field something is unknown; or it is no such row, and is refused again
             pass
     return [_record_from(each) for each in _apart(said)]
+
+
+def _check_count(said: Mapping[str, Any]) -> None:
+    """See that a row is of as many jobs as it names, so that a small one does not stand for millions.
+
+    Raises:
+        ValueError: It is not.
+    """
+    count, job_ids = said["jobs"], said["columns"].get("spec.job_id", [None])
+    if type(count) is not int or not 0 < count <= _JOBS_PER_ROW or len(job_ids) != count:
+        raise ValueError(f"a row of {count!r:.80} jobs names {len(job_ids)}")
 
 
 def _together(said: Mapping[str, Any]) -> Iterable[JobRecord]:
@@ -175,16 +187,15 @@ def _column(said: Mapping[str, Any], section: str, name: str) -> Iterable[Any]:
     """A field's value for each job."""
     fields, common = _COLUMNS[section], said["common"][section]
     column: Any = said["columns"].get(f"{section}.{name}")
-    value = fields.parts[name].value
     if column is None:
         if name not in common:
             return repeat(fields.defaults[name])
-        return repeat(None if common[name] is None else value(common[name]))
+        return repeat(fields.column(name, [common[name]])[0])
     if isinstance(column, Mapping):
-        distinct = [None if each is None else value(each) for each in column["distinct"]]
+        distinct = fields.column(name, column["distinct"])
         column = [distinct[number] for number in column["numbers"]]
-    elif value is not ANYTHING.value:
-        column = [None if each is None else value(each) for each in column]
+    else:
+        column = fields.column(name, column)
     if len(column) != said["jobs"]:
         raise ValueError(f"{section}.{name} has {len(column)} values for {said['jobs']} jobs")
     found: Sequence[Any] = column
