@@ -221,6 +221,7 @@ _STARTED = {"job_id": "job", "where": {"node": "node", "pid": 1, "at": 2.0}}
     [
         [["nonsense"]],
         [["nonsense", {}]],
+        [["submitted", {"spec": None, "at": 1.0}]],
         [["launched", {"job_id": "nobody", "at": 1.0}]],
         *(
             [["submitted", {**_LIVE[0][1], "spec": {**_LIVE[0][1]["spec"], "payload": {"key": key, "size": 1}}}]]

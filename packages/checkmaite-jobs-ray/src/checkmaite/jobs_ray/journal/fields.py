@@ -170,9 +170,7 @@ class Fields:
         self.defaults = {**self._worded(defaults), **absent}
         declared = self._worded({name: without_none(each) for name, each in get_type_hints(make).items()})
         self.parts = {name: parts.get(name) or _part_of(declared[name][0]) for name in self.names}
-        self._never_none = frozenset(
-            name for name, (_, may_be) in declared.items() if not may_be and not isinstance(parts.get(name), Fields)
-        )
+        self._never_none = frozenset(name for name, (_, may_be) in declared.items() if not may_be)
         self.values = _itself if is_tuple and written == names else _getter(written)
         self.is_shared = is_shared
         self._absent = absent
