@@ -72,7 +72,7 @@ def test_a_leader_that_was_beaten_to_its_fence_leads_after_it(objects: ObjectSto
     """It has listed the journal before the other's fence came, and must ask the store, not that listing."""
     led(objects)
     seen = found(objects)
-    root, options = objects.__getstate__()
+    root, options, _ = objects.__getstate__()
     elsewhere = ObjectStore(root, options if objects.is_local else {**options, "skip_instance_cache": True})
     led(elsewhere, "two")
 
