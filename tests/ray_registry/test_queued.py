@@ -150,6 +150,38 @@ def test_whoever_has_an_object_with_others_does_not_take_it_with_him(queued: Que
     queued.told(story)
 
 
+def test_of_two_calls_with_the_same_runs_the_second_keeps_what_is_its_own(
+    queued: Queued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have written when the first is accepted: then only one job of the second's object is a new one."""
+
+    async def story(registry: JobRegistry, shell: Shell) -> None:
+        keep, has_written, is_accepted = payloads.PayloadObjects.keep_together, asyncio.Event(), asyncio.Event()
+
+        async def in_turn(objects: Any, given: Sequence[tuple[str, bytes]]) -> Any:
+            found = await keep(objects, given)
+            is_second = len(given) == 21
+            if is_second:
+                has_written.set()
+            await (is_accepted if is_second else has_written).wait()
+            return found
+
+        monkeypatch.setattr(payloads.PayloadObjects, "keep_together", in_turn)
+        first = batch(0, 20)
+        again = [each._replace(job_id=f"again-{number}") for number, each in enumerate(first)]
+        second = asyncio.get_running_loop().create_task(registry.submit("client", again + batch(20, 1), CONTEXTS))
+        await has_written.wait()
+        await registry.submit("client", first, CONTEXTS)
+        is_accepted.set()
+        await second
+        needed = shell.machine.table.records["job 20"].spec.payload.key
+        assert shell._payload_objects is not None
+        await asyncio.gather(*shell._payload_objects._chores)
+        assert needed.rpartition("/")[2] in queued.objects
+
+    queued.told(story)
+
+
 def test_what_cannot_be_written_there_waits_in_memory(queued: Queued, monkeypatch: pytest.MonkeyPatch) -> None:
     create = ObjectStore.create
 
