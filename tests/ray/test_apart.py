@@ -131,8 +131,15 @@ say(job.logs().split()[1], "worker", job.logs().split()[0])
 for name in ray.util.list_named_actors(all_namespaces=True):
     say(ray.get(ray.get_actor(**name).__ray_call__.remote(pid_of)), name["name"])
 
-configure_job_backend("ray-simple", analytics_store={"backend": "null"})
-submit_capability(Mine(), config={}).result(60)
+from queue import SimpleQueue
+from checkmaite.jobs_ray_simple.cluster import StoreMaintenance
+maintained = SimpleQueue()
+StoreMaintenance.ended = lambda _, future: maintained.put(future)
+configure_job_backend("ray-simple", analytics_store={"backend": "null"}, store_maintenance_jobs=1)
+job = submit_capability(Mine(), config={})
+job.result(60)
+say(job.logs().split()[1], "simple-worker", job.logs().split()[0])
+assert maintained.get(timeout=60).exception() is None
 from ray.util import state
 from checkmaite.jobs_ray_simple import backend as backend_module
 mailbox = backend_module._Shared.running_tasks._mailbox._actor
@@ -152,9 +159,7 @@ def test_the_control_plane_does_not_run_the_code_of_an_installed_checkmaite(
     said = client(SLIM + ASKS, env={"MARKS": str(marks), "PYTHONPATH": str(site)}).rest()
     ran = {int(mark.name) for mark in marks.iterdir()}
     pids = {words[1]: (int(words[0]), words[2:]) for words in map(str.split, said)}
-    assert len(pids) == 5
-    client_pid, worker, *control = pids.values()
-    assert client_pid[0] in ran
-    assert worker[0] in ran
-    assert worker[1] == ["0.6"], "a job has the real package"
-    assert {pid for pid, _ in control} & ran == set()
+    assert len(pids) == 6
+    asker, worker, simple = (pids.pop(name) for name in ("client", "worker", "simple-worker"))
+    assert worker[1] == simple[1] == ["0.6"], "a job has the real package"
+    assert ran == {asker[0], worker[0], simple[0]}, "nobody else: neither the control plane nor who maintains a store"

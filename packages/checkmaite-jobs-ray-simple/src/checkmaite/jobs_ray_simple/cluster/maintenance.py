@@ -11,6 +11,7 @@ from typing import Any
 
 import ray
 from checkmaite.jobs import Resources
+from checkmaite.jobs_ray_simple.cluster.actors import enter_namespace
 from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork
 from checkmaite.jobs_ray_simple.cluster.worker_processes import Leave, make_version_check
 
@@ -30,6 +31,7 @@ def _work(prepare: Callable[[], None] | None, leave: Leave | None) -> Callable[[
             return b""  # Ray starts again without end what it has killed since memory ran out
         if prepare is not None:
             prepare()
+        enter_namespace("checkmaite")  # its process is its own, and compacts: it needs nothing that jobs import
         check_versions(written_terms)
         from checkmaite.jobs.spi import maintain_store
 
