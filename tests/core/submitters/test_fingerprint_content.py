@@ -19,7 +19,7 @@ from typing import Any
 import attrs
 import pytest
 from checkmaite.jobs._shared.prints import Content
-from checkmaite.jobs._submitters.fingerprint import cases, fingerprints_of, hashing, remembered
+from checkmaite.jobs._submitters.fingerprint import cases, fingerprints_of, hashing, pickled, remembered, walk
 from checkmaite.jobs.testing import SampleCapability
 
 numpy = pytest.importorskip("numpy")
@@ -47,6 +47,31 @@ def test_order_counts_where_it_means_something() -> None:
     assert digest([1, 2]) != digest([2, 1])
     assert digest(deque([1, 2])) != digest(deque([2, 1]))
     assert digest(deque([1], maxlen=1)) != digest(deque([1]))
+
+
+class Tagged(OrderedDict[str, int]):
+    """Has attributes beside its items, as a plain one may have."""
+
+
+def with_empty_ones() -> SimpleNamespace:
+    """Empty OrderedDicts: alone, twice in a list, on a cycle, one with an attribute, and one of a subclass."""
+    tagged, empty = OrderedDict(), OrderedDict()  # type: ignore[var-annotated]
+    tagged.tag = 1
+    found = SimpleNamespace(a=empty, b=[empty, OrderedDict()], c=tagged, d=Tagged(), e=OrderedDict(x=1))
+    found.around = [found, OrderedDict()]
+    return found
+
+
+def test_empty_ordered_dicts_are_looked_at_once_and_nothing_else_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = digest(with_empty_ones())
+    monkeypatch.setattr(walk, "_is_empty", lambda _: False)
+    assert digest(with_empty_ones()) == quick
+    monkeypatch.undo()
+    reduced: list[object] = []
+    taken = pickled._taken
+    monkeypatch.setattr(pickled, "_taken", lambda value: reduced.append(value) or taken(value))
+    digest(with_empty_ones())
+    assert [type(each) for each in reduced if not each].count(OrderedDict) == 2, "the first, and the one with a tag"
 
 
 def test_kinds_of_mappings_differ() -> None:

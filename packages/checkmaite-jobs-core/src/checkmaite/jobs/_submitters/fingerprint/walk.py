@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import sys
 import types
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Generator
 from typing import Any
 
@@ -98,6 +99,8 @@ class Walk:
     _depths: dict[int, int] = field(factory=dict)
     _position: int = 0
     _met: int = 0
+    _empty: tuple[bytes, int] | None = None
+    """What is remembered of the first empty OrderedDict: each torch module has eleven of them."""
 
     def quick(self, value: Any) -> bytes | None:
         """The bytes of a plain value, without steps; None when it needs them."""
@@ -107,6 +110,9 @@ class Walk:
             self._position += size
         elif done is None and (known := _code.get(id(value))) is not None:
             _, done, size = known
+            self._position += size
+        elif done is None and self._empty is not None and _is_empty(value):
+            done, size = self._empty
             self._position += size
         elif done is None and not (self.refers and type(value) is dict and names_some(value)):
             done = plain_container(value, self.pace)
@@ -200,6 +206,8 @@ class Walk:
             if len(_code) >= _MOST_CODE:
                 _code.clear()
             _code[id(value)] = value, digest, size
+        elif _is_empty(value):
+            self._empty = digest, size
         self._done[id(value)] = digest, size
         self._alive.append(value)
 
@@ -207,6 +215,10 @@ class Walk:
         """Where the innermost object is, as a text such as ``.layers[2].handle``."""
         labels = (each.label for each in self._stack[:-1])
         return "".join(f"[{label}]" if isinstance(label, int) else label for label in labels)
+
+
+def _is_empty(value: Any) -> bool:
+    return type(value) is OrderedDict and not value and not vars(value)
 
 
 def named(value: Any) -> str:
