@@ -28,3 +28,17 @@ def test_the_gap_grows_with_the_jobs(jobs: int, gap_s: float, monkeypatch: pytes
     asyncio.run(ring_twice())
     (waited,) = slept  # the first answer waits for nothing
     assert gap_s - 0.01 < waited <= gap_s
+
+
+def test_news_that_can_wait_rings_once() -> None:
+    async def story() -> None:
+        notifier = Notifier(lambda: 1)
+        for _ in range(3):
+            notifier.notify_soon(0.02)
+        notifier.notify()
+        assert await notifier.wait(10)
+        assert not await notifier.wait(0.1), "it came with the other"
+        notifier.notify_soon(0.02)
+        assert await notifier.wait(10)
+
+    asyncio.run(story())

@@ -17,7 +17,7 @@ class Jobs:
 
     def __init__(self) -> None:
         self.final: dict[str, bool] = {}
-        self.subscriptions = Subscriptions(self._change_of)
+        self.subscriptions = Subscriptions(self._change_of, lambda job_id: not self.final.get(job_id, True))
         self.subscription = ""
 
     def _change_of(self, job_id: str) -> Change | None:
@@ -82,6 +82,38 @@ def test_a_parked_call_that_was_repeated_takes_nothing_away() -> None:
         jobs.become("a", final=True)
         assert await first == (0, [])
         assert await second == (1, ["a"])
+
+    asyncio.run(story())
+
+
+def test_how_a_job_goes_on_is_told_with_its_end_if_that_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriptions, "_SOON_S", 3_600.0)
+
+    async def story() -> None:
+        jobs = Jobs()
+        jobs.follow("a", "b")
+        asked = asyncio.create_task(jobs.asked(0, 10))
+        await asyncio.sleep(0)
+        jobs.become("a", "b")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not asked.done(), "nothing is over"
+        jobs.become("b", final=True)
+        assert await asked == (1, ["a", "b"])
+        assert await jobs.asked(1, 0.05) == (2, []), "nothing is told twice"
+
+    asyncio.run(story())
+
+
+def test_how_a_job_goes_on_is_told_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriptions, "_SOON_S", 0.01)
+
+    async def story() -> None:
+        jobs = Jobs()
+        jobs.follow("a")
+        for number in range(3):
+            jobs.become("a")
+            assert await jobs.asked(number, 60) == (number + 1, ["a"])
 
     asyncio.run(story())
 

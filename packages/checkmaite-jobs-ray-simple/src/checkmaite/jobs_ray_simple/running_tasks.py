@@ -204,6 +204,8 @@ class RunningTasks:
             return
         if finished is None:
             finished = finished_from(error) if error is not None else Finished(outcome=lost_worker())
+        if finished.started is not None:  # a short start has not told it, and the output of one before is another's
+            job.apply(finished.started)
         if finished.printed is not None:
             job.apply(finished.printed)
         outcome: Outcome = finished.outcome

@@ -22,6 +22,7 @@ class Notifier:
     def __init__(self, jobs: Callable[[], int]) -> None:
         self._jobs = jobs
         self._notified = asyncio.Event()
+        self._later: asyncio.TimerHandle | None = None
         self._answered_at = 0.0
 
     def notify(self) -> None:
@@ -30,8 +31,8 @@ class Notifier:
 
     def notify_soon(self, delay_s: float) -> None:
         """There is news that can wait a moment for more."""
-        if not self._notified.is_set():
-            asyncio.get_running_loop().call_later(delay_s, self._notified.set)
+        if self._later is None and not self._notified.is_set():
+            self._later = asyncio.get_running_loop().call_later(delay_s, self._notified.set)
 
     async def wait(self, timeout_s: float) -> bool:
         """Wait until there is news; whether there was. What has been waited for is old afterwards."""
@@ -52,3 +53,6 @@ class Notifier:
             await asyncio.sleep(early)
         self._answered_at = loop.time()
         self._notified.clear()
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None

@@ -146,7 +146,7 @@ class Reporter:
     """
 
     def __init__(
-        self, job_id: str, post: Post | None, *, announce_after_s: float = 0.05, interval_s: float = 0.25
+        self, job_id: str, post: Post | None, *, announce_after_s: float = 0.2, interval_s: float = 0.25
     ) -> None:
         self.job_id = job_id
         self._post = post

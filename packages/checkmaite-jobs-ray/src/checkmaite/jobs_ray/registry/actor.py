@@ -81,7 +81,10 @@ class JobRegistry:
         if around.storage is not None:
             self._journal_writer = JournalWriter(around.storage, name=self._name, address=address)
         self._walls = self._journal_writer.walls if self._journal_writer else Walls(None)
-        self._subscriptions = Subscriptions(lambda job_id: self._begun.result().machine.change(job_id))
+        self._subscriptions = Subscriptions(
+            lambda job_id: self._begun.result().machine.change(job_id),
+            lambda job_id: self._begun.result().machine.table.goes_on(job_id),
+        )
         self._submissions = 0
         loop = asyncio.get_running_loop()
         self._begun = loop.create_task(self._begin())

@@ -22,6 +22,8 @@ class Write(Protocol):
 
 _MOST = 5_000
 """Events that are written in one piece."""
+_SOON_S = 0.1
+"""What nobody waits for is written with what follows it, or after so long."""
 
 
 class GroupCommit:
@@ -42,10 +44,17 @@ class GroupCommit:
         self._then: deque[tuple[int, Callable[[], object]]] = deque()
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._wanted = asyncio.Event()
+        self._later: asyncio.TimerHandle | None = None
         self._ended_by: JobsError | None = None
 
-    def add(self, events: Sequence[Event], then: Callable[[], object]) -> None:
-        """Have these written, and `then` called when they, and all before them, are durable."""
+    def add(self, events: Sequence[Event], then: Callable[[], object], *, can_wait: bool = False) -> None:
+        """Have these written, and `then` called when they, and all before them, are durable.
+
+        Args:
+            events: What has happened.
+            then: What follows from it.
+            can_wait: Nobody waits for that, so that it need not be written by itself.
+        """
         if self._ended_by is not None:
             return
         if self._write is not None:
@@ -55,7 +64,10 @@ class GroupCommit:
             then()
         else:
             self._then.append((self._happened, then))
-            self._wanted.set()
+            if not can_wait:
+                self._wanted.set()
+            elif self._later is None:
+                self._later = asyncio.get_running_loop().call_later(_SOON_S, self._write_what_waits)
 
     def check(self) -> None:
         """See that this process may still write.
@@ -76,6 +88,7 @@ class GroupCommit:
         if self._happened > self._durable:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append((self._happened, future))
+            self._wanted.set()
             await future
 
     async def prove(self) -> None:
@@ -114,6 +127,11 @@ class GroupCommit:
                 self._then.popleft()[1]()
             while self._waiting and self._waiting[0][0] <= self._durable:
                 _resolve(self._waiting.popleft()[1], None)
+
+    def _write_what_waits(self) -> None:
+        self._later = None
+        if self._events:
+            self._wanted.set()
 
     def _end(self, error: JobsError) -> None:
         self._ended_by = error

@@ -19,7 +19,7 @@ from checkmaite.jobs_ray.registry.cluster import Cluster, UnanswerableError
 from checkmaite.jobs_ray.registry.group_commit import GroupCommit
 from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
 from checkmaite.jobs_ray.registry.log_keeper import LogKeeper, Lost
-from checkmaite.jobs_ray.registry.model.events import Event
+from checkmaite.jobs_ray.registry.model.events import Event, Launched
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.lifecycle import SURPLUS, AskStore, Effect, StopJobs
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
@@ -99,7 +99,7 @@ class Shell:
         self._placeable = asyncio.Event()
         self._confirmed = asyncio.Event()
         self._payload_objects = PayloadObjects(journal_writer.storage) if journal_writer else None
-        payloads = Payloads(cluster, self._payload_objects, self._is_live)
+        payloads = Payloads(cluster, self._payload_objects, self.machine.table.goes_on)
         names = [controller_name(name, number) for number in range(settings.controller_pool_size)]
         self.sessions = {
             each: ControllerSession(each, cluster, settings, self.machine, self.after, self.commits.durable, payloads)
@@ -134,7 +134,10 @@ class Shell:
         effects = self.machine.take_effects()
         self._placeable.set()  # first, so that what is submitted and where it is placed are written in one piece
         if events or changed or effects or then:
-            self.commits.add(events, partial(self._release, events, effects, changed, unneeded, then))
+            # That Ray has a job follows from what is durable, and a short job's end comes soon after.
+            can_wait = not (effects or then) and all(isinstance(each, Launched) for each in events)
+            release = partial(self._release, events, effects, changed, unneeded, then)
+            self.commits.add(events, release, can_wait=can_wait)
         self._confirmed.set()
 
     async def keep_payloads(self, specs: Sequence[JobSpec]) -> list[JobSpec]:
@@ -331,10 +334,6 @@ class Shell:
             self._unanswered.pop(job_id, None)
         self.machine.settle(asked, stored, tell_time(self.machine))
         self.after()
-
-    def _is_live(self, job_id: str) -> bool:
-        record = self.machine.table.records.get(job_id)
-        return record is not None and record.is_live
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -17,6 +17,8 @@ _CHANGES = 5_000
 """Changes in one answer."""
 _SILENT_S = 120.0
 """A client that has asked nothing for so long is forgotten; it may come back."""
+_SOON_S = 0.1
+"""How a job goes on is told after so long, the end of one at once: a job that is over in less is one piece of news."""
 _FORGOTTEN = (
     "the registry lists it no more: terminal_job_retention_s or max_retained_terminal_jobs_per_scope passed before "
     "this client was told; the analytics store may hold its run"
@@ -49,10 +51,12 @@ class Subscriptions:
 
     Args:
         change_of: What a client is told of a job now; None of one that is not known any more, which is lost to it.
+        goes_on: Whether a job is known and not final.
     """
 
-    def __init__(self, change_of: Callable[[str], Change | None]) -> None:
+    def __init__(self, change_of: Callable[[str], Change | None], goes_on: Callable[[str], bool]) -> None:
         self._change_of = change_of
+        self._goes_on = goes_on
         self._followed = FollowedJobs()
         self._subscriptions: dict[str, _Subscription] = {}
 
@@ -66,8 +70,11 @@ class Subscriptions:
 
     def tell(self, changed: Sequence[str]) -> None:
         """These jobs have changed."""
-        for client in self._followed.changed(changed):
+        over = [job_id for job_id in changed if not self._goes_on(job_id)]
+        for client in self._followed.changed(over):
             self._subscriptions[client].notifier.notify()
+        for client in self._followed.changed(changed):
+            self._subscriptions[client].notifier.notify_soon(_SOON_S)
 
     async def changes(self, client: str, received: Cursor, wait_s: float) -> tuple[Cursor, list[Change]] | None:
         """See `JobRegistry.changes`."""

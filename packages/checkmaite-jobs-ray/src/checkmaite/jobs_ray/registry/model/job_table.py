@@ -223,6 +223,11 @@ class JobTable:
             finished_at=ended.at if ended else None,
         )
 
+    def goes_on(self, job_id: str) -> bool:
+        """Whether a job is known and not final."""
+        record = self.records.get(job_id)
+        return record is not None and record.is_live
+
     def live(self) -> Iterator[JobRecord]:
         """The jobs that are not final."""
         for job_id in chain(self.waiting, self.unresolved, *self.owned.values()):
