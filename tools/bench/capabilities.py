@@ -1,8 +1,9 @@
-"""How a warm capability goes through each backend beside a synchronous run, and what large objects cost.
+"""How warm capabilities go through each backend beside a synchronous run, and what large objects cost.
 
-`hatch run checkmaite:measure` prints one line each; nothing is asserted, since machines differ. With
-``--theirs PYTHON``, the Python of an environment with the CheckMAITE package alone, the backends of its own
-`checkmaite.jobs` are measured in the same run. This module runs there too, so it imports ours where it needs it.
+`hatch run checkmaite:measure` prints what it has measured; nothing is asserted, since machines differ. Each backend is
+in a process of its own with a Ray of its own, and they take turns, so that what else the machine does meets all of
+them. With ``--theirs PYTHON``, the Python of an environment with the CheckMAITE package alone, the backends of its own
+`checkmaite.jobs` are among them. This module runs there too, so it imports ours where it needs it.
 """
 
 from __future__ import annotations
@@ -32,32 +33,24 @@ from checkmaite.core.image_classification.metrics import accuracy_multiclass_tor
 
 from tests.checkmaite.digits import Classified, Classifier
 
-ROUNDS = 15
+ROUNDS = 30
+BATCHES = 5
 JOBS = 40
 _IMAGES = 24
 _numbers = itertools.count()
 
 
-def _milliseconds(act: Callable[[], object], rounds: int = ROUNDS) -> float:
-    act()
-    taken = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        act()
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken) * 1000
-
-
-def _weight() -> str:
-    """PSS of all of this process's Ray: of those that run Python, and of registry and controllers among them."""
-    found: dict[str, list[float]] = {"ray::": [], "JobRegistry": [], "JobController": []}
+def _weight() -> dict[str, list[float]]:
+    """PSS and USS in MB of all processes of this process's Ray that run Python, by what each is."""
+    found: dict[str, list[float]] = {}
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):  # it has ended
             title = " ".join(process.cmdline())
-            for name, weights in found.items():
-                if title.startswith("ray::") and name in title:
-                    weights.append(process.memory_full_info().pss / 1e6)
-    return ", ".join(f"{name} {sum(weights):.0f} MB in {len(weights)}" for name, weights in found.items() if weights)
+            if title.startswith("ray::"):
+                info = process.memory_full_info()
+                sums = found.setdefault(title.removeprefix("ray::").split(".")[0], [0, 0, 0])
+                sums[:] = [sums[0] + 1, sums[1] + info.pss / 1e6, sums[2] + info.uss / 1e6]
+    return found
 
 
 @cache
@@ -132,7 +125,7 @@ class Peaks:
         )
 
 
-def _large() -> None:
+def _large() -> str:
     from checkmaite.jobs import submit_capability
     from checkmaite.jobs.testing import SampleRun
 
@@ -151,22 +144,47 @@ def _large() -> None:
     accepted = time.perf_counter() - began
     job.result(300)
     taken = time.perf_counter() - began
-    print(f"  700 MB: accepted after {accepted:.1f} s, done after {taken:.1f} s; {peaks.end()} MB", flush=True)
+    return f"700 MB: accepted after {accepted:.1f} s, done after {taken:.1f} s; {peaks.end()} MB"
 
 
-def _plain() -> None:
-    """What Ray alone takes to bring the same to a task."""
+def _plain() -> float:
+    """What Ray alone takes to bring the same to a task, in seconds."""
     tensors = [Large("large-model", 200), Large("large-dataset", 500)]
     reading = ray.remote(lambda given: len(given))  # type: ignore[var-annotated]
     ray.get(reading.remote([]))
+    return _seconds(lambda: ray.get(reading.remote(ray.put(tensors))))
+
+
+# -- one backend in a process of its own -------------------------------------------------------------------------------
+
+
+def _synchronous() -> None:
+    MaiteEvaluation().run(**_given(), use_cache=False).collect_md_report(0.5)
+
+
+def _bare(capability: Any, given: dict[str, Any]) -> None:
+    capability.run(**given, use_cache=False).collect_md_report(0.5)
+
+
+def _seconds(act: Callable[[], object]) -> float:
     began = time.perf_counter()
-    ray.get(reading.remote(ray.put(tensors)))
-    print(f"ray.put of 700 MB and a task: {time.perf_counter() - began:.1f} s", flush=True)
+    act()
+    return time.perf_counter() - began
 
 
-def _measured(kind: str, synchronous: float, folder: Path, *, ours: bool) -> None:
+def _serve(kind: str, *, ours: bool) -> None:
+    """Do what is asked on standard input, a word a line, and answer each with a line."""
     from checkmaite.jobs import configure_job_backend, shutdown_job_backend, submit_capability
 
+    folder = Path(tempfile.mkdtemp())
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=4 * 2**30,
+        _node_ip_address="127.0.0.1",
+    )
     options: dict[str, Any] = {"idempotency_scope": uuid.uuid4().hex} if kind == "ray" else {}
     if ours and kind == "ray":
         options["journal_uri"] = str(folder / "journal")
@@ -174,57 +192,156 @@ def _measured(kind: str, synchronous: float, folder: Path, *, ours: bool) -> Non
         options["artifact_store"] = {"uri": str(folder / "artifacts")}
     began = time.perf_counter()
     configure_job_backend(kind, analytics_store={"backend": "parquet", "uri": str(folder / kind)}, **options)
+    task = ray.remote(_bare)
 
-    def one() -> Any:
+    def submitted() -> Any:
         return submit_capability(MaiteEvaluation(), **_given())
 
-    one().result(300)
-    first = time.perf_counter() - began
-    # Each job of their "ray" leaves a process of 1 GB.
-    rounds, jobs = (ROUNDS, JOBS) if ours or kind != "ray" else (2, 4)
-    warm = _milliseconds(lambda: one().result(300), rounds)
-    began = time.perf_counter()
-    waiting = [one() for _ in range(jobs)]
-    submitted = (time.perf_counter() - began) / jobs * 1000
-    for job in waiting:
-        job.result(300)
-    rate = jobs / (time.perf_counter() - began)
+    def job() -> tuple[float, float]:
+        begun = time.perf_counter()
+        waiting = submitted()
+        accepted = time.perf_counter() - begun
+        waiting.result(300)
+        return accepted, time.perf_counter() - begun
+
+    def batch() -> float:
+        return JOBS / _seconds(lambda: [each.result(300) for each in [submitted() for _ in range(JOBS)]])
+
+    acts: dict[str, Callable[[], Any]] = {
+        "synchronous": lambda: _seconds(_synchronous),
+        "bare": lambda: _seconds(lambda: ray.get(task.remote(MaiteEvaluation(), _given()))),
+        "job": job,
+        "batch": batch,
+        "weight": _weight,
+        "large": _large,
+        "plain": _plain,
+    }
+    job()
+    print(json.dumps(time.perf_counter() - began), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(acts[line.strip()]()), flush=True)
+    shutdown_job_backend(wait=True)
+    ray.shutdown()
+
+
+class _Backend:
+    """A process with a backend, and what it has measured."""
+
+    def __init__(self, kind: str, theirs: str | None = None) -> None:
+        self.name = f"theirs, {kind}" if theirs else kind
+        module = [theirs or sys.executable, "-W", "ignore", "-m", "tools.bench.capabilities"]
+        self._noise = Path(tempfile.mkdtemp()) / "stderr"
+        with self._noise.open("w") as noise:
+            self._process = subprocess.Popen(
+                [*module, "--serve", kind, *(["--are-theirs"] if theirs else [])],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=noise,
+                text=True,
+            )
+        self.first_s = self._answer()
+        self.jobs: list[tuple[float, float]] = []
+        self.rates: list[float] = []
+
+    def ask(self, what: str) -> Any:
+        """The answer to a word."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{what}\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def end(self) -> None:
+        """End it, and its Ray."""
+        self._process.communicate()
+
+    def _answer(self) -> Any:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            with contextlib.suppress(ValueError):  # what libraries print
+                return json.loads(line)
+        raise RuntimeError(self._noise.read_text()[-5_000:])
+
+
+# -- all of them by turns ----------------------------------------------------------------------------------------------
+
+
+def _median_and_least(seconds: Sequence[float]) -> str:
+    return f"{statistics.median(seconds) * 1000:.0f} / {min(seconds) * 1000:.0f} ms"
+
+
+def _take_turns(backends: Sequence[_Backend], rounds: int) -> None:
+    """One job after the other on warm workers, and then batches of them."""
+    for each in backends:
+        for what in ("batch", "synchronous", "bare"):  # so that all workers are there, and warm
+            each.ask(what)
+    synchronous, bare = [], []
+    for number in range(rounds):
+        asker = backends[number % len(backends)]
+        synchronous.append(asker.ask("synchronous"))
+        bare.append(asker.ask("bare"))
+        for each in backends:
+            each.jobs.append(tuple(each.ask("job")))
+    print(f"synchronous run with its report: {_median_and_least(synchronous)}", flush=True)
+    print(f"a bare Ray task that does the same: {_median_and_least(bare)}", flush=True)
+    for each in backends:
+        _tell(each, synchronous)
+    for _ in range(BATCHES):
+        for each in backends:
+            each.rates.append(each.ask("batch"))
+    for each in backends:
+        _tell_weight(each)
+
+
+def _tell(backend: _Backend, synchronous: Sequence[float]) -> None:
+    taken = [each for _, each in backend.jobs]
+    median = statistics.median(taken) - statistics.median(synchronous)
+    least = min(taken) - min(synchronous)
     print(
-        f"{'ours' if ours else 'theirs'}, {kind}: first job after {first:.1f} s, warm job {warm:.0f} ms "
-        f"({warm - synchronous:+.0f}), of which submitting {submitted:.0f} ms; {rate:.1f} jobs/s; {_weight()}",
+        f"{backend.name}: first job after {backend.first_s:.1f} s; warm {_median_and_least(taken)}, beyond the "
+        f"synchronous run {median * 1000:+.0f} / {least * 1000:+.0f}; until it is accepted "
+        f"{_median_and_least([each for each, _ in backend.jobs])}",
         flush=True,
     )
-    if ours:
-        _large()
-    shutdown_job_backend(wait=True)
+
+
+def _tell_weight(backend: _Backend) -> None:
+    found = backend.ask("weight")
+    said = ", ".join(f"{name} {pss:.0f}/{uss:.0f} in {number:.0f}" for name, (number, pss, uss) in found.items())
+    pss, uss = (sum(each[place] for each in found.values()) for place in (1, 2))
+    rates = " ".join(f"{rate:.1f}" for rate in backend.rates)
+    print(
+        f"{backend.name}: jobs/s in batches of {JOBS}: median {statistics.median(backend.rates):.1f} ({rates}); "
+        f"PSS {pss:.0f} MB, USS {uss:.0f} MB ({said})",
+        flush=True,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Measure capabilities as jobs.")
     parser.add_argument("--theirs", help="Python of an environment with the CheckMAITE package alone")
     parser.add_argument("--kinds", default="inline,ray-simple,ray")
-    parser.add_argument("--are-theirs", action="store_true", help="this environment is that one")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--large", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--serve", help="the kind of the backend that this process has")
+    parser.add_argument("--are-theirs", action="store_true", help="it is theirs")
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    folder = Path(tempfile.mkdtemp())
-    synchronous = _milliseconds(lambda: MaiteEvaluation().run(**_given(), use_cache=False).collect_md_report(0.5))
-    print(f"synchronous run with its report: {synchronous:.0f} ms", flush=True)
-    for kind in asked.kinds.split(","):
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            log_to_driver=False,
-            object_store_memory=4 * 2**30,
-            _node_ip_address="127.0.0.1",
-        )
-        if kind == "ray-simple":
-            _plain()
-        _measured(kind, synchronous, folder, ours=not asked.are_theirs)
-        ray.shutdown()
+    if asked.serve:
+        _serve(asked.serve, ours=not asked.are_theirs)
+        return
+    print(f"load {os.getloadavg()[0]:.1f}", flush=True)
+    backends = [_Backend(kind) for kind in asked.kinds.split(",")]
     if asked.theirs:
-        module = [asked.theirs, "-W", "ignore", "-m", "tools.bench.capabilities"]
-        subprocess.run([*module, "--are-theirs", "--kinds", "ray-simple,ray"], check=True)
+        backends.append(_Backend("ray-simple", asked.theirs))
+    _take_turns(backends, asked.rounds)
+    if asked.large:
+        print(f"ray.put of 700 MB and a task: {backends[-1].ask('plain'):.1f} s", flush=True)
+        for each in backends:
+            if not each.name.startswith("theirs"):
+                print(f"{each.name}: {each.ask('large')}", flush=True)
+    print(f"load {os.getloadavg()[0]:.1f}", flush=True)
+    for each in backends:
+        each.end()
 
 
 if __name__ == "__main__":
