@@ -142,7 +142,7 @@ say(job.logs().split()[1], "simple-worker", job.logs().split()[0])
 assert maintained.get(timeout=60).exception() is None
 from ray.util import state
 from checkmaite.jobs_ray_simple import backend as backend_module
-mailbox = backend_module._Shared.running_tasks._mailbox._actor
+mailbox = backend_module._Shared.running_tasks._mailbox.actor
 say(ray.get(mailbox.__ray_call__.remote(pid_of)), "mailbox")
 """
 
