@@ -19,6 +19,8 @@ _BATCH = 1_000
 _WINDOW_BATCHES = 2
 _MORE_BATCHES = 5
 _SETTLE_S = 10.0
+_RETURNED_S = 45.0
+"""Memory is given back every twenty seconds, when something has happened since."""
 _COMES_BACK_S = 60.0
 _LOOK_S = 5.0
 _THREADS = 32
@@ -93,5 +95,5 @@ def _queued(batches: int) -> list[Job]:
                 for _ in range(_BATCH)
             ]
         )
-    time.sleep(2 * _SETTLE_S)  # memory is given back every twenty seconds
+    time.sleep(_RETURNED_S)
     return jobs
