@@ -59,7 +59,7 @@ MEASURES: dict[str, Callable[[Cluster], list[Figure]]] = {
         reading_of_many,
     )
 }
-LONG = frozenset({"pool-sizes", "reading-of-many", "with-journals"})
+LONG = frozenset({"memory", "pool-sizes", "reading-of-many", "with-journals"})
 """Measured only when they are asked for by name, or with ``--long``: they take minutes."""
 
 
