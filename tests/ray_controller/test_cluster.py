@@ -134,6 +134,15 @@ def died(
     patch.setattr(deaths, "_untyped", SimpleNamespace(nodes=lambda: known))
 
 
+def test_a_worker_that_was_to_end_is_not_taken_for_one_that_died_under_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its driver has left a moment ago: all that is known of a task that died before it could tell is when."""
+    gone = "Worker force exited because its job has finished"
+    died(monkeypatch, {"n1": "host"}, gone, exit_type=1, ended_at=time.time())
+    assert Deaths().of_task(None) is None
+    died(monkeypatch, {"n1": "host"}, GONE, ended_at=time.time())
+    assert Deaths().of_task(None) == Death("host", 4711, "")
+
+
 def test_a_death_is_told_when_the_table_of_nodes_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     def nodes() -> Any:
         raise ConnectionError("the control plane is away")

@@ -71,14 +71,14 @@ def of(module: ModuleType, **given: Any) -> Fingerprints:
 
 def test_what_a_capability_imports_is_followed_and_nothing_else(write: Write, load: Load) -> None:
     write(
-        mycaps=f"import json, helpers\nfrom tools.scale import scaled\n{CAPABILITY}",
+        mycaps=f"import json, helpers\nfrom toolbox.scale import scaled\n{CAPABILITY}",
         helpers="def help(): return later()\ndef later():\n    from steps import step\n    return step",
         steps="step = 1",
-        tools__INIT="",
-        tools__scale="from . import sizes\nfrom .units import unit as scaled",
-        tools__sizes="size = 1",
-        tools__units="unit = 1",
-        tools__unused="unused = 1",
+        toolbox__INIT="",
+        toolbox__scale="from . import sizes\nfrom .units import unit as scaled",
+        toolbox__sizes="size = 1",
+        toolbox__units="unit = 1",
+        toolbox__unused="unused = 1",
         plots="import mycaps",
     )
     before = of(load("mycaps"))
@@ -86,15 +86,15 @@ def test_what_a_capability_imports_is_followed_and_nothing_else(write: Write, lo
         "mycaps.py",
         "helpers.py",
         "steps.py",
-        "tools/__init__.py",
-        "tools/scale.py",
-        "tools/sizes.py",
-        "tools/units.py",
+        "toolbox/__init__.py",
+        "toolbox/scale.py",
+        "toolbox/sizes.py",
+        "toolbox/units.py",
     }
-    write(plots="import mycaps\nprint()", tools__unused="unused = 2")
+    write(plots="import mycaps\nprint()", toolbox__unused="unused = 2")
     assert differences(before, of(load("mycaps"))) == ()
-    write(tools__units="unit = 22", steps="step = 22")
-    assert differences(before, of(load("mycaps"))) == ("code: steps.py", "code: tools/units.py")
+    write(toolbox__units="unit = 22", steps="step = 22")
+    assert differences(before, of(load("mycaps"))) == ("code: steps.py", "code: toolbox/units.py")
 
 
 def test_comments_docstrings_and_formatting_make_no_difference(write: Write, load: Load) -> None:
@@ -214,13 +214,13 @@ def test_a_base_class_from_elsewhere_counts(write: Write, load: Load, tmp_path: 
 
 def test_a_large_package_is_told_by_its_folders(write: Write, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(code, "_MOST_FILES", 6)
-    deep = {f"tools__deep__m{n}": f"a = {n}" for n in range(9)}
-    imports = "".join(f"import tools.deep.m{n}\n" for n in range(9))
-    write(mycaps=f"import helpers\n{imports}{CAPABILITY}", helpers="", tools__INIT="", tools__deep__INIT="", **deep)
+    deep = {f"toolbox__deep__m{n}": f"a = {n}" for n in range(9)}
+    imports = "".join(f"import toolbox.deep.m{n}\n" for n in range(9))
+    write(mycaps=f"import helpers\n{imports}{CAPABILITY}", helpers="", toolbox__INIT="", toolbox__deep__INIT="", **deep)
     before = of(load("mycaps"))
-    assert set(before.code.parts) == {"mycaps.py", "helpers.py", "tools/__init__.py", "tools/deep/*"}
-    write(tools__deep__m8="a = 88")
-    assert differences(before, of(load("mycaps"))) == ("code: tools/deep/*",)
+    assert set(before.code.parts) == {"mycaps.py", "helpers.py", "toolbox/__init__.py", "toolbox/deep/*"}
+    write(toolbox__deep__m8="a = 88")
+    assert differences(before, of(load("mycaps"))) == ("code: toolbox/deep/*",)
     monkeypatch.setattr(code, "_MOST_FILES", 2)
     assert set(of(load("mycaps")).code.parts) == {"*"}
 

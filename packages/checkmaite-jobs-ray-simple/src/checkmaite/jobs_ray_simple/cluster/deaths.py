@@ -25,6 +25,7 @@ _SETTLED_S = 3.0
 _REMEMBERED = 1_000
 _GONE = ("Worker unexpectedly exits with a connection error", "RPC error")
 _LEASED = "The leased worker has unrecoverable failure. Worker is requested to be destroyed when it is returned. "
+_INTENDED = (1, 3)  # WorkerExitType.INTENDED_SYSTEM_EXIT and INTENDED_USER_EXIT: that of workers whose driver has left
 _OUT_OF_MEMORY = 4  # WorkerExitType.NODE_OUT_OF_MEMORY
 _MEMORY_USER = re.compile(r"^(\d+)\t([0-9.]+)\tray::", re.MULTILINE)
 _TOLERANCE = 0.02 * 2**30  # that list is rounded to hundredths
@@ -98,7 +99,7 @@ class Deaths:
             for each in _workers()
             if each.is_dead
             and bytes(each.row.worker_address.worker_id) not in self._told
-            and (each.row.pid == pid if pid is not None else each.row.end_time_ms >= since)
+            and (each.row.pid == pid if pid is not None else _is_sudden(each.row) and each.row.end_time_ms >= since)
         ]
         if not found:
             return None
@@ -108,6 +109,10 @@ class Deaths:
         while len(self._told) > _REMEMBERED:
             self._told.popitem(last=False)
         return _death(worker)
+
+
+def _is_sudden(row: Any) -> bool:
+    return row.exit_type not in _INTENDED
 
 
 def _death(worker: _Worker) -> Death:
