@@ -306,7 +306,8 @@ def _tell(backend: _Backend, synchronous: Sequence[float]) -> None:
 
 def _tell_weight(backend: _Backend) -> None:
     found = backend.ask("weight")
-    said = ", ".join(f"{name.strip()} {pss:.0f}/{uss:.0f} in {number:.0f}" for name, (number, pss, uss) in found.items())
+    parts = [f"{name.strip()} {pss:.0f}/{uss:.0f} in {number:.0f}" for name, (number, pss, uss) in found.items()]
+    said = ", ".join(parts)
     pss, uss = (sum(each[place] for each in found.values()) for place in (1, 2))
     rates = " ".join(f"{rate:.1f}" for rate in backend.rates)
     print(
