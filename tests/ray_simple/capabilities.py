@@ -74,11 +74,14 @@ def never_yields_the_first_time(folder: str) -> None:
 
 
 def never_yields(folder: str) -> None:
-    """Notes each attempt, then goes on whatever is asked of it."""
-    with (Path(folder) / "attempts").open("a") as attempts:
-        print(os.getpid(), file=attempts)
+    """Notes each attempt, then goes on whatever is asked of it, from the moment on in which that can be read."""
+    is_noted = False
     while True:
         try:
+            if not is_noted:
+                is_noted = True
+                with (Path(folder) / "attempts").open("a") as attempts:
+                    print(os.getpid(), file=attempts)
             time.sleep(0.01)
         except KeyboardInterrupt:
             continue
