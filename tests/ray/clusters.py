@@ -96,6 +96,11 @@ class Node:
     def is_up(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def has_raylet(self) -> bool:
+        """Whether it has come so far: the control plane listens before it is known whether the rest can start."""
+        return any("/raylet " in _title(pid) for pid in self.pids())
+
     def kill(self) -> None:
         """End everything at once, as a power cut would."""
         for _ in range(2):  # what was started while the first round went on
@@ -123,6 +128,7 @@ class Cluster:
         *,
         num_gpus: int = 0,
         client_server: bool = False,
+        memory: int | None = None,
         python: str = sys.executable,
         **env: str,
     ) -> None:
@@ -134,6 +140,7 @@ class Cluster:
             *(() if client_server else ("--without-client-server",)),
             *_capacity(num_cpus, {"head": 100, **(resources or {})}),
             f"--num-gpus={num_gpus}",
+            *((f"--memory={memory}",) if memory is not None else ()),
             python=python,
             **env,
         )
@@ -166,6 +173,7 @@ class Cluster:
         try:
             ports = [int(address.rpartition(":")[2]) for address in (self.driver, self.client) if address]
             wait_until(lambda: all(map(listens, ports)) or not self.head.is_up, "the cluster does not listen")
+            wait_until(lambda: self.head.has_raylet or not self.head.is_up, "the rest of its head does not start")
             assert self.head.is_up, "the cluster did not start"
         except BaseException:
             self.__exit__()

@@ -130,7 +130,8 @@ def cluster(meminfo: Path) -> Iterator[Cluster]:
         "RAY_memory_monitor_refresh_ms": "1000",
         "RAY_max_kill_memory_buffer_bytes": str(50 * 2**20),  # so many more than what is needed are freed
     }
-    with Cluster(num_cpus=4, python=str(python), **limits) as running:
+    memory = _TOTAL_KIB * 2**9  # else Ray subtracts what the whole machine uses from what the file says there is
+    with Cluster(num_cpus=4, memory=memory, python=str(python), **limits) as running:
         yield running
 
 
