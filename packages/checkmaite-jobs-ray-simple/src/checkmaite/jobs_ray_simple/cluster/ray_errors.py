@@ -161,11 +161,6 @@ def _not_started(error: rx.RayTaskError) -> Failed:
 
 def refused(error: Exception) -> JobSubmissionError:
     """The error that Ray did not take a job, with the reason."""
-    if isinstance(error, ImportError) and _lacks_core(str(error)):
-        # Ray's client server opens what passes through it.
-        return JobSubmissionError(
-            f"The cluster cannot import checkmaite.jobs: {error}. {_INSTALL_CORE}", phase="launch"
-        )
     return JobSubmissionError(f"Ray did not take the job: {type(error).__name__}: {error}", phase="launch")
 
 
