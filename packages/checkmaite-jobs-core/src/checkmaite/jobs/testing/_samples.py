@@ -147,8 +147,8 @@ class SampleCapability:
         print("the sample complains", file=sys.stderr)  # noqa: T201 - likewise
         report_progress(1, 4, "waiting")
         with working(self.folder):
-            mark(self.folder, "started")
             try:
+                mark(self.folder, "started")  # within: from here on a test may cancel the job
                 wait_for_mark(self.folder, "go")
             finally:
                 mark(self.folder, "left")
