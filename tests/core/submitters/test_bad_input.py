@@ -148,6 +148,12 @@ BAD_CONFIGURATIONS: list[tuple[str, str, dict[str, Any], Said]] = [
         {"analytics_store": NULL, "artifact_stor": {}},
         ("artifact_stor", "unknown option", "'artifact_store'"),
     ),
+    (
+        "files of a backend that keeps none",
+        "inline",
+        {"analytics_store": NULL, "private_files": True},
+        ("private_files", "is not an option here", "keeps no files of its own"),
+    ),
     ("store misspelt", "inline", {"analytic_store": NULL}, ("analytic_store", "unknown option", "'analytics_store'")),
     (
         "documents no mapping",

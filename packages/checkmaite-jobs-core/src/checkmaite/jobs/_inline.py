@@ -48,7 +48,9 @@ _NO_RETRIES = {
 
 
 _NO_PAYLOADS = {
-    "payload_key": 'what "inline" runs never leaves this process, so there is nothing to encrypt. Leave it out.',
+    "payload_key": 'What "inline" runs never leaves this process, so there is nothing to encrypt. Leave it out.',
+    "private_files": '"inline" keeps no files of its own. To keep those of the store private, say so there: '
+    'analytics_store={"backend": "parquet", "private_files": True, ...}.',
 }
 
 

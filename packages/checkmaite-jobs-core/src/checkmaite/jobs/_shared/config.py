@@ -54,7 +54,7 @@ def parse_options(
         if not isinstance(name, str):
             problems.append(Problem(f"[{name!r}]", "is no name of an option: names are text.", "Take it out."))
         elif name in refused:
-            problems.append(Problem(name, f"{name} is not an option here.", refused[name]))
+            problems.append(Problem(name, "is not an option here.", refused[name]))
         elif name not in declared:
             problems.append(unknown_name(name, name, {*declared, *beside}))
     for name, item in declared.items():
