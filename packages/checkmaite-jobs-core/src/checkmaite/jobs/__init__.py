@@ -28,6 +28,7 @@ from checkmaite.jobs._shared.errors import (
     StoreConflictError,
     StoreCorruptError,
     StoreError,
+    StoreHistoryError,
     StoreNotFoundError,
     StorePermissionError,
     StoreUnavailableError,
@@ -51,7 +52,7 @@ from checkmaite.jobs._shared.running import report_progress
 from checkmaite.jobs._shared.salvaged import SalvagedRun, Unreadable
 from checkmaite.jobs._shared.status import JobStatus
 from checkmaite.jobs._shared.store_config import AnalyticsStoreConfig, ArtifactStoreConfig
-from checkmaite.jobs._shared.store_protocols import AnalyticsStore, ColumnDescription, TableDescription
+from checkmaite.jobs._shared.store_protocols import AnalyticsStore, ColumnDescription, TableDescription, Tag
 from checkmaite.jobs._submitters.active import get_job_backend
 from checkmaite.jobs._submitters.api import (
     configure_job_backend,
@@ -113,11 +114,13 @@ __all__ = [
     "StoreConflictError",
     "StoreCorruptError",
     "StoreError",
+    "StoreHistoryError",
     "StoreNotFoundError",
     "StorePermissionError",
     "StoreUnavailableError",
     "Submission",
     "TableDescription",
+    "Tag",
     "UnconfirmedError",
     "Unreadable",
     "WriteReceipt",

@@ -17,7 +17,7 @@ A job backend is a class named by an entry point of the group ``checkmaite.jobs.
 A store is a class named by an entry point of the group ``checkmaite.stores``: ``config_type`` likewise;
 ``__init__(**options)``, which makes no request; optionally a classmethod ``normalized_options(options)`` that makes
 them independent of the working directory; the methods of `AnalyticsStore`, and optionally those of `HasMaintenance`,
-`HasProbe`, `KeepsArtifacts` and `KeepsRevisions`.
+`HasProbe`, `KeepsArtifacts`, `KeepsHistory` and `KeepsRevisions`.
 
 Check either with `checkmaite.jobs.testing`.
 
@@ -57,7 +57,13 @@ from checkmaite.jobs._shared.resources import amount_problem, custom_problems
 from checkmaite.jobs._shared.reuse import RUN, Prints, ReusePolicy, check_policy, settled
 from checkmaite.jobs._shared.scalars import text_cause
 from checkmaite.jobs._shared.sealing import check_key, sealed
-from checkmaite.jobs._shared.store_protocols import HasMaintenance, HasProbe, KeepsArtifacts, KeepsRevisions
+from checkmaite.jobs._shared.store_protocols import (
+    HasMaintenance,
+    HasProbe,
+    KeepsArtifacts,
+    KeepsHistory,
+    KeepsRevisions,
+)
 from checkmaite.jobs._shared.stored import StoredRun
 from checkmaite.jobs._shared.texts import shortened
 from checkmaite.jobs._shared.values import is_finite, shown
@@ -111,6 +117,7 @@ __all__ = [
     "JobLedger",
     "JobQuery",
     "KeepsArtifacts",
+    "KeepsHistory",
     "KeepsRevisions",
     "KeyPlace",
     "Leaving",

@@ -280,6 +280,10 @@ class StoreCorruptError(StoreError):
     """An object in the store is not what it must be; reading on would give wrong results."""
 
 
+class StoreHistoryError(StoreError):
+    """The store can no longer show the moment that was asked for: something that it held then is not there any more."""
+
+
 class RecordError(StoreError, ValueError):
     """A run's records cannot be stored as they are; nothing of the run was written.
 

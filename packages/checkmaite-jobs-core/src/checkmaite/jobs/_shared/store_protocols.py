@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from attrs import frozen
@@ -41,6 +42,21 @@ class TableDescription:
     columns: tuple[ColumnDescription, ...]
     runs: int
     rows: int
+
+
+@frozen(kw_only=True)
+class Tag:
+    """A name for what a store held at one moment.
+
+    Attributes:
+        name: The name.
+        created_at: When it was made (UTC).
+        results: How many results of runs the store held then.
+    """
+
+    name: str
+    created_at: datetime
+    results: int
 
 
 @runtime_checkable
@@ -165,6 +181,45 @@ class KeepsRevisions(Protocol):
             run_uid: The run.
             revision: This result instead.
             run_event_id: The result of this execution instead, if it has stored one.
+        """
+        ...
+
+
+@runtime_checkable
+class KeepsHistory(Protocol):
+    """A store that can be asked what it held at an earlier moment.
+
+    ``list_tables``, ``describe_table``, ``read_table`` and ``query_sql`` take ``as_of=``: the name of a tag, or an
+    aware datetime. Promises beside those of `AnalyticsStore`:
+
+    - The same question as of the same tag has the same answer for ever: rows, columns and their types, and in
+      ``read_table`` the order of rows, whatever is written, compacted or vacuumed later.
+    - As of an instant the store shows the results that were stored until then; the answer is final once every write
+      that had begun by then is over.
+    - A moment that the store can no longer show whole is a `StoreHistoryError`, a tag that is not there a
+      `StoreNotFoundError`, and a naive datetime or one in the future a `QueryError`.
+    - Maintenance keeps what a tag needs, until the tag is deleted.
+    """
+
+    def tag(self, name: str) -> Tag:
+        """Give what the store holds now a name. Writers and maintenance may go on meanwhile: runs are in it whole.
+
+        Raises:
+            ArgumentError: It cannot be a name: 1 to 100 letters, digits, ``.``, ``_`` and ``-``, the first one a
+                letter or digit, which are no date.
+            StoreConflictError: There is such a tag already.
+        """
+        ...
+
+    def tags(self) -> list[Tag]:
+        """The tags, oldest first."""
+        ...
+
+    def delete_tag(self, name: str) -> None:
+        """Forget a tag; what it named stays or goes as if it had never been.
+
+        Raises:
+            StoreNotFoundError: There is no such tag.
         """
         ...
 
