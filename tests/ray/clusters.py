@@ -75,7 +75,13 @@ def another_core(version: str, folder: Path) -> dict[str, str]:
 
 
 class Node:
-    """One `ray start --block` and all that it starts: a session of processes."""
+    """One `ray start --block` and all that it starts: a session of processes.
+
+    Attributes:
+        node_id: How Ray calls it; empty for a head.
+    """
+
+    node_id = ""
 
     def __init__(self, *arguments: str, python: str = sys.executable, **env: str) -> None:
         common = ("--block", "--node-ip-address=127.0.0.1", "--object-store-memory=100000000")
@@ -151,14 +157,27 @@ class Cluster:
         before = self._node_ids()
         node = Node(f"--address={self.driver}", *_capacity(num_cpus, resources), python=python, **{**self.env, **env})
         self.nodes.append(node)
-        wait_until(lambda: self._node_ids() - before or not node.is_up, "the node does not join")
+        joined = wait_until(lambda: self._node_ids() - before or not node.is_up, "the node does not join")
         assert node.is_up, "the node did not start"
+        node.node_id = joined.pop().hex()
         return node
 
+    def drain(self, node: Node) -> None:
+        """Have Ray told that a node will be preempted in an hour."""
+        from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+
+        preemption = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+        deadline_ms = int((time.time() + 3_600) * 1_000)
+        accepted, why = self._gcs().drain_node(node.node_id, preemption, "its market has no room", deadline_ms)
+        assert accepted, why
+
     def _node_ids(self) -> set[Any]:
+        return set(self._gcs().get_all_node_info())
+
+    def _gcs(self) -> Any:
         from ray._raylet import GcsClient
 
-        return set(GcsClient(address=self.driver).get_all_node_info())
+        return GcsClient(address=self.driver)
 
     def pids(self, title: str) -> set[int]:
         """Processes of all nodes whose title begins with `title`."""

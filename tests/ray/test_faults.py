@@ -284,19 +284,17 @@ for number in range(100_000):
 # -- a process is paused ----------------------------------------------------------------------------------------------
 
 
-def controller_of(job: Job, ray: Any, namespace: str) -> int:
-    """The process of the controller that has a job: with several, one that starts late may have none."""
+def controller_of(job: Job, ray: Any) -> Any:
+    """Handle of the controller that has a job: with several, one that starts late may have none."""
     for each in ray.util.list_named_actors(all_namespaces=True):
-        if each["namespace"] == namespace and "-controller-" in each["name"]:
-            actor = ray.get_actor(**each)
-            if ray.get(actor.logs.remote(job.job_id)) is not None:
-                return int(ray.get(actor.__ray_call__.remote(lambda _: os.getpid())))
+        if "-controller-" in each["name"]:
+            controller = ray.get_actor(**each)
+            if ray.get(controller.logs.remote(job.job_id)) is not None:
+                return controller
     raise AssertionError("no controller knows the job")
 
 
-def test_a_paused_controller_is_fenced(
-    fragile: Any, tmp_path: Path, attached: Any, own_options: dict[str, Any]
-) -> None:
+def test_a_paused_controller_is_fenced(fragile: Any, tmp_path: Path, attached: Any) -> None:
     """The first start of each job fails once its controller goes on; by then others have completed the jobs."""
     backend = fragile(controller_pool_size=2)
     jobs, folders = [], []
@@ -307,7 +305,7 @@ def test_a_paused_controller_is_fenced(
         jobs.append(submit(act, folder, run_uid=f"run-{number}", resources={"num_cpus": 0.25}))
         folders.append(folder)
     wait_until(lambda: all(job.status is JobStatus.RUNNING for job in jobs), "not all jobs are seen to run")
-    paused = controller_of(jobs[0], attached, own_options["registry_namespace"])
+    paused: int = attached.get(controller_of(jobs[0], attached).__ray_call__.remote(lambda _: os.getpid()))
     os.kill(paused, signal.SIGSTOP)
     try:
         moved = wait_until(lambda: [job for job in jobs if job.status.is_final], "no job was given to another")
@@ -381,6 +379,34 @@ def test_a_node_that_runs_jobs_is_lost(
     (tmp_path / "go").touch()
     assert wait_all([*jobs, queued], SOON_S) == [JobStatus.COMPLETED] * 3
     assert_each_ended_well(backend, [*jobs, queued, once], may_be_lost=True)
+    second.end()
+
+
+def test_a_node_that_runs_jobs_is_preempted(
+    on_nodes: Callable[..., JobBackend], nodes_cluster: Cluster, attached: Any, tmp_path: Path
+) -> None:
+    """That costs no job a retry, and what the node has is free for nobody from the notice on."""
+    first = nodes_cluster.add_node(2, {"work": 2})
+    backend = on_nodes()
+    wanted: dict[str, Any] = {"num_cpus": 1, "custom": {"work": 1}}
+    job = submit(partial(capabilities.waits, str(tmp_path)), tmp_path, resources=wanted, max_retries=0)
+    wait_until(lambda: starts(tmp_path) == 1, "the job does not begin")
+    nodes_cluster.drain(first)
+    waits = submit(capabilities.nothing, tmp_path, run_uid="waits", resources=wanted)
+    said = "asks for 1 of 'work', the cluster has 0"
+    wait_until(lambda: said in waits.explain(), "what the node has that is drained is taken for free")
+    assert "What a node has that Ray drains is left out." in waits.explain()
+    controller = controller_of(job, attached)
+    noticed = partial(controller.__ray_call__.remote, lambda actor: list(actor.actor._tasks._deaths._leaving))
+    wait_until(lambda: attached.get(noticed()) == [first.node_id], "the controller does not notice")
+    first.kill()
+    second = nodes_cluster.add_node(2, {"work": 2})
+    wait_until(lambda: starts(tmp_path) == 2, "the job was not started again")
+    (tmp_path / "go").touch()
+    assert wait_all([job, waits], SOON_S) == [JobStatus.COMPLETED] * 2
+    note = "its node was drained and went away. It does not count: that is no fault of the job."
+    assert note in job.explain()
+    assert_each_ended_well(backend, [job, waits])
     second.end()
 
 

@@ -59,11 +59,13 @@ def test_the_number_of_actors_does_not_depend_on_the_number_of_jobs(
 def test_workers_need_only_core_a_store_and_the_capability(
     cluster: Cluster, configure: Configure, own_options: dict[str, Any], control: Control, tmp_path: Path
 ) -> None:
-    """Registry and controllers stay where they were placed; the other node's environment has no backend in it."""
+    """Registries and controllers stay with the head, also when they are restarted: the other node has no backend."""
     python = environment_without_backends(tmp_path / "venv")
     plain = cluster.add_node(1, {"plain": 1}, python=str(python), PYTHONPATH="")
     try:
-        backend = configure(**own_options, registry_resources={"head": 0.01}, controller_resources={"head": 0.01})
+        backend = configure(**own_options)
+        for killed in (control.registry(), *control.controllers()):
+            os.kill(killed, signal.SIGKILL)
 
         def act(folder: str) -> None:
             import importlib.util
@@ -78,6 +80,8 @@ def test_workers_need_only_core_a_store_and_the_capability(
         assert int(pid) in plain.pids()
         assert found == "['jobs', 'store_parquet']"
         assert {control.registry(), *control.controllers()} <= cluster.head.pids()
+        for name in ("one", "two", "three"):
+            configure(**{**own_options, "registry_actor_name": name})
         assert not plain.pids(REGISTRY) | plain.pids(CONTROLLER)
         assert backend.analytics_store.list_tables() == ["runs", "sample_scores"]
     finally:

@@ -27,9 +27,10 @@ from checkmaite.jobs.spi import (
 )
 from checkmaite.jobs_ray_simple.cluster.code import code_here
 from checkmaite.jobs_ray_simple.cluster.connection import connect
+from checkmaite.jobs_ray_simple.cluster.nodes import cluster_resources
 from checkmaite.jobs_ray_simple.cluster.pickling import payloads
 from checkmaite.jobs_ray_simple.cluster.programs import start_obstacle
-from checkmaite.jobs_ray_simple.cluster.resources import cluster_resources, fits_no_node, shortage
+from checkmaite.jobs_ray_simple.cluster.resources import fits_no_node, shortage
 from checkmaite.jobs_ray_simple.config import RaySimpleOptions, RaySimpleRunOptions
 from checkmaite.jobs_ray_simple.running_tasks import RunningTasks
 from checkmaite.jobs_ray_simple.task import TaskRequest
@@ -156,13 +157,13 @@ class RaySimpleBackend:
         wanted = self._running_tasks.resources(job)
         if job.status is JobStatus.RUNNING or wanted is None or not self._running_tasks.connection.is_alive():
             return ""
-        nodes, free = cluster_resources()
+        there = cluster_resources()
         env = ray.get_runtime_context().runtime_env
         obstacle = start_obstacle(env)
         reason = PendingReason.NO_PROGRAM if obstacle else PendingReason.BUSY
-        if fits_no_node(wanted, nodes=nodes):
+        if fits_no_node(wanted, there):
             reason = PendingReason.NO_NODE
-        return " ".join(filter(None, (shortage(wanted, nodes=nodes, free=free), obstacle, reason.sentence)))
+        return " ".join(filter(None, (shortage(wanted, there), obstacle, reason.sentence)))
 
     def hand_over(self) -> None:
         """Accept nothing more; jobs go on, and when the last is final Ray ends if nobody else uses it."""

@@ -7,6 +7,7 @@ from typing import Any, cast
 import ray
 from checkmaite.jobs.spi import Letter, NewsMailbox
 from checkmaite.jobs_ray_simple.cluster.actors import stand_in
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 WAIT_S = 10.0
 """Seconds that the mailbox keeps a collector waiting when nothing arrives."""
@@ -15,12 +16,15 @@ WAIT_S = 10.0
 class Mailbox:
     """The submitter's side of the mailbox. Nothing blocks: each call gives a reference that becomes ready.
 
-    The actor takes no CPU of the jobs', dies with this process, and comes back empty when its node dies, because news
-    may be lost.
+    The actor takes no CPU of the jobs' and dies with this process. It is on the same node, or with ``ray://`` on that
+    of the process's stand-in there: any other node might lack what it needs, and could not be given back while it is
+    there. It comes back empty when its own process dies, because news may be lost.
     """
 
     def __init__(self) -> None:
-        self.actor: Any = ray.remote(stand_in(NewsMailbox)).options(num_cpus=0, max_restarts=-1).remote()
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        made: Any = ray.remote(stand_in(NewsMailbox)).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here)
+        self.actor: Any = made.remote()
         self._last = 0
 
     def collect(self) -> Any:

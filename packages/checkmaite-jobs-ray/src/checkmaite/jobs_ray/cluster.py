@@ -24,6 +24,8 @@ Unreachable = (rx.ActorDiedError, rx.ActorUnavailableError)
 """What a call raises whose actor died or restarts; it may have been carried out or not."""
 _AT_ONCE = 64
 """Payloads that are fetched at the same time: each is in the process's own memory for a moment."""
+_HEAD: Mapping[str, float] = {"node:__internal_head__": 0.0001}
+"""Ray's own resource of the head, of which it has 1: the least amount that can be asked for."""
 _HELD_S = 60.0
 _LONGEST_S = 600.0
 
@@ -36,7 +38,29 @@ def find(name: str, namespace: str) -> Any:
         return None
 
 
-def get_or_create(actor_class: type, name: str, namespace: str, settings: Mapping[str, Any], **reserved: Any) -> Any:
+def place_of(num_cpus: float, resources: Mapping[str, float] | None) -> Mapping[str, float]:
+    """The custom resources that an actor of the control plane asks for: the head's own, unless it is to be elsewhere.
+
+    Anywhere else it may meet a node that lacks this package, and keeps one in use that the autoscaler could end. The
+    resource holds across restarts, which a preference of Ray's for a node does not for actors without CPUs.
+
+    Args:
+        num_cpus: What it reserves. A head often has no CPUs, so who asks for some asks for another place.
+        resources: The custom resources that it was asked to have.
+    """
+    return resources or ({} if num_cpus else _HEAD)
+
+
+def get_or_create(
+    actor_class: type,
+    name: str,
+    namespace: str,
+    settings: Mapping[str, Any],
+    *,
+    num_cpus: float,
+    memory: int | None,
+    resources: Mapping[str, float] | None,
+) -> Any:
     """Handle of the actor with this name, which is made if there is none.
 
     It outlives whoever makes it, and Ray starts it again when its process dies.
@@ -46,7 +70,9 @@ def get_or_create(actor_class: type, name: str, namespace: str, settings: Mappin
         name: Unique in the namespace.
         namespace: Ray namespace.
         settings: The one argument of its constructor.
-        **reserved: ``num_cpus``, ``memory``, ``resources``.
+        num_cpus: What it reserves.
+        memory: Bytes that it reserves.
+        resources: See `place_of`.
     """
     return (
         ray.remote(stand_in(actor_class))
@@ -58,7 +84,9 @@ def get_or_create(actor_class: type, name: str, namespace: str, settings: Mappin
             max_restarts=-1,
             max_task_retries=0,
             max_concurrency=_MAX_CONCURRENCY,
-            **{key: value for key, value in reserved.items() if value is not None},
+            num_cpus=num_cpus,
+            memory=memory,
+            resources=dict(place_of(num_cpus, resources)),
         )
         .remote(settings)
     )

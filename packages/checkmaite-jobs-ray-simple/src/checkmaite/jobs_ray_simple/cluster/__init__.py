@@ -11,12 +11,13 @@ from checkmaite.jobs_ray_simple.cluster.connection import Connection, cancel, co
 from checkmaite.jobs_ray_simple.cluster.deaths import Death, Deaths, dead_for_a_while
 from checkmaite.jobs_ray_simple.cluster.job_function import make_job_function, packed_order
 from checkmaite.jobs_ray_simple.cluster.maintenance import DEFAULT_MAINTENANCE_JOBS, StoreMaintenance
+from checkmaite.jobs_ray_simple.cluster.nodes import cluster_resources, leaving_nodes
 from checkmaite.jobs_ray_simple.cluster.options import ConnectionOptions, isolation_level
 from checkmaite.jobs_ray_simple.cluster.pickling import carried, is_large, payloads
 from checkmaite.jobs_ray_simple.cluster.programs import start_obstacle
 from checkmaite.jobs_ray_simple.cluster.ray_errors import LOST_WORKER, explained, finished_from, is_known, lost_worker
 from checkmaite.jobs_ray_simple.cluster.remains import REMAINS_S, remains_of
-from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork, cluster_resources, fits_no_node, shortage
+from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork, fits_no_node, shortage
 
 __all__ = [
     "DEFAULT_MAINTENANCE_JOBS",
@@ -43,6 +44,7 @@ __all__ = [
     "is_large",
     "isolation_level",
     "leave_driver",
+    "leaving_nodes",
     "lost_worker",
     "make_job_function",
     "packed_order",

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import ray
 from checkmaite.jobs.spi import Started
+from checkmaite.jobs_ray_simple.cluster.nodes import leaving_nodes
 
 _untyped: Any = ray  # the parts of its API that carry no types
 _log = logging.getLogger("checkmaite.jobs")
@@ -41,6 +42,7 @@ class Death(NamedTuple):
         node_died: Whether its node went with it.
         memory: Bytes that it had when it was killed since its node was running out of memory; None when it was not.
         had_most: Whether no other worker on the node had more of it then.
+        node_left: Whether Ray drained its node, so that its end was to come.
     """
 
     node: str
@@ -49,6 +51,17 @@ class Death(NamedTuple):
     node_died: bool = False
     memory: int | None = None
     had_most: bool = True
+    node_left: bool = False
+
+    @property
+    def is_to_blame(self) -> bool:
+        """Whether the job may have caused it."""
+        return self.had_most and not self.node_left
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether it is known what ended the process."""
+        return bool(self.node_died or self.node_left or self.memory or self.cause)
 
 
 class _Worker(NamedTuple):
@@ -57,6 +70,11 @@ class _Worker(NamedTuple):
     row: Any
     host: str
     node_lives: bool
+
+    @property
+    def node(self) -> str:
+        node: str = self.row.worker_address.node_id.hex()
+        return node
 
     @property
     def is_dead(self) -> bool:
@@ -85,6 +103,12 @@ class Deaths:
 
     def __init__(self) -> None:
         self._told: OrderedDict[bytes, None] = OrderedDict()
+        self._leaving: OrderedDict[str, None] = OrderedDict()
+
+    def note_leaving(self) -> None:
+        """Note which nodes leave now: of one that has died Ray does not say that it was drained."""
+        for node in leaving_nodes():
+            _remember(self._leaving, node)
 
     def of_task(self, pid: int | None, node: str | None = None) -> Death | None:
         """The death that has just ended a task.
@@ -105,10 +129,15 @@ class Deaths:
             return None
         there = [each for each in found if each.host == node]
         worker = max(there or found, key=lambda each: each.row.end_time_ms)
-        self._told[bytes(worker.row.worker_address.worker_id)] = None
-        while len(self._told) > _REMEMBERED:
-            self._told.popitem(last=False)
-        return _death(worker)
+        _remember(self._told, bytes(worker.row.worker_address.worker_id))
+        self.note_leaving()
+        return _death(worker)._replace(node_left=worker.node in self._leaving)
+
+
+def _remember(those: OrderedDict[Any, None], one: object) -> None:
+    those[one] = None
+    while len(those) > _REMEMBERED:
+        those.popitem(last=False)
 
 
 def _is_sudden(row: Any) -> bool:

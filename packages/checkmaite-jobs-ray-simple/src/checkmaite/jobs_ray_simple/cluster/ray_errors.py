@@ -79,7 +79,9 @@ def lost_worker() -> Failed:
 
 def is_known(death: Death | None, last_words: str | None) -> bool:
     """Whether the cause of a worker's death is known, so that `explained` has no need of what it left behind."""
-    return last_words is not None or (death is not None and bool(death.node_died or death.memory or death.cause))
+    return last_words is not None or (
+        death is not None and bool(death.node_died or death.node_left or death.memory or death.cause)
+    )
 
 
 def explained(
@@ -106,9 +108,10 @@ def explained(
             held = f"it had reserved {_gib(reserved)}" if reserved else "it had reserved none"
             means = _failed_as(_errors.OutOfMemoryError(death.cause))
             return evolve(means, node=death.node, pid=death.pid, exit_cause=f"{means.exit_cause}; {had}, {held}")
-        if death.node_died:
+        if death.node_died or death.node_left:
             means = _failed_as(_errors.NodeDiedError(death.cause or "The node died."))
-            return evolve(means, node=death.node, pid=death.pid)
+            cause = "its node was drained and went away" if death.node_left else means.exit_cause
+            return evolve(means, node=death.node, pid=death.pid, exit_cause=cause)
     if last_words is not None:
         cause = f"{failed.exit_cause}: it got {last_words}"
         return evolve(failed, exit_cause=cause, kind=FailureKind.WORKER_SIGNAL, remedy=_ENDED_BY_OTHERS)

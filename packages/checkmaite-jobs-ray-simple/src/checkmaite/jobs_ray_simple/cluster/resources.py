@@ -1,13 +1,14 @@
-"""Tells Ray which resources a job needs, and asks it which ones the cluster has."""
+"""Tells Ray which resources a job needs, and a user which of them the cluster lacks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ray
 import ray.experimental.internal_kv
 from checkmaite.jobs import Resources
+from checkmaite.jobs_ray_simple.cluster.nodes import ClusterResources
 from checkmaite.jobs_ray_simple.cluster.worker_processes import (
     ENDLESS,
     Leave,
@@ -117,41 +118,42 @@ def _task_options(name: str, resources: Resources) -> dict[str, Any]:
     return options
 
 
-def cluster_resources() -> tuple[Sequence[Mapping[str, float]], Mapping[str, float]]:
-    """What each node has, and what of all of them together is free now, by Ray's names ("CPU", "GPU", ...)."""
-    nodes = [node["Resources"] for node in _untyped.nodes() if node["Alive"]]
-    return nodes, _untyped.available_resources()
-
-
-def shortage(wanted: Resources, *, nodes: Sequence[Mapping[str, float]], free: Mapping[str, float]) -> str:
+def shortage(wanted: Resources, there: ClusterResources) -> str:
     """Why a job that Ray has not started yet waits, as a sentence.
 
     Args:
         wanted: What the job asks for. One node must have all of it.
-        nodes: What each node has, as `cluster_resources` gives it.
-        free: What of all of them together is free.
+        there: What the cluster has.
     """
+    said = _shortage(wanted, there)
+    if said and there.leaving:
+        nodes, what = ("a node", "has") if there.leaving == 1 else (f"{there.leaving} nodes", "have")
+        return f"{said} What {nodes} {what} that Ray drains is left out."
+    return said or "Ray has it and has not said that it started."
+
+
+def _shortage(wanted: Resources, there: ClusterResources) -> str:
     asked = _asked(wanted)
     for name, amount in asked.items():
-        if amount > (total := sum(node.get(name, 0) for node in nodes)):
+        if amount > (total := sum(node.get(name, 0) for node in there.nodes)):
             return f"It asks for {_said(name, amount)}, the cluster has {total:g}: {_UNTIL}"
-        if amount > (largest := max(node.get(name, 0) for node in nodes)):
+        if amount > (largest := max(node.get(name, 0) for node in there.nodes)):
             return (
                 f"It asks for {_said(name, amount)}, and no single node has so much, the largest {largest:g}: {_UNTIL}"
             )
-    if nodes and fits_no_node(wanted, nodes=nodes):
+    if there.nodes and fits_no_node(wanted, there):
         together = " and ".join(_said(name, amount) for name, amount in asked.items())
         return f"It asks for {together}, and no single node has all of that: {_UNTIL}"
     for name, amount in asked.items():
-        if amount > free.get(name, 0):
-            return f"It waits for {_said(name, amount)}, of which {free.get(name, 0):g} are free now."
-    return "Ray has it and has not said that it started."
+        if amount > there.free.get(name, 0):
+            return f"It waits for {_said(name, amount)}, of which {there.free.get(name, 0):g} are free now."
+    return ""
 
 
-def fits_no_node(wanted: Resources, *, nodes: Sequence[Mapping[str, float]]) -> bool:
+def fits_no_node(wanted: Resources, there: ClusterResources) -> bool:
     """Whether no node has all that a job asks for, however long it waits."""
     asked = _asked(wanted).items()
-    return not any(all(amount <= node.get(name, 0) for name, amount in asked) for node in nodes)
+    return not any(all(amount <= node.get(name, 0) for name, amount in asked) for node in there.nodes)
 
 
 def _asked(wanted: Resources) -> dict[str, float]:

@@ -206,8 +206,8 @@ def _not_startable(name: str, error: Exception) -> ConfigurationError:
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return ConfigurationError(
         f"the registry {name!r} cannot start on the node that it was placed on: {lines[-1].strip()}. That node needs "
-        "checkmaite-jobs-ray of this version; place the registry with registry_resources and registry_num_cpus, and "
-        "controllers with controller_resources, where it is installed."
+        "checkmaite-jobs-ray of this version. It is the head, unless registry_resources, or controller_resources for "
+        "controllers, name what a node has where it is installed."
     )
 
 

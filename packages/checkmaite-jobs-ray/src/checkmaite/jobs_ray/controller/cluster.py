@@ -43,13 +43,13 @@ def told_of(
 ) -> tuple[Failed, bool]:
     """The outcome of a lost worker with what can be learnt of the process that died, and whether it is to blame.
 
-    It is not when Ray killed it for memory of which another worker there had more.
+    It is not when Ray killed it for memory of which another worker there had more, or drained its node.
     """
     started, reserved = known.started, known.launch.spec.resources.memory
     if started is not None:
         failed = evolve(failed, node=started.node, pid=started.pid)
     told = explained(failed, death, last_words=known.last_words, reserved=reserved, left=left)
-    return told, death is None or started is None or death.had_most
+    return told, death is None or started is None or death.is_to_blame
 
 
 class Tasks:
@@ -110,6 +110,7 @@ class Tasks:
 
     async def lost(self, begun: Mapping[AttemptId, Started]) -> list[EndedTask]:
         """Of tasks that have begun, those whose worker has died: Ray tells it when it has room to start them again."""
+        await asyncio.to_thread(self._deaths.note_leaving)
         dead = await asyncio.to_thread(dead_for_a_while, set(begun.values()))
         return [
             self._give_up(attempt_id)

@@ -104,13 +104,11 @@ class Cluster:
 
     def shortage_of(self, wanted: Resources) -> str:
         """Why a job that Ray has not started yet waits, as a sentence."""
-        nodes, free = cluster_resources()
-        return shortage(wanted, nodes=nodes, free=free)
+        return shortage(wanted, cluster_resources())
 
     def fits_no_node(self, wanted: Resources) -> bool:
         """Whether no node has all that a job asks for."""
-        nodes, _ = cluster_resources()
-        return fits_no_node(wanted, nodes=nodes)
+        return fits_no_node(wanted, cluster_resources())
 
     async def start_obstacle_of(self, runtime_env: Mapping[str, Any] | None) -> str:
         """Why no worker can start with this runtime environment, as a sentence; empty when nothing is known of one."""

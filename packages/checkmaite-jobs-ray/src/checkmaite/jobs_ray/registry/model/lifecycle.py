@@ -98,7 +98,9 @@ class Lifecycle:
         attempt, failed = record.attempt, report.outcome
         cause = failed.exit_cause if isinstance(failed, Failed) and failed.exit_cause else "its worker died"
         if record.spec.policy.allows_retry(attempt, record.losses, counts=report.counts):
-            spared = "" if report.counts else " It does not count: another worker there had more memory."
+            is_drained = isinstance(failed, Failed) and failed.kind is FailureKind.NODE_LOST
+            why = "that is no fault of the job" if is_drained else "another worker there had more memory"
+            spared = "" if report.counts else f" It does not count: {why}."
             self._requeue(record, f"Start {attempt} was lost: {cause}.{spared}", now, lost=report.counts)
             return
         if isinstance(failed, Failed):
