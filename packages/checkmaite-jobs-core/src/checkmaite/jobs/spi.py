@@ -17,7 +17,10 @@ A job backend is a class named by an entry point of the group ``checkmaite.jobs.
 A store is a class named by an entry point of the group ``checkmaite.stores``: ``config_type`` likewise;
 ``__init__(**options)``, which makes no request; optionally a classmethod ``normalized_options(options)`` that makes
 them independent of the working directory; the methods of `AnalyticsStore`, and optionally those of `HasMaintenance`,
-`HasProbe`, `KeepsArtifacts`, `KeepsHistory` and `KeepsRevisions`.
+`HasProbe`, `KeepsArtifacts`, `KeepsHistory` and `KeepsRevisions`. Where its options have a ``uri`` that fsspec opens,
+and ``storage_options`` as fsspec takes them, the journal of jobs is kept beside its tables, in ``_jobs/``.
+`running_select` and what is beside it run SQL over tables that are Arrow datasets; `check_runs` and its like refuse
+wrong arguments.
 
 Check either with `checkmaite.jobs.testing`.
 
@@ -57,6 +60,31 @@ from checkmaite.jobs._shared.resources import amount_problem, custom_problems
 from checkmaite.jobs._shared.reuse import RUN, Prints, ReusePolicy, check_policy, settled
 from checkmaite.jobs._shared.scalars import text_cause
 from checkmaite.jobs._shared.sealing import check_key, sealed
+from checkmaite.jobs._shared.sql_engine import (
+    FrameKind,
+    SqlLimits,
+    SqlTables,
+    duckdb_of,
+    frame_converter,
+    running_select,
+    sql_connection,
+    sql_limits,
+    table_of,
+)
+from checkmaite.jobs._shared.store_arguments import (
+    check_choice,
+    check_document,
+    check_flag,
+    check_one_run,
+    check_place,
+    check_query,
+    check_revision,
+    check_runs,
+    check_seconds,
+    check_text,
+    check_whole,
+    provenance_given,
+)
 from checkmaite.jobs._shared.store_protocols import (
     HasMaintenance,
     HasProbe,
@@ -110,6 +138,7 @@ __all__ = [
     "Deadline",
     "Failed",
     "Finished",
+    "FrameKind",
     "HasMaintenance",
     "HasProbe",
     "JobControls",
@@ -142,6 +171,8 @@ __all__ = [
     "RunOptions",
     "SecretText",
     "Settings",
+    "SqlLimits",
+    "SqlTables",
     "Started",
     "StoreSpec",
     "StoredRun",
@@ -157,17 +188,30 @@ __all__ = [
     "accept",
     "amount_problem",
     "case_twins",
+    "check_choice",
+    "check_document",
+    "check_flag",
     "check_key",
+    "check_one_run",
+    "check_place",
     "check_policy",
+    "check_query",
+    "check_revision",
+    "check_runs",
+    "check_seconds",
+    "check_text",
     "check_versions",
+    "check_whole",
     "compared",
     "content_of",
     "custom_problems",
+    "duckdb_of",
     "earlier_ref",
     "execute",
     "failure",
     "fitted",
     "forget_plugins",
+    "frame_converter",
     "hidden_accelerators",
     "is_finite",
     "joined_output",
@@ -186,17 +230,22 @@ __all__ = [
     "parse_options",
     "prints_text",
     "provenance_columns",
+    "provenance_given",
     "read_settings",
     "run_entities",
     "run_tables",
+    "running_select",
     "runs_of",
     "sealed",
     "settled",
     "shortened",
     "shown",
+    "sql_connection",
+    "sql_limits",
     "status_of",
     "store_spec",
     "stored_runs",
+    "table_of",
     "table_rows",
     "take_left_output",
     "terms_of",

@@ -17,8 +17,7 @@ from checkmaite.jobs import (
     StoreNotFoundError,
     TableDescription,
 )
-from checkmaite.jobs.spi import ColumnType, ObjectStore, nearest_name, object_name
-from checkmaite.store_parquet._arguments import check_choice, check_query
+from checkmaite.jobs.spi import ColumnType, ObjectStore, check_choice, check_query, nearest_name, object_name
 from checkmaite.store_parquet._compacted import CompactedRuns
 from checkmaite.store_parquet._datasets import REVISION, Piece, dataset_of, reading, revisions_of
 from checkmaite.store_parquet._foreign import ForeignRuns, is_commit, may_be_foreign, names_files

@@ -18,26 +18,23 @@ from checkmaite.jobs import (
 from checkmaite.jobs.spi import (
     ObjectStore,
     StoredRun,
-    option,
-    run_tables,
-    runs_of,
-    usable_uri,
-)
-from checkmaite.store_parquet import _reading, _sql
-from checkmaite.store_parquet._arguments import (
-    DEFAULT_GRACE_S,
     check_document,
     check_flag,
-    check_grace,
     check_one_run,
     check_place,
     check_revision,
     check_runs,
-    check_seconds,
     check_text,
     check_whole,
+    option,
     provenance_given,
+    run_tables,
+    runs_of,
+    sql_limits,
+    usable_uri,
 )
+from checkmaite.store_parquet import _reading, _sql
+from checkmaite.store_parquet._arguments import DEFAULT_GRACE_S, check_grace
 from checkmaite.store_parquet._commits import Commits
 from checkmaite.store_parquet._compacting import SMALL_PART_BYTES, Backlog, Compaction, Compactor
 from checkmaite.store_parquet._layout import artifact_key
@@ -297,7 +294,7 @@ class ParquetStore:
             QueryError: The text is not one SELECT, DuckDB refused it, or it hit a limit, which the message names.
             StoreError: The store refused or could not be reached.
         """
-        return _sql.query(self._objects, sql, revision, _limits(timeout_s, max_memory_bytes, threads), to)
+        return _sql.query(self._objects, sql, revision, sql_limits(timeout_s, max_memory_bytes, threads), to)
 
     def query_batches(
         self,
@@ -326,7 +323,7 @@ class ParquetStore:
             QueryError: See `query_sql`.
             StoreError: The store refused or could not be reached.
         """
-        limits = _limits(timeout_s, max_memory_bytes, threads)
+        limits = sql_limits(timeout_s, max_memory_bytes, threads)
         check_whole("batch_rows", batch_rows)
         return _sql.query_batches(self._objects, sql, revision, limits, batch_rows)
 
@@ -351,11 +348,4 @@ class ParquetStore:
         Raises:
             StoreError: The store refused or could not be reached.
         """
-        return _sql.connect(self._objects, revision, _limits(None, max_memory_bytes, threads))
-
-
-def _limits(timeout_s: float | None, max_memory_bytes: int, threads: int) -> _sql.Limits:
-    check_seconds("timeout_s", timeout_s)
-    check_whole("max_memory_bytes", max_memory_bytes)
-    check_whole("threads", threads)
-    return _sql.Limits(timeout_s=timeout_s, memory_bytes=max_memory_bytes, threads=threads)
+        return _sql.connect(self._objects, revision, sql_limits(None, max_memory_bytes, threads))

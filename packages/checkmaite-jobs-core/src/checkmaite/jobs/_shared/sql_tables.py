@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from checkmaite.jobs import QueryError
-from checkmaite.jobs.spi import case_twins
+from checkmaite.jobs._shared.errors import QueryError
+from checkmaite.jobs._shared.naming import case_twins
 
 
 def tables_in(connection: Any, sql: str, names: list[str]) -> list[str]:

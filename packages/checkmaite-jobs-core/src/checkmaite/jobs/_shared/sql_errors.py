@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from checkmaite.jobs.spi import nearest_name
+from checkmaite.jobs._shared.problems import nearest_name
 
 _ASIDE = re.compile(r"\n(Did you mean|Candidate bindings|\tCandidate functions)[\s\S]*?(?=\n\nLINE|\Z)")
 _TABLE = re.compile(r"Table with name \"?(\S+?)\"? does not exist")
