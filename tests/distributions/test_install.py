@@ -10,10 +10,11 @@ from tests.distributions.building import NAMES, Distributions, FreshEnvironment
 CORE = {"checkmaite-jobs", "checkmaite-jobs-core"}
 PARQUET = {*CORE, "checkmaite-store-parquet", "pyarrow"}
 RAY = {"ray", "grpcio"}  # grpcio: `ray[client]`, what ray:// addresses need
-TOLD_APART = {*NAMES, *PARQUET, *RAY, "duckdb", "rich", "s3fs"}
+TOLD_APART = {*NAMES, *PARQUET, *RAY, "deltalake", "duckdb", "rich", "s3fs"}
 EXTRAS = {
     "": CORE,
     "cli": CORE | {"checkmaite-jobs-cli", "rich"},
+    "delta": CORE | {"checkmaite-store-delta", "deltalake", "pyarrow"},
     "parquet": PARQUET,
     "s3": PARQUET | {"s3fs"},
     "sql": PARQUET | {"duckdb"},
@@ -61,7 +62,7 @@ def test_an_extra_brings_what_its_name_says(distributions: Distributions, extra:
     requirement = f"checkmaite-jobs[{extra}]" if extra else "checkmaite-jobs"
     resolved = distributions.resolve(requirement, tmp_path / "report.json")
     assert set(resolved) & TOLD_APART == EXTRAS[extra]
-    if extra in ("ray", "ray-simple", "parquet", "all"):
+    if extra in ("ray", "ray-simple", "parquet", "delta", "all"):
         assert int(resolved["pyarrow"]["metadata"]["version"].partition(".")[0]) < 26, "NumPy 1.26 would not do"
     siblings = [entry for name, entry in resolved.items() if name in NAMES]
     assert [entry for entry in siblings if not entry["download_info"]["url"].startswith("file:")] == []

@@ -25,7 +25,7 @@ STORES_GROUP = "checkmaite.stores"
 
 _KNOWN_EXTRAS: Mapping[str, Mapping[str, str]] = {
     BACKENDS_GROUP: {"ray": "checkmaite-jobs[ray]", "ray-simple": "checkmaite-jobs[ray-simple]"},
-    STORES_GROUP: {"parquet": "checkmaite-jobs[parquet]"},
+    STORES_GROUP: {"delta": "checkmaite-jobs[delta]", "parquet": "checkmaite-jobs[parquet]"},
 }
 _WHAT = {BACKENDS_GROUP: "job backend", STORES_GROUP: "analytics store"}
 

@@ -1,0 +1,96 @@
+"""Where a Delta store can be, and what the deltalake library calls the options of fsspec's filesystems. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from checkmaite.jobs import ConfigurationError, Problem
+from checkmaite.jobs.spi import check_place, shown, usable_uri
+
+_SCHEMES = ("file", "local", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+_S3 = {
+    "key": "aws_access_key_id",
+    "secret": "aws_secret_access_key",
+    "token": "aws_session_token",
+    "endpoint_url": "aws_endpoint_url",
+    "region_name": "aws_region",
+    "anon": "aws_skip_signature",
+}
+_READING_ONLY = frozenset({"default_block_size", "default_cache_type", "default_fill_cache", "use_listings_cache"})
+"""Options of fsspec that are about how it reads; the library reads in its own way."""
+
+
+def is_s3(uri: str) -> bool:
+    """Whether a URI is one of S3."""
+    return uri.partition("://")[0] in ("s3", "s3a")
+
+
+def usable_place(instance: object, attribute: Any, value: str) -> None:
+    """An option's validator: the text is a path, or a URL that both fsspec and the deltalake library know.
+
+    Raises:
+        ValueError: It is not.
+    """
+    scheme, separator, _ = value.partition("://")
+    if separator and scheme not in _SCHEMES:
+        raise ValueError(f"the deltalake library knows no {scheme}:// URLs; it knows {', '.join(_SCHEMES)}")
+    usable_uri(instance, attribute, value)
+
+
+def check_delta_place(uri: object, storage_options: object, delta_options: object) -> None:
+    """Refuse what cannot be a store's place.
+
+    Raises:
+        ConfigurationError: It is of the wrong kind, or there can be no store.
+    """
+    check_place(uri, storage_options)
+    problems = []
+    try:
+        usable_place(None, None, str(uri))
+    except ValueError as error:
+        problems.append(Problem("uri", f"{error}.", "Pass a folder, or another URL."))
+    if delta_options is not None and not isinstance(delta_options, Mapping):
+        cause = f"expected a mapping, got {type(delta_options).__name__}."  # a text may be a secret
+        problems.append(Problem("delta_options", cause, 'Pass, for example, {"timeout": "30s"}.'))
+    elif wrong := [name for name, value in dict(delta_options or {}).items() if not _is_text(name, value)]:
+        cause = f"the library takes texts, which {shown(wrong[0])} or its value is not."
+        problems.append(Problem("delta_options", cause, 'Pass, for example, {"timeout": "30s"}.'))
+    if isinstance(uri, str) and is_s3(uri):
+        unknown = [name for name in _flat(storage_options) if name not in _S3 and name not in _READING_ONLY]
+        problems += [
+            Problem(
+                f"storage_options.{name}",
+                "is an option of fsspec alone, so that the deltalake library would do without it.",
+                "Say it in delta_options as the library calls it, and leave it out here.",
+            )
+            for name in unknown
+        ]
+    if problems:
+        raise ConfigurationError("The store cannot be opened.", problems)
+
+
+def delta_options_of(uri: str, storage_options: Any, delta_options: Mapping[str, str] | None) -> dict[str, str]:
+    """The options of the library: those of fsspec in its words, then its own.
+
+    Credentials that are not among them each process finds for itself, and again when they have expired.
+    """
+    found: dict[str, str] = {}
+    if is_s3(uri):
+        for name, value in _flat(storage_options).items():
+            if name in _S3 and value is not None:
+                found[_S3[name]] = str(value).lower() if isinstance(value, bool) else str(value)
+        if (endpoint := found.get("aws_endpoint_url")) is not None:
+            found.setdefault("aws_region", "us-east-1")  # which servers like S3 do not ask for, and the library does
+            if endpoint.startswith("http://"):
+                found["aws_allow_http"] = "true"
+    return {**found, **(delta_options or {})}
+
+
+def _flat(storage_options: Any) -> dict[str, Any]:
+    given = dict(storage_options or {})
+    return {**given.pop("client_kwargs", {}), **given}
+
+
+def _is_text(name: object, value: object) -> bool:
+    return isinstance(name, str) and isinstance(value, str)

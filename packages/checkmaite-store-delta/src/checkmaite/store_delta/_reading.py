@@ -1,0 +1,205 @@
+"""Reading results: what ``runs`` names is there, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from checkmaite.jobs import ColumnDescription, QueryError, StoreNotFoundError, StoreUnavailableError, TableDescription
+from checkmaite.jobs.spi import check_choice, check_query, nearest_name
+from checkmaite.store_delta._columns import ATTEMPT, INTERNAL, REVISION, RUN, RUNS, TABLE
+from checkmaite.store_delta._errors import telling
+from checkmaite.store_delta._tables import Tables, schema_of
+from pyarrow import fs
+
+Revision = int | Literal["all"] | None
+
+_NAMING = [RUN, REVISION, TABLE, ATTEMPT]
+_PRUNED = 100
+"""For so many runs files are left out that hold none of them."""
+
+
+class ChosenRuns:
+    """Results that are visible now: one consistent view of all tables.
+
+    The table ``runs`` is read first: what it names is in the other tables already, and is never taken away.
+
+    Args:
+        tables: The tables of the store.
+        run_uids: Only these runs; all when None.
+        revision: Of each run the newest result when None, else the one of this number; ``"all"`` for every one.
+
+    Raises:
+        QueryError: `revision` is something else.
+    """
+
+    def __init__(self, tables: Tables, run_uids: Collection[str] | None = None, *, revision: Revision = None) -> None:
+        if not (revision in (None, "all") or (type(revision) is int and revision > 0)):
+            raise QueryError.of(f"revision is {revision!r}.", 'Pass a whole number from 1 on, "all", or leave it out.')
+        self._tables = tables
+        self._run_uids = run_uids
+        self._tells = revision == "all"
+        self._table = tables.open(RUNS)
+        named = pa.table({name: pa.array([], pa.string()) for name in _NAMING})
+        if self._table is not None:
+            with telling(tables.objects, RUNS):
+                named = tables.dataset(self._table, self._pruning).to_table(columns=_NAMING, filter=self._of_runs)
+        self._named = _chosen(named.group_by(_NAMING).aggregate([]), revision)
+
+    @property
+    def _of_runs(self) -> Any:
+        """Which rows are of the runs that are asked for; None for all of them."""
+        return None if self._run_uids is None else ds.field(RUN).isin(pa.array(self._run_uids, pa.string()))
+
+    @property
+    def _pruning(self) -> Any:
+        if self._run_uids is None or not 0 < len(self._run_uids) <= _PRUNED:
+            return None
+        return [(RUN, "in", list(self._run_uids))]
+
+    def tables(self) -> list[str]:
+        """Tables with rows of these results, sorted; ``runs`` is one when there is any."""
+        found = self._named.column(TABLE).unique().to_pylist()
+        return sorted([RUNS, *found]) if found else []
+
+    def count_runs(self, name: str) -> int:
+        """How many of these results have rows in a table."""
+        return len(self._attempts(name))
+
+    def dataset(self, name: str) -> Any:
+        """A dataset over the rows of these results in a table.
+
+        Raises:
+            StoreNotFoundError: None of them has any.
+        """
+        if name not in (known := self.tables()):
+            near = nearest_name(name, known)
+            meant = f" Did you mean {near!r}?" if near else ""
+            uri = self._tables.uri_of(name)
+            raise StoreNotFoundError(
+                f"there is no table {name!r} in {self._tables.objects.root}.{meant} Tables: "
+                f"{', '.join(known) or 'none'}.",
+                uri=uri,
+            )
+        return self.rows(name)
+
+    def rows(self, name: str) -> Any:
+        """A dataset over the rows of these results in a table that is there; they may have none."""
+        table = self._table if name == RUNS else self._tables.open(name)
+        if table is None:
+            uri = self._tables.uri_of(name)
+            raise StoreNotFoundError(f"{uri}: the table is gone. Restore it from a backup.", uri=uri)
+        with telling(self._tables.objects, name):
+            attempts = self._attempts(name)
+            only = ds.field(ATTEMPT).isin(attempts)
+            schema = pa.schema([field for field in schema_of(table) if field.name not in INTERNAL])
+            if self._of_runs is not None:
+                only = self._of_runs & only
+            dataset = self._tables.dataset(table, self._pruning)
+            revisions = self._revisions(name, schema) if self._tells and name != RUNS else None
+            return ChosenRows(dataset, only, schema, revisions)
+
+    def sql_dataset(self, name: str) -> Any:
+        """See `checkmaite.jobs.spi.SqlTables`."""
+        return self.dataset(name)
+
+    def raise_unreadable(self, name: str) -> None:
+        """See `checkmaite.jobs.spi.SqlTables`."""
+        with telling(self._tables.objects, name):
+            for _ in self.dataset(name).scanner().to_reader():
+                pass
+        uri = self._tables.uri_of(name)
+        raise StoreUnavailableError(f"{uri}: reading it failed in the middle of the query. Ask again.", uri=uri)
+
+    def _of_table(self, name: str) -> pa.Table:
+        return self._named if name == RUNS else self._named.filter(pc.field(TABLE) == name)
+
+    def _attempts(self, name: str) -> pa.Array:
+        return self._of_table(name).column(ATTEMPT).unique()
+
+    def _revisions(self, name: str, schema: pa.Schema) -> pa.Table:
+        if REVISION in schema.names:
+            raise QueryError.of(f"{name!r} has a column {REVISION!r} of its own.", "Read its revisions one by one.")
+        return self._of_table(name).select([ATTEMPT, REVISION])
+
+
+class ChosenRows(ds.FileSystemDataset):  # type: ignore[misc] # pyarrow is not typed
+    """Some rows of a dataset, with the columns that users see.
+
+    Args:
+        rows: The dataset.
+        only: Which rows.
+        schema: The columns.
+        revisions: The revision of each attempt, where a column ``revision`` is to say it.
+    """
+
+    def __init__(self, rows: Any, only: Any, schema: pa.Schema, revisions: pa.Table | None) -> None:
+        shown = schema if revisions is None else schema.append(pa.field(REVISION, pa.int64()))
+        super().__init__([], shown, ds.ParquetFileFormat(), fs.LocalFileSystem())
+        self._rows = rows
+        self._only = only
+        self._revisions = revisions
+
+    def scanner(self, columns: Any = None, filter: Any = None, **options: Any) -> Any:
+        """A scanner of them."""
+        names = self.schema.names if columns is None else columns
+        if self._revisions is None:
+            only = self._only if filter is None else self._only & filter
+            return self._rows.scanner(columns=names, filter=only, **options)
+        kept = [name for name in self.schema.names if name != REVISION]
+        found = self._rows.scanner(columns=[*kept, ATTEMPT], filter=self._only, **options).to_table()
+        told = found.join(self._revisions, keys=ATTEMPT, join_type="inner").select(self.schema.names)
+        return ds.dataset(told).scanner(columns=names, filter=filter, **options)
+
+
+def _chosen(named: pa.Table, revision: Revision) -> pa.Table:
+    if revision == "all" or not named.num_rows:
+        return named
+    if revision is not None:
+        return named.filter(pc.field(REVISION) == revision)
+    newest = named.group_by([RUN]).aggregate([(REVISION, "max")]).rename_columns([RUN, REVISION])
+    return named.join(newest, keys=[RUN, REVISION], join_type="left semi")
+
+
+def read_table(
+    tables: Tables,
+    name: str,
+    *,
+    columns: Sequence[str] | None,
+    run_uids: Collection[str] | None,
+    limit: int | None,
+    revision: Revision,
+) -> pa.Table:
+    """Rows of one table; see `DeltaStore.read_table`."""
+    check_query("name", name)
+    check_choice(columns=columns, run_uids=run_uids, limit=limit)
+    runs = ChosenRuns(tables, run_uids, revision=revision)
+    chooses = run_uids is not None or revision is not None
+    if chooses and name not in runs.tables():  # which is an error only when no other result has it either
+        ChosenRuns(tables, revision="all").dataset(name)
+        dataset = runs.rows(name)
+    else:
+        dataset = runs.dataset(name)
+    if unknown := [column for column in columns or () if column not in dataset.schema.names]:
+        raise StoreNotFoundError(
+            f"the table {name!r} has no column {unknown[0]!r}. Its columns: {', '.join(dataset.schema.names)}.",
+            uri=tables.uri_of(name),
+        )
+    chosen = list(columns) if columns is not None else None
+    with telling(tables.objects, name):
+        if limit is not None:
+            return dataset.head(limit, columns=chosen)
+        return dataset.to_table(columns=chosen)
+
+
+def describe_table(tables: Tables, name: str) -> TableDescription:
+    """Columns and size of one table."""
+    runs = ChosenRuns(tables)
+    dataset = runs.dataset(name)
+    with telling(tables.objects, name):
+        rows = dataset.count_rows()
+    columns = tuple(ColumnDescription(name=each.name, type=str(each.type)) for each in dataset.schema)
+    return TableDescription(name=name, columns=columns, runs=runs.count_runs(name), rows=rows)

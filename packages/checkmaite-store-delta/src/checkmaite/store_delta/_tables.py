@@ -1,0 +1,189 @@
+"""The Delta tables of a store: one for each kind of record, and ``runs``. The one module that calls the library.
+
+What deltalake promises, found by experiment, is in ``docs/design/delta.md``. In short: a commit is one exclusive create
+of the log's next object. Of two commits with the same application id from one and the same version the second is
+refused; from a later version none is, so that whoever commits looks first. What appends ignores other appends. A
+change of the schema refuses whatever was begun before it, but is itself refused only where it is tried once. Its
+``optimize`` is refused by nothing, and two at once leave every row twice: it is not used.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from checkmaite.jobs import StoreCorruptError, StoreNotFoundError
+from checkmaite.jobs.spi import ColumnType, ObjectStore
+from checkmaite.store_delta._columns import ATTEMPT, RUN, arrow_schema, columns_of
+from checkmaite.store_delta._errors import telling
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from pyarrow import fs
+
+Version = int | datetime | None
+
+_TRIES = 50
+_RETRIES = 1000
+"""How often the library tries a commit again that another one came before, but does not contradict."""
+_LONGEST_PAUSE_S = 0.5
+_NOTHING_BETWEEN = CommitProperties(max_commit_retries=0)
+_CONFIGURATION: Mapping[str, str | None] = {
+    # Statistics of floats leave NaN out, and a reader that trusts them would lose such rows.
+    "delta.dataSkippingStatsColumns": f"{RUN},{ATTEMPT}",
+    # The log is what `as_of` reads.
+    "delta.enableExpiredLogCleanup": "false",
+}
+
+
+class Tables:
+    """The tables of one store.
+
+    Args:
+        objects: Its place.
+        options: Those of the library.
+    """
+
+    def __init__(self, objects: ObjectStore, options: Mapping[str, str]) -> None:
+        self.objects = objects
+        self._options = dict(options)
+
+    def uri_of(self, name: str) -> str:
+        """Where a table is."""
+        return self.objects.uri_of(name)
+
+    def open(self, name: str, version: Version = None) -> DeltaTable | None:
+        """A table as it is now, or as it was; None when there is none.
+
+        Raises:
+            StoreError: It cannot be reached or read.
+        """
+        with telling(self.objects, name):
+            try:
+                table = DeltaTable(self.uri_of(name), storage_options=self._options)
+                if version is not None:
+                    table.load_as_version(version)
+            except TableNotFoundError:
+                # On a disk the library says the same of a folder that it may not read.
+                if self.objects.is_local and self.objects.names(f"{name}/_delta_log"):
+                    uri = self.uri_of(name)
+                    raise StoreCorruptError(
+                        f"{uri}: its log is no log of a Delta table. Restore it from a backup.", uri=uri
+                    ) from None
+                return None
+            return table
+
+    def columns(self, name: str) -> dict[str, ColumnType]:
+        """The columns of a table; empty when there is no such table.
+
+        Raises:
+            StoreCorruptError: Somebody else has given it a column of another type.
+        """
+        table = self.open(name)
+        return self.columns_in(name, table) if table is not None else {}
+
+    def columns_in(self, name: str, table: DeltaTable) -> dict[str, ColumnType]:
+        """The columns of a table that is open."""
+        try:
+            return columns_of(schema_of(table))
+        except ValueError as error:
+            uri = self.uri_of(name)
+            raise StoreCorruptError(f"{uri}: this store has not made the table: {error}.", uri=uri) from error
+
+    def create(self, name: str, schema: pa.Schema) -> None:
+        """Create a table; one that is there is fine."""
+        with telling(self.objects, name), suppress(CommitFailedError):  # another writer creates it at the same time
+            DeltaTable.create(
+                self.uri_of(name),
+                schema=schema,
+                mode="ignore",
+                configuration=_CONFIGURATION,
+                storage_options=self._options,
+            )
+
+    def append(self, name: str, app_id: str, number: int, rows: Callable[[DeltaTable], pa.Table | None]) -> bool:
+        """Append rows once, however often they are tried: False when the table has this number of the id, or a later.
+
+        Args:
+            name: The table, which exists.
+            app_id: Whose rows they are.
+            number: Which of its rows; the numbers of an id grow.
+            rows: Gives them for the table as it is; asked again when something has come before them, or when it has
+                given None.
+
+        Raises:
+            StoreError: They were not appended, as far as is known.
+        """
+        once = CommitProperties(app_transactions=[Transaction(app_id, number)], max_commit_retries=_RETRIES)
+        with telling(self.objects, name):
+            for table in self._tries(name):
+                seen = table.transaction_version(app_id)
+                if seen is not None and seen >= number:
+                    return False
+                if (given := rows(table)) is None:
+                    continue
+                try:
+                    write_deltalake(table, given, mode="append", schema_mode="merge", commit_properties=once)
+                except CommitFailedError:
+                    continue
+                return True
+        raise AssertionError("the last try raises")
+
+    def widen(self, name: str, columns: Mapping[str, ColumnType]) -> None:
+        """Write a table anew with columns of whole numbers as floats, which no commit may come between."""
+        with telling(self.objects, name):
+            for table in self._tries(name):
+                known = self.columns_in(name, table)
+                if all(known[column] is kind for column, kind in columns.items()):
+                    return
+                floats = arrow_schema({**known, **columns})
+                wanted = pa.schema([floats.field(each.name) for each in schema_of(table)])
+                batches = (batch.cast(wanted) for batch in self.dataset(table).to_batches())
+                anew = pa.RecordBatchReader.from_batches(wanted, batches)
+                try:
+                    write_deltalake(
+                        table, anew, mode="overwrite", schema_mode="overwrite", commit_properties=_NOTHING_BETWEEN
+                    )
+                except CommitFailedError:
+                    continue
+                return
+
+    def holds_only_exact(self, name: str, column: str) -> bool:
+        """Whether every whole number of a column is a float too."""
+        table = self.open(name)
+        if table is None:
+            return True
+        with telling(self.objects, name):
+            values = self.dataset(table).to_table(columns=[column]).column(column)
+        span = pc.call_function("min_max", [values]).as_py()
+        return span["min"] is None or (span["min"] >= -(2**53) and span["max"] <= 2**53)
+
+    def dataset(self, table: DeltaTable, pruned_by: Any = None) -> Any:
+        """A dataset over the files of a table; with filters, over those files that may hold such rows."""
+        filesystem = None  # the library's own, in which Arrow calls Python for each file
+        if self.objects.is_local:
+            filesystem = fs.SubTreeFileSystem(url2pathname(urlsplit(table.table_uri).path), fs.LocalFileSystem())
+        return table.to_pyarrow_dataset(filesystem=filesystem, file_pruning_predicate=pruned_by)
+
+    def _tries(self, name: str) -> Iterator[DeltaTable]:
+        """The table as it is, again and again, each time after a pause; the last failure is told."""
+        for number in range(_TRIES):
+            table = self.open(name)
+            if table is None:
+                uri = self.uri_of(name)
+                raise StoreNotFoundError(f"{uri}: the table is gone. Somebody has removed its folder.", uri=uri)
+            yield table
+            time.sleep(random.uniform(0, min(_LONGEST_PAUSE_S, 0.01 * 2**number)))  # noqa: S311 - a pause
+        raise CommitFailedError(f"{_TRIES} times")
+
+
+def schema_of(table: DeltaTable) -> pa.Schema:
+    """The columns of a table as Arrow's."""
+    return pa.schema(table.schema().to_arrow())
