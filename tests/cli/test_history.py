@@ -43,6 +43,10 @@ def test_the_newest_jobs_come_first(cli: Callable[..., Said]) -> None:
         "reuse": "RUN",
         "submitted_by": None,
         "failure_kind": "other",
+        "tags": {},
+        "queued_at": None,
+        "peak_memory_bytes": None,
+        "peak_gpu_memory_bytes": None,
     }
 
 

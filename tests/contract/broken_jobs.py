@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from attrs import evolve
-from checkmaite.jobs import CapabilityRunRef, Job, JobFailedError, JobStatus, Reuse, get_job
+from checkmaite.jobs import CapabilityRunRef, Job, JobFailedError, JobInfo, JobStatus, Reuse, get_job
 from checkmaite.jobs._inline import InlineBackend
 from checkmaite.jobs.spi import Cancelled, JobHandle, JobQuery, PreparedSubmission
 from sample_backend import SampleBackend
@@ -286,6 +286,17 @@ class KeepsReuseToItself(BrokenJob):
         return Reuse()
 
 
+class TellsNoAttempts(BrokenJob):
+    """The facts of a job leave out when it was started."""
+
+    found_by = "test_facts_of_a_job_are_a_value"
+
+    @property
+    def info(self) -> JobInfo:
+        told: JobInfo = self.job.info
+        return evolve(told, attempts=())
+
+
 class BrokenBackend(InlineBackend):
     """The backend "inline"."""
 
@@ -369,6 +380,15 @@ class IgnoresFilters(BrokenBackend):
 
     def list_jobs(self, query: JobQuery) -> list[Job]:
         return super().list_jobs(JobQuery(limit=query.limit, job_name=query.job_name))
+
+
+class IgnoresTags(BrokenBackend):
+    """Of what a listing is asked for, only tags do not count."""
+
+    found_by = "test_tags_find_jobs"
+
+    def list_jobs(self, query: JobQuery) -> list[Job]:
+        return super().list_jobs(evolve(query, tags=()))
 
 
 class ListsAll(BrokenBackend):

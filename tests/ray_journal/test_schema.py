@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import attrs
 import pytest
-from checkmaite.jobs.spi import Cancelled
+from checkmaite.jobs.spi import Cancelled, Used
 from checkmaite.jobs_ray.journal.fields import Fields, Plain, read
 from checkmaite.jobs_ray.journal.schema import events_of, rows_of
 from checkmaite.jobs_ray.journal.snapshot import restore, snapshot_rows
@@ -21,6 +21,7 @@ from checkmaite.jobs_ray.registry.model.events import (
     Introduced,
     Launched,
     Noted,
+    Requeued,
     StopAsked,
     Submitted,
     WorkerStarted,
@@ -32,6 +33,7 @@ from tests.ray_registry.making import CONTEXT, CRASH, STARTED, completed, spec
 
 _NEWER = {"by_a_newer_version": {"of": ["this", 1]}}
 _OWNER = Owner("controller", 7)
+_TAGS = (("sweep", "12"), ("team", "vision"))
 
 
 def _events(name: str, ending: Any) -> list[Event]:
@@ -39,7 +41,11 @@ def _events(name: str, ending: Any) -> list[Event]:
         Assigned(name, 1, _OWNER),
         Launched(name, 2.0),
         WorkerStarted(name, STARTED),
-        *([] if ending is None else [Ended(name, ending_of(ending), 4.0)]),
+        Requeued(name, "lost", lost=True, at=2.5, started=STARTED),
+        Assigned(name, 2, _OWNER),
+        Launched(name, 3.0),
+        WorkerStarted(name, STARTED),
+        *([] if ending is None else [Ended(name, ending_of(ending), 4.0, used=Used(memory_bytes=1))]),
         Noted(name, "of it"),
     ]
 
@@ -49,7 +55,7 @@ _ENDINGS = {"done": completed(), "broken": CRASH, "stopped": Cancelled(), "live"
 
 def _story() -> list[Event]:
     begun: list[Event] = [Introduced("context", redacted_context(CONTEXT))]
-    begun += [Submitted(spec(name), float(number), None) for number, name in enumerate(_ENDINGS)]
+    begun += [Submitted(spec(name, tags=_TAGS), float(number), None) for number, name in enumerate(_ENDINGS)]
     return begun + [event for name, ending in _ENDINGS.items() for event in _events(name, ending)]
 
 
@@ -60,7 +66,14 @@ def _json(rows: Iterable[Any]) -> Any:
 def _places(row: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
     """Where in a row there are fields by name: everywhere that a newer version could add one."""
     found: list[tuple[str | int, ...]] = [path] if isinstance(row, dict) and path else []
-    open_ended = {"facts", "plain", "environment", "custom", "by_a_newer_version"}  # mappings of users' own names
+    open_ended = {
+        "facts",
+        "plain",
+        "environment",
+        "custom",
+        "tags",
+        "by_a_newer_version",
+    }  # mappings of users' own names
     items = row.items() if isinstance(row, dict) else enumerate(row) if isinstance(row, list) else ()
     for key, below in items:
         if key not in open_ended:

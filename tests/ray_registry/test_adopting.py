@@ -30,7 +30,8 @@ def test_a_new_registry_learns_jobs_as_they_are() -> None:
         for name, stop in rig.stops():
             rig.controllers[name].stop(rig.tokens[name], [stop], rig.now)
     rig.end("cancelled")
-    before = {job_id: rig.registry.facts("scope", job_id) for job_id in jobs}
+    # When Ray had a job is in the journal alone, and here is none.
+    before = {job_id: rig.registry.facts("scope", job_id)._replace(queued_at=None) for job_id in jobs}
 
     rig.begin_registry(epoch=100)
     assert {job_id: rig.registry.facts("scope", job_id) for job_id in jobs} == before

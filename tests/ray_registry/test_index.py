@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from functools import cache
 from itertools import product
 from typing import Any
 
 import pytest
+from attrs import evolve
 from checkmaite.jobs import JobNotFoundError, JobStatus, PendingReason
-from checkmaite.jobs.spi import Cancelled, JobQuery
+from checkmaite.jobs.spi import Cancelled, JobQuery, Tags
 from checkmaite.jobs_ray.registry.model.index import Groups, Timeline
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
 from checkmaite.jobs_ray.wire import EndReport, JobFacts, StartReport
@@ -34,6 +36,7 @@ def crowded() -> RegistryMachine:
         name, capability = f"name {number % 700}", f"capability {number % 3}"
         job = spec(f"job {number}", scope=scope, job_name=name, capability_id=capability, policy=POLICY)
         job = job._replace(submitted_by=(None, "ann", "bob@host")[number % 7 % 3])
+        job = job._replace(tags=(("part", f"{number % 40}"), ("team", "vision"))[: number % 3])
         machine.submit([job], CONTEXTS, now)
         if random_.random() < 0.8:
             for assignment in machine.place(["a"], 1, 0.0):
@@ -68,6 +71,7 @@ def naive(machine: RegistryMachine, scope: str, query: JobQuery) -> list[JobFact
         and query.job_name in (None, each.job_name)
         and query.capability_id in (None, each.capability_id)
         and query.submitted_by in (None, each.submitted_by)
+        and {*query.tags} <= {*each.tags}
     ]
     return found[: query.limit]
 
@@ -84,6 +88,7 @@ def test_every_filter_finds_what_a_naive_reading_finds(crowded: RegistryMachine)
     times = sorted(each.created_at for each in crowded.table.records.values())
     edges = (None, times[0], times[len(times) // 2], times[-1] + 1)
     names, capabilities, users = (None, "name 7", "nothing"), (None, "capability 1"), (None, "ann")
+    tags: Sequence[Tags] = [(), (("team", "vision"),), (("part", "7"), ("team", "vision")), (("part", "none"),)]
     found = 0
     for limit, statuses, name, capability, user in product((1, 100, None), STATUSES, names, capabilities, users):
         for before, after in product(edges, edges):
@@ -96,6 +101,8 @@ def test_every_filter_finds_what_a_naive_reading_finds(crowded: RegistryMachine)
                 submitted_before_ts=before,
                 submitted_after_ts=after,
             )
+            if user is None:
+                query = evolve(query, tags=tags[found % len(tags)])
             answer = crowded.list_jobs("scope", query)
             assert answer == naive(crowded, "scope", query), query
             found += len(answer)
@@ -130,12 +137,14 @@ def test_scopes_are_listed_apart(crowded: RegistryMachine) -> None:
         JobQuery(statuses=frozenset({JobStatus.COMPLETED})),
         JobQuery(statuses=frozenset({JobStatus.RUNNING})),
         JobQuery(job_name="name of job 77"),
+        JobQuery(tags=(("part", "77"),)),
         JobQuery(capability_id="capability", statuses=frozenset({JobStatus.CANCELLED})),
     ],
 )
 def test_a_page_reads_few_of_many_records(query: JobQuery) -> None:
     machine = RegistryMachine(limits(window=MANY))
-    machine.submit([spec(f"job {number}") for number in range(MANY)], CONTEXTS, 1000.0)
+    specs = [spec(f"job {number}", tags=(("part", f"{number}"),)) for number in range(MANY)]
+    machine.submit(specs, CONTEXTS, 1000.0)
     token = machine.grant("a", 0.0)
     (assignment,) = machine.place(["a"], MANY - 20, 0.0)
     jobs = [launch.spec.job_id for launch in assignment.launches]

@@ -126,6 +126,12 @@ def test_a_lost_worker_is_followed_by_another_start() -> None:
         assert f"start number {attempt + 1}" in rig.notes("job")
     rig.lose_worker("job")
     assert rig.outcome("job") == evolve(CRASH, exit_cause="signal 9; starts: 3")
+    past = rig.registry.facts("scope", "job").past
+    assert [(each.number, each.started, each.end) for each in past] == [
+        (1, STARTED, "Start 1 was lost: signal 9."),
+        (2, None, "Start 2 was lost: signal 9."),  # its worker had not spoken
+    ]
+    assert all(each.ended_at is not None for each in past)
 
 
 def test_a_start_that_was_killed_for_anothers_memory_does_not_count() -> None:
@@ -146,6 +152,7 @@ def test_of_many_lost_starts_the_first_and_the_newest_are_told() -> None:
         rig.go()
     notes = rig.record("job").notes
     assert [note.split()[1] for note in (*notes[:2], notes[-1])] == ["1", "22", "40"]
+    assert [each.number for each in rig.record("job").past][:2] == [1, 22]
 
 
 @pytest.mark.parametrize(("max_retries", "max_attempts", "starts"), [(0, 5, 1), (1, 5, 2), (-1, 4, 4), (9, 3, 3)])

@@ -88,6 +88,7 @@ CALLS: dict[str, Callable[[JobRegistry, bytes | None], Awaitable[Any]]] = {
     "list_jobs": lambda registry, proof: registry.list_jobs("client", "scope", JobQuery(), proof),
     "cancel": lambda registry, proof: registry.cancel("scope", "one", 0.0, proof),
     "explain": lambda registry, proof: registry.explain("scope", "one", proof),
+    "pending_reason": lambda registry, proof: registry.pending_reason("scope", "one", proof),
     "logs": lambda registry, proof: registry.logs("scope", "one", proof),
 }
 

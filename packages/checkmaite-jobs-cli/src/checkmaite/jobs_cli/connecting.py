@@ -97,5 +97,6 @@ def find(job_ids: Sequence[str], chosen: JobFilter, *, limit: int | None = None)
             submitted_after_ts=chosen.since.timestamp() if chosen.since else None,
             job_name=chosen.names[0] if chosen.names and chosen.is_exact else None,
             capability_id=chosen.capability_id,
+            tags=chosen.tags,
         )
     return [job for job in found if chosen.takes(JobSummary.of_job(job))][:limit]

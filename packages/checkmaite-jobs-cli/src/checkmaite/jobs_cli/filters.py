@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 
-from attrs import frozen
+from attrs import field, frozen
 from checkmaite.jobs import JobStatus
 from checkmaite.jobs_cli.summaries import JobSummary
 
@@ -24,12 +24,14 @@ class JobFilter:
         names: The name fits one of these patterns, such as ``sweep-*``; any when empty.
         capability_id: Of this capability.
         since: Submitted at or after this instant.
+        tags: It has all of these.
     """
 
     statuses: frozenset[JobStatus] = frozenset()
     names: Sequence[str] = ()
     capability_id: str | None = None
     since: datetime | None = None
+    tags: Mapping[str, str] = field(factory=dict)
 
     def __bool__(self) -> bool:
         return self != JobFilter()
@@ -42,6 +44,7 @@ class JobFilter:
             and (not self.names or any(fnmatchcase(job.job_name, pattern) for pattern in self.names))
             and self.capability_id in (None, job.capability_id)
             and (self.since is None or (submitted_at is not None and submitted_at >= self.since))
+            and self.tags.items() <= job.tags.items()
         )
 
     @property

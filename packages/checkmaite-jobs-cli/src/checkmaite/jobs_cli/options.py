@@ -107,17 +107,30 @@ def filtered(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_filter(
-        status: tuple[str, ...], name: tuple[str, ...], capability: str | None, since: datetime | None, **rest: Any
+        status: tuple[str, ...],
+        name: tuple[str, ...],
+        capability: str | None,
+        since: datetime | None,
+        tag: tuple[tuple[str, str], ...],
+        **rest: Any,
     ) -> Any:
         chosen = JobFilter(
             statuses=frozenset(JobStatus(each) for each in status),
             names=name,
             capability_id=capability,
             since=since,
+            tags=dict(tag),
         )
         return command(chosen=chosen, **rest)
 
     for option in (
+        click.option(
+            "--tag",
+            multiple=True,
+            metavar="NAME=TEXT",
+            callback=tags_given,
+            help="Submitted with this tag; several times for several, all of which it has.",
+        ),
         click.option(
             "--since", metavar="WHEN", callback=_instant, help="Submitted since then: 30m, 2h, 7d, or 2026-01-31 (UTC)."
         ),
@@ -170,6 +183,17 @@ def named_values(_: click.Context, option: click.Parameter, given: tuple[str, ..
         if not separator or not name.strip():
             raise click.BadParameter(f"{text!r} is not NAME=VALUE, for example registry_namespace=team.")
         pairs.append((name.strip(), value_of(value)))
+    return tuple(pairs)
+
+
+def tags_given(_: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Pairs of a flag that takes NAME=TEXT."""
+    pairs = []
+    for text in given:
+        name, separator, value = text.partition("=")
+        if not separator or not name.strip():
+            raise click.BadParameter(f"{text!r} is not NAME=TEXT, for example team=vision.")
+        pairs.append((name.strip(), value))
     return tuple(pairs)
 
 

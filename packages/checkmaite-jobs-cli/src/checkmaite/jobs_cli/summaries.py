@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 import attrs
-from attrs import frozen
-from checkmaite.jobs import Job, JobFailedError, JobStatus
+from attrs import field, frozen
+from checkmaite.jobs import Job, JobInfo, JobStatus
 
 
 @frozen(kw_only=True)
@@ -27,7 +27,7 @@ class JobSummary:
         started_at: When its last start was.
         finished_at: When it became final.
         node: Where it runs or ran last.
-        attempts: How often it was started; unknown of jobs that were asked for on a cluster.
+        attempts: How often it was started.
         progress: Share done, 0 to 1.
         submitted_by: Who submitted it.
         failure_kind: What ended it, by name, when it did not complete; a `FailureKind`.
@@ -38,6 +38,10 @@ class JobSummary:
         store_uri: What to open for its rows.
         commit_uri: The object that made the run visible.
         reuse: RUN, REUSED or STALE, with what is known of it.
+        tags: What it was submitted with.
+        queued_at: When its last start was handed to Ray.
+        peak_memory_bytes: Resident memory of its worker at most, once it has ended.
+        peak_gpu_memory_bytes: GPU memory that PyTorch reserved in it at most, likewise.
     """
 
     job_id: str
@@ -59,39 +63,47 @@ class JobSummary:
     store_uri: str | None = None
     commit_uri: str | None = None
     reuse: str | None = None
+    tags: Mapping[str, str] = field(factory=dict)
+    queued_at: datetime | None = None
+    peak_memory_bytes: int | None = None
+    peak_gpu_memory_bytes: int | None = None
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> JobSummary:
         """From a row of `read_job_history`."""
         known = {field.name for field in attrs.fields(cls)}
-        return cls(**{**{name: row[name] for name in row if name in known}, "status": JobStatus(row["status"])})
+        found = {name: row[name] for name in row if name in known}
+        return cls(**{**found, "status": JobStatus(row["status"]), "tags": dict(row.get("tags") or ())})
 
     @classmethod
     def of_job(cls, job: Job) -> JobSummary:
         """From a handle."""
-        status, found, progress = job.status, job.scheduling_info, job.progress
-        error = job.exception(0) if status.is_final else None
-        ref = job.result(0) if status is JobStatus.COMPLETED else None
-        failed = error if isinstance(error, JobFailedError) else None
+        ref = job.result(0) if job.status is JobStatus.COMPLETED else None
+        info: JobInfo = getattr(job, "known", None) or job.info
         return cls(
-            job_id=job.job_id,
-            job_name=job.job_name,
-            capability_id=getattr(job, "capability_id", ""),
-            status=status,
-            submitted_at=job.created_at,
-            started_at=found.started_at,
-            finished_at=getattr(job, "finished_at", None),
-            node=found.node,
-            progress=progress.fraction if progress is not None else None,
-            submitted_by=getattr(job, "submitted_by", None),
-            failure_kind=str(failed.kind) if failed else "cancelled" if status is JobStatus.CANCELLED else None,
-            error_type=failed.error_type if failed else None,
-            error_message=failed.error_message if failed else None,
+            job_id=info.job_id,
+            job_name=info.job_name,
+            capability_id=info.capability_id,
+            status=info.status,
+            submitted_at=info.created_at,
+            started_at=info.started_at,
+            finished_at=info.finished_at,
+            node=info.node,
+            attempts=info.attempts[-1].number if info.attempts else 0,
+            progress=info.progress.fraction if info.progress is not None else None,
+            submitted_by=info.submitted_by,
+            failure_kind=str(info.failure_kind) if info.failure_kind else None,
+            error_type=info.error_type,
+            error_message=info.error_message,
             run_uid=ref.run_uid if ref else None,
             revision=ref.revision if ref else None,
             store_uri=ref.store_uri if ref else None,
             commit_uri=ref.commit_uri if ref else None,
-            reuse=str(job.reuse),
+            reuse=str(info.reuse),
+            tags=info.tags,
+            queued_at=info.queued_at,
+            peak_memory_bytes=info.peak_memory_bytes,
+            peak_gpu_memory_bytes=info.peak_gpu_memory_bytes,
         )
 
     def took_s(self, now: datetime) -> float | None:

@@ -60,6 +60,9 @@ def job_table(job: JobSummary, more: Mapping[str, str] | None = None) -> Table:
         "ran": span_text(job.took_s(datetime.now(UTC))),
         "node": job.node,
         "starts": None if job.attempts is None else str(job.attempts),
+        "tags": ", ".join(f"{name}={value}" for name, value in job.tags.items()),
+        "memory": _size_text(job.peak_memory_bytes),
+        "GPU memory": _size_text(job.peak_gpu_memory_bytes),
         "progress": None if job.progress is None else f"{job.progress:.0%}",
         "result": job.reuse,
         "run": job.run_uid,
@@ -119,6 +122,11 @@ def span_text(seconds: float | None) -> str:
 def instant_text(instant: datetime | None) -> str:
     """An instant, in UTC."""
     return "" if instant is None else f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _size_text(size: int | None) -> str:
+    """A number of bytes as a person says it."""
+    return "" if size is None else f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
 
 
 def _table(*, show_header: bool = True) -> Table:

@@ -34,6 +34,7 @@ from checkmaite.jobs._shared.errors import (
     StoreUnavailableError,
     UnconfirmedError,
 )
+from checkmaite.jobs._shared.job_info import JobAttempt, JobInfo
 from checkmaite.jobs._shared.job_protocols import Job, JobBackend, JobProgress, SchedulingInfo
 from checkmaite.jobs._shared.kinds import FailureKind, PendingReason
 from checkmaite.jobs._shared.problems import Problem
@@ -84,9 +85,11 @@ __all__ = [
     "FailureKind",
     "IncompatibleVersionError",
     "Job",
+    "JobAttempt",
     "JobBackend",
     "JobCancelledError",
     "JobFailedError",
+    "JobInfo",
     "JobLostError",
     "JobNotFoundError",
     "JobProgress",

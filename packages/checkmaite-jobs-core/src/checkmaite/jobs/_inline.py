@@ -193,6 +193,10 @@ class InlineBackend:
         place = f"It is number {position} of {len(waiting)} in the queue of this process's thread pool."
         return f"{place} {PendingReason.BUSY.sentence}"
 
+    def pending_reason(self, job: JobHandle) -> PendingReason | None:
+        """What a job waits for: those before it, as threads are all that it needs."""
+        return PendingReason.BUSY
+
     def hand_over(self) -> None:
         """Accept nothing more; queued and running jobs go on in their threads."""
         with self._lock:

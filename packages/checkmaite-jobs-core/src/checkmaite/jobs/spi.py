@@ -43,6 +43,7 @@ from checkmaite.jobs._shared.config import (
 from checkmaite.jobs._shared.deadline import Deadline
 from checkmaite.jobs._shared.discovery import forget_plugins, open_store, store_spec
 from checkmaite.jobs._shared.fitting import fitted, two_types
+from checkmaite.jobs._shared.job_info import Used
 from checkmaite.jobs._shared.job_protocols import PlansReuse
 from checkmaite.jobs._shared.keys import KeyPlace, SecretText
 from checkmaite.jobs._shared.logs import LOG_LIMIT_CHARACTERS, LogBudget, LogTail, LostOutput, joined_output
@@ -93,6 +94,7 @@ from checkmaite.jobs._shared.store_protocols import (
     KeepsRevisions,
 )
 from checkmaite.jobs._shared.stored import StoredRun
+from checkmaite.jobs._shared.tags import Tags
 from checkmaite.jobs._shared.texts import shortened
 from checkmaite.jobs._shared.values import is_finite, shown
 from checkmaite.jobs._shared.versions import Versions, check_versions, versions_here
@@ -104,6 +106,7 @@ from checkmaite.jobs._submitters.handle import (
     EXPLANATION_BYTES,
     JobControls,
     JobHandle,
+    TellsPendingReason,
     new_job_id,
 )
 from checkmaite.jobs._submitters.ledger import JobLedger
@@ -177,7 +180,10 @@ __all__ = [
     "StoreSpec",
     "StoredRun",
     "TableRows",
+    "Tags",
+    "TellsPendingReason",
     "Terms",
+    "Used",
     "Version",
     "Versions",
     "Watched",

@@ -154,16 +154,24 @@ class RaySimpleBackend:
 
     def explain(self, job: JobHandle) -> str:
         """What a job waits for, when it waits."""
+        short, obstacle, reason = self._why(job)
+        return " ".join(filter(None, (short, obstacle, reason.sentence if reason else "")))
+
+    def pending_reason(self, job: JobHandle) -> PendingReason | None:
+        """See `TellsPendingReason`."""
+        return self._why(job)[2]
+
+    def _why(self, job: JobHandle) -> tuple[str, str, PendingReason | None]:
+        """Which resources a job lacks, which program cannot be started, and the name of what it waits for."""
         wanted = self._running_tasks.resources(job)
         if job.status is JobStatus.RUNNING or wanted is None or not self._running_tasks.connection.is_alive():
-            return ""
+            return "", "", None
         there = cluster_resources()
-        env = ray.get_runtime_context().runtime_env
-        obstacle = start_obstacle(env)
+        obstacle = start_obstacle(ray.get_runtime_context().runtime_env)
         reason = PendingReason.NO_PROGRAM if obstacle else PendingReason.BUSY
         if fits_no_node(wanted, there):
             reason = PendingReason.NO_NODE
-        return " ".join(filter(None, (shortage(wanted, there), obstacle, reason.sentence)))
+        return shortage(wanted, there), obstacle, reason
 
     def hand_over(self) -> None:
         """Accept nothing more; jobs go on, and when the last is final Ray ends if nobody else uses it."""

@@ -208,6 +208,7 @@ class RunningTasks:
             job.apply(finished.started)
         if finished.printed is not None:
             job.apply(finished.printed)
+        job.measured(finished.used)
         outcome: Outcome = finished.outcome
         if isinstance(outcome, Failed):
             if not self.connection.is_alive():

@@ -9,9 +9,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from checkmaite.jobs import JobProgress, JobStatus, Resources, Reuse
-from checkmaite.jobs.spi import RUN, Cancelled, Failed, Outcome, Prints, ReusePolicy, Started, Terms, Wire, order_wire
+from checkmaite.jobs.spi import (
+    RUN,
+    Cancelled,
+    Failed,
+    Outcome,
+    Prints,
+    ReusePolicy,
+    Started,
+    Tags,
+    Terms,
+    Used,
+    Wire,
+    order_wire,
+)
 
-REGISTRY_PROTOCOL = 5
+REGISTRY_PROTOCOL = 6
 """Number of the language that clients, registry and controllers speak; raised when an older side could misread it."""
 
 
@@ -106,6 +119,7 @@ class JobSpec(NamedTuple):
         policy: What to do when the machinery fails it.
         basis: What decides which result stands for its run.
         submitted_by: Who submitted it; None where an earlier version did.
+        tags: What it can be found by beside that.
     """
 
     job_id: str
@@ -120,6 +134,7 @@ class JobSpec(NamedTuple):
     policy: Policy
     basis: Basis
     submitted_by: str | None = None
+    tags: Tags = ()
 
     @property
     def identity(self) -> Identity:
@@ -161,6 +176,22 @@ class StoredPayload(NamedTuple):
     offset: int = 0
 
 
+class PastAttempt(NamedTuple):
+    """A start of a job that was followed by another.
+
+    Attributes:
+        number: 1 for the first.
+        started: What its worker has said of itself, when one has spoken.
+        ended_at: When it was known to be lost, in seconds since the epoch.
+        end: How it was lost.
+    """
+
+    number: int
+    started: Started | None
+    ended_at: float | None
+    end: str
+
+
 class JobFacts(NamedTuple):
     """What is known of one job, as a client sees it.
 
@@ -169,6 +200,10 @@ class JobFacts(NamedTuple):
         attempt: Number of the present or last attempt; 0 before the first.
         finished_at: When it became final; None before.
         reuse: What was decided about the submission that is answered with it, else about the job's own.
+        resources: What it asks for.
+        queued_at: When Ray had its last start.
+        past: Starts that others followed.
+        used: What its worker has used at most.
     """
 
     job_id: str
@@ -183,6 +218,11 @@ class JobFacts(NamedTuple):
     finished_at: float | None
     reuse: Reuse = RUN
     submitted_by: str | None = None
+    tags: Tags = ()
+    resources: Resources | None = None
+    queued_at: float | None = None
+    past: Sequence[PastAttempt] = ()
+    used: Used | None = None
 
 
 class Change(NamedTuple):
@@ -195,6 +235,9 @@ class Change(NamedTuple):
     progress: JobProgress | None
     outcome: Outcome | None
     finished_at: float | None
+    queued_at: float | None = None
+    past: Sequence[PastAttempt] = ()
+    used: Used | None = None
 
 
 class Cursor(NamedTuple):
@@ -222,6 +265,7 @@ class Launch(NamedTuple):
     Attributes:
         context: The spec's.
         losses: Starts before this one that were lost with their worker.
+        past: See `JobFacts`.
     """
 
     spec: JobSpec
@@ -230,6 +274,7 @@ class Launch(NamedTuple):
     created_at: float
     supersedes: str | None
     losses: int
+    past: Sequence[PastAttempt] = ()
 
 
 class LostAttempt(NamedTuple):
@@ -290,6 +335,7 @@ class EndReport(NamedTuple):
         started: What its worker has said of itself; None where it is not known.
         counts: Whether a lost worker counts against `Policy.max_retries`; not when Ray killed it for memory of which
             another had more.
+        used: What its worker has used at most.
     """
 
     job_id: str
@@ -299,6 +345,7 @@ class EndReport(NamedTuple):
     at: float
     started: Started | None = None
     counts: bool = True
+    used: Used | None = None
 
 
 _NAMED = 3

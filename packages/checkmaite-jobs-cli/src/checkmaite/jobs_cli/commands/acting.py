@@ -102,7 +102,7 @@ def cancel(
     Records: see `jobs history`; one for each job that was asked to stop.
     """
     if not job_ids and not chosen:
-        raise click.UsageError("Which jobs? Name them, or choose by --status, --name, --capability or --since.")
+        raise click.UsageError("Which jobs? Name them, or choose by --status, --name, --tag, --capability or --since.")
     with connected(asked):
         jobs = _chosen(job_ids, chosen)
         if not jobs:

@@ -12,7 +12,7 @@ from checkmaite.jobs_cli.commands.history import print_job
 from checkmaite.jobs_cli.connecting import configured_backend, ends_with_process
 from checkmaite.jobs_cli.exits import Exit, exit_after
 from checkmaite.jobs_cli.loading import load_config, made
-from checkmaite.jobs_cli.options import Asked, as_json, configured, examples, named_values
+from checkmaite.jobs_cli.options import Asked, as_json, configured, examples, named_values, tags_given
 from checkmaite.jobs_cli.printing import emit, jobs_print_beside, out, say, show
 from checkmaite.jobs_cli.summaries import JobSummary
 from checkmaite.jobs_cli.tables import jobs_table, rows_table
@@ -37,6 +37,14 @@ _object: dict[str, Any] = {"multiple": True, "metavar": "MODULE:OBJECT"}
 @click.option("--dataset", "datasets", **_object, help="A dataset; likewise.")
 @click.option("--metric", "metrics", **_object, help="A metric; likewise.")
 @click.option("--job-name", metavar="TEXT", help="A name for people.")
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="NAME=TEXT",
+    callback=tags_given,
+    help="A tag to find the job by; several times for several.",
+)
 @click.option("--num-cpus", type=click.FloatRange(0), metavar="N", help="CPUs that the job reserves.")
 @click.option("--num-gpus", type=click.FloatRange(0), metavar="N", help="GPUs, likewise.")
 @click.option(
@@ -92,6 +100,7 @@ def _submissions(
         "metrics": [made(name) for name in flags["metrics"]] or None,
         "config": load_config(flags["config_place"]) if flags["config_place"] else None,
         "job_name": flags["job_name"],
+        "tags": dict(flags["tags"]) or None,
         "resources": {name: flags[name] for name in ("num_cpus", "num_gpus") if flags[name] is not None} or None,
         **options,
     }

@@ -15,6 +15,7 @@ from checkmaite.jobs._shared.status import JobStatus
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from checkmaite.jobs._shared.job_info import JobInfo
     from checkmaite.jobs._shared.refs import CapabilityRunRef
     from checkmaite.jobs._shared.reuse import Reuse
     from checkmaite.jobs._shared.store_protocols import AnalyticsStore
@@ -94,6 +95,11 @@ class Job(Protocol):
     def progress(self) -> JobProgress | None: ...
     @property
     def scheduling_info(self) -> SchedulingInfo: ...
+    @property
+    def info(self) -> JobInfo:
+        """All facts of the job as they are now, as a value; what the backend cannot know is None."""
+        ...
+
     @property
     def reuse(self) -> Reuse:
         """Whether the run is made (RUN), a result that is there stands for it (REUSED), or it replaces one (STALE)."""

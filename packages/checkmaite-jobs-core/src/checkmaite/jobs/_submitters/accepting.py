@@ -35,6 +35,8 @@ def accept(
     job = JobHandle(
         job_id=new_job_id(),
         **labels_for(prepared),
+        tags=prepared.tags,
+        resources=prepared.resources,
         created_at=datetime.now(UTC),
         controls=controls,
         home=_home(backend_name, os.getpid()),

@@ -120,6 +120,7 @@ def submit_capability(
     use_cache: bool = False,
     job_name: str | None = None,
     resources: Resources | Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Job:
     """Submit one run and return its handle at once. For many, `submit_capabilities` is faster.
@@ -134,6 +135,8 @@ def submit_capability(
         job_name: A name for people, at most 255 bytes; the capability's id when None.
         resources: For example ``{"num_cpus": 2, "num_gpus": 1}``. What is not given is taken from ``config.num_cpus``
             and ``num_gpus``, then from ``capability.default_num_cpus`` and ``default_num_gpus``, then 1 CPU and no GPU.
+        tags: Names and texts to find the job by, for example ``{"team": "vision", "sweep": "12"}``: shown with it, kept
+            with it, and a filter of `list_jobs`. They decide nothing: a run that is there already keeps its own.
         **options: Options of this job; ``reuse``, ``force`` and ``report_threshold`` everywhere, more by backend.
             ``reuse="auto"``, the default, uses a result again when run key and fingerprints agree, and makes the run
             again where something differs; ``"always"`` looks at the run key alone; ``"never"``, or ``force=True``,
@@ -155,6 +158,7 @@ def submit_capability(
         use_cache=use_cache,
         job_name=job_name,
         resources=resources,
+        tags=tags,
         options=options,
     )
     return _submit([submission], several=False)[0]
@@ -248,6 +252,7 @@ def list_jobs(
     job_name: str | None = None,
     capability_id: str | None = None,
     submitted_by: str | None = None,
+    tags: Mapping[str, str] | None = None,
     **unknown: Never,
 ) -> list[Job]:
     """The jobs that the active backend knows and that pass every filter, newest first.
@@ -261,6 +266,7 @@ def list_jobs(
         job_name: Of exactly this name.
         capability_id: Of this capability.
         submitted_by: Of this user: ``user_id`` of the provenance, else ``user@host``.
+        tags: With all of these tags, for example ``{"team": "vision"}``.
         **unknown: Refused, with the nearest filter.
 
     Raises:
@@ -277,6 +283,7 @@ def list_jobs(
         job_name=job_name,
         capability_id=capability_id,
         submitted_by=submitted_by,
+        tags=tags,
         **unknown,
     )
     return get_job_backend().list_jobs(query)
@@ -302,8 +309,8 @@ def read_job_history(
     Returns:
         A row for each job that is known, oldest first, with the columns ``job_id``, ``job_name``, ``capability_id``,
         ``status``, ``error_type``, ``created_at``, ``started_at``, ``finished_at`` (UTC), ``node``, ``attempts``,
-        ``run_uid``, ``revision``, ``store_uri`` and ``commit_uri``; null where there is nothing to say. A job that was
-        running when its cluster was lost is shown so.
+        ``run_uid``, ``revision``, ``store_uri``, ``commit_uri`` and ``tags``, among others; null where there is
+        nothing to say. A job that was running when its cluster was lost is shown so.
 
     Raises:
         ConfigurationError: Something is wrong with the arguments, or this kind of backend keeps no journal.

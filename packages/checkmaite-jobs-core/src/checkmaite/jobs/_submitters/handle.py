@@ -12,23 +12,28 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from checkmaite.jobs._shared.deadline import Deadline
 from checkmaite.jobs._shared.errors import JobNotFoundError, JobTimeoutError, NotConfiguredError
+from checkmaite.jobs._shared.job_info import JobAttempt, JobInfo, Used
 from checkmaite.jobs._shared.job_protocols import Job, JobProgress, SchedulingInfo
+from checkmaite.jobs._shared.kinds import PendingReason
 from checkmaite.jobs._shared.logs import LogBudget, LogTail, LostOutput
 from checkmaite.jobs._shared.news import Leaving, News, Printed, Progressed, Started
 from checkmaite.jobs._shared.outcome import Cancelled, Completed, Outcome, error_of, status_of
 from checkmaite.jobs._shared.refs import CapabilityRunRef
+from checkmaite.jobs._shared.resources import Resources
 from checkmaite.jobs._shared.reuse import RUN, Reuse, settled
 from checkmaite.jobs._shared.status import JobStatus
+from checkmaite.jobs._shared.tags import Tags
 from checkmaite.jobs._shared.texts import shortened
 from checkmaite.jobs._submitters.active import get_job_backend
 from checkmaite.jobs._submitters.arguments import check_callback, usable_grace_s, usable_timeout_s
+from checkmaite.jobs._submitters.informing import info_of
 from checkmaite.jobs._submitters.showing import explanation, html_table, one_line
 
 DEFAULT_GRACE_S = 10.0
@@ -59,6 +64,15 @@ class JobControls(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsPendingReason(Protocol):
+    """Controls of a backend that can name what a job waits for."""
+
+    def pending_reason(self, job: JobHandle) -> PendingReason | None:
+        """What a job that has not started waits for; None when it waits no more, or nobody can say now."""
+        ...
+
+
 class JobHandle:
     """A thread-safe `Job`. See the module's text for how a backend drives it.
 
@@ -79,6 +93,8 @@ class JobHandle:
         controls: JobControls,
         submitted_by: str | None = None,
         home: str = "",
+        tags: Tags = (),
+        resources: Resources | None = None,
     ) -> None:
         """Make a handle.
 
@@ -90,6 +106,8 @@ class JobHandle:
             controls: What the handle asks of its backend.
             submitted_by: See the property.
             home: The backend that knows the job, for whoever unpickles the handle elsewhere.
+            tags: What it was submitted with.
+            resources: What it asks for; None when nobody knows.
         """
         self._job_id = job_id
         self._job_name = job_name
@@ -98,6 +116,8 @@ class JobHandle:
         self._controls = controls
         self._submitted_by = submitted_by
         self._home = home
+        self._tags = tags
+        self._resources = resources
         self._lock = threading.RLock()
         self._ended: threading.Event | None = None  # a thousand handles are made at once; what few of them need waits
         self._status = JobStatus.PENDING
@@ -106,6 +126,11 @@ class JobHandle:
         self._progress: JobProgress | None = None
         self._started: Started | None = None
         self._finished_at: datetime | None = None
+        self._queued_at: datetime | None = None
+        self._attempt = 0
+        self._begun = 0  # number of the attempt that `_started` is about
+        self._past: tuple[JobAttempt, ...] = ()
+        self._used: Used | None = None
         self._reuse = RUN
         self._printed: LogTail | None = None
         self._lost: LostOutput | None = None
@@ -162,6 +187,29 @@ class JobHandle:
             node=started.node if started else None,
             pid=started.pid if started else None,
         )
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """What the job was submitted with as ``tags=``."""
+        return dict(self._tags)
+
+    @property
+    def info(self) -> JobInfo:
+        """All facts of the job as they are now, as a value.
+
+        While the job waits to be started, its backend is asked what for: with "ray" that is a call to the registry, and
+        `pending_reason` is None when there is no answer. `known` asks nobody.
+        """
+        controls = self._controls
+        waits = self._outcome is None and self._status in (JobStatus.PENDING, JobStatus.SCHEDULING)
+        if waits and isinstance(controls, TellsPendingReason):
+            return info_of(self, controls.pending_reason(self))
+        return info_of(self)
+
+    @property
+    def known(self) -> JobInfo:
+        """The same without asking anybody, so that it costs nothing for thousands of jobs: no `pending_reason`."""
+        return info_of(self)
 
     @property
     def reuse(self) -> Reuse:
@@ -300,6 +348,50 @@ class JobHandle:
         return self._started
 
     @property
+    def resources(self) -> Resources | None:
+        """What it asks for; None when nobody knows."""
+        return self._resources
+
+    @property
+    def queued_at(self) -> datetime | None:
+        """When its last start was handed to what starts it."""
+        return self._queued_at
+
+    @property
+    def attempt(self) -> tuple[int, bool]:
+        """Number of the present or last attempt, 0 before the first, and whether `started` is about that one."""
+        return self._attempt, self._begun == self._attempt
+
+    @property
+    def past_attempts(self) -> tuple[JobAttempt, ...]:
+        """Those that were lost before the present one."""
+        return self._past
+
+    @property
+    def used(self) -> Used | None:
+        """What its worker has used at most, once it has ended; None where nobody knows."""
+        return self._used
+
+    def measured(self, used: Used | None) -> None:
+        """Note what its worker has used."""
+        self._used = used
+
+    def counted(
+        self, attempt: int, past: tuple[JobAttempt, ...], queued_at: datetime | None, *, has_begun: bool
+    ) -> None:
+        """Note what the backend knows of its attempts, where it knows better than what the news of workers say.
+
+        Args:
+            attempt: Number of the present or last one.
+            past: Those before it.
+            queued_at: When it was handed to what starts it.
+            has_begun: Whether `started` is about that one.
+        """
+        with self._lock:
+            self._attempt, self._past, self._queued_at = attempt, past, queued_at
+            self._begun = attempt if has_begun else 0
+
+    @property
     def cancelling(self) -> bool:
         """Whether `cancel` was accepted."""
         return self._cancelling
@@ -314,6 +406,8 @@ class JobHandle:
             if status.is_final or not self._status.may_become(status):
                 return False
             self._status = status
+            if status is JobStatus.SCHEDULING and self._queued_at is None:
+                self._queued_at = datetime.now(UTC)
             return True
 
     def apply(self, news: News) -> None:
@@ -321,12 +415,14 @@ class JobHandle:
         match news:
             case Started():
                 with self._lock:
-                    if self._outcome is None:
-                        if self._started not in (None, news):  # another start: the one before was lost
+                    if self._outcome is None and self._started != news:
+                        if self._started is not None:  # another start: the one before was lost
+                            self._past += (JobAttempt.of(self._attempt, self._started, end="lost"),)
                             self._lost = self._lost or LostOutput()
                             self._lost.add(len(self._lost) + 1, self._printed or LogTail())
                             self._printed = None
                         self._started = news
+                        self._attempt = self._begun = self._attempt + 1
                 self.advance(JobStatus.RUNNING)
             case Progressed():
                 with self._lock:

@@ -55,7 +55,7 @@ class JobLedger:
             )
         found: list[Job] = []
         for job in jobs:
-            if query.matches(status=job.status, created_at=job.created_at, **labels_of(job)):
+            if query.matches(status=job.status, created_at=job.created_at, tags=job.tags, **labels_of(job)):
                 found.append(job)
                 if len(found) == query.limit:
                     break

@@ -15,6 +15,7 @@ from attrs import frozen
 from checkmaite.jobs._shared.errors import ArgumentError
 from checkmaite.jobs._shared.problems import Problem, unknown_name
 from checkmaite.jobs._shared.status import JobStatus
+from checkmaite.jobs._shared.tags import Tags, checked_tags
 from checkmaite.jobs._shared.values import as_float, as_whole, shown
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ A label is kept with the job, shown by its handle, a column of the history, and 
 """
 
 
-_FILTERS = ("limit", "status_filter", "submitted_before_ts", "submitted_after_ts")
+_FILTERS = ("limit", "status_filter", "submitted_before_ts", "submitted_after_ts", "tags")
 """What jobs are listed by beside their labels."""
 
 
@@ -71,6 +72,7 @@ class JobQuery:
         job_name: Only jobs of exactly this name.
         capability_id: Only jobs of this capability.
         submitted_by: Only jobs that this user submitted: ``user_id`` of the provenance, else ``user@host``.
+        tags: Only jobs that have all of these.
     """
 
     limit: int | None = 100
@@ -80,13 +82,16 @@ class JobQuery:
     job_name: str | None = None
     capability_id: str | None = None
     submitted_by: str | None = None
+    tags: Tags = ()
 
     @property
     def labels(self) -> dict[str, str]:
         """The labels that jobs must have."""
         return {name: wanted for name, wanted in labels_of(self).items() if wanted is not None}
 
-    def matches(self, *, status: JobStatus, created_at: datetime, **labels: str | None) -> bool:
+    def matches(
+        self, *, status: JobStatus, created_at: datetime, tags: Mapping[str, str], **labels: str | None
+    ) -> bool:
         """Whether a job with these facts belongs to the listing."""
         created_ts = created_at.timestamp()
         return (
@@ -94,6 +99,7 @@ class JobQuery:
             and (self.submitted_before_ts is None or created_ts < self.submitted_before_ts)
             and (self.submitted_after_ts is None or created_ts >= self.submitted_after_ts)
             and all(labels.get(name) == wanted for name, wanted in self.labels.items())
+            and all(tags.get(name) == wanted for name, wanted in self.tags)
         )
 
 
@@ -103,6 +109,7 @@ def job_query(
     status_filter: object = None,
     submitted_before_ts: float | None = None,
     submitted_after_ts: float | None = None,
+    tags: object = None,
     **labels: str | None,
 ) -> JobQuery:
     """The query that a user's arguments mean.
@@ -112,6 +119,7 @@ def job_query(
         status_filter: A `JobStatus`, its name, or several of them.
         submitted_before_ts: See `JobQuery`.
         submitted_after_ts: See `JobQuery`.
+        tags: A mapping; see `JobQuery`.
         **labels: See `JobQuery`.
 
     Raises:
@@ -130,6 +138,8 @@ def job_query(
         elif text is not None and not isinstance(text, str):
             problems.append(Problem(name, f"expected text, got {type(text).__name__}.", "Pass a string."))
     statuses = _statuses(status_filter, problems)
+    wanted, faults = checked_tags(tags)
+    problems += faults
     if problems:
         raise ArgumentError("Jobs cannot be listed like this.", problems)
     return JobQuery(
@@ -137,6 +147,7 @@ def job_query(
         statuses=statuses,
         submitted_before_ts=before_ts,
         submitted_after_ts=after_ts,
+        tags=wanted,
         **labels,
     )
 

@@ -17,6 +17,7 @@ from checkmaite.jobs._shared.problems import Problem, unknown_name
 from checkmaite.jobs._shared.provenance import Provenance, unwritable_fields
 from checkmaite.jobs._shared.resources import Resources, resolve_resources
 from checkmaite.jobs._shared.reuse import Prints, ReusePolicy, check_policy
+from checkmaite.jobs._shared.tags import Tags, checked_tags
 from checkmaite.jobs._submitters.capability import capability_problems, class_problem
 from checkmaite.jobs._submitters.default_config import config_text, default_config
 from checkmaite.jobs._submitters.fingerprint import Fingerprinter
@@ -77,6 +78,7 @@ class PreparedSubmission:
         options: An instance of the backend's ``run_options_type``.
         path: Where it is in what the user gave, for problems: ``submissions[3]``; empty when it was given alone.
         has_default_config: Whether the config is the capability's default.
+        tags: What the job can be found by beside its name.
     """
 
     submission: Submission
@@ -90,6 +92,7 @@ class PreparedSubmission:
     options: RunOptions
     path: str = ""
     has_default_config: bool = False
+    tags: Tags = ()
 
     @property
     def arguments(self) -> tuple[Any, Any, Any, Any, Any]:
@@ -174,6 +177,8 @@ def _prepare_one(
     if submission.use_cache is not False:
         problems.append(_USE_CACHE_REFUSED)
     problems += _name_problems(submission.job_name)
+    tags, faults = checked_tags(submission.tags)
+    problems += faults
     resources, faults = resolve_resources(submission.resources, config=config, capability=capability)
     problems += faults
     options, faults = _options(submission.options, options_type)
@@ -209,6 +214,7 @@ def _prepare_one(
             "options": options,
             "path": path,
             "has_default_config": has_default_config,
+            "tags": tags,
         },
         [],
         "",

@@ -25,6 +25,7 @@ class Submission:
         job_name: A name for people, at most 255 bytes; the capability's id when None. Names need not be unique.
         resources: A mapping with any of ``num_cpus``, ``num_gpus``, ``memory`` (bytes) and ``custom``, or a
             `Resources`.
+        tags: Names and texts to find the job by, for example ``{"team": "vision"}``.
         options: Further options of one job, by name; which there are depends on the backend.
     """
 
@@ -36,6 +37,7 @@ class Submission:
     use_cache: bool = False
     job_name: str | None = None
     resources: Resources | Mapping[str, Any] | None = None
+    tags: Mapping[str, str] | None = None
     options: Mapping[str, Any] = field(factory=dict)
 
 

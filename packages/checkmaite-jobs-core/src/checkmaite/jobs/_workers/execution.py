@@ -16,6 +16,7 @@ from typing import Any
 from attrs import frozen
 from checkmaite.jobs._shared.code import WrongProcessError, check_imports, enter
 from checkmaite.jobs._shared.errors import IncompatibleVersionError
+from checkmaite.jobs._shared.job_info import Used
 from checkmaite.jobs._shared.naming import plain_text
 from checkmaite.jobs._shared.news import Post, Printed, Reporter, Started
 from checkmaite.jobs._shared.order import Wire, WorkOrder
@@ -27,6 +28,7 @@ from checkmaite.jobs._shared.store_protocols import AnalyticsStore
 from checkmaite.jobs._workers.failing import failure
 from checkmaite.jobs._workers.hygiene import WorkerProcess, for_one_job, from_fresh_entropy, suspect
 from checkmaite.jobs._workers.interrupt import Interrupt
+from checkmaite.jobs._workers.measuring import watch_memory
 from checkmaite.jobs._workers.outages import patiently, until_stored
 from checkmaite.jobs._workers.output import captured
 from checkmaite.jobs._workers.report import collect_report
@@ -46,11 +48,13 @@ class Finished:
         outcome: How the job ended.
         printed: The output that no news has carried yet.
         started: What the worker says of itself; a short job has not announced it.
+        used: What the process has used at most.
     """
 
     outcome: Outcome
     printed: Printed | None = None
     started: Started | None = None
+    used: Used | None = None
 
 
 def execute(
@@ -73,7 +77,7 @@ def execute(
             enter(read.terms.code)
     except (IncompatibleVersionError, WrongProcessError) as error:
         return Finished(outcome=failure(error, phase="start"))
-    reporter, interrupt = Reporter(read.job_id, post), Interrupt()
+    reporter, interrupt, used = Reporter(read.job_id, post), Interrupt(), watch_memory()
 
     def load() -> Arguments:
         arguments: Arguments = pickle.loads(  # noqa: S301 - the submitter sent it, and running its code is the point
@@ -114,7 +118,7 @@ def execute(
         for_one_job(process) as before_write,
     ):
         outcome = copy_context().run(work, before_write)
-    return Finished(outcome=outcome, printed=reporter.close(), started=reporter.started)
+    return Finished(outcome=outcome, printed=reporter.close(), started=reporter.started, used=used())
 
 
 def carry_out(

@@ -16,6 +16,7 @@ from checkmaite.jobs import (
     Job,
     JobsError,
     JobSubmissionError,
+    PendingReason,
     Reuse,
     UnconfirmedError,
 )
@@ -187,6 +188,14 @@ class RayBackend:
             return f"{error} More is not known now:", ""
         return said
 
+    def pending_reason(self, job: JobHandle) -> PendingReason | None:
+        """See `TellsPendingReason`."""
+        try:
+            reason: PendingReason | None = self._ask("pending_reason", self._scope, job.job_id)
+        except JobsError:  # `explain` says what is wrong; here it means that nobody can say
+            return None
+        return reason
+
     def logs(self, job_id: str) -> str | None:
         """What a job has printed; None when it is kept no more."""
         found: str | None = self._ask("logs", self._scope, job_id)
@@ -283,6 +292,7 @@ class RayBackend:
             scope=self._scope,
             run_key=prepared.run_key.value,
             **labels_for(prepared),
+            tags=prepared.tags,
             resources=prepared.resources,
             order=Order(time.time(), prepared.run_key.run_uid, prepared.options.report_threshold),
             payload=carried(self._options.sealed(payload, job_id)),

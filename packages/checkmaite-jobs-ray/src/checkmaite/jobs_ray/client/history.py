@@ -60,6 +60,10 @@ def table_of_records(records: Iterable[JobRecord]) -> Any:
         "commit_uri": pa.string(),
         "reuse": pa.string(),
         "fingerprints": pa.string(),
+        "queued_at": instant,
+        "peak_memory_bytes": pa.int64(),
+        "peak_gpu_memory_bytes": pa.int64(),
+        "tags": pa.map_(pa.string(), pa.string()),
     }
     by_date = sorted(records, key=lambda each: each.created_at)
     return pa.Table.from_pylist([_row(record) for record in by_date], schema=pa.schema(types))
@@ -155,6 +159,10 @@ def _row(record: JobRecord) -> dict[str, Any]:
         "commit_uri": ref.commit_uri if ref else None,
         "reuse": str(settled(decided, outcome.reuse) if isinstance(outcome, Completed) else decided),
         "fingerprints": prints_text(spec.basis.prints),
+        "queued_at": None if record.queued_at is None else _instant(record.queued_at),
+        "peak_memory_bytes": record.used.memory_bytes if record.used else None,
+        "peak_gpu_memory_bytes": record.used.gpu_memory_bytes if record.used else None,
+        "tags": [(_encodable(name), _encodable(value)) for name, value in spec.tags],
     }
     return {name: _encodable(value) if isinstance(value, str) else value for name, value in row.items()}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Protocol
 
-from checkmaite.jobs import UnconfirmedError
+from checkmaite.jobs import JobAttempt, UnconfirmedError
 from checkmaite.jobs.spi import (
     DEFAULT_GRACE_S,
     EXPLANATION_BYTES,
@@ -13,16 +13,17 @@ from checkmaite.jobs.spi import (
     JobControls,
     JobHandle,
     Progressed,
+    TellsPendingReason,
     labels_of,
     shortened,
     usable_grace_s,
 )
-from checkmaite.jobs_ray.wire import Change, JobFacts
+from checkmaite.jobs_ray.wire import Change, JobFacts, PastAttempt
 
 _NO_OUTPUT = "[... the output of this job is no longer kept ...]\n"
 
 
-class RegistryClient(JobControls, Protocol):
+class RegistryClient(JobControls, TellsPendingReason, Protocol):
     """What a handle asks of the registry, through its backend."""
 
     def ask_to_cancel(self, job_id: str, grace_s: float) -> bool:
@@ -48,6 +49,8 @@ class RayJob(JobHandle):
             created_at=datetime.fromtimestamp(facts.created_at, UTC),
             controls=registry,
             home=home,
+            tags=facts.tags,
+            resources=facts.resources,
         )
         self._registry = registry
         self.decided(facts.reuse)
@@ -60,11 +63,16 @@ class RayJob(JobHandle):
         if facts.started is not None and facts.attempt > self._seen_attempt:
             self._seen_attempt = facts.attempt
             self.apply(facts.started)
+        self.measured(facts.used)
+        if facts.attempt:  # a registry that has forgotten the job does not know
+            past = tuple(map(_attempt, facts.past))
+            begun = facts.started is not None
+            self.counted(facts.attempt, past, _instant(facts.queued_at), has_begun=begun)
         if facts.progress is not None:
             self.apply(Progressed(facts.progress))
         if facts.outcome is not None:
             ended_at = facts.finished_at
-            self.finish(facts.outcome, None if ended_at is None else datetime.fromtimestamp(ended_at, UTC))
+            self.finish(facts.outcome, _instant(ended_at))
         else:
             self.advance(facts.status)
 
@@ -102,3 +110,11 @@ class RayJob(JobHandle):
         """
         found = self._registry.logs(self.job_id)
         return _NO_OUTPUT if found is None else found
+
+
+def _attempt(past: PastAttempt) -> JobAttempt:
+    return JobAttempt.of(past.number, past.started, ended_at=_instant(past.ended_at), end=past.end)
+
+
+def _instant(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -175,7 +175,12 @@ class JobController:
                 self._looking_into[attempt_id] = asyncio.get_running_loop().create_task(looking)
                 continue
             self._machine.ended(
-                attempt_id, finished.outcome, worker_lost=worker_lost, now=now, started=finished.started
+                attempt_id,
+                finished.outcome,
+                worker_lost=worker_lost,
+                now=now,
+                started=finished.started,
+                used=finished.used,
             )
         self._news.notify()
 

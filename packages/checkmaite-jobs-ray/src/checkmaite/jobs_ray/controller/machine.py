@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from attrs import define
 from checkmaite.jobs import JobProgress
-from checkmaite.jobs.spi import Cancelled, Failed, LogBudget, LogTail, LostOutput, Outcome, Printed, Started
+from checkmaite.jobs.spi import Cancelled, Failed, LogBudget, LogTail, LostOutput, Outcome, Printed, Started, Used
 from checkmaite.jobs_ray.wire import (
     AttemptId,
     ControllerJob,
@@ -311,6 +311,7 @@ class ControllerMachine:
         now: float,
         started: Started | None = None,
         counts: bool = True,
+        used: Used | None = None,
     ) -> None:
         """A job's work has stopped; see `EndReport`."""
         task = self._live(attempt_id)
@@ -318,7 +319,7 @@ class ControllerMachine:
             return
         job_id, attempt = attempt_id
         task.ended_at, at = now, now + self._ahead_s
-        task.end = EndReport(job_id, attempt, outcome, worker_lost, at, started or task.started, counts)
+        task.end = EndReport(job_id, attempt, outcome, worker_lost, at, started or task.started, counts, used)
         spec = task.launch.spec
         if not (worker_lost and spec.policy.allows_retry(attempt, task.launch.losses, counts=counts)):
             task.launch = task.launch._replace(spec=spec.slim())

@@ -262,6 +262,38 @@ class Fields:
         return both
 
 
+class Several:
+    """A tuple of values of one kind.
+
+    Args:
+        part: How each is written and read.
+    """
+
+    is_shared = False
+
+    def __init__(self, part: Part) -> None:
+        self._part = part
+
+    def row(self, values: Iterable[Any]) -> list[Any]:
+        """See `Part`."""
+        return [self._part.row(each) for each in values]
+
+    def value(self, row: list[Any]) -> tuple[Any, ...]:
+        """See `Part`."""
+        if type(row) is not list:
+            raise ValueError(f"{row!r:.80} is no list")
+        return tuple([self._part.value(each) for each in row])
+
+    def separated(self, row: list[Any]) -> tuple[list[Any], Unknown]:
+        """See `Part`: what is unknown is below the number of the value."""
+        both = [self._part.separated(each) for each in row]
+        return [known for known, _ in both], {str(number): below for number, (_, below) in enumerate(both) if below}
+
+    def merged(self, row: list[Any], unknown: Unknown) -> list[Any]:
+        """See `Part`."""
+        return [self._part.merged(each, unknown.get(str(number), {})) for number, each in enumerate(row)]
+
+
 class OneOf:
     """A value of one of several classes: its row is a word for the class, and the fields.
 

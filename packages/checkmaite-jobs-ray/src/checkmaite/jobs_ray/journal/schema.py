@@ -14,10 +14,10 @@ from sys import intern
 from typing import Any
 
 from checkmaite.jobs import FailureKind, JobStatus, Report, Resources, Reuse, ReuseKind
-from checkmaite.jobs.spi import RUN, Cancelled, Failed, Started
+from checkmaite.jobs.spi import RUN, Cancelled, Failed, Started, Tags, Used
 from checkmaite.jobs_ray.journal.declared import count, instant, seconds, text, texts
 from checkmaite.jobs_ray.journal.earlier_rows import lifted
-from checkmaite.jobs_ray.journal.fields import TEXT, TEXTS, Fields, Part, Plain, Row, Unknown, one_of, read
+from checkmaite.jobs_ray.journal.fields import TEXT, TEXTS, Fields, Part, Plain, Row, Several, Unknown, one_of, read
 from checkmaite.jobs_ray.journal.format import JOURNAL_PROTOCOL
 from checkmaite.jobs_ray.registry.model.contexts import RedactedContext, RedactedStore
 from checkmaite.jobs_ray.registry.model.events import (
@@ -48,7 +48,7 @@ from checkmaite.jobs_ray.registry.model.record import (
     Unresolved,
     Waiting,
 )
-from checkmaite.jobs_ray.wire import Basis, JobSpec, Order, Policy, StoredPayload
+from checkmaite.jobs_ray.wire import Basis, JobSpec, Order, PastAttempt, Policy, StoredPayload
 
 _EARLIER_ORDER = 5
 
@@ -106,6 +106,12 @@ def _versions(said: Sequence[Any]) -> tuple[Any, ...]:
     return int(protocol), *texts(others)
 
 
+def _tags(said: Any) -> Tags:
+    if type(said) is not dict:
+        raise ValueError(f"{said!r:.80} is no mapping of tags")
+    return tuple(sorted((text(name), text(value)) for name, value in said.items()))
+
+
 _COUNT = Plain(count)
 _SECONDS = Plain(seconds)
 _INSTANT = Plain(instant, datetime.timestamp)
@@ -121,6 +127,7 @@ PARTS_OF_SPEC: Mapping[str, Part] = {
     "policy": Fields(Policy, {"isolation": TEXT}, is_shared=True),
     "basis": _BASIS,
     "submitted_by": TEXT,
+    "tags": Plain(_tags, dict, is_shared=True),
 }
 SPEC = Fields(JobSpec, PARTS_OF_SPEC, absent={"order": (), "payload": None})
 _OWNER = Fields(Owner, {"controller": TEXT})
@@ -131,6 +138,7 @@ _STARTED = Fields(
 )
 _WORDS = {"started": "where"}
 """What rows call it."""
+_PAST = Several(Fields(PastAttempt, {"number": _COUNT, "started": _STARTED, "ended_at": _SECONDS}, words=_WORDS))
 _FAILED = Fields(Failed, {"kind": Plain(FailureKind, str)})
 _CANCELLED = Fields(Cancelled)
 _STOPPING = one_of(failed=_FAILED, cancelled=_CANCELLED)
@@ -148,7 +156,12 @@ _SUCCESS = Fields(
     },
 )
 ENDING = one_of(completed=_SUCCESS, failed=_FAILED, cancelled=_CANCELLED)
-FINAL = Fields(Final, {"ending": ENDING, "at": _SECONDS, "started": _STARTED, "counted_s": _COUNT}, words=_WORDS)
+_USED = Fields(Used, {"memory_bytes": _COUNT, "gpu_memory_bytes": _COUNT})
+FINAL = Fields(
+    Final,
+    {"ending": ENDING, "at": _SECONDS, "started": _STARTED, "counted_s": _COUNT, "used": _USED},
+    words=_WORDS,
+)
 _STATE = one_of(
     waiting=Fields(Waiting),
     doubtful=Fields(Unresolved, {"started": _STARTED}, words=_WORDS),
@@ -171,6 +184,8 @@ PARTS_OF_RECORD: Mapping[str, Part] = {
     "attempt": _COUNT,
     "controller": TEXT,
     "notes": TEXTS,
+    "queued_at": _SECONDS,
+    "past": _PAST,
 }
 REDACTED = Fields(
     RedactedContext,
@@ -183,7 +198,7 @@ EVENT = one_of(
     submitted=Fields(Submitted, {"spec": SPEC, "at": _SECONDS}, absent={"supersedes": None}),
     adopted=Fields(
         Adopted,
-        {"spec": SPEC, "at": _SECONDS, "attempt": _COUNT, "owner": _OWNER},
+        {"spec": SPEC, "at": _SECONDS, "attempt": _COUNT, "owner": _OWNER, "past": _PAST},
         absent={"supersedes": None, "losses": 0},
     ),
     resumed=Fields(Resumed, {"owner": _OWNER}),
@@ -192,8 +207,12 @@ EVENT = one_of(
     launched=Fields(Launched),
     started=Fields(WorkerStarted, {"started": _STARTED}, words=_WORDS),
     stop_asked=Fields(StopAsked, {"then": _STOPPING}),
-    requeued=Fields(Requeued),
-    ended=Fields(Ended, {"ending": ENDING, "at": _SECONDS, "started": _STARTED, "counted_s": _COUNT}, words=_WORDS),
+    requeued=Fields(Requeued, {"at": _SECONDS, "started": _STARTED}, words=_WORDS),
+    ended=Fields(
+        Ended,
+        {"ending": ENDING, "at": _SECONDS, "started": _STARTED, "counted_s": _COUNT, "used": _USED},
+        words=_WORDS,
+    ),
     noted=Fields(Noted),
     forgotten=Fields(Forgotten),
 )

@@ -241,6 +241,23 @@ class JobRegistry:
             JobNotFoundError: The scope has no such job.
         """
         shell = await self._admitted(scope, proof)
+        said, short, program, reason = await self._why(shell, scope, job_id)
+        sentence = reason.sentence if reason else ""
+        return self._stuck, " ".join(
+            part for part in (short, program, said, shell.unanswered(job_id), sentence) if part
+        )
+
+    async def pending_reason(self, scope: str, job_id: str, proof: bytes | None = None) -> PendingReason | None:
+        """What a job waits for; None when it waits no more.
+
+        Raises:
+            JobNotFoundError: The scope has no such job.
+        """
+        *_, reason = await self._why(await self._admitted(scope, proof), scope, job_id)
+        return reason
+
+    async def _why(self, shell: Shell, scope: str, job_id: str) -> tuple[str, str, str, PendingReason | None]:
+        """What the model says of a job, what is short, which program cannot be started, and the name of all that."""
         said, waiting = shell.machine.explain(scope, job_id)
         short = program = ""
         obstacles: list[PendingReason] = []
@@ -253,12 +270,9 @@ class JobRegistry:
                 obstacles += [PendingReason.NO_NODE] * self._cluster.fits_no_node(waiting.resources)
             program = await self._cluster.start_obstacle_of(shell.machine.runtime_env_of(waiting))
             obstacles += [PendingReason.NO_PROGRAM] * bool(program)
-        trouble = f"The journal in {self._trouble}. {_STUCK}" if self._trouble else ""
-        if trouble:
+        if self._stuck:
             obstacles.append(PendingReason.JOURNAL_SILENT)
-        reason = shell.machine.pending_reason(scope, job_id, obstacles)
-        sentence = reason.sentence if reason else ""
-        return trouble, " ".join(part for part in (short, program, said, shell.unanswered(job_id), sentence) if part)
+        return said, short, program, shell.machine.pending_reason(scope, job_id, obstacles)
 
     async def logs(self, scope: str, job_id: str, proof: bytes | None = None) -> str | None:
         """What a job has printed; None when it is kept no more.
@@ -353,6 +367,11 @@ class JobRegistry:
     def _trouble(self) -> str:
         """Why nothing can be written down at the moment; empty when it can."""
         return self._journal_writer.trouble if self._journal_writer else ""
+
+    @property
+    def _stuck(self) -> str:
+        """What that means for every job, as sentences."""
+        return f"The journal in {self._trouble}. {_STUCK}" if self._trouble else ""
 
     def _waits(self, error: Exception | None = None) -> BackendUnavailableError:
         why = self._trouble or f"{self._settings.journal_uri} does not answer{f': {error}' if str(error or '') else ''}"

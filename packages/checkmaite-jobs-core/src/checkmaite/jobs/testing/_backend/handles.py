@@ -7,18 +7,22 @@ import copy
 import pickle
 import threading
 import uuid
+from datetime import UTC, datetime
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from checkmaite.jobs import (
     CapabilityRunRef,
+    FailureKind,
     Job,
     JobBackend,
     JobNotFoundError,
     JobStatus,
     NotConfiguredError,
+    Resources,
     as_completed,
     configure_job_backend,
     get_job,
@@ -27,7 +31,7 @@ from checkmaite.jobs import (
     submit_capabilities,
     wait_all,
 )
-from checkmaite.jobs.testing._backend.suite import BackendSuite
+from checkmaite.jobs.testing._backend.suite import CLOCKS_DIFFER, BackendSuite
 from checkmaite.jobs.testing._samples import SampleCapability, is_marked, mark
 
 
@@ -159,6 +163,47 @@ class HandleContract(BackendSuite):
         silent = self.submit(tmp_path)
         silent.result(self.patience_s)
         assert silent.logs() == ""
+
+    def test_facts_of_a_job_are_a_value(self, backend: JobBackend, tmp_path: Path) -> None:
+        before = datetime.now(UTC)
+        job = self.submit_and_start(tmp_path)
+        self.until(lambda: job.info.started_at is not None, "nobody has told that the job started")
+        running = job.info
+        assert (running.job_id, running.job_name, running.status) == (job.job_id, job.job_name, JobStatus.RUNNING)
+        assert (running.finished_at, running.pending_reason, running.failure_kind) == (None, None, None)
+        assert [(each.number, each.end) for each in running.attempts] == [(1, "")]
+        mark(str(tmp_path), "go")
+        job.result(self.patience_s)
+        done = job.info
+        assert (running.status, done.status) == (JobStatus.RUNNING, JobStatus.COMPLETED), "what was told has changed"
+        instants = [before, done.created_at, done.queued_at, done.started_at, done.finished_at, datetime.now(UTC)]
+        known = [each for each in instants if each is not None]
+        assert len(known) == len(instants), "an instant is missing"
+        assert all(one <= another + CLOCKS_DIFFER for one, another in pairwise(known)), known
+        (attempt,) = done.attempts
+        assert (attempt.number, attempt.end, attempt.ended_at) == (1, "COMPLETED", done.finished_at)
+        assert (attempt.started_at, attempt.node, attempt.pid) == (done.started_at, done.node, done.pid)
+        assert done.pid
+        assert done.resources == Resources()
+        failed = self.submit(tmp_path, "fail")
+        failed.wait(self.patience_s)
+        told = failed.info
+        assert (told.failure_kind, told.error_type) == (FailureKind.EXCEPTION, "ValueError")
+        assert "told to fail" in f"{told.error_message}"
+        assert "Traceback" in told.traceback_text
+
+    def test_tags_find_jobs(self, backend: JobBackend, tmp_path: Path) -> None:
+        sweep = uuid.uuid4().hex
+        one, other = (self.submit(tmp_path, tags={"sweep": sweep, "part": part}) for part in ("one", "other"))
+        assert one.info.tags == {"sweep": sweep, "part": "one"}
+        wait_all([one, other], self.patience_s)
+        for wanted, jobs in [
+            ({"sweep": sweep}, [other, one]),
+            ({"sweep": sweep, "part": "one"}, [one]),
+            ({"sweep": sweep, "part": "none"}, []),
+            ({"part of": sweep}, []),
+        ]:
+            assert [job.job_id for job in list_jobs(tags=wanted)] == [job.job_id for job in jobs], wanted
 
     def test_a_notebook_shows_name_and_status(self, backend: JobBackend, tmp_path: Path) -> None:
         job = self.submit(tmp_path, job_name="shown")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, assert_never
+from typing import Any, NamedTuple, TypeVar, assert_never
 
 from attrs import evolve
-from checkmaite.jobs.spi import Cancelled, Failed, Started
+from checkmaite.jobs.spi import Cancelled, Failed, Started, Used
 from checkmaite.jobs_ray.registry.model.contexts import RedactedContext
 from checkmaite.jobs_ray.registry.model.record import (
     Ending,
@@ -22,9 +22,10 @@ from checkmaite.jobs_ray.registry.model.record import (
     Waiting,
     status_in,
 )
-from checkmaite.jobs_ray.wire import JobSpec
+from checkmaite.jobs_ray.wire import JobSpec, PastAttempt
 
 _NOTES = 20
+_Said = TypeVar("_Said")
 
 
 class Introduced(NamedTuple):
@@ -56,6 +57,7 @@ class Adopted(NamedTuple):
     attempt: int
     losses: int
     owner: Owner
+    past: tuple[PastAttempt, ...] = ()
 
     @property
     def job_id(self) -> str:
@@ -113,12 +115,16 @@ class Requeued(NamedTuple):
         note: What to tell of it, if anything.
         lost: Whether it counts against the job's retries.
         attempted: Whether it counts as an attempt at all: a controller that refuses a job has not started it.
+        at: When; None where an earlier version wrote it.
+        started: What the worker of that attempt has said of itself; None where the record says it, or nobody knows.
     """
 
     job_id: str
     note: str | None
     lost: bool = False
     attempted: bool = True
+    at: float | None = None
+    started: Started | None = None
 
 
 class Ended(NamedTuple):
@@ -128,6 +134,7 @@ class Ended(NamedTuple):
         ending: How it ended.
         started: What the worker that had it has said of itself; None where the record says it, or nobody knows.
         counted_s: See `Final`.
+        used: See `Final`.
     """
 
     job_id: str
@@ -135,6 +142,7 @@ class Ended(NamedTuple):
     at: float
     started: Started | None = None
     counted_s: int | None = None
+    used: Used | None = None
 
 
 class Noted(NamedTuple):
@@ -211,18 +219,22 @@ def after(record: JobRecord, event: RecordEvent) -> JobRecord:  # noqa: C901 - o
         case Assigned():
             return _in(record, Placed(event.owner), attempt=event.attempt, controller=event.owner.controller)
         case Launched():
-            return _in(record, Scheduling(_owner(record), event.at)) if isinstance(state, Placed) else record
+            if not isinstance(state, Placed):
+                return record
+            return _in(record, Scheduling(_owner(record), event.at), queued_at=event.at)
         case WorkerStarted():
             if isinstance(state, Stopping):
                 return _in(record, evolve(state, started=event.started))
             return _in(record, Running(_owner(record), event.started))
         case Ended():
-            ended = Final(event.ending, event.at, event.started or record.started, event.counted_s)
+            ended = Final(event.ending, event.at, event.started or record.started, event.counted_s, event.used)
             return _in(record, ended, spec=record.spec.slim())
         case Adopted():
             controller = event.owner.controller
             state = Scheduling(event.owner, event.at)
-            return _in(record, state, attempt=event.attempt, controller=controller, losses=event.losses)
+            return _in(
+                record, state, attempt=event.attempt, controller=controller, losses=event.losses, past=event.past
+            )
         case Resumed():
             return record._replace(state=_owned_by(state, event.owner), controller=event.owner.controller)
         case OwnerLost():
@@ -231,8 +243,9 @@ def after(record: JobRecord, event: RecordEvent) -> JobRecord:  # noqa: C901 - o
             return _in(record, Stopping(_owner(record), record.started, event.then))
         case Requeued():
             notes = record.notes if event.note is None else _with(record.notes, event.note)
+            past = _with(record.past, _past(record, event)) if event.attempted else record.past
             attempt, losses = record.attempt - (not event.attempted), record.losses + event.lost
-            return _in(record, Waiting(), attempt=attempt, losses=losses, notes=notes)
+            return _in(record, Waiting(), attempt=attempt, losses=losses, notes=notes, past=past)
         case Noted():
             return record._replace(notes=_with(record.notes, event.note))
         case Extended():
@@ -250,9 +263,13 @@ def _joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, A
     return both
 
 
-def _with(notes: tuple[str, ...], note: str) -> tuple[str, ...]:
+def _with(notes: tuple[_Said, ...], note: _Said) -> tuple[_Said, ...]:
     """The notes with one more; of a job that is started again without end the first and the newest stay."""
     return (*notes, note) if len(notes) < _NOTES else (notes[0], *notes[2 - _NOTES :], note)
+
+
+def _past(record: JobRecord, event: Requeued) -> PastAttempt:
+    return PastAttempt(record.attempt, event.started or record.started, event.at, event.note or "")
 
 
 def _owned_by(state: State, owner: Owner) -> State:
@@ -269,6 +286,8 @@ def _in(
     controller: str | None = None,
     losses: int | None = None,
     notes: tuple[str, ...] | None = None,
+    queued_at: float | None = None,
+    past: tuple[PastAttempt, ...] | None = None,
 ) -> JobRecord:
     """The record in another state. It is written out since `_replace`, four times in each job's life, costs double."""
     status, meant = record.status, status_in(state)
@@ -285,6 +304,8 @@ def _in(
         record.supersedes,
         record.notes if notes is None else notes,
         record.unknown,
+        record.queued_at if queued_at is None else queued_at,
+        record.past if past is None else past,
     )
 
 

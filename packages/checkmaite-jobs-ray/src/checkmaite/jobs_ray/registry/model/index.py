@@ -106,6 +106,7 @@ class ScopeIndex:
         self._statuses: dict[JobStatus, dict[str, None]] = {status: {} for status in JobStatus}
         self._live_of = Groups()
         self._labels = {name: Groups() for name in LABELS}
+        self._tagged = Groups()
 
     @classmethod
     def of(cls, records: Sequence[JobRecord]) -> ScopeIndex:
@@ -114,6 +115,7 @@ class ScopeIndex:
         ids: defaultdict[JobStatus, list[str]] = defaultdict(list)
         labels: list[tuple[str, defaultdict[str, list[str]]]] = [(name, defaultdict(list)) for name in LABELS]
         live_of: defaultdict[str, list[str]] = defaultdict(list)
+        tagged: defaultdict[str, list[str]] = defaultdict(list)
         for record in records:
             spec, status = record.spec, record.status
             job_id = spec.job_id
@@ -121,6 +123,8 @@ class ScopeIndex:
             for name, jobs in labels:
                 if (value := getattr(spec, name)) is not None:
                     jobs[value].append(job_id)
+            for tag in spec.tags:
+                tagged[_group_of(tag)].append(job_id)
             if record.is_live:
                 index.live[spec.identity] = job_id
                 live_of[spec.run_key].append(job_id)
@@ -132,6 +136,7 @@ class ScopeIndex:
         index._live_of.fill(live_of)
         for name, jobs in labels:
             index._labels[name].fill(jobs)
+        index._tagged.fill(tagged)
         index._timeline.fill(sorted((record.created_at, record.spec.job_id) for record in records))
         return index
 
@@ -145,6 +150,8 @@ class ScopeIndex:
         for name, groups in self._labels.items():
             if (value := getattr(spec, name)) is not None:
                 groups.add(value, spec.job_id)
+        for tag in spec.tags:
+            self._tagged.add(_group_of(tag), spec.job_id)
 
     def update(self, before: JobStatus, record: JobRecord, now: float) -> None:
         """Take in that a job's status is no longer `before`, since `now`."""
@@ -176,6 +183,8 @@ class ScopeIndex:
         for name, groups in self._labels.items():
             if (value := getattr(spec, name)) is not None:
                 groups.discard(value, spec.job_id)
+        for tag in spec.tags:
+            self._tagged.discard(_group_of(tag), spec.job_id)
 
     def __len__(self) -> int:
         return len(self._timeline)
@@ -200,6 +209,7 @@ class ScopeIndex:
                 (query.submitted_before_ts is None or record.created_at < query.submitted_before_ts)
                 and (query.statuses is None or record.status in query.statuses)
                 and all(getattr(record.spec, name) == wanted for name, wanted in labels)
+                and all(tag in record.spec.tags for tag in query.tags)
             ):
                 found.append(record)
                 if len(found) == query.limit:
@@ -215,12 +225,18 @@ class ScopeIndex:
         if query.statuses is not None:
             choices.append([self._statuses[status] for status in query.statuses])
         choices += [[self._labels[name][wanted]] for name, wanted in query.labels.items()]
+        choices += [[self._tagged[_group_of(tag)]] for tag in query.tags]
         smallest = min(choices, key=_size, default=None)
         limit = len(self) if query.limit is None else query.limit
         if smallest is None or _size(smallest) ** 2 > limit * len(self):
             return self._timeline.newest_first(query.submitted_before_ts)
         ids = [job_id for group in smallest for job_id in group]
         return iter(sorted(ids, key=lambda job_id: find(job_id).created_at, reverse=True))
+
+
+def _group_of(tag: tuple[str, str]) -> str:
+    """The name of a tag's group: no name of a tag has an equals sign."""
+    return "=".join(tag)
 
 
 def _size(groups: list[Collection[str]]) -> int:

@@ -203,7 +203,14 @@ class JobTable:
         """A record as clients see it."""
         spec = record.spec
         change = self._change(record)
-        return JobFacts(**labels_of(spec), created_at=record.created_at, reuse=spec.basis.decided, **change._asdict())
+        return JobFacts(
+            **labels_of(spec),
+            tags=spec.tags,
+            resources=spec.resources,
+            created_at=record.created_at,
+            reuse=spec.basis.decided,
+            **change._asdict(),
+        )
 
     def change(self, job_id: str) -> Change | None:
         """What to tell a client that follows a job; None when it is forgotten."""
@@ -221,6 +228,9 @@ class JobTable:
             progress=self.progress.get(job_id),
             outcome=ended.outcome if ended else None,
             finished_at=ended.at if ended else None,
+            queued_at=record.queued_at,
+            past=record.past,
+            used=record.used,
         )
 
     def goes_on(self, job_id: str) -> bool:

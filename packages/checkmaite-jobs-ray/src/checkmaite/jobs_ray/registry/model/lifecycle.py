@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from attrs import evolve
 from checkmaite.jobs import FailureKind
-from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome, Started
+from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome, Started, Used
 from checkmaite.jobs_ray.registry.model.events import Ended, Requeued, StopAsked
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.record import (
@@ -75,11 +75,11 @@ class Lifecycle:
         state = record.state
         if isinstance(state, Stopping):
             in_time = isinstance(report.outcome, Completed) and isinstance(state.then, Failed)
-            self.finish(record, report.outcome if in_time else state.then, report.at, report.started)
+            self.finish(record, report.outcome if in_time else state.then, report.at, report.started, report.used)
         elif report.worker_lost:
             self._lose_worker(record, report, now)
         else:
-            self.finish(record, report.outcome, report.at, report.started)
+            self.finish(record, report.outcome, report.at, report.started, report.used)
 
     def start_again_or_end(self, record: JobRecord, reason: str, now: float) -> None:
         """A job's controller is gone, and with it what it had begun; the store does not hold its run."""
@@ -89,10 +89,17 @@ class Lifecycle:
         else:
             self.finish(record, lost(reason, record), self._table.date)
 
-    def finish(self, record: JobRecord, outcome: Outcome, at: float, started: Started | None = None) -> None:
+    def finish(
+        self,
+        record: JobRecord,
+        outcome: Outcome,
+        at: float,
+        started: Started | None = None,
+        used: Used | None = None,
+    ) -> None:
         """A job is final."""
         started = None if started == record.started else started
-        self._table.apply(Ended(record.spec.job_id, ending_of(outcome), at, started, self._table.counted_s))
+        self._table.apply(Ended(record.spec.job_id, ending_of(outcome), at, started, self._table.counted_s, used))
 
     def _lose_worker(self, record: JobRecord, report: EndReport, now: float) -> None:
         attempt, failed = record.attempt, report.outcome
@@ -101,14 +108,18 @@ class Lifecycle:
             is_drained = isinstance(failed, Failed) and failed.kind is FailureKind.NODE_LOST
             why = "that is no fault of the job" if is_drained else "another worker there had more memory"
             spared = "" if report.counts else f" It does not count: {why}."
-            self._requeue(record, f"Start {attempt} was lost: {cause}.{spared}", now, lost=report.counts)
+            self._requeue(record, f"Start {attempt} was lost: {cause}.{spared}", now, lost=report.counts, ended=report)
             return
         if isinstance(failed, Failed):
             failed = evolve(failed, exit_cause=f"{cause}; starts: {attempt}")
         self.finish(record, failed, report.at, report.started)
 
-    def _requeue(self, record: JobRecord, note: str, now: float, *, lost: bool = False) -> None:
-        self._table.apply(Requeued(record.spec.job_id, note, lost=lost))
+    def _requeue(
+        self, record: JobRecord, note: str, now: float, *, lost: bool = False, ended: EndReport | None = None
+    ) -> None:
+        at, started = (self._table.date, None) if ended is None else (ended.at, ended.started)
+        started = None if started == record.started else started
+        self._table.apply(Requeued(record.spec.job_id, note, lost=lost, at=at, started=started))
         self.expect_worker(record.spec, record.attempt, now)
 
     def _without_worker(self, job_id: str, attempts_before: int) -> JobRecord | None:

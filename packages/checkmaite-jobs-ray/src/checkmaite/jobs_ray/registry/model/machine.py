@@ -256,7 +256,8 @@ class RegistryMachine:
                 attempt, spec = record.attempt + 1, record.spec
                 table.apply(Assigned(job_id, attempt, owner))
                 context = self._contexts[spec.context]
-                launches.append(Launch(spec, context, attempt, record.created_at, record.supersedes, record.losses))
+                about = record.created_at, record.supersedes, record.losses, record.past
+                launches.append(Launch(spec, context, attempt, *about))
             found.append(Assignment(name, owner.token, launches))
         return found
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from attrs import frozen
 from checkmaite.jobs import CapabilityRunRef, JobStatus, Report, Reuse
-from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome, Started
-from checkmaite.jobs_ray.wire import JobSpec
+from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome, Started, Used
+from checkmaite.jobs_ray.wire import JobSpec, PastAttempt
 
 
 class Owner(NamedTuple):
@@ -81,12 +81,14 @@ class Final(NamedTuple):
         started: What the worker that had it has said of itself, when one has spoken.
         counted_s: How long registries had led its journal by then, see `JobTable.counted_s`; None where an earlier
             version wrote it.
+        used: What its worker has used at most.
     """
 
     ending: Ending
     at: float
     started: Started | None = None
     counted_s: int | None = None
+    used: Used | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -126,6 +128,8 @@ class JobRecord(NamedTuple):
         supersedes: The completed job that this one runs again on purpose.
         notes: What happened to it beyond the ordinary, for `explain`.
         unknown: What a newer version has written of it and this one does not know; see `journal.fields`.
+        queued_at: When Ray had its last start, in seconds since the epoch.
+        past: Starts that others followed; of very many the first and the newest.
     """
 
     spec: JobSpec
@@ -138,6 +142,8 @@ class JobRecord(NamedTuple):
     supersedes: str | None = None
     notes: tuple[str, ...] = ()
     unknown: Mapping[str, Any] | None = None
+    queued_at: float | None = None
+    past: tuple[PastAttempt, ...] = ()
 
     @property
     def is_live(self) -> bool:
@@ -154,6 +160,11 @@ class JobRecord(NamedTuple):
         """The controller that has it."""
         state = self.state
         return None if isinstance(state, (Waiting, Unresolved, Final)) else state.owner
+
+    @property
+    def used(self) -> Used | None:
+        """What its worker has used at most, once it has ended and where that is known."""
+        return self.state.used if isinstance(self.state, Final) else None
 
     @property
     def started(self) -> Started | None:

@@ -106,13 +106,13 @@ class Takeover:
 
     def _learn(self, found: ControllerJob, owner: Owner, now: float) -> bool:
         """Learn a job, or a later attempt of one, from the controller that has it; whether it shall keep that."""
-        (spec, context, attempt, created_at, supersedes, losses), started, told, end, age_s = found
+        (spec, context, attempt, created_at, supersedes, losses, past), started, told, end, age_s = found
         job_id, table, lifecycle = spec.job_id, self._table, self._lifecycle
         known = table.records.get(job_id)
         if known is None and end is not None and age_s >= self._retention_s:
             return False
         self._contexts.introduce(spec.context, context)
-        table.apply(Adopted(spec, created_at, supersedes, attempt, losses, owner))
+        table.apply(Adopted(spec, created_at, supersedes, attempt, losses, owner, tuple(past)))
         if started is not None:
             table.apply(WorkerStarted(job_id, started))
         then = Cancelled() if known is not None and known.is_cancelling else told

@@ -1,0 +1,60 @@
+"""What a job's process uses at most, from counters that the system keeps anyway."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from checkmaite.jobs._shared.job_info import Used
+
+_RESET = "/proc/self/clear_refs"
+_RESET_PEAK = "5"  # see proc(5): the peak of resident memory begins anew at what is resident now
+_STATUS = "/proc/self/status"
+_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
+
+
+def watch_memory() -> Callable[[], Used | None]:
+    """Begin to measure this process; the function that is returned says what it has used at most since.
+
+    It says None where nothing of it is known.
+    """
+    is_counted = _begin_anew()
+
+    def used() -> Used | None:
+        memory_bytes, gpu_memory_bytes = _peak_bytes() if is_counted else None, _gpu_peak_bytes()
+        if memory_bytes is None and gpu_memory_bytes is None:
+            return None
+        return Used(memory_bytes=memory_bytes, gpu_memory_bytes=gpu_memory_bytes)
+
+    return used
+
+
+def _begin_anew() -> bool:
+    """Whether the system counts from now on; not on other systems than Linux, nor where it is not allowed."""
+    try:
+        Path(_RESET).write_text(_RESET_PEAK, encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def _peak_bytes() -> int | None:
+    try:
+        found = _PEAK.search(Path(_STATUS).read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None
+
+
+def _gpu_peak_bytes() -> int | None:
+    """Of PyTorch alone, and only where the job has begun to use it: a job that has a GPU has its process to itself."""
+    torch = sys.modules.get("torch")
+    try:
+        cuda = torch.cuda if torch is not None else None
+        if cuda is None or not cuda.is_initialized():
+            return None
+        return sum(int(cuda.max_memory_reserved(number)) for number in range(cuda.device_count()))
+    except Exception:  # noqa: BLE001 - a device after a failed call raises anything, and a measurement fails no job
+        return None
