@@ -32,7 +32,7 @@ from checkmaite.jobs import (
 from checkmaite.jobs_ray.client.cluster import ParkedCalls
 
 from tests.ray import capabilities
-from tests.ray.clusters import SOON_S, Client, Cluster, Node, wait_until
+from tests.ray.clusters import CONTROLLER, REGISTRY, SOON_S, Client, Cluster, Node, wait_until
 from tests.ray.conftest import Control, attached_to, starts, stop_jobs, submit
 
 LEASE = {"heartbeat_interval_s": 0.5, "lease_ttl_s": 3.0}
@@ -342,19 +342,17 @@ def nodes_cluster() -> Iterator[Cluster]:
 def on_nodes(
     cluster: Cluster, attached: Any, nodes_cluster: Cluster, tmp_path: Path
 ) -> Iterator[Callable[..., JobBackend]]:
-    """Configures ``"ray"`` on a cluster that may lose nodes; the registry stays with the head."""
+    """Configures ``"ray"`` on a cluster that may lose nodes; registry and controllers are on the head."""
     attached.shutdown()
     with attached_to(nodes_cluster):
-        yield lambda **changes: configure_job_backend(
-            "ray",
-            address=nodes_cluster.driver,
-            idempotency_scope=uuid.uuid4().hex,
-            registry_namespace=uuid.uuid4().hex,
-            registry_resources={"head": 0.01},
-            analytics_store={"backend": "parquet", "uri": str(tmp_path / "store")},
+        options = {
+            "address": nodes_cluster.driver,
+            "idempotency_scope": uuid.uuid4().hex,
+            "registry_namespace": uuid.uuid4().hex,
+            "analytics_store": {"backend": "parquet", "uri": str(tmp_path / "store")},
             **LEASE,
-            **changes,
-        )
+        }
+        yield lambda **changes: configure_job_backend("ray", **options, **changes)
         stop_jobs(tmp_path)
     attached.init(cluster.driver, log_to_driver=False)
 
@@ -363,7 +361,7 @@ def test_a_node_that_runs_jobs_is_lost(
     on_nodes: Callable[..., JobBackend], nodes_cluster: Cluster, tmp_path: Path
 ) -> None:
     first = nodes_cluster.add_node(2, {"work": 2})
-    backend = on_nodes(controller_resources={"head": 0.01}, max_retries=1)
+    backend = on_nodes(max_retries=1)
     small, large = ({"num_cpus": size, "custom": {"work": size}} for size in (0.5, 1))
     jobs = submit_waiting(tmp_path, count=2, resources=small)
     once = submit(partial(capabilities.waits, str(tmp_path)), tmp_path, resources=small, max_retries=0)
@@ -407,6 +405,33 @@ def test_a_node_that_runs_jobs_is_preempted(
     note = "its node was drained and went away. It does not count: that is no fault of the job."
     assert note in job.explain()
     assert_each_ended_well(backend, [job, waits])
+    second.end()
+
+
+def test_a_registry_and_its_controller_leave_a_node_that_is_drained(
+    on_nodes: Callable[..., JobBackend], nodes_cluster: Cluster, tmp_path: Path
+) -> None:
+    """No job is started again for that; what is submitted meanwhile is for a spare controller."""
+    first = nodes_cluster.add_node(1, {"control": 1})
+    control = {"control": 0.1}
+    backend = on_nodes(registry_resources=control, controller_resources=control, journal_uri=str(tmp_path / "journal"))
+    on_head: dict[str, Any] = {"num_cpus": 0.5, "custom": {"head": 1}}
+    (long,) = submit_waiting(tmp_path, count=1, resources=on_head)
+    assert len(first.pids(REGISTRY) | first.pids(CONTROLLER)) == 2
+    second = nodes_cluster.add_node(1, {"control": 1})
+    nodes_cluster.drain(first)
+    wait_until(lambda: second.pids(REGISTRY), "the registry stays on the node that is drained")
+    wait_until(lambda: second.pids(CONTROLLER), "there is no spare controller")
+    short = submit(capabilities.nothing, tmp_path, run_uid="short", resources=on_head)
+    assert short.wait(SOON_S) is JobStatus.COMPLETED
+    assert not long.status.is_final
+    (tmp_path / "go").touch()
+    assert long.wait(SOON_S) is JobStatus.COMPLETED
+    wait_until(lambda: not first.pids(CONTROLLER), "the controller stays when its last job has ended")
+    first.kill()
+    assert starts(tmp_path, "run-0") == 1
+    assert_each_ended_well(backend, [long, short])
+    works(backend)
     second.end()
 
 

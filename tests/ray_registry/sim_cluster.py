@@ -94,20 +94,28 @@ def _completed(run: str, *, was_there: bool) -> Completed:
 
 @define(eq=False)
 class Cluster:
-    """Controllers by name, the calls on their way to them, and works that have lost their controller."""
+    """Controllers by name, the calls on their way to them, and works that have lost their controller.
+
+    Attributes:
+        pool_size: Controllers that there are from the beginning.
+        leaving: Controllers on nodes that are drained; one that begins anew is on another node.
+    """
 
     number: int
     dice: Random
     analytics: Analytics
     say: Any
+    pool_size: int
     processes: dict[str, Process] = field(factory=dict)
     calls: dict[str, list[Call]] = field(factory=dict)
     orphans: list[Work] = field(factory=list)
+    leaving: set[str] = field(factory=set)
     begun: int = 0
 
     def begin(self, name: str) -> None:
         """Start a controller's process, anew if it was there: what it had is gone, though it may write once more."""
         old = self.processes.get(name)
+        self.leaving.discard(name)
         if old is not None:
             self.orphans += [work for work in old.works.values() if work.begun]
         self.begun += 1

@@ -6,7 +6,7 @@ Nothing of what the shell decides is written here: only what it stands on, and h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
@@ -143,7 +143,7 @@ class SimRegistry:
             self.around.runs = None
 
     def _begin(self) -> JobRegistry:
-        settings = {**self.around.settings.wire(), "controller_pool_size": len(self.cluster.processes)}
+        settings = {**self.around.settings.wire(), "controller_pool_size": self.cluster.pool_size}
         named = {"name": "r", "namespace": "n", "journal": None, "where": self.name}
         window = NARROW if self.around.seed % 2 else Window()
         actor = JobRegistry({**settings, **named}, Around(SimRay(self), SimStorage(self), window))
@@ -253,10 +253,23 @@ class SimRay(RayCluster):
         self._registry = registry
 
     def controller(self, name: str) -> Any:
+        cluster = self._registry.cluster
+        if name not in cluster.processes:
+            cluster.begin(name)
         return Handle(self._registry, name)
 
+    def has_controller(self, name: str) -> bool:
+        return name in self._registry.cluster.processes
+
+    async def leaving(self, controllers: Mapping[str, Any]) -> Collection[str]:
+        return self._registry.cluster.leaving & controllers.keys()
+
+    async def moves_registry(self) -> bool:
+        return False
+
     def restart(self, controller: Any) -> None:
-        self._registry.excused.add(controller.name)
+        if controller.name not in self._registry.cluster.leaving:  # one that leaves has no jobs by then
+            self._registry.excused.add(controller.name)
         self._registry.cluster.begin(controller.name)
 
     def is_large(self, payload: Any) -> bool:

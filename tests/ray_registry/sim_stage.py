@@ -91,8 +91,8 @@ class Stage:
 
     def begin_cluster(self) -> None:
         number = self.clusters[-1].number + 1 if self.clusters else len(self.registries) + 1
-        cluster = Cluster(number, self.dice, self.analytics, self.say)
-        for controller in range(self.dice.choice((1, 2))):
+        cluster = Cluster(number, self.dice, self.analytics, self.say, pool_size=self.dice.choice((1, 2)))
+        for controller in range(cluster.pool_size):
             cluster.begin(controller_name("r", controller))
         self.clusters.append(cluster)
         self.begin_registry(cluster)

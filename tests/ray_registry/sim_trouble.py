@@ -42,9 +42,12 @@ class Trouble(Actions):
         elif luck < 0.65:
             process.is_paused = not process.is_paused
             self.say("{} {}", process.incarnation, "falls asleep" if process.is_paused else "wakes up")
-        elif luck < 0.75:
+        elif luck < 0.7:
             self.say("{} dies", process.incarnation)
             cluster.begin(process.name)
+        elif luck < 0.75:
+            self.say("the node of {} is drained", process.incarnation)
+            cluster.leaving.add(process.name)
         elif luck < 0.93:
             self._cluster_dies(cluster)
             self.begin_cluster()

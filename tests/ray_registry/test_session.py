@@ -82,6 +82,15 @@ class WireCluster(Cluster):
     def controller(self, name: str) -> Any:
         return self.wire
 
+    def has_controller(self, name: str) -> bool:
+        return False
+
+    async def leaving(self, controllers: Any) -> list[str]:
+        return []
+
+    async def moves_registry(self) -> bool:
+        return False
+
     def restart(self, controller: Any) -> None:
         controller.restarts += 1
 

@@ -92,6 +92,18 @@ def get_or_create(
     )
 
 
+def node_of(actor: Any) -> str:
+    """Id of the node that an actor is on; empty when that is not known."""
+    from ray._private.state import state  # as in `withdraw_unplaced`
+
+    try:
+        found = state.actor_table(actor._actor_id.hex())
+    except Exception:  # noqa: BLE001 - the interface may be gone in another Ray
+        _log.debug("where an actor is, is not known", exc_info=True)
+        return ""
+    return str(found["Address"]["NodeID"]) if found else ""
+
+
 def withdraw_unplaced(name: str, namespace: str) -> bool:
     """End an actor that no node has room for, so that it can be made anew with other wishes; whether there was one."""
 

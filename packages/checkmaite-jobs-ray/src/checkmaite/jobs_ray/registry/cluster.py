@@ -9,14 +9,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import ray
 import ray.exceptions as rx
 from checkmaite.jobs import JobsError, Resources, StorePermissionError
 from checkmaite.jobs.spi import Completed, Remains
-from checkmaite.jobs_ray.cluster import get_or_create, is_elsewhere, keep_payload, left_output, restart
+from checkmaite.jobs_ray.cluster import (
+    find,
+    get_or_create,
+    is_elsewhere,
+    keep_payload,
+    left_output,
+    node_of,
+    place_of,
+    restart,
+    this_actor,
+)
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.controller.actor import JobController
 from checkmaite.jobs_ray.memory import return_memory
@@ -26,6 +36,7 @@ from checkmaite.jobs_ray_simple.cluster import (
     fits_no_node,
     is_large,
     leave_driver,
+    leaving_nodes,
     shortage,
     start_obstacle,
 )
@@ -65,6 +76,31 @@ class Cluster:
             memory=settings.controller_memory,
             resources=settings.controller_resources,
         )
+
+    def has_controller(self, name: str) -> bool:
+        """Whether there is a controller with this name."""
+        return find(name, self._namespace) is not None
+
+    async def leaving(self, controllers: Mapping[str, Any]) -> Collection[str]:
+        """Those that Ray drains the nodes of, where another node could take them. By name: their handles."""
+        settings = self._settings
+        wanted = Resources(
+            num_cpus=settings.controller_num_cpus,
+            memory=settings.controller_memory,
+            custom=place_of(settings.controller_num_cpus, settings.controller_resources),
+        )
+        nodes = await asyncio.to_thread(_left_for_others, wanted)
+        return [name for name, actor in controllers.items() if nodes and actor is not None and node_of(actor) in nodes]
+
+    async def moves_registry(self) -> bool:
+        """Whether Ray drains this registry's node, and another could take it: then it begins anew there."""
+        here = ray.get_runtime_context()
+        reserved: dict[str, Any] = dict(here.get_assigned_resources())  # type: ignore[no-untyped-call]
+        wanted = Resources(num_cpus=reserved.pop("CPU", 0), memory=reserved.pop("memory", None), custom=reserved)
+        moves = here.get_node_id() in await asyncio.to_thread(_left_for_others, wanted)
+        if moves:
+            restart(this_actor())
+        return moves
 
     def restart(self, controller: Any) -> None:
         """See `checkmaite.jobs_ray.cluster.restart`."""
@@ -113,6 +149,12 @@ class Cluster:
     async def start_obstacle_of(self, runtime_env: Mapping[str, Any] | None) -> str:
         """Why no worker can start with this runtime environment, as a sentence; empty when nothing is known of one."""
         return await asyncio.to_thread(start_obstacle, runtime_env)
+
+
+def _left_for_others(wanted: Resources) -> Collection[str]:
+    """Ids of the nodes that Ray drains; none where no other node has what is wanted."""
+    nodes = leaving_nodes()
+    return nodes if nodes and not fits_no_node(wanted, cluster_resources()) else ()
 
 
 # -- what a store holds ------------------------------------------------------------------------------------------------

@@ -43,6 +43,10 @@ class ControllerSession:
         changed: Called after the machine was told something.
         durable: Waits until everything that the machine was told is durable: only then a controller may forget it.
         payloads: Gives what jobs start from.
+
+    Attributes:
+        actor: Its handle; None before it was asked for.
+        is_leaving: Whether its node is about to go: it is given no jobs.
     """
 
     def __init__(
@@ -62,7 +66,8 @@ class ControllerSession:
         self._changed = changed
         self._durable = durable
         self._payloads = payloads
-        self._actor: Any = None
+        self.actor: Any = None
+        self.is_leaving = False
         self._incarnation: str | None = None
         self._token = -1
         self._after = 0
@@ -116,10 +121,10 @@ class ControllerSession:
 
     async def logs(self, job_id: str) -> str | None:
         """A job's output; None when the controller does not have it, or is not there."""
-        if self._actor is None:
+        if self.actor is None:
             return None
         try:
-            logs: str | None = await answer(self._actor.logs.remote(job_id), _LOGS_S)
+            logs: str | None = await answer(self.actor.logs.remote(job_id), _LOGS_S)
         except (*Unreachable, TimeoutError):
             return None
         return logs
@@ -129,13 +134,13 @@ class ControllerSession:
     async def _attach(self, reason: str) -> bool:
         """Become the one that the controller listens to; whether that succeeded."""
         settings = self._settings
-        self._actor = self._cluster.controller(self.name)
+        self.actor = self._cluster.controller(self.name)
         first = self._incarnation is None
         try:
-            incarnation = await answer(self._actor.incarnation.remote(), _START_S if first else settings.lease_ttl_s)
+            incarnation = await answer(self.actor.incarnation.remote(), _START_S if first else settings.lease_ttl_s)
         except TimeoutError:
             if first or self._keeping:  # it is stopped: its workers must end before its jobs start elsewhere
-                self._cluster.restart(self._actor)
+                self._cluster.restart(self.actor)
             self._lose(reason)
             return False
         except Unreachable as error:
@@ -147,7 +152,7 @@ class ControllerSession:
             self._lose(reason)
         self._token = self._machine.grant(self.name, tell_time(self._machine))
         try:
-            found: Inventory = await answer(self._actor.attach.remote(self._token), settings.lease_ttl_s)
+            found: Inventory = await answer(self.actor.attach.remote(self._token), settings.lease_ttl_s)
             if found.incarnation != incarnation:  # its process has died between the two calls
                 return False
             keep = self._machine.adopt(self.name, self._token, found.jobs, tell_time(self._machine))
@@ -155,7 +160,7 @@ class ControllerSession:
             self._incarnation, self._keeping = incarnation, True
             self._changed()
             await self._durable()
-            await answer(self._actor.keep.remote(self._token, keep), settings.lease_ttl_s)
+            await answer(self.actor.keep.remote(self._token, keep), settings.lease_ttl_s)
         except StaleLeaseError as error:
             if not first or self._payloads.are_kept:
                 raise
@@ -186,11 +191,11 @@ class ControllerSession:
         while True:
             try:
                 self._after, reports = await answer(
-                    self._actor.next_reports.remote(self._token, self._after, settings.heartbeat_interval_s),
+                    self.actor.next_reports.remote(self._token, self._after, settings.heartbeat_interval_s),
                     settings.lease_ttl_s,
                 )
             except TimeoutError:
-                self._cluster.restart(self._actor)
+                self._cluster.restart(self.actor)
                 return silent(settings.lease_ttl_s)
             except Unreachable:
                 if not await self._is_the_same():
@@ -210,7 +215,7 @@ class ControllerSession:
             async with asyncio.timeout(self._settings.lease_ttl_s):
                 while True:
                     try:
-                        return bool(await self._actor.incarnation.remote() == self._incarnation)
+                        return bool(await self.actor.incarnation.remote() == self._incarnation)
                     except Unreachable:
                         await asyncio.sleep(_AGAIN_S)
         except TimeoutError:
@@ -227,7 +232,7 @@ class ControllerSession:
                 refused = error
         if refused is not None:
             _log.warning("jobs wait, since their payloads cannot be handed to controller %s: %s", self.name, refused)
-        taken = await self._told(token, lambda: self._actor.launch.remote(token, launches))
+        taken = await self._told(token, lambda: self.actor.launch.remote(token, launches))
         if taken is None:
             return
         taken = set(taken)
@@ -263,7 +268,7 @@ class ControllerSession:
         return None
 
     async def _stop(self, effect: StopJobs) -> None:
-        await self._told(effect.token, lambda: self._actor.stop.remote(effect.token, effect.stops))
+        await self._told(effect.token, lambda: self.actor.stop.remote(effect.token, effect.stops))
 
     async def _told(self, token: int, call: Callable[[], Any]) -> Any:
         """The answer to a call that may be repeated; None once the lease is over, which settles everything else.

@@ -43,6 +43,7 @@ _KEPT_S = 5.0
 """The end of a job is told after so long at the latest, whether or not its output is kept by then."""
 _LOOKS = 5
 _LOOK_AGAIN_S = 1.0
+_LEAVES_S = 2.0
 _GATHER_S = 10.0
 """A registry that has just begun waits at most this long for all of its controllers."""
 
@@ -100,7 +101,8 @@ class Shell:
         self._confirmed = asyncio.Event()
         self._payload_objects = PayloadObjects(journal_writer.storage) if journal_writer else None
         payloads = Payloads(cluster, self._payload_objects, self.machine.table.goes_on)
-        names = [controller_name(name, number) for number in range(settings.controller_pool_size)]
+        *pool, spare = names = [controller_name(name, number) for number in range(settings.controller_pool_size + 1)]
+        self._pool, self._spare = pool, spare
         self.sessions = {
             each: ControllerSession(each, cluster, settings, self.machine, self.after, self.commits.durable, payloads)
             for each in names
@@ -110,15 +112,19 @@ class Shell:
         self._unanswered: dict[str, str] = {}
         self._has_released = False
         self._log_keeper = self._keeper_of_logs(settings)
-        self._gathered = asyncio.get_running_loop().create_task(self._gather())
+        self._serving: set[str] = set()
+        is_needed = self.machine.table.owned.get(spare) or cluster.has_controller(spare)
+        self._gathered = asyncio.get_running_loop().create_task(self._gather(names if is_needed else pool))
         loops = [
-            *(session.run() for session in self.sessions.values()),
+            self._heed_drains(),
             self._place(),
             self._tick(),
             self._keep_packages(),
             self._return_memory(),
         ]
         self._loops = [asyncio.get_running_loop().create_task(each) for each in loops]
+        for each in names if is_needed else pool:
+            self._serve(each)
         if journal_writer is not None:
             self._spawn(self._write())
             self._spawn(self._catch_up(self.machine.table.latest_date() - settings.controller_retention_s))
@@ -269,11 +275,44 @@ class Shell:
         assert self._log_keeper is not None, "there is a journal"
         self._log_keeper.catch_up(self.machine.table.records.values(), since)
 
-    async def _gather(self) -> None:
+    def _serve(self, controller: str) -> None:
+        """Keep up the session with a controller from now on."""
+        if controller not in self._serving:
+            self._serving.add(controller)
+            self._loops.append(asyncio.get_running_loop().create_task(self.sessions[controller].run()))
+
+    async def _heed_drains(self) -> None:
+        """Let controllers, and this registry, move away from nodes that Ray drains.
+
+        A controller moves when the last of its jobs has ended: with its process they would end. New jobs are for the
+        others meanwhile, and for a spare one.
+        """
+        while True:
+            await asyncio.sleep(_LEAVES_S)
+            if await self._cluster.moves_registry():
+                return
+            sessions = {name: self.sessions[name] for name in self._serving}
+            leaving = await self._cluster.leaving({name: each.actor for name, each in sessions.items()})
+            for name, session in sessions.items():
+                session.is_leaving = name in leaving
+                if session.is_leaving:
+                    _log.info("controller %s is on a node that Ray drains", name)
+                    self._serve(self._spare)
+                    if session.is_ready and not self.machine.table.owned.get(name):
+                        self._cluster.restart(session.actor)
+            self._placeable.set()
+
+    def _takers(self) -> list[str]:
+        """The controllers that may be given jobs now; the spare one only while another leaves or is not there."""
+        there = [name for name, each in self.sessions.items() if each.attached.is_set() and not each.is_leaving]
+        wanted = self._pool if set(self._pool) <= set(there) else there
+        return [name for name in wanted if self.sessions[name].is_ready]
+
+    async def _gather(self, controllers: Sequence[str]) -> None:
         try:
             async with asyncio.timeout(_GATHER_S):
-                for session in self.sessions.values():
-                    await session.attached.wait()
+                for name in controllers:
+                    await self.sessions[name].attached.wait()
         except TimeoutError:
             _log.warning("the registry begins without some of its controllers")
 
@@ -289,7 +328,7 @@ class Shell:
         while True:
             await self._placeable.wait()
             self._placeable.clear()
-            ready = [name for name, session in self.sessions.items() if session.is_ready]
+            ready = self._takers()
             assignments = self.machine.place(ready, _BATCH, tell_time(self.machine)) if ready else []
             for each in assignments:
                 self.sessions[each.controller].reserve()
