@@ -16,13 +16,13 @@ class CompactingStore(ParquetStore):
         self.compact()
         return super().get_run_uri(run_uid)
 
-    def list_tables(self) -> list[str]:
+    def list_tables(self, **options: Any) -> list[str]:
         self.compact()
-        return super().list_tables()
+        return super().list_tables(**options)
 
-    def describe_table(self, name: str) -> TableDescription:
+    def describe_table(self, name: str, **options: Any) -> TableDescription:
         self.compact()
-        return super().describe_table(name)
+        return super().describe_table(name, **options)
 
     def read_table(self, name: str, **options: Any) -> Any:
         self.compact()

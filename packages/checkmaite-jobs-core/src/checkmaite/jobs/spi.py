@@ -73,6 +73,7 @@ from checkmaite.jobs._shared.sql_engine import (
     table_of,
 )
 from checkmaite.jobs._shared.store_arguments import (
+    check_as_of,
     check_choice,
     check_document,
     check_flag,
@@ -82,6 +83,7 @@ from checkmaite.jobs._shared.store_arguments import (
     check_revision,
     check_runs,
     check_seconds,
+    check_tag,
     check_text,
     check_whole,
     provenance_given,
@@ -194,6 +196,7 @@ __all__ = [
     "accept",
     "amount_problem",
     "case_twins",
+    "check_as_of",
     "check_choice",
     "check_document",
     "check_flag",
@@ -205,6 +208,7 @@ __all__ = [
     "check_revision",
     "check_runs",
     "check_seconds",
+    "check_tag",
     "check_text",
     "check_versions",
     "check_whole",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -39,12 +39,18 @@ class CompactedRuns:
     Args:
         objects: The store.
         manifest: Which parts there are.
+        only: Names of the commits that are seen; all when None.
     """
 
-    def __init__(self, objects: ObjectStore, manifest: Manifest) -> None:
+    def __init__(self, objects: ObjectStore, manifest: Manifest, only: pa.Array | None = None) -> None:
         self._objects = objects
         self._parts = {part.name: part for part in manifest.parts}
         self._indexes: Mapping[str, Index] = INDEXES.of(objects, manifest.parts)
+        self._seen, self._unseen = self._indexes, dict[str, Index]()
+        if only is not None:
+            among = {name: index.among(only) for name, index in self._indexes.items()}
+            self._seen = {name: seen for name, (seen, _) in among.items()}
+            self._unseen = {name: unseen for name, (_, unseen) in among.items() if len(unseen.commits)}
         self._chosen: dict[tuple[str, int], _Chosen] = {}
         self._counts: dict[tuple[str, int], dict[str, int]] | None = None
 
@@ -58,15 +64,20 @@ class CompactedRuns:
         return found
 
     @property
+    def commits(self) -> Iterator[str]:
+        """Names of the commits that are seen."""
+        return (name for index in self._seen.values() for name in index.commits.to_pylist())
+
+    @property
     def runs(self) -> set[str]:
-        """Names of the runs of which results are compacted."""
-        return {run for index in self._indexes.values() for run in index.runs}
+        """Names of the runs of which results are seen."""
+        return {run for index in self._seen.values() for run in index.runs}
 
     @property
     def later(self) -> dict[str, int]:
-        """Runs with a compacted result that is not the first, with the newest one."""
+        """Runs with a result, among those that are seen, that is not the first, with the newest one."""
         found: dict[str, int] = {}
-        for index in self._indexes.values():
+        for index in self._seen.values():
             for run, revision in index.later:
                 found[run] = max(revision, found.get(run, 0))
         return found
@@ -82,7 +93,7 @@ class CompactedRuns:
         self._chosen, self._counts = {}, None
         runs = {object_name(run_uid) for run_uid in run_uids} if run_uids is not None else None
         for part in self._parts.values():
-            index = self._indexes[part.name]
+            index, unseen = self._seen[part.name], self._unseen.get(part.name)
             for number, results in _results(part).items():
                 if revision not in (None, number):
                     continue
@@ -93,6 +104,8 @@ class CompactedRuns:
                 else:
                     gone = [run for run, last in newest.items() if last > number]
                     without = frozenset(index.of(gone, number).values())
+                    if unseen is not None:
+                        without |= unseen.run_uids_of(number)
                 if (only is None and len(without) < results) or only:
                     self._chosen[part.name, number] = _Chosen(only, without)
 

@@ -114,6 +114,51 @@ class JoinedDataset(ds.FileSystemDataset):  # type: ignore[misc] # pyarrow is no
         return _JoinedScanner([part.scanner(**options) for part in self._parts])
 
 
+class RetypedDataset(ds.FileSystemDataset):  # type: ignore[misc] # pyarrow is not typed
+    """A dataset with other types than its files have: values are cast once it is known which are wanted.
+
+    Arrow itself casts all that a file holds, which fails for values that nobody wants.
+    """
+
+    def __init__(self, dataset: Any, schema: pa.Schema) -> None:
+        super().__init__([], schema, _FORMAT, dataset.filesystem)
+        self._dataset = dataset
+
+    @property
+    def files(self) -> list[str]:
+        """The files of the dataset."""
+        return list(getattr(self._dataset, "files", ()))
+
+    def scanner(self, **options: Any) -> Any:
+        """A scanner of it."""
+        return _RetypedScanner(self._dataset.scanner(**options), self.schema)
+
+
+@frozen
+class _RetypedScanner:
+    scanner: Any
+    types: pa.Schema
+
+    def _retyped(self, schema: pa.Schema) -> pa.Schema:
+        return pa.schema([self.types.field(name) for name in schema.names])
+
+    def to_reader(self) -> Any:
+        reader = self.scanner.to_reader()
+        schema = self._retyped(reader.schema)
+        return pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in reader))
+
+    def to_table(self) -> pa.Table:
+        found = self.scanner.to_table()
+        return found.cast(self._retyped(found.schema))
+
+    def head(self, rows: int) -> pa.Table:
+        found = self.scanner.head(rows)
+        return found.cast(self._retyped(found.schema))
+
+    def count_rows(self) -> int:
+        return int(self.scanner.count_rows())
+
+
 @frozen
 class _JoinedScanner:
     scanners: Sequence[Any]

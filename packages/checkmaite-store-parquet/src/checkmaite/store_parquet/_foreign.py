@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property
 
 import pyarrow as pa
@@ -57,6 +57,7 @@ class ForeignRuns:
             taken from its own files.
         superseded: Those of them that are not shown at all.
         run_uids: Only these runs; all when None.
+        sees: Whether a file counts, by its key.
     """
 
     def __init__(
@@ -67,9 +68,11 @@ class ForeignRuns:
         own: Collection[str],
         superseded: Collection[str],
         run_uids: Collection[str] | None,
+        sees: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._objects = objects
-        self._files = sorted(files)
+        self._sees = sees
+        self._files = sorted(filter(sees, files))
         self._own = own
         self._superseded = superseded
         self._run_uids = run_uids
@@ -126,11 +129,19 @@ class ForeignRuns:
                     return self._objects.uri_of(key)
         return None
 
+    @property
+    def files(self) -> list[str]:
+        """Keys of all files that may be the package's, those of rows too."""
+        return [*self._files, *(key for name in sorted(self.tables) for key in self._named(name))]
+
+    def _named(self, name: str) -> list[str]:
+        names = [each for each in self._objects.names(name) if may_be_foreign(each)]
+        return [key for each in sorted(names) if self._sees(key := f"{name}/{each}")]
+
     def _payloads(self, name: str) -> Iterator[tuple[str, pa.Table]]:
         if name not in self.tables:
             return
-        names = [each for each in self._objects.names(name) if may_be_foreign(each)]
-        for key, table in self._readable([f"{name}/{each}" for each in sorted(names)], ("run_uid",)):
+        for key, table in self._readable(self._named(name), ("run_uid",)):
             if RUNS_METADATA_KEY.encode() not in (table.schema.metadata or {}):
                 yield key, table.replace_schema_metadata()
 

@@ -13,6 +13,7 @@
 ``_compact/<number>.json``      which parts hold copies of rows; the highest number counts
 ``_compact/<part>/``            copies of the rows of many results: ``TABLE.parquet``, ``TABLE!2.parquet`` and so on
 ``_compact/<part>/_index.parquet``  the commits that the part stands for
+``_tags/<name>.parquet``        what the store held when somebody gave that a name: names of commits, types of columns
 ``_compact/originals.json``     says that commits and payloads of which there are copies may be deleted, or are
 ==============================  ==========================================================================
 
@@ -30,6 +31,7 @@ RUNS = "runs"
 SCHEMA = "_schema"
 COMPACTED = "_compact"
 ARTIFACTS = "_artifacts"
+TAGS = "_tags"
 SUFFIX = ".parquet"
 TABLE = r"[A-Za-z][A-Za-z0-9_]{0,99}"
 """What names of tables are like."""
@@ -118,6 +120,11 @@ def part_key(part: str, table: str, revision: int) -> str:
 def index_key(part: str) -> str:
     """Key of the list of commits that a part stands for; no table is named so."""
     return f"{COMPACTED}/{part}/_index{SUFFIX}"
+
+
+def tag_key(name: str) -> str:
+    """Key of a tag."""
+    return f"{TAGS}/{name}{SUFFIX}"
 
 
 def _revision_name(run_uid: str, revision: int) -> str:

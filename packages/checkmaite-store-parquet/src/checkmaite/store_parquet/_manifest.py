@@ -131,6 +131,21 @@ class Index:
             found.append(named)
         return found
 
+    def among(self, commits: pa.Array) -> tuple[Index, Index]:
+        """The index of those that are among these commits, and of those that are not."""
+        there = is_among(self.commits, commits)
+        others = pc.call_function("invert", [there])
+        seen, unseen = (Index(self.commits.filter(each), self.run_uids.filter(each)) for each in (there, others))
+        return seen, unseen
+
+    def run_uids_of(self, revision: int) -> frozenset[str]:
+        """The runs of which it has results of a revision."""
+        if revision == 1:
+            there = pc.call_function("invert", [_matches("match_substring", self.commits, "!")])
+        else:
+            there = _matches("ends_with", self.commits, commit_name("", revision))
+        return frozenset(self.run_uids.filter(there).to_pylist())
+
     def of(self, runs: Iterable[str], revision: int) -> dict[str, str]:
         """Those of the runs, by their names in commits, of which it has results of a revision, with their uids."""
         asked = {commit_name(run, revision): run for run in runs}

@@ -9,20 +9,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from checkmaite.jobs import (
     ColumnDescription,
     QueryError,
     StoreCorruptError,
     StoreError,
+    StoreHistoryError,
     StoreNotFoundError,
     TableDescription,
 )
 from checkmaite.jobs.spi import ColumnType, ObjectStore, check_choice, check_query, nearest_name, object_name
 from checkmaite.store_parquet._compacted import CompactedRuns
-from checkmaite.store_parquet._datasets import REVISION, Piece, dataset_of, reading, revisions_of
+from checkmaite.store_parquet._datasets import REVISION, RUN, Piece, RetypedDataset, dataset_of, reading, revisions_of
 from checkmaite.store_parquet._foreign import ForeignRuns, is_commit, may_be_foreign, names_files
 from checkmaite.store_parquet._layout import RUNS, SCHEMA, is_widening, revision_of, schema_key
-from checkmaite.store_parquet._manifest import newest_manifest
+from checkmaite.store_parquet._manifest import is_among, newest_manifest
+from checkmaite.store_parquet._moments import Moment
 from checkmaite.store_parquet._parquet import BROKEN, is_damage
 from checkmaite.store_parquet._schema import RUNS_SCHEMA, arrow_schema, columns_from_json
 
@@ -42,9 +45,11 @@ class CommittedRuns:
         run_uids: Only these runs; all when None.
         revision: Of each run the newest result when None, else the one of this number; ``"all"`` for every one.
         telling: With ``"all"`` each table has a column ``revision``.
+        moment: What is seen of all that is committed; all when None.
 
     Raises:
         QueryError: `revision` is something else.
+        StoreHistoryError: Something that is to be seen is not there any more.
     """
 
     def __init__(
@@ -54,18 +59,42 @@ class CommittedRuns:
         *,
         revision: Revision = None,
         telling: bool = True,
+        moment: Moment | None = None,
     ) -> None:
         if not (revision in (None, "all") or (type(revision) is int and revision > 0)):
             raise QueryError.of(f"revision is {revision!r}.", 'Pass a whole number from 1 on, "all", or leave it out.')
         self._objects = objects
         self._tells_revisions = telling and revision == "all"
-        self._compacted = CompactedRuns(objects, newest_manifest(objects))
+        self._compacted = CompactedRuns(objects, newest_manifest(objects), moment.commits if moment else None)
         self._run_uids = run_uids
         self._revision = revision
+        self._moment = moment
         listed = self._compacted.not_in(objects.names(RUNS))
         named = {name: found for name in listed if (found := revision_of(name)) is not None}
         self._not_ours = [name for name in named if may_be_foreign(name) and not is_commit(objects, f"{RUNS}/{name}")]
-        self._choose({name: found for name, found in named.items() if name not in self._not_ours})
+        seen = self._seen_of([name for name in named if name not in self._not_ours])
+        self._choose({name: named[name] for name in seen})
+
+    def _seen_of(self, names: list[str]) -> list[str]:
+        """Those of the commits that are not compacted, and seen.
+
+        Raises:
+            StoreHistoryError: One that is to be seen is nowhere.
+        """
+        if self._moment is None:
+            return names
+        here = pa.array(names, pa.string())
+        there = self._moment.commits
+        gone = self._compacted.not_in(there.filter(pc.call_function("invert", [is_among(there, here)])).to_pylist())
+        if gone:
+            uri = self._objects.uri_of(f"{RUNS}/{gone[0]}")
+            more = f", and {len(gone) - 1:,} more" if gone[1:] else ""
+            raise StoreHistoryError(
+                f"{self._objects.root}: {self._moment.words} cannot be shown whole: {uri}{more} is not there any more. "
+                "Restore it from a backup; where the file of its rows is still there, repair() makes it anew.",
+                uri=uri,
+            )
+        return here.filter(is_among(here, there)).to_pylist()  # type: ignore[no-any-return] # pyarrow is not typed
 
     def _choose(self, named: Mapping[str, tuple[str, int]]) -> None:
         """Choose among commits that are not compacted, and copies.
@@ -84,6 +113,7 @@ class CommittedRuns:
             own={run for run, _ in named.values()} | self._compacted.runs if self._not_ours else (),
             superseded=later if revision is None else (),
             run_uids=run_uids,
+            **({"sees": self._moment.sees} if self._moment else {}),
         )
         self._compacted.choose(
             revision if isinstance(revision, int) else None, later if revision is None else {}, run_uids
@@ -96,6 +126,11 @@ class CommittedRuns:
             if (runs is None or run in runs)
             and (later.get(run, 1) == number if revision is None else revision in ("all", number))
         }
+
+    @property
+    def commits(self) -> list[str]:
+        """Names in ``runs/`` of the commits of all results, whichever are shown."""
+        return [*self._compacted.commits, *self._named]
 
     def tables(self) -> list[str]:
         """Tables with rows of these results, sorted; ``runs`` is one when there is any."""
@@ -173,15 +208,26 @@ class CommittedRuns:
 
     def _dataset(self, name: str, pieces: Sequence[Piece], encodes: bool = False) -> Any:
         tells = name == RUNS or self._tells_revisions
-        schema = RUNS_SCHEMA if name == RUNS else arrow_schema(columns_of(self._objects, name, bool(pieces)))
-        theirs = self.foreign.runs if name == RUNS else self.foreign.rows(name, schema)
+        now = RUNS_SCHEMA if name == RUNS else arrow_schema(columns_of(self._objects, name, bool(pieces)))
+        then = arrow_schema(self._moment.columns(name)) if self._moment and name != RUNS else now
+        theirs = self.foreign.runs if name == RUNS else self.foreign.rows(name, then)
         schema = theirs.schema
         if tells and name != RUNS:
             if REVISION in schema.names:
                 raise QueryError.of(f"{name!r} has a column {REVISION!r} of its own.", "Read its revisions one by one.")
             theirs = theirs.append_column(REVISION, pa.array([1] * theirs.num_rows, pa.int64()))
             schema = theirs.schema
-        return dataset_of(self._objects, schema, pieces, tells=tells, rows=theirs, encodes=encodes)
+        widened = {each.name: each.type for each in now if each.name in then.names and each != then.field(each.name)}
+        dataset = dataset_of(
+            self._objects, _retyped(schema, widened), pieces, tells=tells, rows=theirs, encodes=encodes
+        )
+        if not widened:
+            return dataset
+        return RetypedDataset(dataset, _retyped(dataset.schema, {name: schema.field(name).type for name in widened}))
+
+
+def _retyped(schema: pa.Schema, types: Mapping[str, pa.DataType]) -> pa.Schema:
+    return pa.schema([each.with_type(types.get(each.name, each.type)) for each in schema])
 
 
 def read_table(
@@ -192,14 +238,15 @@ def read_table(
     run_uids: Collection[str] | None,
     limit: int | None,
     revision: Revision,
+    moment: Moment | None = None,
 ) -> pa.Table:
     """Rows of one table; see `ParquetStore.read_table`."""
     check_query("name", name)
     check_choice(columns=columns, run_uids=run_uids, limit=limit)
-    runs = CommittedRuns(objects, run_uids, revision=revision)
+    runs = CommittedRuns(objects, run_uids, revision=revision, moment=moment)
     chooses = run_uids is not None or revision is not None
     if chooses and name not in runs.tables():  # which is an error only when no other result has it either
-        CommittedRuns(objects, revision="all").dataset(name)
+        CommittedRuns(objects, revision="all", moment=moment).dataset(name)
         dataset = runs.no_rows(name)
     else:
         dataset = runs.dataset(name)
@@ -210,9 +257,19 @@ def read_table(
         )
     chosen = list(columns) if columns is not None else None
     with reading(objects, name, dataset):
+        if moment is not None and RUN in dataset.schema.names:  # as it is where anything is known of the table
+            keys = [RUN, REVISION] if name == RUNS or revision == "all" else [RUN]
+            return _in_order(dataset, keys, chosen, limit)
         if limit is not None:
             return dataset.head(limit, columns=chosen)
         return dataset.to_table(columns=chosen)
+
+
+def _in_order(dataset: Any, keys: list[str], columns: list[str] | None, limit: int | None) -> pa.Table:
+    """Rows in an order that does not follow from where they are: by the keys, and those of one run as it gave them."""
+    chosen = dataset.schema.names if columns is None else columns
+    rows = dataset.to_table(columns=[*dict.fromkeys([*chosen, *keys])])
+    return rows.sort_by([(key, "ascending") for key in keys]).slice(0, limit).select(chosen)
 
 
 def values_of_all(objects: ObjectStore, name: str, column: str) -> pa.ChunkedArray:
@@ -231,9 +288,9 @@ def foreign_uri(objects: ObjectStore, run_uid: str) -> str | None:
     return CommittedRuns(objects, [run_uid]).foreign.uri_of(run_uid)
 
 
-def describe_table(objects: ObjectStore, name: str) -> TableDescription:
+def describe_table(objects: ObjectStore, name: str, moment: Moment | None = None) -> TableDescription:
     """Columns and size of one table."""
-    runs = CommittedRuns(objects)
+    runs = CommittedRuns(objects, moment=moment)
     dataset = runs.dataset(name)
     with reading(objects, name, dataset):
         rows = dataset.count_rows()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pyarrow as pa
@@ -19,37 +19,40 @@ from checkmaite.jobs.spi import (
     table_of,
 )
 from checkmaite.store_parquet._datasets import reading
-from checkmaite.store_parquet._reading import CommittedRuns, Revision
+from checkmaite.store_parquet._reading import CommittedRuns
 
 _DISTRIBUTION = "checkmaite-store-parquet"
 _FOREIGN = (pa.ArrowException, OSError)
 
+OpenRuns = Callable[[], CommittedRuns]
+"""Opens what a query is about; called once it is known to be a query."""
 
-def query(objects: ObjectStore, sql: str, revision: Revision, limits: SqlLimits, kind: FrameKind) -> Any:
+
+def query(objects: ObjectStore, sql: str, open_runs: OpenRuns, limits: SqlLimits, kind: FrameKind) -> Any:
     """The result of one SELECT; see `ParquetStore.query_sql`."""
     convert = frame_converter(kind)
-    with _running(objects, sql, revision, limits) as relation:
+    with _running(objects, sql, open_runs, limits) as relation:
         table = table_of(relation)
     return convert(table)
 
 
 def query_batches(
-    objects: ObjectStore, sql: str, revision: Revision, limits: SqlLimits, rows: int
+    objects: ObjectStore, sql: str, open_runs: OpenRuns, limits: SqlLimits, rows: int
 ) -> Generator[pa.RecordBatch, None, None]:
     """The result of one SELECT, piece by piece; see `ParquetStore.query_batches`."""
-    with _running(objects, sql, revision, limits) as relation:
+    with _running(objects, sql, open_runs, limits) as relation:
         yield from relation.to_arrow_reader(rows)
 
 
-def connect(objects: ObjectStore, revision: Revision, limits: SqlLimits) -> Any:
+def connect(objects: ObjectStore, open_runs: OpenRuns, limits: SqlLimits) -> Any:
     """A connection with a view of each table; see `ParquetStore.connect`."""
     duckdb = duckdb_of(_DISTRIBUTION)
-    return sql_connection(duckdb, _Tables(objects, CommittedRuns(objects, revision=revision)), limits)
+    return sql_connection(duckdb, _Tables(objects, open_runs()), limits)
 
 
-def _running(objects: ObjectStore, sql: str, revision: Revision, limits: SqlLimits) -> Any:
+def _running(objects: ObjectStore, sql: str, open_runs: OpenRuns, limits: SqlLimits) -> Any:
     def open_tables() -> _Tables:
-        return _Tables(objects, CommittedRuns(objects, revision=revision))
+        return _Tables(objects, open_runs())
 
     return running_select(duckdb_of(_DISTRIBUTION), sql, limits, open_tables, _FOREIGN)
 

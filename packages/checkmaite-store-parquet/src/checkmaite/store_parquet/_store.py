@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from os import PathLike, fspath
 from typing import Any, ClassVar, Literal
 
@@ -13,11 +14,13 @@ from checkmaite.jobs import (
     Provenance,
     Report,
     TableDescription,
+    Tag,
     WriteReceipt,
 )
 from checkmaite.jobs.spi import (
     ObjectStore,
     StoredRun,
+    check_as_of,
     check_document,
     check_flag,
     check_one_run,
@@ -38,11 +41,16 @@ from checkmaite.store_parquet._arguments import DEFAULT_GRACE_S, check_grace
 from checkmaite.store_parquet._commits import Commits
 from checkmaite.store_parquet._compacting import SMALL_PART_BYTES, Backlog, Compaction, Compactor
 from checkmaite.store_parquet._layout import artifact_key
+from checkmaite.store_parquet._moments import Moment
 from checkmaite.store_parquet._originals import DeletedOriginals
 from checkmaite.store_parquet._rows import runs_rows
+from checkmaite.store_parquet._tags import Tags
 from checkmaite.store_parquet._types import TableTypes
 from checkmaite.store_parquet._vacuum import Vacuum, Vacuumed
 from checkmaite.store_parquet._writing import RunWriter
+
+AsOf = datetime | str | None
+"""A moment: an aware datetime, or the name of a tag; None for now."""
 
 
 @frozen
@@ -89,6 +97,7 @@ class ParquetStore:
         self._objects = ObjectStore(fspath(uri), storage_options, private_files)
         self._types = TableTypes(self._objects)
         self._commits = Commits(self._objects, DeletedOriginals(self._objects))
+        self._tags = Tags(self._objects)
 
     def __repr__(self) -> str:
         return f"ParquetStore({self.uri!r})"
@@ -232,14 +241,39 @@ class ParquetStore:
         check_document(name)
         self._objects.delete(artifact_key(name))
 
-    def list_tables(self) -> list[str]:
-        """Names of the tables that hold rows of committed runs, ``runs`` included, sorted."""
-        return _reading.CommittedRuns(self._objects).tables()
+    def tag(self, name: str) -> Tag:
+        """Give what the store holds now a name, for ``as_of=``; see `KeepsHistory.tag`.
 
-    def describe_table(self, name: str) -> TableDescription:
-        """Columns and size of a table; see `AnalyticsStore.describe_table`."""
+        It costs one object, with the names of all commits: 40 bytes for each result. Nothing else is copied or kept
+        because of it, since results are never deleted.
+        """
+        return self._tags.make(name)
+
+    def tags(self) -> list[Tag]:
+        """The tags, oldest first."""
+        return self._tags.all()
+
+    def delete_tag(self, name: str) -> None:
+        """Forget a tag; see `KeepsHistory.delete_tag`. No result goes with it."""
+        self._tags.delete(name)
+
+    def list_tables(self, *, as_of: AsOf = None) -> list[str]:
+        """Names of the tables that hold rows of committed runs, ``runs`` included, sorted.
+
+        Args:
+            as_of: As in `read_table`.
+        """
+        return self._runs(None, as_of).tables()
+
+    def describe_table(self, name: str, *, as_of: AsOf = None) -> TableDescription:
+        """Columns and size of a table; see `AnalyticsStore.describe_table`.
+
+        Args:
+            name: The table.
+            as_of: As in `read_table`.
+        """
         check_text("name", name)
-        return _reading.describe_table(self._objects, name)
+        return _reading.describe_table(self._objects, name, self._moment(as_of))
 
     def read_table(
         self,
@@ -249,6 +283,7 @@ class ParquetStore:
         run_uids: Sequence[str] | None = None,
         limit: int | None = None,
         revision: int | Literal["all"] | None = None,
+        as_of: AsOf = None,
     ) -> Any:
         """Rows of committed runs as a ``pyarrow.Table``: of each run the newest revision.
 
@@ -258,13 +293,22 @@ class ParquetStore:
             run_uids: Only rows of these runs; only their files are opened.
             limit: At most this many rows.
             revision: Of each run this revision, if it has so many; ``"all"`` for every one, with a column ``revision``.
+            as_of: What the store held then: a name that `tag` was given, or an aware datetime. Rows are then sorted by
+                run, so that the answer is the same for ever.
 
         Raises:
-            StoreNotFoundError: There is no such table or column; the message names those there are.
+            StoreNotFoundError: There is no such table, column or tag; the message names those there are.
+            StoreHistoryError: A result that the tag names is not there any more.
             QueryError: An argument makes no sense.
         """
         return _reading.read_table(
-            self._objects, name, columns=columns, run_uids=run_uids, limit=limit, revision=revision
+            self._objects,
+            name,
+            columns=columns,
+            run_uids=run_uids,
+            limit=limit,
+            revision=revision,
+            moment=self._moment(as_of),
         )
 
     def query_sql(
@@ -272,6 +316,7 @@ class ParquetStore:
         sql: str,
         *,
         revision: int | Literal["all"] | None = None,
+        as_of: AsOf = None,
         to: Literal["arrow", "pandas", "polars"] = "arrow",
         timeout_s: float | None = None,
         max_memory_bytes: int = 4 * 1024**3,
@@ -285,6 +330,7 @@ class ParquetStore:
         Args:
             sql: The text.
             revision: As in `read_table`.
+            as_of: As in `read_table`, but for the order of rows, which is that of ``ORDER BY``.
             to: What the result is: a ``pyarrow.Table``, or a data frame of pandas or Polars.
             timeout_s: Seconds that it may take; None for as long as it takes.
             max_memory_bytes: Memory that the engine may take.
@@ -294,13 +340,15 @@ class ParquetStore:
             QueryError: The text is not one SELECT, DuckDB refused it, or it hit a limit, which the message names.
             StoreError: The store refused or could not be reached.
         """
-        return _sql.query(self._objects, sql, revision, sql_limits(timeout_s, max_memory_bytes, threads), to)
+        limits = sql_limits(timeout_s, max_memory_bytes, threads)
+        return _sql.query(self._objects, sql, partial(self._runs, revision, as_of), limits, to)
 
     def query_batches(
         self,
         sql: str,
         *,
         revision: int | Literal["all"] | None = None,
+        as_of: AsOf = None,
         batch_rows: int = 64 * 1024,
         timeout_s: float | None = None,
         max_memory_bytes: int = 4 * 1024**3,
@@ -314,6 +362,7 @@ class ParquetStore:
         Args:
             sql: The text.
             revision: As in `read_table`.
+            as_of: As in `query_sql`.
             batch_rows: At most so many rows in each.
             timeout_s: Seconds that it may take.
             max_memory_bytes: Memory that the engine may take.
@@ -325,12 +374,13 @@ class ParquetStore:
         """
         limits = sql_limits(timeout_s, max_memory_bytes, threads)
         check_whole("batch_rows", batch_rows)
-        return _sql.query_batches(self._objects, sql, revision, limits, batch_rows)
+        return _sql.query_batches(self._objects, sql, partial(self._runs, revision, as_of), limits, batch_rows)
 
     def connect(
         self,
         *,
         revision: int | Literal["all"] | None = None,
+        as_of: AsOf = None,
         max_memory_bytes: int = 4 * 1024**3,
         threads: int = 4,
     ) -> Any:
@@ -342,10 +392,19 @@ class ParquetStore:
 
         Args:
             revision: As in `read_table`.
+            as_of: As in `query_sql`.
             max_memory_bytes: Memory that the engine may take.
             threads: Threads that it may use.
 
         Raises:
             StoreError: The store refused or could not be reached.
         """
-        return _sql.connect(self._objects, revision, sql_limits(None, max_memory_bytes, threads))
+        limits = sql_limits(None, max_memory_bytes, threads)
+        return _sql.connect(self._objects, partial(self._runs, revision, as_of), limits)
+
+    def _runs(self, revision: _reading.Revision, as_of: AsOf) -> _reading.CommittedRuns:
+        return _reading.CommittedRuns(self._objects, revision=revision, moment=self._moment(as_of))
+
+    def _moment(self, as_of: AsOf) -> Moment | None:
+        check_as_of(as_of)
+        return self._tags.moment(as_of) if isinstance(as_of, str) else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
 from os import PathLike, fspath
 
 from checkmaite.jobs._shared.config import uri_problem
@@ -10,6 +12,8 @@ from checkmaite.jobs._shared.errors import ArgumentError, ConfigurationError, Qu
 from checkmaite.jobs._shared.problems import Problem
 from checkmaite.jobs._shared.provenance import Provenance
 from checkmaite.jobs._shared.values import shown
+
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def check_place(uri: object, storage_options: object) -> None:
@@ -107,6 +111,52 @@ def check_flag(name: str, given: object) -> None:
     if not isinstance(given, bool):
         problem = Problem(name, f"expected True or False, got {shown(given)}.", "Pass True or False.")
         raise ArgumentError("Nothing was done.", [problem])
+
+
+def check_tag(name: object) -> None:
+    """Refuse what can name no tag.
+
+    Raises:
+        ArgumentError: It is no text, has other characters, or could be taken for an instant.
+    """
+    check_text("name", name)
+    remedy = 'Pass letters, digits, ".", "_" and "-", such as "report-2026-11".'
+    if _is_instant(str(name)):
+        cause = f"{shown(name)} would be taken for a date."
+    elif not _TAG.fullmatch(str(name)):
+        cause = f"{shown(name)} can be no tag's name."
+    else:
+        return
+    raise ArgumentError("Nothing was done.", [Problem("name", cause, remedy)])
+
+
+def check_as_of(as_of: object) -> None:
+    """Refuse what says no moment.
+
+    Raises:
+        QueryError: It is neither what may be a tag's name, nor an aware datetime that has passed, nor None.
+    """
+    given = as_of.isoformat() if isinstance(as_of, datetime) else shown(as_of)
+    remedy = 'Pass a tag, such as "report-2026-11", or an instant, such as datetime(2026, 11, 1, tzinfo=UTC).'
+    if isinstance(as_of, str) and (_is_instant(as_of) or not _TAG.fullmatch(as_of)):
+        raise QueryError.of(f"as_of is {given}, which is no tag's name.", remedy)
+    if as_of is None or isinstance(as_of, str):
+        return
+    if not isinstance(as_of, datetime):
+        raise QueryError.of(f"as_of is {given}.", remedy)
+    if as_of.utcoffset() is None:
+        raise QueryError.of(f"as_of is {given}, which has no time zone.", remedy)
+    now = datetime.now(UTC)
+    if as_of > now:
+        raise QueryError.of(f"as_of is {given}, but it is only {now.isoformat()} here.", "Pass what has passed.")
+
+
+def _is_instant(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def check_query(name: str, given: object) -> None:

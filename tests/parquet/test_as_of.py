@@ -1,0 +1,349 @@
+"""What the store held at an earlier moment: the same answer for ever, whatever happens to the store."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkmaite.jobs import (
+    ArgumentError,
+    QueryError,
+    StoreConflictError,
+    StoreCorruptError,
+    StoreHistoryError,
+    StoreNotFoundError,
+    Tag,
+)
+from checkmaite.jobs.testing import SampleRun
+from checkmaite.store_parquet import ParquetStore
+from checkmaite.store_parquet._manifest import INDEXES
+from checkmaite.store_parquet._vacuum import Vacuum
+
+from tests.parquet.test_compaction import faults, fill, run
+from tests.parquet.test_vacuum import HOUR
+
+RECORDED = Path(__file__).parent / "recorded" / "checkmaite-0.6.1"
+WAYS: list[dict[str, Any]] = [
+    {},
+    {"revision": "all", "run_uids": ["two", "one", "later"]},
+    {"revision": 1},
+    {"limit": 4, "columns": ["run_uid"]},
+]
+
+
+def everything(store: ParquetStore, as_of: Any) -> Any:
+    """All that the store says of a moment, to the last digit and in its order."""
+    tables = store.list_tables(as_of=as_of)
+    read = {}
+    for name in tables:
+        for how in WAYS:
+            found = store.read_table(name, as_of=as_of, **how)
+            read[name, str(how)] = str(found.schema), str(found.to_pylist())
+    joined = "from a join runs using (run_uid) order by all"
+    asked = [store.query_sql(sql, as_of=as_of) for sql in ("show tables", "describe a", joined)]
+    batches = list(store.query_batches(joined, as_of=as_of))
+    described = [store.describe_table(name, as_of=as_of) for name in tables]
+    return tables, read, [str(table.to_pylist()) for table in (*asked, *batches)], described
+
+
+def carry_on(store: ParquetStore) -> None:
+    """What a later month brings: new runs and tables, revisions, columns that come or become floats."""
+    store.write([run("later", 7, "a", "new"), run("nothing", math.nan, "b")])
+    store.write([run("two", 0.25), run("one", 11, "a", "new")], supersede=True)
+    store.write(SampleRun(run_uid="wide", records=[{"table_name": "a", "aaa": True, "x": -0.5, "zzz": "new"}]))
+
+
+def without_originals(store: ParquetStore) -> int:
+    return Vacuum(store._objects, -HOUR).run(originals=True).originals
+
+
+def grow_old(store: ParquetStore, check: Callable[[], None]) -> None:
+    """Let a store go through all that can happen to it, and look at each step."""
+    carry_on(store)
+    check()
+    store.compact()
+    check()
+    Vacuum(store._objects, -HOUR).run()
+    assert without_originals(store)
+    check()
+    store.write(run("alone", 99), supersede=True)
+    carry_on(store)
+    store.compact()
+    without_originals(store)
+    check()
+
+
+def test_a_tag_gives_the_same_answer_for_ever(tmp_path: Path) -> None:
+    """One of small files, and one of copies and small files."""
+    store = ParquetStore(tmp_path)
+    fill(store)
+    now = everything(store, None)
+    tags = [store.tag("small")]
+    answers = {"small": everything(store, "small")}
+    assert (answers["small"][0], answers["small"][3]) == (now[0], now[3])
+    store.compact()
+    store.write([run("five", 5), run("one", 10)], supersede=True)
+    tags.append(store.tag("mixed"))
+    answers["mixed"] = everything(store, "mixed")
+    assert [tag.results for tag in tags] == [5, 7]
+
+    def check() -> None:
+        INDEXES.forget()
+        for name, answer in answers.items():
+            assert everything(ParquetStore(tmp_path), name) == answer
+
+    check()
+    grow_old(store, check)
+    assert everything(store, None) != answers["mixed"] != answers["small"]
+    assert ParquetStore(tmp_path).tags() == tags
+
+
+def test_so_it_does_in_a_bucket(bucket: str, s3_options: dict[str, Any]) -> None:
+    store = ParquetStore(f"s3://{bucket}/store", s3_options)
+    store.write([run("one", 1, "a"), run("two", 2, "a")])
+    made = store.tag("t")
+    before = str(store.read_table("a", as_of="t").to_pylist())
+    store.write([run("two", 0.5, "a"), run("three", 3, "a")], supersede=True)
+    for change in (store.compact, lambda: without_originals(store)):
+        change()
+        INDEXES.forget()
+        assert str(store.read_table("a", as_of="t").to_pylist()) == before
+    assert store.query_sql("select sum(x) as x from a", as_of="t").to_pylist() == [{"x": 9}]
+    with pytest.raises(StoreConflictError):
+        store.tag("t")
+    assert store.tags() == [made]
+    store.delete_tag("t")
+    assert store.tags() == []
+
+
+def test_a_tag_is_what_the_store_held(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    store.tag("empty")
+    fill(store)
+    store.tag("first")
+    carry_on(store)
+    store.tag("second")
+    assert store.list_tables(as_of="empty") == []
+    assert [store.list_tables(as_of=name) for name in ("first", "second", None)] == [
+        ["a", "b", "runs"],
+        ["a", "b", "new", "runs"],
+        ["a", "b", "new", "runs"],
+    ]
+    with pytest.raises(StoreNotFoundError, match="no table 'new'"):
+        store.read_table("new", as_of="first")
+    with pytest.raises(StoreNotFoundError, match="no column 'zzz'"):
+        store.read_table("a", as_of="first", columns=["zzz"])
+    with pytest.raises(QueryError, match="zzz"):
+        store.query_sql("select zzz from a", as_of="first")
+    question = "select run_uid, sum(x) as x from a group by all order by all"
+    first = [tuple(row.values()) for row in store.query_sql(question, as_of="first").to_pylist()]
+    assert first == [("alone", 12), ("one", 3), ("three", 9), ("two", 60)]
+    assert store.query_sql(question, as_of="second").num_rows == 6
+    with store.connect(as_of="first") as connection:
+        assert connection.sql("select count(*) from a").fetchall() == [(12,)]
+    assert [tag.name for tag in store.tags()] == ["empty", "first", "second"]
+    assert [tag.results for tag in store.tags()] == [0, 5, 10]
+
+
+def test_a_column_that_became_floats_is_whole_numbers_as_of_before(tmp_path: Path) -> None:
+    """Also where one file holds the copies of both."""
+    store = ParquetStore(tmp_path)
+    store.write(run("one", 2**53))
+    store.tag("t")
+    store.write(run("two", 0.5))
+    store.compact()
+    without_originals(store)
+    assert store.read_table("a", as_of="t").column("x").to_pylist() == [2**53] * 3
+    answer = store.query_sql("select x from a where x > 5 and x < 1e300", as_of="t")
+    assert answer.to_pylist() == [{"x": 2**53}] * 3
+    assert [type(each["x"]) for each in answer.to_pylist()] == [int] * 3
+    assert str(store.read_table("a", as_of="t", limit=1).schema.field("x").type) == "int64"
+    assert store.describe_table("a", as_of="t").rows == 3
+
+
+def test_files_of_checkmaites_own_store_that_came_later_are_not_seen(tmp_path: Path) -> None:
+    early = min(RECORDED.glob("runs/*.parquet"))
+    shutil.copytree(
+        RECORDED,
+        tmp_path / "store",
+        ignore=lambda folder, names: [name for name in names if folder.endswith("runs") and name != early.name],
+    )
+    store = ParquetStore(tmp_path / "store")
+    fill(store)
+    store.tag("t")
+    before = everything(store, "t")
+    assert set(before[0]) > {"a", "b", "runs"}
+    shutil.copytree(RECORDED, tmp_path / "store", dirs_exist_ok=True)
+    assert everything(store, "t") == before
+    assert store.read_table("runs").num_rows > store.read_table("runs", as_of="t").num_rows
+
+
+def test_a_name_is_given_once(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    store.write(run("one", 1))
+    first = store.tag("t")
+    store.write(run("two", 2))
+    with pytest.raises(StoreConflictError, match="a tag 't' already"):
+        store.tag("t")
+    assert store.tags() == [first]
+    store.delete_tag("t")
+    assert store.tags() == []
+    with pytest.raises(StoreNotFoundError):
+        store.delete_tag("t")
+    assert store.tag("t").results == 2
+
+
+def test_of_those_that_give_one_name_at_once_one_wins(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    store.write(run("one", 1))
+    start = threading.Barrier(4)
+    won: list[Tag] = []
+    lost: list[StoreConflictError] = []
+
+    def make() -> None:
+        start.wait()
+        try:
+            won.append(ParquetStore(tmp_path).tag("t"))
+        except StoreConflictError as error:
+            lost.append(error)
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(won), len(lost)) == (1, 3)
+    assert store.tags() == won
+
+
+def test_a_lost_reply_is_no_conflict(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    store.write(run("one", 1))
+    with faults(1, "lost reply", ("create",)):
+        made = store.tag("t")
+    assert store.tags() == [made]
+
+
+@contextmanager
+def busy(folder: Path) -> Iterator[None]:
+    """Within the block one thread writes and supersedes, and another one compacts and deletes originals."""
+    is_over = threading.Event()
+
+    def endlessly(act: Callable[[ParquetStore, int], Any]) -> None:
+        for number in itertools.count(1):
+            if is_over.is_set():
+                return
+            act(ParquetStore(folder), number)
+
+    def write(store: ParquetStore, number: int) -> None:
+        store.write(run("two", number), supersede=True)
+        store.write(run(f"run-{number}", number))
+
+    def care(store: ParquetStore, number: int) -> None:
+        store.compact()
+        if number % 3 == 0:
+            without_originals(store)
+
+    with ThreadPoolExecutor(2) as pool:
+        acting = [pool.submit(endlessly, act) for act in (write, care)]
+        try:
+            yield
+        finally:
+            is_over.set()
+        for each in acting:
+            each.result()
+
+
+def test_a_tag_beside_writers_and_compactors_is_whole(tmp_path: Path) -> None:
+    """Of each run all rows of all tables, and never fewer results than one that was made before."""
+    folder = tmp_path / "store"
+    fill(ParquetStore(folder))
+    names = [f"t{number}" for number in range(3)]
+    at_once = []
+    with busy(folder):
+        for name in names:
+            ParquetStore(folder).tag(name)
+            at_once.append(everything(ParquetStore(folder), name))
+    seen: set[Any] = set()
+    for name, then in zip(names, at_once, strict=True):
+        store = ParquetStore(folder)
+        assert everything(store, name) == then
+        rows = {table: store.read_table(table, as_of=name, revision="all").to_pylist() for table in ("a", "b")}
+        results = {
+            table: Counter((row["run_uid"], row["revision"], row["x"]) for row in rows[table]) for table in ("a", "b")
+        }
+        assert set(results["a"].values()) == {3}, "whole runs, once"
+        assert {each: 3 for each in results["a"] if each[0] != "alone"} == results["b"]
+        assert seen <= set(results["a"])
+        seen = set(results["a"])
+    assert len(seen) > 5
+
+
+def test_what_a_tag_names_and_somebody_has_deleted_is_no_answer(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    fill(store)
+    store.tag("t")
+    (tmp_path / "runs/three.parquet").unlink()
+    for ask in (
+        lambda: store.read_table("a", as_of="t"),
+        lambda: store.query_sql("from b", as_of="t"),
+        lambda: store.list_tables(as_of="t"),
+        lambda: store.describe_table("a", as_of="t"),
+    ):
+        with pytest.raises(StoreHistoryError, match=r"the tag 't' cannot be shown whole: .*runs/three\.parquet is not"):
+            ask()
+    assert store.read_table("a").num_rows == 9
+
+
+def test_a_tag_that_is_none_is_told(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    store.write(run("one", 1))
+    store.tag("report")
+    with pytest.raises(StoreNotFoundError, match=r"no tag 'reprot' in .* Did you mean 'report'\? Tags: report\."):
+        store.read_table("a", as_of="reprot")
+    (tmp_path / "_tags/report.parquet").write_bytes(b"torn")
+    for ask in (lambda: store.read_table("a", as_of="report"), store.tags):
+        with pytest.raises(StoreCorruptError, match=r"_tags/report\.parquet"):
+            ask()
+    assert store.read_table("a").num_rows == 3
+
+
+@pytest.mark.parametrize("name", ["", "../up", ".hidden", "a b", "2026-11-01", "20261101", "x" * 101, 7, None])
+def test_what_can_be_no_tags_name_is_refused(tmp_path: Path, name: Any) -> None:
+    with pytest.raises(ArgumentError, match="name: "):
+        ParquetStore(tmp_path).tag(name)
+
+
+@pytest.mark.parametrize(
+    ("as_of", "said"),
+    [
+        (datetime(2026, 1, 1), "has no time zone"),  # noqa: DTZ001 - which is what is refused
+        (datetime.now(UTC) + timedelta(days=1), "it is only"),
+        ("2026-11-01", "which is no tag's name"),
+        ("../report", "which is no tag's name"),
+        (20261101, "as_of is 20261101"),
+        (True, "as_of is True"),
+    ],
+)
+def test_what_is_no_moment_is_refused(tmp_path: Path, as_of: Any, said: str) -> None:
+    store = ParquetStore(tmp_path)
+    for ask in (
+        lambda: store.read_table("a", as_of=as_of),
+        lambda: store.query_sql("from a", as_of=as_of),
+        lambda: list(store.query_batches("from a", as_of=as_of)),
+        lambda: store.connect(as_of=as_of),
+        lambda: store.list_tables(as_of=as_of),
+        lambda: store.describe_table("a", as_of=as_of),
+    ):
+        with pytest.raises(QueryError, match=said):
+            ask()
