@@ -7,6 +7,8 @@ import pickle
 import stat
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,7 +37,13 @@ def test_a_deleted_object_is_gone_and_may_be_created_again(tmp_path: Path, schem
 def test_folders_and_names_are_durable_when_create_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when another process had created the object, and died before it had made the name durable."""
     synced: list[str] = []
-    monkeypatch.setattr(files, "_sync_folder", lambda folder: synced.append(str(Path(folder).relative_to(tmp_path))))
+
+    @contextmanager
+    def syncing(folder: str) -> Iterator[None]:
+        yield
+        synced.append(str(Path(folder).relative_to(tmp_path)))
+
+    monkeypatch.setattr(files, "_durable", syncing)
     objects = ObjectStore(str(tmp_path / "a"))
     assert objects.create("b/name", b"one")
     assert synced == [".", "a", "a/b"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import pyarrow as pa
@@ -163,9 +163,12 @@ class _RetypedScanner:
 class _JoinedScanner:
     scanners: Sequence[Any]
 
-    def to_reader(self) -> Any:
-        batches = (batch for scanner in self.scanners for batch in scanner.to_reader())
-        return pa.RecordBatchReader.from_batches(self.scanners[0].projected_schema, batches)
+    @property
+    def projected_schema(self) -> pa.Schema:
+        return self.scanners[0].projected_schema
+
+    def to_batches(self) -> Iterator[Any]:
+        return (batch for scanner in self.scanners for batch in scanner.to_batches())
 
     def to_table(self) -> pa.Table:
         return pa.concat_tables([scanner.to_table() for scanner in self.scanners])
@@ -181,6 +184,63 @@ class _JoinedScanner:
 
     def count_rows(self) -> int:
         return sum(scanner.count_rows() for scanner in self.scanners)
+
+
+class ToldDataset(ds.FileSystemDataset):  # type: ignore[misc] # pyarrow is not typed
+    """A dataset for an engine that scans it: what goes wrong is told as in `reading`.
+
+    It is also kept, as engines raise errors of their own.
+
+    Attributes:
+        error: What went wrong last.
+    """
+
+    def __init__(self, objects: ObjectStore, name: str, dataset: Any) -> None:
+        super().__init__([], dataset.schema, _FORMAT, _filesystem(objects))
+        self._objects, self._name, self._dataset = objects, name, dataset
+        self.error: StoreError | None = None
+
+    def scanner(self, **options: Any) -> Any:
+        """A scanner of it."""
+        return _ToldScanner(self._dataset.scanner(**options), self._telling)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            with reading(self._objects, self._name, self._dataset):
+                yield
+        except StoreError as error:
+            self.error = error
+            raise
+
+
+@frozen
+class _ToldScanner:
+    scanner: Any
+    telling: Callable[[], AbstractContextManager[None]]
+
+    def to_reader(self) -> Any:
+        return pa.RecordBatchReader.from_batches(self.scanner.projected_schema, self._batches())
+
+    def _batches(self) -> Iterator[Any]:
+        with self.telling():
+            # Arrow's own `to_reader` holds Python's lock while it begins, for which a read in Python waits that fails.
+            yield from self.scanner.to_batches()
+
+
+class UnreadableDataset(ds.FileSystemDataset):  # type: ignore[misc] # pyarrow is not typed
+    """In the place of one that cannot be opened: what is wrong is the name of its only column, and its scan raises it.
+
+    So an engine says it to whoever asks for columns, too.
+    """
+
+    def __init__(self, error: StoreError) -> None:
+        super().__init__([], pa.schema([pa.field(str(error), pa.string())]), _FORMAT, fs.LocalFileSystem())
+        self._error = error
+
+    def scanner(self, **_: Any) -> Any:
+        """Raises the error."""
+        raise self._error
 
 
 def _wanted(pieces: Sequence[Piece]) -> Any:
@@ -206,13 +266,15 @@ def reading(objects: ObjectStore, name: str, dataset: Any = None) -> Iterator[No
     Args:
         objects: The store.
         name: The object, or the table whose files are read.
-        dataset: Over its files: where Arrow does not say which one is broken, they are read one by one.
+        dataset: Over its files: where Arrow does not say which one is meant, they are read one by one.
     """
     try:
         yield
     except BROKEN as error:
         key = _key_in(objects, str(error))
         if not is_damage(error):
+            if key is None and dataset is not None:
+                _blamed(objects, dataset, "")
             with objects.errors_of(key or name):
                 raise
         reason = f"this is not readable Parquet ({first_line(error)})"
@@ -231,7 +293,11 @@ def _key_in(objects: ObjectStore, text: str) -> str | None:
 
 
 def _blamed(objects: ObjectStore, dataset: Any, reason: str) -> tuple[str | None, str]:
-    """The first file of a dataset that cannot be read, or whose rows do not fit, and why."""
+    """The first file of a dataset that is damaged, or whose rows do not fit, and why.
+
+    Raises:
+        StoreError: One cannot be read.
+    """
     for path in dataset.files:
         key: str = path.removeprefix(_above(objects))
         try:
@@ -279,7 +345,8 @@ def _check_copy(objects: ObjectStore, fragment: Any, piece: Piece) -> None:
         rows, names = fragment.metadata.num_rows, fragment.physical_schema.names
     except BROKEN as error:
         if not is_damage(error) and not isinstance(error, FileNotFoundError):
-            raise
+            with objects.errors_of(piece.key):
+                raise
         raise broken_copy(objects, piece.key, type(error).__name__) from error
     if rows != piece.rows:
         raise broken_copy(objects, piece.key, f"it has {rows} rows, not {piece.rows}")
@@ -289,7 +356,17 @@ def _check_copy(objects: ObjectStore, fragment: Any, piece: Piece) -> None:
 
 def _filesystem(objects: ObjectStore) -> Any:
     """Arrow's own for a disk: through fsspec each file would be opened in Python."""
-    return fs.LocalFileSystem() if objects.is_local else fs.PyFileSystem(fs.FSSpecHandler(objects.filesystem))
+    return fs.LocalFileSystem() if objects.is_local else fs.PyFileSystem(_Files(objects.filesystem))
+
+
+class _Files(fs.FSSpecHandler):  # type: ignore[misc] # pyarrow is not typed
+    """Files for Arrow, whose own way asks first whether there is one, and takes any error for a no."""
+
+    def open_input_file(self, path: str) -> Any:
+        """Open a file, or say why not."""
+        return pa.PythonFile(self.fs.open(path, mode="rb"), mode="r")
+
+    open_input_stream = open_input_file
 
 
 def _path(objects: ObjectStore, key: str) -> str:

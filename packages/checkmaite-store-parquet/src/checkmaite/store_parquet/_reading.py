@@ -188,7 +188,7 @@ class CommittedRuns:
     def _named_by(self, commits: Mapping[str, int]) -> pa.Table | None:
         """What these commits name; None when something else is among them."""
         dataset = dataset_of(self._objects, RUNS_SCHEMA, revisions_of(commits), tells=True)
-        with reading(self._objects, RUNS):
+        with reading(self._objects, RUNS, dataset):
             try:
                 named = dataset.to_table(columns=_NAMING)
                 return named if names_files(named) else None

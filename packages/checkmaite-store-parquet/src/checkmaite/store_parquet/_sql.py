@@ -6,8 +6,8 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pyarrow as pa
-from attrs import frozen
-from checkmaite.jobs import StoreUnavailableError
+from attrs import field, frozen
+from checkmaite.jobs import StoreError
 from checkmaite.jobs.spi import (
     FrameKind,
     ObjectStore,
@@ -18,7 +18,7 @@ from checkmaite.jobs.spi import (
     sql_connection,
     table_of,
 )
-from checkmaite.store_parquet._datasets import reading
+from checkmaite.store_parquet._datasets import ToldDataset, UnreadableDataset
 from checkmaite.store_parquet._reading import CommittedRuns
 
 _DISTRIBUTION = "checkmaite-store-parquet"
@@ -47,7 +47,7 @@ def query_batches(
 def connect(objects: ObjectStore, open_runs: OpenRuns, limits: SqlLimits) -> Any:
     """A connection with a view of each table; see `ParquetStore.connect`."""
     duckdb = duckdb_of(_DISTRIBUTION)
-    return sql_connection(duckdb, _Tables(objects, open_runs()), limits)
+    return sql_connection(duckdb, _TablesOfNotebook(objects, open_runs()), limits)
 
 
 def _running(objects: ObjectStore, sql: str, open_runs: OpenRuns, limits: SqlLimits) -> Any:
@@ -61,17 +61,25 @@ def _running(objects: ObjectStore, sql: str, open_runs: OpenRuns, limits: SqlLim
 class _Tables:
     objects: ObjectStore
     runs: CommittedRuns
+    opened: dict[str, ToldDataset] = field(factory=dict)
 
     def tables(self) -> list[str]:
         return self.runs.tables()
 
     def sql_dataset(self, name: str) -> Any:
-        return self.runs.dataset(name, encodes=True)
+        self.opened[name] = ToldDataset(self.objects, name, self.runs.dataset(name, encodes=True))
+        return self.opened[name]
 
     def raise_unreadable(self, name: str) -> None:
-        dataset = self.sql_dataset(name)
-        with reading(self.objects, name, dataset):
-            for _ in dataset.scanner().to_reader():
-                pass
-        uri = self.objects.uri_of(name)
-        raise StoreUnavailableError(f"{uri}: reading it failed in the middle of the query. Ask again.", uri=uri)
+        if error := self.opened[name].error:
+            raise error
+
+
+class _TablesOfNotebook(_Tables):
+    """A table that cannot be opened keeps nobody from the others."""
+
+    def sql_dataset(self, name: str) -> Any:
+        try:
+            return super().sql_dataset(name)
+        except StoreError as error:
+            return UnreadableDataset(error)

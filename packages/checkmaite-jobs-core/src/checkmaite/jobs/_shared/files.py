@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 _HIDDEN = re.compile(r"\.[0-9a-f]{16}\.(tmp|probe|probe\.tmp)")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -35,24 +35,25 @@ def create_file(path: str, content: bytes | memoryview, private_root: str | None
     _make_folder(folder, private_root)
     if private_root is not None and os.stat(private_root).st_mode & _OTHERS:
         os.chmod(private_root, stat.S_IRWXU)
-    if os.path.exists(path):
-        _sync_folder(folder)  # whoever created it may have died before it did this
-        return False
-    hidden = f"{folder}/.{secrets.token_hex(8)}.tmp"
+    with _durable(folder):  # first: where nothing can be made durable nothing becomes visible
+        return not os.path.exists(path) and _linked(path, content, _open_private if private_root is not None else None)
+
+
+def _linked(path: str, content: bytes | memoryview, opener: Callable[[str, int], int] | None) -> bool:
+    """Write a hidden file and give it its name; False when the name is taken."""
+    hidden = f"{os.path.dirname(path)}/.{secrets.token_hex(8)}.tmp"
     try:
-        with open(hidden, "xb", opener=None if private_root is None else _open_private) as file:
+        with open(hidden, "xb", opener=opener) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         try:
             os.link(hidden, path)
         except FileExistsError:
-            _sync_folder(folder)
             return False
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(hidden)
-    _sync_folder(folder)
     return True
 
 
@@ -135,8 +136,16 @@ def _open_private(path: str, flags: int) -> int:
 
 
 def _sync_folder(folder: str) -> None:
+    with _durable(folder):
+        pass
+
+
+@contextlib.contextmanager
+def _durable(folder: str) -> Iterator[None]:
+    """What the block changed in a folder is durable after it, and so is what others changed before they died."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
+        yield
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

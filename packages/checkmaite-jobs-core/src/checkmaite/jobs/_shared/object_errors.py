@@ -115,7 +115,9 @@ def translation(error: Exception, uri: str, said: str, *, renews: bool = False) 
         return StoreUnavailableError(f"{uri}: the store did not answer ({code or name}). Try again later.", uri=uri)
     if isinstance(error, (AttributeError, TypeError, ValueError)):
         return StoreError(f"{uri}: the store cannot be used ({said}). Check its storage_options.", uri=uri)
-    return StoreError(f"{uri}: the store cannot be used ({reason}).", uri=uri)
+    return StoreError(
+        f"{uri}: the store cannot be used ({reason}). Check the disk or the service that it is on.", uri=uri
+    )
 
 
 def code_of(error: BaseException | None) -> str:
