@@ -13,8 +13,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -168,11 +168,13 @@ class Cluster:
 
         preemption = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
         deadline_ms = int((time.time() + 3_600) * 1_000)
-        accepted, why = self._gcs().drain_node(node.node_id, preemption, "its market has no room", deadline_ms)
+        with _shown(self.env):
+            accepted, why = self._gcs().drain_node(node.node_id, preemption, "its market has no room", deadline_ms)
         assert accepted, why
 
     def _node_ids(self) -> set[Any]:
-        return set(self._gcs().get_all_node_info())
+        with _shown(self.env):
+            return set(self._gcs().get_all_node_info())
 
     def _gcs(self) -> Any:
         from ray._raylet import GcsClient
@@ -223,14 +225,20 @@ def say(*what):
 """
 
     def __init__(
-        self, text: str, folder: Path, options: Mapping[str, Any], prelude: str = _PRELUDE, **env: str
+        self,
+        text: str,
+        folder: Path,
+        options: Mapping[str, Any],
+        prelude: str = _PRELUDE,
+        python: str = sys.executable,
+        **env: str,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)  # a test may have put files there
         (folder / "script.py").write_text(prelude + text)
         self._errors = folder / "stderr.txt"
         with self._errors.open("w") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "script.py"],
+                [python, "script.py"],
                 cwd=folder,
                 env={**os.environ, **_ENVIRONMENT, "OPTIONS": json.dumps(options), **env},
                 stdin=subprocess.PIPE,
@@ -301,6 +309,30 @@ def say(*what):
                 if not is_rays(line):
                     self._lines.put(line)
         self._lines.put(None)
+
+
+@contextmanager
+def _shown(env: Mapping[str, str]) -> Iterator[None]:
+    """This process shows what a cluster with these variables asks of its clients: its token, where it has one."""
+    names = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+    asked = {name: env[name] for name in names if name in env}
+    if not asked:
+        yield
+        return
+    from ray._raylet import AuthenticationTokenLoader, Config
+
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    try:
+        os.environ.update(asked)
+        Config.initialize("")  # Ray reads them once
+        AuthenticationTokenLoader.instance().reset_cache()
+        yield
+    finally:
+        for name in names:
+            os.environ.pop(name, None)
+        os.environ.update(before)
+        Config.initialize("")
+        AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _capacity(num_cpus: int, resources: Mapping[str, float]) -> tuple[str, str]:
