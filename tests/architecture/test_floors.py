@@ -16,6 +16,7 @@ CORE = "checkmaite-jobs-core/src/checkmaite/jobs"
 RAY = "checkmaite-jobs-ray/src/checkmaite/jobs_ray"
 RAY_SIMPLE = "checkmaite-jobs-ray-simple/src/checkmaite/jobs_ray_simple"
 CLI = "checkmaite-jobs-cli/src/checkmaite/jobs_cli"
+UI = "checkmaite-jobs-ui/src/checkmaite/jobs_ui"
 DELTA = "checkmaite-store-delta/src/checkmaite/store_delta"
 STORE = "checkmaite-store-parquet/src/checkmaite/store_parquet"
 
@@ -83,6 +84,8 @@ def test_the_tree_obeys_its_contracts() -> None:
         (f"{CLI}/summaries.py", "import checkmaite.jobs_ray", "The command line knows core alone"),
         (f"{CLI}/summaries.py", "import checkmaite.jobs_cli.printing", "The floors of the command line"),
         (f"{CLI}/summaries.py", "import checkmaite.jobs._shared.status", "Other distributions enter core"),
+        (f"{UI}/facts.py", "import checkmaite.jobs_ui.board", "The floors of the page"),
+        (f"{UI}/facts.py", "import checkmaite.jobs_cli.printing", "Commands of other distributions enter"),
         (f"{DELTA}/_tables.py", "import checkmaite.store_delta._runs", "The floors of store-delta"),
         (f"{DELTA}/_tables.py", "import checkmaite.store_parquet", "Backends and stores stand on core"),
         (f"{STORE}/_layout.py", "import checkmaite.store_parquet._store", "The floors of store-parquet"),

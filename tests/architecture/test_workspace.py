@@ -1,4 +1,4 @@
-"""The seven distributions agree with one another and share the `checkmaite` namespace."""
+"""The eight distributions agree with one another and share the `checkmaite` namespace."""
 
 import ast
 import tomllib
@@ -17,6 +17,7 @@ FOLDERS = {
     "checkmaite-jobs-core": ["jobs"],
     "checkmaite-jobs-ray": ["jobs_ray"],
     "checkmaite-jobs-ray-simple": ["jobs_ray_simple"],
+    "checkmaite-jobs-ui": ["jobs_ui"],
     "checkmaite-store-delta": ["store_delta"],
     "checkmaite-store-parquet": ["store_parquet"],
 }
@@ -33,7 +34,7 @@ def package(request: pytest.FixtureRequest) -> Path:
     return path
 
 
-def test_the_distributions_are_the_seven() -> None:
+def test_the_distributions_are_the_eight() -> None:
     assert [package.name for package in PACKAGES] == sorted(FOLDERS)
 
 

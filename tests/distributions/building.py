@@ -18,6 +18,7 @@ FOLDERS = {
     "checkmaite-jobs-core": "checkmaite/jobs/",
     "checkmaite-jobs-ray": "checkmaite/jobs_ray/",
     "checkmaite-jobs-ray-simple": "checkmaite/jobs_ray_simple/",
+    "checkmaite-jobs-ui": "checkmaite/jobs_ui/",
     "checkmaite-store-delta": "checkmaite/store_delta/",
     "checkmaite-store-parquet": "checkmaite/store_parquet/",
 }

@@ -14,6 +14,7 @@ TOLD_APART = {*NAMES, *PARQUET, *RAY, "deltalake", "duckdb", "rich", "s3fs"}
 EXTRAS = {
     "": CORE,
     "cli": CORE | {"checkmaite-jobs-cli", "rich"},
+    "ui": CORE | {"checkmaite-jobs-cli", "checkmaite-jobs-ui", "rich"},
     "delta": CORE | {"checkmaite-store-delta", "deltalake", "pyarrow"},
     "parquet": PARQUET,
     "s3": PARQUET | {"s3fs"},
@@ -94,6 +95,11 @@ def test_the_command_is_there_with_core_alone(
     (tmp_path / "checkmaite-jobs.toml").write_text('kind = "inline"\nanalytics_store.backend = "null"')
     looked = growing.command("checkmaite-jobs", "doctor", cwd=tmp_path)
     assert "worker" in looked
+    growing.install(*distributions.pip_options, "checkmaite-jobs[ui]")
+    assert "uplot" in growing.run(
+        "-c", "from checkmaite.jobs_ui.server import page_files; print(*page_files())", cwd=tmp_path
+    )
+    assert "Write jobs and results as a folder" in growing.command("checkmaite-jobs", "report", "--help", cwd=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from checkmaite.jobs_cli.commands.store import store
 from checkmaite.jobs_cli.commands.submit import submit
 from checkmaite.jobs_cli.exits import Exit, exit_of
 from checkmaite.jobs_cli.options import examples, flags_for
+from checkmaite.jobs_cli.plugins import CommandGroup
 from checkmaite.jobs_cli.printing import fail, say
 
 NAME = "checkmaite-jobs"
@@ -45,6 +46,7 @@ Exit codes:
 
 @click.group(
     name=NAME,
+    cls=CommandGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
         "jobs history --profile team --status FAILED",

@@ -118,15 +118,16 @@ def json_line(record: Any) -> str:
     """A record as one line of JSON, in RFC 8259: what it has no number for is null."""
     if attrs.has(type(record)):
         record = attrs.asdict(record)
-    return json.dumps(_plain(record), ensure_ascii=False, allow_nan=False)
+    return json.dumps(plain(record), ensure_ascii=False, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON has it: what it has no number for is null, and what it has no word for is text."""
     match value:
         case Mapping():
-            return {str(name): _plain(own) for name, own in value.items()}
+            return {str(name): plain(own) for name, own in value.items()}
         case list() | tuple() | set() | frozenset():
-            return [_plain(each) for each in value]
+            return [plain(each) for each in value]
         case datetime():
             return (value.astimezone(UTC) if value.tzinfo else value).isoformat()
         case date() | time():
