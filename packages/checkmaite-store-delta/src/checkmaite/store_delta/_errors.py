@@ -24,7 +24,9 @@ _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"\b([45]\d\d) [A-Z][a-z]")
 _NUMBER = re.compile(r"\bOs \{ code: (\d+)|\(os error (\d+)\)")
 _UNREACHED = re.compile(r"error sending request|timed out|dns error|connection (closed|refused|reset)", re.IGNORECASE)
-_DAMAGED = re.compile(r"Json error|Parquet error|Invalid|corrupt|missing|deserializ|Arrow error", re.IGNORECASE)
+_DAMAGED = re.compile(
+    r"Kernel error|Json error|Parquet error|Invalid|corrupt|missing|deserializ|Arrow error", re.IGNORECASE
+)
 _STATUS_CODES = {"401": "AccessDenied", "403": "AccessDenied"}
 
 
@@ -67,7 +69,7 @@ def _tell(objects: ObjectStore, name: str, error: Any) -> None:
             "grace_s deletes nothing that a reader may still read.",
             uri=uri,
         ) from error
-    if isinstance(error, pa.ArrowException) or _DAMAGED.search(said):
+    if _is_damage(error, said):
         raise StoreCorruptError(
             f"{uri}: the table is damaged ({_first_line(said)}). Restore it from a backup.", uri=uri
         ) from error
@@ -85,6 +87,13 @@ def _cause(said: str) -> OSError | None:
         kind = int(number[1] or number[2])
         return None if kind == errno.ENOENT else OSError(kind, "")
     return ConnectionError() if _UNREACHED.search(said) else None
+
+
+def _is_damage(error: Exception, said: str) -> bool:
+    """Whether it is about what is in a file: what could not be reached the library calls a generic error."""
+    if isinstance(error, DeltaError):
+        return _DAMAGED.search(said) is not None
+    return isinstance(error, pa.ArrowException) or (type(error) is OSError and "Generic" not in said)
 
 
 def _first_line(said: str) -> str:

@@ -1,12 +1,12 @@
-"""Where a Delta store can be, and what the deltalake library calls the options of fsspec's filesystems. Pure."""
+"""What callers pass: where a Delta store can be, and what the deltalake library calls fsspec's options. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from checkmaite.jobs import ConfigurationError, Problem
-from checkmaite.jobs.spi import check_place, shown, usable_uri
+from checkmaite.jobs import ArgumentError, ConfigurationError, Problem
+from checkmaite.jobs.spi import check_place, is_finite, shown, usable_uri
 
 _SCHEMES = ("file", "local", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 _S3 = {
@@ -19,6 +19,27 @@ _S3 = {
 }
 _READING_ONLY = frozenset({"default_block_size", "default_cache_type", "default_fill_cache", "use_listings_cache"})
 """Options of fsspec that are about how it reads; the library reads in its own way."""
+
+
+DEFAULT_GRACE_S = 24 * 3600.0
+_SHORTEST_GRACE_S = 2 * 3600
+"""Twice as long as an attempt may take."""
+
+
+def check_grace(grace_s: object) -> None:
+    """Refuse a grace in which a reader, a writer or a compactor may be at work.
+
+    Raises:
+        ArgumentError: It is too short, or no number.
+    """
+    if (
+        isinstance(grace_s, bool)
+        or not isinstance(grace_s, (int, float))
+        or not is_finite(grace_s)
+        or grace_s < _SHORTEST_GRACE_S
+    ):
+        remedy = f"Pass {_SHORTEST_GRACE_S} or more, or leave it out for a day."
+        raise ArgumentError("Nothing was deleted.", [Problem("grace_s", f"{shown(grace_s)} is no such time.", remedy)])
 
 
 def is_s3(uri: str) -> bool:

@@ -67,7 +67,7 @@ class ChosenRuns:
 
     def count_runs(self, name: str) -> int:
         """How many of these results have rows in a table."""
-        return len(self._attempts(name))
+        return len(self.attempts(name))
 
     def dataset(self, name: str) -> Any:
         """A dataset over the rows of these results in a table.
@@ -93,7 +93,7 @@ class ChosenRuns:
             uri = self._tables.uri_of(name)
             raise StoreNotFoundError(f"{uri}: the table is gone. Restore it from a backup.", uri=uri)
         with telling(self._tables.objects, name):
-            attempts = self._attempts(name)
+            attempts = self.attempts(name)
             only = ds.field(ATTEMPT).isin(attempts)
             schema = pa.schema([field for field in schema_of(table) if field.name not in INTERNAL])
             if self._of_runs is not None:
@@ -117,7 +117,8 @@ class ChosenRuns:
     def _of_table(self, name: str) -> pa.Table:
         return self._named if name == RUNS else self._named.filter(pc.field(TABLE) == name)
 
-    def _attempts(self, name: str) -> pa.Array:
+    def attempts(self, name: str) -> pa.Array:
+        """The attempts whose rows in a table are those of these results."""
         return self._of_table(name).column(ATTEMPT).unique()
 
     def _revisions(self, name: str, schema: pa.Schema) -> pa.Table:

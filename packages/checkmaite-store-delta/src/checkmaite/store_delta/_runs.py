@@ -38,22 +38,35 @@ class Runs:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    def commit(self, run_uid: str, revision: int, rows: pa.Table) -> bool:
-        """Make a result visible, unless there is one of its number; whether this call did."""
-        if self._tables.open(RUNS) is None:
+    def open(self) -> DeltaTable | None:
+        """The table as it is now; None before the first result."""
+        return self._tables.open(RUNS)
+
+    def commit(self, run_uid: str, revision: int, rows: pa.Table, table: DeltaTable | None) -> bool:
+        """Make a result visible, unless there is one of its number; whether this call did.
+
+        Args:
+            run_uid: The run.
+            revision: The number.
+            rows: Its rows in ``runs``.
+            table: The table as it was a moment ago.
+        """
+        if table is None:
             self._tables.create(RUNS, RUNS_SCHEMA)
         given = renumbered(rows, revision)
-        return self._tables.append(RUNS, _app_id(run_uid), revision, lambda _: given)
+        return self._tables.append(RUNS, _app_id(run_uid), revision, lambda _: given, table=table)
 
-    def newest(self, run_uid: str) -> int:
-        """The number of a run's newest result; 0 when the store holds none."""
-        table = self._tables.open(RUNS)
-        return self._newest(table, run_uid) if table is not None else 0
+    def newest(self, run_uid: str, table: DeltaTable | None) -> int:
+        """The number of a run's newest result; 0 when the table holds none."""
+        if table is None:
+            return 0
+        with telling(self._tables.objects, RUNS):
+            return table.transaction_version(_app_id(run_uid)) or 0
 
     def find(self, run_uid: str, *, revision: int | None = None, run_event_id: str | None = None) -> Result | None:
         """A result of a run: of this number, or of this execution if it has stored one, else the newest."""
-        table = self._tables.open(RUNS)
-        newest = self._newest(table, run_uid) if table is not None else 0
+        table = self.open()
+        newest = self.newest(run_uid, table)
         if table is None or not newest or (revision or 1) > newest:
             return None
         results = self._results(table, run_uid)
@@ -70,10 +83,6 @@ class Runs:
                 uri=uri,
             )
         return results[wanted]
-
-    def _newest(self, table: DeltaTable, run_uid: str) -> int:
-        with telling(self._tables.objects, RUNS):
-            return table.transaction_version(_app_id(run_uid)) or 0
 
     def _results(self, table: DeltaTable, run_uid: str) -> dict[int, Result]:
         """The results of a run by their numbers, the first one first."""

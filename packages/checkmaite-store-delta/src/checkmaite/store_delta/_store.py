@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from os import PathLike, fspath
 from typing import Any, ClassVar, Literal
@@ -33,8 +34,15 @@ from checkmaite.jobs.spi import (
 )
 from checkmaite.store_delta import _reading
 from checkmaite.store_delta._columns import RUNS
+from checkmaite.store_delta._compacting import Backlog, Compaction, Compactor
 from checkmaite.store_delta._errors import FOREIGN
-from checkmaite.store_delta._places import check_delta_place, delta_options_of, usable_place
+from checkmaite.store_delta._places import (
+    DEFAULT_GRACE_S,
+    check_delta_place,
+    check_grace,
+    delta_options_of,
+    usable_place,
+)
 from checkmaite.store_delta._runs import Runs
 from checkmaite.store_delta._tables import Tables
 from checkmaite.store_delta._writing import RunWriter
@@ -159,6 +167,42 @@ class DeltaStore:
         check_text("run_uid", run_uid)
         found = self._runs.find(run_uid)
         return found.stored.ref.store_uri if found is not None else None
+
+    def compact(self) -> Compaction:
+        """Write the rows of many small files into few large ones, without those of attempts that came to nothing.
+
+        Writers, readers and other compactors may go on meanwhile. One that is interrupted has changed nothing of the
+        table that it was at.
+
+        Raises:
+            StoreError: The store refused or could not be reached.
+        """
+        return Compactor(self._tables).compact()
+
+    def backlog(self) -> Backlog:
+        """How much has gathered since the last compaction, and whether `compact` is worth it."""
+        return Compactor(self._tables).backlog()
+
+    def maintain(self) -> None:
+        """Compact when it is worth it; see `checkmaite.jobs.spi.HasMaintenance`."""
+        if self.backlog().is_worth_compacting:
+            self.compact()
+
+    def vacuum(self, *, grace_s: float = DEFAULT_GRACE_S) -> int:
+        """Delete files that compactions have replaced, or that killed writers have left; how many there were.
+
+        Results of runs are never deleted. Plain readers of a table as it was before lose what it had then.
+
+        Args:
+            grace_s: What was of use, or was written, in the last so many seconds stays, in whole hours.
+
+        Raises:
+            StoreError: The store refused or could not be reached.
+            ArgumentError: The grace is shorter than two hours.
+        """
+        check_grace(grace_s)
+        names = _reading.ChosenRuns(self._tables, revision="all").tables()
+        return sum(self._tables.vacuum(name, math.ceil(grace_s / 3600), ()) for name in names)
 
     def probe(self) -> None:
         """See that runs can be written here and read; see `checkmaite.jobs.spi.HasProbe`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -40,6 +40,8 @@ _CONFIGURATION: Mapping[str, str | None] = {
     "delta.dataSkippingStatsColumns": f"{RUN},{ATTEMPT}",
     # The log is what `as_of` reads.
     "delta.enableExpiredLogCleanup": "false",
+    # Whoever opens a table reads each object of the log since the last checkpoint.
+    "delta.checkpointInterval": "20",
 }
 
 
@@ -66,31 +68,33 @@ class Tables:
             StoreError: It cannot be reached or read.
         """
         with telling(self.objects, name):
-            try:
-                table = DeltaTable(self.uri_of(name), storage_options=self._options)
-                if version is not None:
-                    table.load_as_version(version)
-            except TableNotFoundError:
-                # On a disk the library says the same of a folder that it may not read.
-                if self.objects.is_local and self.objects.names(f"{name}/_delta_log"):
+            table = self._opened(name)
+            if table is None and self.objects.is_local:  # where the library says the same of what it may not read
+                if not any(each.endswith(".json") for each in self.objects.names(f"{name}/_delta_log")):
+                    return None
+                table = self._opened(name)  # somebody may have created it meanwhile
+                if table is None:
                     uri = self.uri_of(name)
-                    raise StoreCorruptError(
-                        f"{uri}: its log is no log of a Delta table. Restore it from a backup.", uri=uri
-                    ) from None
-                return None
+                    said = "its log is no log of a Delta table. Restore it from a backup."
+                    raise StoreCorruptError(f"{uri}: {said}", uri=uri)
+            if table is not None and version is not None:
+                table.load_as_version(version)
             return table
 
-    def columns(self, name: str) -> dict[str, ColumnType]:
-        """The columns of a table; empty when there is no such table.
+    def _opened(self, name: str) -> DeltaTable | None:
+        try:
+            return DeltaTable(self.uri_of(name), storage_options=self._options)
+        except TableNotFoundError:
+            return None
+
+    def columns(self, name: str, table: DeltaTable | None) -> dict[str, ColumnType]:
+        """The columns of a table; none when there is no such table.
 
         Raises:
             StoreCorruptError: Somebody else has given it a column of another type.
         """
-        table = self.open(name)
-        return self.columns_in(name, table) if table is not None else {}
-
-    def columns_in(self, name: str, table: DeltaTable) -> dict[str, ColumnType]:
-        """The columns of a table that is open."""
+        if table is None:
+            return {}
         try:
             return columns_of(schema_of(table))
         except ValueError as error:
@@ -98,7 +102,7 @@ class Tables:
             raise StoreCorruptError(f"{uri}: this store has not made the table: {error}.", uri=uri) from error
 
     def create(self, name: str, schema: pa.Schema) -> None:
-        """Create a table; one that is there is fine."""
+        """Create a table, unless it is there."""
         with telling(self.objects, name), suppress(CommitFailedError):  # another writer creates it at the same time
             DeltaTable.create(
                 self.uri_of(name),
@@ -108,7 +112,15 @@ class Tables:
                 storage_options=self._options,
             )
 
-    def append(self, name: str, app_id: str, number: int, rows: Callable[[DeltaTable], pa.Table | None]) -> bool:
+    def append(
+        self,
+        name: str,
+        app_id: str,
+        number: int,
+        rows: Callable[[DeltaTable], pa.Table | None],
+        *,
+        table: DeltaTable | None,
+    ) -> bool:
         """Append rows once, however often they are tried: False when the table has this number of the id, or a later.
 
         Args:
@@ -117,20 +129,21 @@ class Tables:
             number: Which of its rows; the numbers of an id grow.
             rows: Gives them for the table as it is; asked again when something has come before them, or when it has
                 given None.
+            table: The table as it was a moment ago, for the first try.
 
         Raises:
             StoreError: They were not appended, as far as is known.
         """
         once = CommitProperties(app_transactions=[Transaction(app_id, number)], max_commit_retries=_RETRIES)
         with telling(self.objects, name):
-            for table in self._tries(name):
-                seen = table.transaction_version(app_id)
+            for there in self._tries(name, table):
+                seen = there.transaction_version(app_id)
                 if seen is not None and seen >= number:
                     return False
-                if (given := rows(table)) is None:
+                if (given := rows(there)) is None:
                     continue
                 try:
-                    write_deltalake(table, given, mode="append", schema_mode="merge", commit_properties=once)
+                    write_deltalake(there, given, mode="append", schema_mode="merge", commit_properties=once)
                 except CommitFailedError:
                     continue
                 return True
@@ -139,8 +152,8 @@ class Tables:
     def widen(self, name: str, columns: Mapping[str, ColumnType]) -> None:
         """Write a table anew with columns of whole numbers as floats, which no commit may come between."""
         with telling(self.objects, name):
-            for table in self._tries(name):
-                known = self.columns_in(name, table)
+            for table in self._tries(name, None):
+                known = self.columns(name, table)
                 if all(known[column] is kind for column, kind in columns.items()):
                     return
                 floats = arrow_schema({**known, **columns})
@@ -154,6 +167,30 @@ class Tables:
                 except CommitFailedError:
                     continue
                 return
+
+    def replace(self, name: str, table: DeltaTable, predicate: str, rows: pa.RecordBatchReader) -> bool:
+        """Write these rows in place of those of a predicate; False when something came between that concerns them."""
+        with telling(self.objects, name):
+            try:
+                write_deltalake(table, rows, mode="overwrite", predicate=predicate)
+            except CommitFailedError:
+                return False
+            return True
+
+    def vacuum(self, name: str, hours: int, keep_versions: Sequence[int]) -> int:
+        """Delete files that the table has not named for so long, or never has; how many there were."""
+        table = self.open(name)
+        if table is None:
+            return 0
+        with telling(self.objects, name):
+            gone = table.vacuum(
+                retention_hours=hours,
+                dry_run=False,
+                enforce_retention_duration=False,
+                full=True,
+                keep_versions=list(keep_versions),
+            )
+            return len(gone)
 
     def holds_only_exact(self, name: str, column: str) -> bool:
         """Whether every whole number of a column is a float too."""
@@ -172,10 +209,10 @@ class Tables:
             filesystem = fs.SubTreeFileSystem(url2pathname(urlsplit(table.table_uri).path), fs.LocalFileSystem())
         return table.to_pyarrow_dataset(filesystem=filesystem, file_pruning_predicate=pruned_by)
 
-    def _tries(self, name: str) -> Iterator[DeltaTable]:
+    def _tries(self, name: str, first: DeltaTable | None) -> Iterator[DeltaTable]:
         """The table as it is, again and again, each time after a pause; the last failure is told."""
         for number in range(_TRIES):
-            table = self.open(name)
+            table = first if first is not None and number == 0 else self.open(name)
             if table is None:
                 uri = self.uri_of(name)
                 raise StoreNotFoundError(f"{uri}: the table is gone. Somebody has removed its folder.", uri=uri)

@@ -22,8 +22,13 @@ ATTEMPT_LIMIT_S = 3600
 
 
 def new_attempt() -> str:
-    """A token of one call of a writer; tokens sort by the time."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(8)}"
+    """A token of one call of a writer; tokens sort by the time. Statistics keep so many characters."""
+    return f"{attempts_since(datetime.now(UTC))}-{secrets.token_hex(7)}"
+
+
+def attempts_since(instant: datetime) -> str:
+    """What no token of an attempt from this instant on sorts before."""
+    return f"{instant:%Y%m%dT%H%M%S}"
 
 
 class RunWriter:
@@ -59,8 +64,8 @@ class RunWriter:
 
     def write(self) -> WriteReceipt:
         """Store the result unless the run has one."""
-        newest = self._runs.newest(self._run_uid)
-        if not newest and self._wins(1):
+        table = self._runs.open()
+        if not self._runs.newest(self._run_uid, table) and self._wins(1, table):
             return self._receipt(1)
         return self._receipt_of(self._found())
 
@@ -68,8 +73,9 @@ class RunWriter:
         """Store the result as the run's next revision, unless an earlier attempt of this execution has done so."""
         found = self._runs.find(self._run_uid, run_event_id=self._event)
         while found is None or not self._is_mine(found):
-            revision = self._runs.newest(self._run_uid) + 1
-            if self._wins(revision):
+            table = self._runs.open()
+            revision = self._runs.newest(self._run_uid, table) + 1
+            if self._wins(revision, table):
                 return self._receipt(revision)
             found = self._runs.find(self._run_uid, revision=revision)
         return self._receipt_of(found)
@@ -82,13 +88,13 @@ class RunWriter:
     def _is_mine(self, found: Result) -> bool:
         return self._event is not None and found.stored.provenance.run_event_id == self._event
 
-    def _wins(self, revision: int) -> bool:
+    def _wins(self, revision: int, table: DeltaTable | None) -> bool:
         """Store the result under this number; False when another is there."""
         self._place_rows()
         if time.monotonic() > self._begun + ATTEMPT_LIMIT_S:
             uri = self._tables.objects.root
             raise StoreUnavailableError(f"{uri}: the write took longer than {ATTEMPT_LIMIT_S:,} s. Try again.", uri=uri)
-        if self._runs.commit(self._run_uid, revision, self._said):
+        if self._runs.commit(self._run_uid, revision, self._said, table):
             return True
         winner = self._runs.find(self._run_uid, revision=revision)
         return winner is not None and winner.attempt == self._attempt  # then the reply to its commit was lost
@@ -97,17 +103,19 @@ class RunWriter:
         """Append the rows to their tables, where nobody sees them yet. All of them fit before any is appended."""
         if self._placed:
             return
-        known = [self._tables.columns(table.name) for table in self._rows]
-        self._fitting(list(zip(self._rows, known, strict=True)))
-        for table in self._rows:
-            if self._tables.open(table.name) is None:
-                self._tables.create(table.name, arrow_schema(table.columns))
-            self._tables.append(table.name, self._attempt, 1, partial(self._fit, table))
+        there = [self._tables.open(table.name) for table in self._rows]
+        self._fitting(
+            [(rows, self._tables.columns(rows.name, table)) for rows, table in zip(self._rows, there, strict=True)]
+        )
+        for rows, table in zip(self._rows, there, strict=True):
+            if table is None:
+                self._tables.create(rows.name, arrow_schema(rows.columns))
+            self._tables.append(rows.name, self._attempt, 1, partial(self._fit, rows), table=table)
         self._placed = True
 
     def _fit(self, table: TableRows, there: DeltaTable) -> pa.Table | None:
         """The rows for a table as it is; None when its columns of whole numbers had to become floats first."""
-        known = self._tables.columns_in(table.name, there)
+        known = self._tables.columns(table.name, there)
         (fit,) = self._fitting([(table, known)])
         if wanted := _wants_floats(fit, known):
             self._tables.widen(table.name, dict.fromkeys(wanted, ColumnType.FLOAT))
