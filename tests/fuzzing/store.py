@@ -16,7 +16,7 @@ from unittest import mock
 from checkmaite.jobs import CapabilityRunRef, IncompatibleVersionError, Provenance, Report, StoreError
 from checkmaite.jobs.spi import prints_text
 from checkmaite.jobs.testing import SampleRun
-from checkmaite.store_parquet import ParquetStore, _store
+from checkmaite.store_parquet import ParquetStore, _store, _types, _writing
 from checkmaite.store_parquet._commits import Commits
 from checkmaite.store_parquet._compacted import CompactedRuns
 from checkmaite.store_parquet._manifest import INDEXES, newest_manifest
@@ -55,6 +55,8 @@ def always_the_same() -> Iterator[None]:
     with (
         mock.patch("secrets.token_hex", lambda count: f"{next(numbers):0{2 * count}x}"),
         mock.patch.object(_store, "datetime", _FixedDatetime),
+        mock.patch.object(_types, "datetime", _FixedDatetime),
+        mock.patch.object(_writing, "datetime", _FixedDatetime),
     ):
         yield
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import shutil
 import threading
@@ -10,10 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from checkmaite.jobs import (
     ArgumentError,
@@ -24,6 +26,7 @@ from checkmaite.jobs import (
     StoreNotFoundError,
     Tag,
 )
+from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs.testing import SampleRun
 from checkmaite.store_parquet import ParquetStore
 from checkmaite.store_parquet._manifest import INDEXES
@@ -108,6 +111,76 @@ def test_a_tag_gives_the_same_answer_for_ever(tmp_path: Path) -> None:
     assert ParquetStore(tmp_path).tags() == tags
 
 
+def test_an_instant_gives_the_same_answer_for_ever(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    fill(store)
+    instants = [datetime.now(UTC)]
+    answers = [everything(store, instants[0])]
+    assert (answers[0][0], answers[0][3]) == (everything(store, None)[0], everything(store, None)[3])
+    store.compact()
+    store.write([run("five", 5), run("one", 10)], supersede=True)
+    instants.append(datetime.now(timezone(timedelta(hours=9))))
+    answers.append(everything(store, instants[1]))
+    assert store.read_table("a", as_of=instants[1]).num_rows == 15
+    before = datetime(2026, 1, 1, tzinfo=UTC)
+    assert store.list_tables(as_of=before) == []
+
+    def check() -> None:
+        INDEXES.forget()
+        for instant, answer in zip(instants, answers, strict=True):
+            assert everything(ParquetStore(tmp_path), instant) == answer
+        assert store.list_tables(as_of=before) == []
+
+    check()
+    grow_old(store, check)
+
+
+def test_a_result_is_of_the_instant_of_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long its rows took: an answer as of a while ago does not change when a slow writer is done."""
+    store = ParquetStore(tmp_path)
+    store.write(run("one", 1))
+    instants = []
+    create = ObjectStore.create
+
+    def slow(self: ObjectStore, key: str, content: Any) -> bool:
+        if key.startswith("b/"):
+            instants.append(datetime.now(UTC))
+        return create(self, key, content)
+
+    monkeypatch.setattr(ObjectStore, "create", slow)
+    store.write(run("two", 2))
+    assert store.read_table("a", as_of=instants[0]).num_rows == 3
+    assert store.read_table("a", as_of=datetime.now(UTC)).num_rows == 6
+
+
+def test_a_writer_whose_clock_is_behind_stores_nothing_before_its_columns(tmp_path: Path) -> None:
+    """Else there would be instants at which the value is there and its column is not."""
+    ahead = tmp_path / "_schema/a"
+    store = ParquetStore(tmp_path)
+    store.write(run("one", 1, "a"))
+    store.write(run("two", 0.5, "a"))
+    agreed_at = datetime.now(UTC) + timedelta(seconds=1)
+    (widening,) = ahead.iterdir()
+    said = json.loads(widening.read_text())
+    widening.write_text(json.dumps({**said, "__created_at": agreed_at.isoformat()}))
+    ParquetStore(tmp_path).write(run("three", 0.25, "a"))
+    times = {row["run_uid"]: row["created_at"] for row in ParquetStore(tmp_path).read_table("runs").to_pylist()}
+    assert times["three"] == agreed_at
+
+
+def test_columns_of_earlier_versions_are_of_every_instant(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    store.write([run("one", 1, "a"), run("two", 0.5, "a")])
+    for path in (tmp_path / "_schema").rglob("*.json"):
+        said = json.loads(path.read_text())
+        assert datetime.fromisoformat(said.pop("__created_at")) < datetime.now(UTC)
+        path.write_text(json.dumps(said))
+    store = ParquetStore(tmp_path)
+    assert store.read_table("a", as_of=datetime.now(UTC)).column("x").to_pylist() == [1.0] * 3 + [0.5] * 3
+    store.write(run("three", 0.25, "a"))
+    assert store.read_table("a").num_rows == 9
+
+
 def test_so_it_does_in_a_bucket(bucket: str, s3_options: dict[str, Any]) -> None:
     store = ParquetStore(f"s3://{bucket}/store", s3_options)
     store.write([run("one", 1, "a"), run("two", 2, "a")])
@@ -185,6 +258,8 @@ def test_files_of_checkmaites_own_store_that_came_later_are_not_seen(tmp_path: P
     assert set(before[0]) > {"a", "b", "runs"}
     shutil.copytree(RECORDED, tmp_path / "store", dirs_exist_ok=True)
     assert everything(store, "t") == before
+    written = datetime.fromtimestamp(int(early.name.partition("_")[0]) / 1000 + 0.0005, UTC)
+    assert store.read_table("runs", as_of=written).num_rows == pq.read_metadata(early).num_rows
     assert store.read_table("runs").num_rows > store.read_table("runs", as_of="t").num_rows
 
 

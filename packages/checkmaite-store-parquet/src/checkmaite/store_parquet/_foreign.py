@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator
+from datetime import datetime
 from functools import cached_property
 
 import pyarrow as pa
@@ -29,6 +30,12 @@ _KEYS = ("run_uid", "capability_table", "entity_type", "entity_id")
 def may_be_foreign(name: str) -> bool:
     """Whether a file of this name may be the package's."""
     return _NAME.fullmatch(name) is not None
+
+
+def written_by(key: str, instant: datetime) -> bool:
+    """Whether a file of the package's, which is named by the milliseconds, was written until an instant."""
+    digits = key.rpartition("/")[2].partition(".")[0].partition("_")[0]
+    return digits.isdecimal() and int(digits) <= instant.timestamp() * 1000
 
 
 def is_commit(objects: ObjectStore, key: str) -> bool:

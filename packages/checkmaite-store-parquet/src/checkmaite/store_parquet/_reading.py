@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -23,11 +24,11 @@ from checkmaite.jobs.spi import ColumnType, ObjectStore, check_choice, check_que
 from checkmaite.store_parquet._compacted import CompactedRuns
 from checkmaite.store_parquet._datasets import REVISION, RUN, Piece, RetypedDataset, dataset_of, reading, revisions_of
 from checkmaite.store_parquet._foreign import ForeignRuns, is_commit, may_be_foreign, names_files
-from checkmaite.store_parquet._layout import RUNS, SCHEMA, is_widening, revision_of, schema_key
+from checkmaite.store_parquet._layout import RUNS, SCHEMA, commit_name, is_widening, revision_of, schema_key
 from checkmaite.store_parquet._manifest import is_among, newest_manifest
 from checkmaite.store_parquet._moments import Moment
 from checkmaite.store_parquet._parquet import BROKEN, is_damage
-from checkmaite.store_parquet._schema import RUNS_SCHEMA, arrow_schema, columns_from_json
+from checkmaite.store_parquet._schema import RUNS_SCHEMA, ColumnTypes, arrow_schema, columns_from_json
 
 Revision = int | Literal["all"] | None
 
@@ -131,6 +132,16 @@ class CommittedRuns:
     def commits(self) -> list[str]:
         """Names in ``runs/`` of the commits of all results, whichever are shown."""
         return [*self._compacted.commits, *self._named]
+
+    def commits_until(self, instant: datetime) -> pa.Array:
+        """Names in ``runs/`` of the commits that were made until an instant, as they say themselves."""
+        dataset = dataset_of(self._objects, RUNS_SCHEMA, self._pieces(RUNS), tells=True)
+        with reading(self._objects, RUNS, dataset):
+            found = dataset.to_table(columns=[RUN, REVISION], filter=pc.field("created_at") <= pa.scalar(instant))
+        results = found.group_by([RUN, REVISION]).aggregate([]).to_pylist()
+        named = [commit_name(object_name(result[RUN]), result[REVISION]) for result in results]
+        names = pa.array(named, pa.string())
+        return names.filter(is_among(names, pa.array(self.commits, pa.string())))
 
     def tables(self) -> list[str]:
         """Tables with rows of these results, sorted; ``runs`` is one when there is any."""
@@ -298,23 +309,34 @@ def describe_table(objects: ObjectStore, name: str, moment: Moment | None = None
     return TableDescription(name=name, columns=columns, runs=runs.count_runs(name), rows=rows)
 
 
-def columns_of(objects: ObjectStore, name: str, has_files: bool) -> dict[str, ColumnType]:
+def columns_of(
+    objects: ObjectStore, name: str, has_files: bool, until: datetime | None = None
+) -> dict[str, ColumnType]:
     """The table's columns, those that came later last, each with the type that it has become.
 
     None are known of a table that only the CheckMAITE package's store has written to, and that has no files here.
 
+    Args:
+        objects: The store.
+        name: The table.
+        has_files: Whether rows of it are stored.
+        until: What it had become at this instant.
+
     Raises:
         StoreCorruptError: What is kept of them is not readable.
     """
-    columns = {}
+    keys = [f"{SCHEMA}/{name}/{key}" for key in sorted(objects.names(f"{SCHEMA}/{name}"), key=is_widening)]
     if has_files or objects.exists(schema_key(name)):
-        columns = columns_at(objects, schema_key(name))
-    for key in sorted(objects.names(f"{SCHEMA}/{name}"), key=is_widening):
-        columns.update(columns_at(objects, f"{SCHEMA}/{name}/{key}"))
+        keys.insert(0, schema_key(name))
+    columns = {}
+    for key in keys:
+        found = columns_at(objects, key)
+        if until is None or found.created_at is None or found.created_at <= until:
+            columns.update(found.columns)
     return columns
 
 
-def columns_at(objects: ObjectStore, key: str) -> dict[str, ColumnType]:
+def columns_at(objects: ObjectStore, key: str) -> ColumnTypes:
     """The types that an object says.
 
     Raises:

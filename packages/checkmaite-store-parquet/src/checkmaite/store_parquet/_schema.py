@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 
 import pyarrow as pa
+from attrs import frozen
 from checkmaite.jobs import Provenance
 from checkmaite.jobs.spi import ColumnType, provenance_columns
 
@@ -18,6 +20,9 @@ _ARROW: Mapping[ColumnType, pa.DataType] = {
     ColumnType.DATE: pa.date32(),
     ColumnType.INSTANT: pa.timestamp("us", tz="UTC"),
 }
+
+_CREATED_AT = "__created_at"
+"""Beside column types; no column's name begins so."""
 
 _PROVENANCE_INSTANTS = ("submitted_at", "completed_at")
 
@@ -71,21 +76,36 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
     raise ValueError(f"no column of a table is of the type {kind}")
 
 
-def columns_to_json(columns: Mapping[str, ColumnType]) -> bytes:
+def columns_to_json(columns: Mapping[str, ColumnType], created_at: datetime) -> bytes:
     """Column types as they are kept beside a table."""
-    return json.dumps({name: str(kind) for name, kind in columns.items()}).encode()
+    said = {name: str(kind) for name, kind in columns.items()}
+    return json.dumps({**said, _CREATED_AT: created_at.isoformat()}).encode()
 
 
-def columns_from_json(content: bytes) -> dict[str, ColumnType]:
-    """The column types that `columns_to_json` wrote.
+@frozen
+class ColumnTypes:
+    """Column types, and when they were agreed: None of those that an earlier version has kept."""
+
+    columns: dict[str, ColumnType]
+    created_at: datetime | None
+
+
+def columns_from_json(content: bytes) -> ColumnTypes:
+    """What `columns_to_json` wrote.
 
     Raises:
         ValueError: The content is something else.
     """
     try:
-        return {name: ColumnType(kind) for name, kind in json.loads(content).items()}
+        said = dict(json.loads(content))
+        at = said.pop(_CREATED_AT, None)
+        created_at = datetime.fromisoformat(at) if at is not None else None
+        columns = {name: ColumnType(kind) for name, kind in said.items()}
     except (AttributeError, RecursionError, TypeError) as error:
         raise ValueError(type(error).__name__) from error
+    if created_at is not None and created_at.tzinfo is None:
+        raise ValueError("a naive instant")
+    return ColumnTypes(columns, created_at)
 
 
 def provenance_row(provenance: Provenance) -> dict[str, object]:

@@ -40,6 +40,7 @@ from checkmaite.store_parquet import _reading, _sql
 from checkmaite.store_parquet._arguments import DEFAULT_GRACE_S, check_grace
 from checkmaite.store_parquet._commits import Commits
 from checkmaite.store_parquet._compacting import SMALL_PART_BYTES, Backlog, Compaction, Compactor
+from checkmaite.store_parquet._instants import moment_at
 from checkmaite.store_parquet._layout import artifact_key
 from checkmaite.store_parquet._moments import Moment
 from checkmaite.store_parquet._originals import DeletedOriginals
@@ -156,7 +157,7 @@ class ParquetStore:
             return WriteReceipt(run_uid=run.run_uid, store_uri=None, created=False)
         rows = runs_rows(run, tables, came_from, datetime.now(UTC))
         tables = self._types.settle(tables)
-        writer = RunWriter(self._objects, self._commits, run, tables, rows, report)
+        writer = RunWriter(self._objects, self._commits, run, tables, rows, report, self._types.agreed_at)
         return writer.supersede() if supersede else writer.write()
 
     def find_run(
@@ -407,4 +408,6 @@ class ParquetStore:
 
     def _moment(self, as_of: AsOf) -> Moment | None:
         check_as_of(as_of)
-        return self._tags.moment(as_of) if isinstance(as_of, str) else None
+        if as_of is None:
+            return None
+        return self._tags.moment(as_of) if isinstance(as_of, str) else moment_at(self._objects, as_of)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 
 import pyarrow.compute as pc
 from attrs import evolve, field, frozen
@@ -11,7 +12,7 @@ from checkmaite.jobs import Problem, RecordError, StoreNotFoundError
 from checkmaite.jobs.spi import ColumnType, ObjectStore, TableRows, fitted, two_types
 from checkmaite.store_parquet import _reading
 from checkmaite.store_parquet._layout import column_key, schema_key, widening_key
-from checkmaite.store_parquet._schema import columns_to_json
+from checkmaite.store_parquet._schema import ColumnTypes, columns_to_json
 
 _EXACT = 2**53
 """Arrow reads a whole number up to this as a float; one beyond makes the whole column unreadable as floats."""
@@ -50,6 +51,8 @@ class TableTypes:
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
         self._known: dict[str, _Known] = {}
+        self.agreed_at = datetime.min.replace(tzinfo=UTC)
+        """When the last of all columns that this process knows was agreed, by the clock of whoever did so."""
 
     def settle(self, tables: Sequence[TableRows]) -> list[TableRows]:
         """A run's rows as the tables take them, whose types for these columns are fixed from now on.
@@ -89,14 +92,14 @@ class TableTypes:
     def _learn(self, table: TableRows, known: _Known) -> None:
         """Ask which types the table has for these columns."""
         if not known.types:
-            known.types.update(self._types_in(schema_key(table.name)))
+            self._take(known, self._types_in(schema_key(table.name)))
         if not known.types:
             return
         for name in [name for name in table.columns if name not in known.types]:
-            known.types.update(self._types_in(column_key(table.name, name)))
+            self._take(known, self._types_in(column_key(table.name, name)))
         for name in [*_wants_floats(table, known), *_wants_to_settle(table, known)]:
             if name in known.types:
-                self._take(known, self._types_in(widening_key(table.name, name)))
+                self._take(known, self._types_in(widening_key(table.name, name)), settles=True)
         for name in _wants_floats(table, known):
             if name not in known.settled and not self._holds_only_exact(table.name, name):
                 known.settled.add(name)
@@ -104,19 +107,22 @@ class TableTypes:
     def _agree(self, table: TableRows, known: _Known) -> None:
         """Fix what the table does not say yet of these columns, or learn what another writer has just fixed."""
         if not known.types:
-            known.types.update(self._fixed(schema_key(table.name), table.columns))
+            self._take(known, self._fixed(schema_key(table.name), table.columns))
         for name in [name for name in table.columns if name not in known.types]:
-            known.types.update(self._fixed(column_key(table.name, name), {name: table.columns[name]}))
+            self._take(known, self._fixed(column_key(table.name, name), {name: table.columns[name]}))
         for kind, names in (
             (ColumnType.FLOAT, _wants_floats(table, known)),
             (ColumnType.INT, _wants_to_settle(table, known)),
         ):
             for name in names:
-                self._take(known, self._fixed(widening_key(table.name, name), {name: kind}))
+                self._take(known, self._fixed(widening_key(table.name, name), {name: kind}), settles=True)
 
-    def _take(self, known: _Known, said: Mapping[str, ColumnType]) -> None:
-        known.types.update(said)
-        known.settled.update(name for name, kind in said.items() if kind is ColumnType.INT)
+    def _take(self, known: _Known, said: ColumnTypes, *, settles: bool = False) -> None:
+        known.types.update(said.columns)
+        if settles:
+            known.settled.update(name for name, kind in said.columns.items() if kind is ColumnType.INT)
+        if said.created_at is not None:
+            self.agreed_at = max(self.agreed_at, said.created_at)
 
     def _holds_only_exact(self, table: str, column: str) -> bool:
         """Whether every number of a column can be read as a float: asked once in a column's life.
@@ -130,18 +136,19 @@ class TableTypes:
         span = pc.call_function("min_max", [values]).as_py()
         return span["min"] is None or (span["min"] >= -_EXACT and span["max"] <= _EXACT)
 
-    def _fixed(self, key: str, columns: Mapping[str, ColumnType]) -> Mapping[str, ColumnType]:
+    def _fixed(self, key: str, columns: Mapping[str, ColumnType]) -> ColumnTypes:
         """These types, when this call fixed them; else those that another writer had fixed before."""
         _reading.check_inside(self._objects, key)
-        return (
-            columns if self._objects.create(key, columns_to_json(columns)) else _reading.columns_at(self._objects, key)
-        )
+        now = datetime.now(UTC)
+        if self._objects.create(key, columns_to_json(columns, now)):
+            return ColumnTypes(dict(columns), now)
+        return _reading.columns_at(self._objects, key)
 
-    def _types_in(self, key: str) -> Mapping[str, ColumnType]:
+    def _types_in(self, key: str) -> ColumnTypes:
         try:
             return _reading.columns_at(self._objects, key)
         except StoreNotFoundError:
-            return {}
+            return ColumnTypes({}, None)
 
 
 def _is_new(table: TableRows, known: _Known) -> bool:

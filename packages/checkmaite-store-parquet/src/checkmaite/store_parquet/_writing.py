@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from checkmaite.jobs import CapabilityRun, Report, StoreError, WriteReceipt
 from checkmaite.jobs.spi import ObjectStore, TableRows, outputs_uri_of
@@ -23,6 +24,7 @@ class RunWriter:
         tables: Its rows, whose types fit the store.
         runs: Its ``runs`` rows.
         report: Its report.
+        not_before: The result is not of an earlier instant than this.
     """
 
     def __init__(
@@ -33,7 +35,9 @@ class RunWriter:
         tables: Sequence[TableRows],
         runs: Sequence[Mapping[str, object]],
         report: Report | None,
+        not_before: datetime,
     ) -> None:
+        self._not_before = not_before
         self._objects = objects
         self._commits = commits
         self._run = run
@@ -74,7 +78,7 @@ class RunWriter:
     def _wins(self, revision: int) -> bool:
         """Store the result under this number; False when another is there, and then nothing of this one is left."""
         rows = None if self._commits.has_copy(self._run.run_uid, revision) else self._place_rows(revision)
-        if rows is not None and self._commits.create(self._run.run_uid, revision, rows, self._facts):
+        if rows is not None and self._commits.create(self._run.run_uid, revision, self._dated(rows), self._facts):
             return True
         winner = self._commits.at(self._run.run_uid, revision)
         if winner is not None and winner.attempt == self._attempt:  # the reply to its creation was lost
@@ -106,6 +110,11 @@ class RunWriter:
             self._put(key, payload_bytes(table, runs))
         self._first_payload = str(runs[0]["payload"])
         return runs
+
+    def _dated(self, runs: Sequence[Mapping[str, object]]) -> Sequence[Mapping[str, object]]:
+        """The ``runs`` rows with the instant from which on the result is there: it takes one request from now."""
+        now = max(datetime.now(UTC), self._not_before)
+        return [{**row, "created_at": now} for row in runs]
 
     def _put(self, key: str, content: bytes) -> bool:
         created = self._objects.create(key, content)
