@@ -18,6 +18,17 @@ from tests.cli.conftest import Said
 pytestmark = pytest.mark.usefixtures("profile")
 
 
+def sample_run(uid: str, score: float) -> SimpleNamespace:
+    return SimpleNamespace(
+        run_uid=uid,
+        capability_id="sample",
+        dataset_metadata=[],
+        model_metadata=[],
+        metric_metadata=[],
+        extract=lambda: [{"table_name": "sample_scores", "score": score}],
+    )
+
+
 def test_tables_are_counted(cli: Callable[..., Said]) -> None:
     said = cli("store", "tables", "--json")
     assert [(each["table"], each["runs"], each["rows"]) for each in said.records] == [
@@ -66,21 +77,47 @@ def test_sql_says_how_many_rows_are_not_shown(cli: Callable[..., Said]) -> None:
 
 
 def test_sql_shows_earlier_results(cli: Callable[..., Said]) -> None:
-    run = SimpleNamespace(
-        run_uid="run-one",
-        capability_id="sample",
-        dataset_metadata=[],
-        model_metadata=[],
-        metric_metadata=[],
-        extract=lambda: [{"table_name": "sample_scores", "score": 0.25}],
-    )
-    ParquetStore("results").write(run, supersede=True)
+    ParquetStore("results").write(sample_run("run-one", 0.25), supersede=True)
     question = "select score from sample_scores where run_uid = 'run-one'"
     (newest,) = cli("store", "sql", question, "--json").records
     (first,) = cli("store", "sql", question, "--json", "--revision", "1").records
     assert newest == {"score": 0.25} != first
     assert len(cli("store", "sql", question, "--json", "--revision", "all").records) == 2
     assert cli("store", "sql", question, "--revision", "none").code == 2
+
+
+def test_a_report_is_made_again(cli: Callable[..., Said]) -> None:
+    question = "select run_uid, score from sample_scores order by 1"
+    before = cli("store", "sql", question, "--json").records
+    instant = datetime.now(UTC).isoformat()
+    (made,) = cli("store", "tag", "make", "report-2026-11", "--json").records
+    assert (made["name"], made["results"]) == ("report-2026-11", 2)
+    ParquetStore("results").write(sample_run("run-one", 0.25), supersede=True)
+    ParquetStore("results").write(sample_run("run-three", 0.75))
+    assert cli("store", "sql", question, "--json").records != before
+    for moment in ("report-2026-11", instant):
+        assert cli("store", "sql", question, "--json", "--as-of", moment).records == before
+        counted = cli("store", "tables", "--json", "--as-of", moment).records
+        assert [(each["table"], each["runs"]) for each in counted] == [("runs", 2), ("sample_scores", 2)]
+        assert cli("store", "describe", "sample_scores", "--as-of", moment).err == "2 rows of 2 runs\n"
+    assert cli("store", "tag", "list", "--json").records == [made]
+    assert cli("store", "tag", "list").out.split()[:3] == ["name", "created_at", "results"]
+
+
+def test_tags_have_their_exit_codes(cli: Callable[..., Said]) -> None:
+    assert "store tag make NAME" in cli("store", "tag", "list").err
+    cli("store", "tag", "make", "t")
+    for asked, code, said in (
+        (("tag", "make", "t"), 1, "a tag 't' already"),
+        (("tag", "make", "2026-11-30"), 2, "would be taken for a date"),
+        (("tables", "--as-of", "u"), 3, "no tag 'u'"),
+        (("tables", "--as-of", "2999-01-01"), 2, "it is only"),
+        (("tag", "remove", "u"), 3, "no tag 'u'"),
+        (("tag", "remove", "t"), 0, "is gone"),
+    ):
+        found = cli("store", *asked)
+        assert (found.code, said in found.err) == (code, True), found.err
+    assert cli("store", "tag", "list", "--json").records == []
 
 
 @pytest.mark.parametrize("text", ["drop table runs", "selct", "select * from 'results/runs/*.parquet'"])
@@ -124,6 +161,10 @@ def test_a_store_that_needs_no_care_says_so(cli: Callable[..., Said], profile: P
         said = cli("store", command)
         assert said.code == 2
         assert f"has no {command}" in said.err
+    for asked in (("tag", "list"), ("tag", "make", "t"), ("tag", "remove", "t"), ("tables", "--as-of", "t")):
+        said = cli("store", *asked)
+        assert said.code == 2
+        assert "it shows what it holds now alone" in said.err
 
 
 def test_secrets_are_not_printed(cli: Callable[..., Said], profile: Path) -> None:

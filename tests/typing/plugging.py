@@ -6,10 +6,19 @@ from __future__ import annotations
 
 from typing import Any, assert_type
 
-from checkmaite.jobs import AnalyticsStore, Capability, CapabilityRun, Job, JobBackend, TableDescription, WriteReceipt
+from checkmaite.jobs import (
+    AnalyticsStore,
+    Capability,
+    CapabilityRun,
+    Job,
+    JobBackend,
+    TableDescription,
+    Tag,
+    WriteReceipt,
+)
 from checkmaite.jobs._inline import InlineBackend
 from checkmaite.jobs._null_store import NullStore
-from checkmaite.jobs.spi import HasProbe, JobHandle, JobQuery, KeepsArtifacts, KeepsRevisions, StoredRun
+from checkmaite.jobs.spi import HasProbe, JobHandle, JobQuery, KeepsArtifacts, KeepsHistory, KeepsRevisions, StoredRun
 from checkmaite.jobs.testing import SampleCapability, SampleRun
 from checkmaite.jobs_ray.client.backend import RayBackend
 from checkmaite.jobs_ray_simple.backend import RaySimpleBackend
@@ -24,6 +33,7 @@ def what_ours_are(
     _stores: list[AnalyticsStore] = [parquet, NullStore()]
     _keeper: KeepsRevisions = parquet
     _artifacts: KeepsArtifacts = parquet
+    _history: KeepsHistory = parquet
     _probed: HasProbe = parquet
     _forgets: KeepsRevisions = NullStore()  # type: ignore[assignment]
     _capability: Capability = SampleCapability()
@@ -38,6 +48,9 @@ def writing(store: AnalyticsStore, run: CapabilityRun) -> None:
     assert_type(store.describe_table("runs"), TableDescription)
     store.write(run, provenance="ada")  # type: ignore[arg-type]
     store.read_table("runs", limit="3")  # type: ignore[arg-type]
+    if isinstance(store, KeepsHistory):
+        assert_type(store.tag("report-2026-11"), Tag)
+        assert_type(store.tags(), list[Tag])
     if isinstance(store, KeepsRevisions):
         assert_type(store.find_run("run-1", revision=2), StoredRun | None)
 
