@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 from checkmaite.jobs import (
@@ -242,6 +243,22 @@ def test_a_column_that_became_floats_is_whole_numbers_as_of_before(tmp_path: Pat
     assert [type(each["x"]) for each in answer.to_pylist()] == [int] * 3
     assert str(store.read_table("a", as_of="t", limit=1).schema.field("x").type) == "int64"
     assert store.describe_table("a", as_of="t").rows == 3
+
+
+def test_other_programs_read_a_tag_by_the_query_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs/how-to/analytics-store.md").read_text()
+    (query,) = [part.partition("\n```")[0] for part in page.split("```sql\n") if "_tags/report-2026-11.parquet" in part]
+    store = ParquetStore(tmp_path / "store")
+    store.write([run("one", 1, "accuracy"), run("two", 2, "accuracy")])
+    store.write(run("two", 20, "accuracy"), supersede=True)
+    store.tag("report-2026-11")
+    store.write([run("one", 10, "accuracy"), run("three", 3, "accuracy")], supersede=True)
+    monkeypatch.chdir(tmp_path)
+    with duckdb.connect() as connection:
+        rows = connection.sql(query).to_arrow_table().to_pylist()
+    assert [row["x"] for row in rows] == [1, 1, 1, 20, 20, 20]
+    ours = store.read_table("accuracy", as_of="report-2026-11").to_pylist()
+    assert [{name: row[name] for name in ours[0]} for row in rows] == ours
 
 
 def test_files_of_checkmaites_own_store_that_came_later_are_not_seen(tmp_path: Path) -> None:
