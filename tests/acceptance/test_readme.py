@@ -72,6 +72,13 @@ def test_the_page_on_submitting_runs_as_one_script(tmp_path: Path) -> None:
     assert remedy == "Write wait_all([job]), or job.wait()."
 
 
+def test_the_page_on_large_objects_prints_what_it_says(tmp_path: Path) -> None:
+    page = "docs/how-to/large-objects.md"
+    (script,) = blocks_of(page)
+    said = re.sub(r"sha256 \w+", "sha256 41e6ac8aedd4cba8", run_script(script, tmp_path))  # NumPy's version is in it
+    assert f"```text\n{said.replace(str(tmp_path), '.')}```" in (ROOT / page).read_text()
+
+
 def test_the_page_on_the_store_says_how_provenance_is_configured(tmp_path: Path) -> None:
     (block,) = (block for block in blocks_of("docs/how-to/analytics-store.md") if "configure_provenance" in block)
     said = run_script(block, tmp_path)

@@ -114,7 +114,7 @@ def order(job_id: str, uri: str, *, run_uid: str | None, force: bool = False) ->
 def attempt(store: Any, given: WorkOrder, long: int = 1) -> Outcome:
     return carry_out(
         given,
-        load=lambda: (Draws(long=long), None, None, None, "run"),
+        load=lambda _: (Draws(long=long), None, None, None, "run"),
         open_store=lambda: store,
         reporter=Reporter(given.job_id, None),
         interrupt=Interrupt(),

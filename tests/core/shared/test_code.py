@@ -214,7 +214,7 @@ def test_a_job_fails_only_by_an_edit_of_what_it_imports(
     enter(code)
     outcome = carry_out(
         order,
-        load=lambda: pickle.loads(payload),
+        load=lambda _: pickle.loads(payload),
         open_store=lambda: store,
         reporter=Reporter(order.job_id, None),
         interrupt=Interrupt(),

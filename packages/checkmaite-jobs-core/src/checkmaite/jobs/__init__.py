@@ -24,6 +24,7 @@ from checkmaite.jobs._shared.errors import (
     QueryError,
     RecordError,
     ScopeKeyError,
+    StagedObjectError,
     StaleResultError,
     StoreConflictError,
     StoreCorruptError,
@@ -51,6 +52,7 @@ from checkmaite.jobs._shared.resources import Resources
 from checkmaite.jobs._shared.reuse import Reuse, ReuseKind
 from checkmaite.jobs._shared.running import report_progress
 from checkmaite.jobs._shared.salvaged import SalvagedRun, Unreadable
+from checkmaite.jobs._shared.staged import Staged
 from checkmaite.jobs._shared.status import JobStatus
 from checkmaite.jobs._shared.store_config import AnalyticsStoreConfig, ArtifactStoreConfig
 from checkmaite.jobs._shared.store_protocols import AnalyticsStore, ColumnDescription, TableDescription, Tag
@@ -67,6 +69,7 @@ from checkmaite.jobs._submitters.api import (
     submit_capabilities,
     submit_capability,
 )
+from checkmaite.jobs._submitters.staging import stage, unstage
 from checkmaite.jobs._submitters.submission import Submission
 from checkmaite.jobs._submitters.waiting import as_completed, wait_all
 
@@ -113,6 +116,8 @@ __all__ = [
     "SalvagedRun",
     "SchedulingInfo",
     "ScopeKeyError",
+    "Staged",
+    "StagedObjectError",
     "StaleResultError",
     "StoreConflictError",
     "StoreCorruptError",
@@ -141,7 +146,9 @@ __all__ = [
     "report_progress",
     "reset_provenance",
     "shutdown_job_backend",
+    "stage",
     "submit_capabilities",
     "submit_capability",
+    "unstage",
     "wait_all",
 ]

@@ -33,8 +33,9 @@ from checkmaite.jobs._submitters.ledger import JobLedger
 from checkmaite.jobs._submitters.listing import JobQuery
 from checkmaite.jobs._submitters.own_copies import own_copies
 from checkmaite.jobs._submitters.preparing import PreparedSubmission, RunOptions
-from checkmaite.jobs._workers.execution import carry_out
+from checkmaite.jobs._workers.execution import Arguments, Say, carry_out
 from checkmaite.jobs._workers.interrupt import Interrupt
+from checkmaite.jobs._workers.unstaging import opener
 
 _NO_PROCESSES = {
     "isolation": '"inline" runs jobs in threads of this process, so none can have a process of its own. Leave it out, '
@@ -143,12 +144,15 @@ class InlineBackend:
             for each in news:
                 job.apply(each)
 
+        def load(say: Say) -> Arguments:
+            return own_copies(prepared.arguments, prepared.prints, opener(self._store_spec, None, say))
+
         reporter = Reporter(job.job_id, take, announce_after_s=0)
         try:
             with teed(), interrupt.from_threads():
                 outcome = carry_out(
                     order,
-                    load=lambda: own_copies(prepared.arguments, prepared.prints),
+                    load=load,
                     open_store=lambda: self._store,
                     reporter=reporter,
                     interrupt=interrupt,

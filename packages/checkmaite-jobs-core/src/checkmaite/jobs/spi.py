@@ -8,8 +8,8 @@ A job backend is a class named by an entry point of the group ``checkmaite.jobs.
 - ``__init__(options, context)`` with an instance of ``config_type`` and a `BackendContext`; it raises
   `ConfigurationError` and leaves nothing behind when it cannot work.
 - optionally a property ``default_reuse``: the reuse policy of submissions that ask for none, ``auto`` without it;
-  ``runs_in_process = True`` where jobs run in the submitting process, with the modules that it has imported; and the
-  method of `PlansReuse`.
+  ``runs_in_process = True`` where jobs run in the submitting process, with the modules that it has imported; ``dumps``,
+  which is called as `pickle.dumps`, where objects are pickled in a way of its own; and the method of `PlansReuse`.
 - optionally classmethods ``read_history(options, context)`` for `checkmaite.jobs.read_job_history`, and
   ``read_logs(options, context, job_id)`` for `checkmaite.jobs.read_job_logs`.
 - the methods of `JobBackend`. `JobHandle` and `JobLedger` do most of the work; `execute` is the worker's side.
@@ -120,6 +120,7 @@ from checkmaite.jobs._workers.execution import Finished, execute
 from checkmaite.jobs._workers.failing import failure
 from checkmaite.jobs._workers.hygiene import WorkerProcess, accelerators_of, hidden_accelerators
 from checkmaite.jobs._workers.maintaining import maintain_store
+from checkmaite.jobs._workers.node_cache import NodeFolder
 from checkmaite.jobs._workers.output import Remains, take_left_output
 from checkmaite.jobs._workers.reconcile import stored_runs
 from checkmaite.jobs._workers.storing import outputs_uri_of
@@ -161,6 +162,7 @@ __all__ = [
     "LostOutput",
     "News",
     "NewsMailbox",
+    "NodeFolder",
     "ObjectStore",
     "Outcome",
     "PlansReuse",

@@ -28,7 +28,7 @@ from checkmaite.jobs.spi import (
 from checkmaite.jobs_ray_simple.cluster.code import code_here
 from checkmaite.jobs_ray_simple.cluster.connection import connect
 from checkmaite.jobs_ray_simple.cluster.nodes import cluster_resources
-from checkmaite.jobs_ray_simple.cluster.pickling import payloads
+from checkmaite.jobs_ray_simple.cluster.pickling import dumps, payloads
 from checkmaite.jobs_ray_simple.cluster.programs import start_obstacle
 from checkmaite.jobs_ray_simple.cluster.resources import fits_no_node, shortage
 from checkmaite.jobs_ray_simple.config import RaySimpleOptions, RaySimpleRunOptions
@@ -94,6 +94,7 @@ class RaySimpleBackend:
     config_type: ClassVar[type[RaySimpleOptions]] = RaySimpleOptions
     run_options_type: ClassVar[type[RaySimpleRunOptions]] = RaySimpleRunOptions
     name = "ray-simple"
+    dumps = staticmethod(dumps)
 
     def __init__(self, options: RaySimpleOptions, context: BackendContext) -> None:
         options.check_payload_key()

@@ -284,6 +284,10 @@ class StoreHistoryError(StoreError):
     """The store can no longer show the moment that was asked for: something that it held then is not there any more."""
 
 
+class StagedObjectError(StoreError):
+    """A staged object could not be read: it is gone, not what was staged, or nowhere that this process can reach."""
+
+
 class RecordError(StoreError, ValueError):
     """A run's records cannot be stored as they are; nothing of the run was written.
 

@@ -44,6 +44,11 @@ class FailureKind(_Kind):
         "The worker could not decrypt what it was to run: it has no key for it, or another one.",
         "Give the workers the submitter's key, in the place that payload_key names, and submit again.",
     )
+    STAGED_OBJECT = (
+        "staged-object",
+        "The worker could not read an object that was staged: it is gone, changed, or cannot be reached from there.",
+        "Stage the object again and submit with the new reference; or give the workers access to where it is.",
+    )
     CANNOT_START = (
         "cannot-start",
         "No worker could be prepared for the job: its environment, its packages or its versions do not fit.",

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import TYPE_CHECKING
 
 from checkmaite.jobs._shared.errors import NotConfiguredError
 from checkmaite.jobs._shared.job_protocols import JobBackend
 
+if TYPE_CHECKING:
+    from checkmaite.jobs._shared.staged_objects import StagingPlace
+
 
 class _Active:
-    """The active backend; whoever changes it holds the lock."""
+    """The active backend, and where its workers read what is staged; whoever changes it holds the lock."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.backend: JobBackend | None = None
+        self.place: StagingPlace | None = None
 
 
 active = _Active()
@@ -23,7 +28,7 @@ active = _Active()
 def _forget_after_fork() -> None:
     """A child has neither the threads nor the connections that its parent's backend stands on."""
     active.lock = threading.RLock()
-    active.backend = None
+    active.backend = active.place = None
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no forks

@@ -16,6 +16,7 @@ from checkmaite.jobs._shared.provenance import get_provenance_defaults
 from checkmaite.jobs._shared.resources import Resources
 from checkmaite.jobs._shared.salvaged import SalvagedRun
 from checkmaite.jobs._submitters.active import active, get_job_backend
+from checkmaite.jobs._submitters.staging import note_jobs
 from checkmaite.jobs._submitters.submission import Submission, submissions_of
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def configure_job_backend(
         StoreUnavailableError: The store did not answer within 10 s; likewise.
     """
     from checkmaite.jobs._shared.probing import probe_from_client
+    from checkmaite.jobs._shared.staged_objects import StagingPlace
 
     options = backend_options if store_retry_s is _RETRY_S else {"store_retry_s": store_retry_s, **backend_options}
     _, backend_type, config, context = _configuration(profile, kind, analytics_store, artifact_store, options)
@@ -84,6 +86,7 @@ def configure_job_backend(
     with active.lock:
         backend = cast(JobBackend, backend_type(config, context))
         before, active.backend = active.backend, backend
+        active.place = StagingPlace.of(context.store, getattr(config, "payload_key", None))
         if before is not None:
             before.hand_over()
     return backend
@@ -213,7 +216,10 @@ def _submit(submissions: list[Submission], *, several: bool) -> list[Job]:
     backend = get_job_backend()
     prepared = _prepared(backend, submissions, several=several)
     refuse_unless_reused(backend, prepared)
-    return backend.submit(prepared) if prepared else []
+    jobs = backend.submit(prepared) if prepared else []
+    for each, job in zip(prepared, jobs, strict=True):
+        note_jobs(each.staged, [job])
+    return jobs
 
 
 def _prepared(backend: JobBackend, submissions: list[Submission], *, several: bool) -> list[PreparedSubmission]:
@@ -227,6 +233,7 @@ def _prepared(backend: JobBackend, submissions: list[Submission], *, several: bo
         several=several,
         default_reuse=getattr(backend, "default_reuse", "auto"),
         in_process=getattr(backend, "runs_in_process", False),
+        place=active.place,
     )
 
 
@@ -395,6 +402,6 @@ def shutdown_job_backend(wait: bool = True) -> None:
 
     check_switch("wait", wait)
     with active.lock:
-        backend, active.backend = active.backend, None
+        backend, active.backend, active.place = active.backend, None, None
     if backend is not None:
         backend.shutdown(wait=wait)

@@ -8,11 +8,13 @@ a thousand jobs that wait must not hold a thousand models; and it begins only wi
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from checkmaite.jobs._shared.comparing import compared, prints_of
 from checkmaite.jobs._shared.errors import JobsError
 from checkmaite.jobs._shared.reuse import Prints
+from checkmaite.jobs._shared.staged import Open, Staged, opening
 from checkmaite.jobs._submitters.fingerprint import Fingerprinter
 
 
@@ -24,16 +26,28 @@ Arguments = tuple[Any, Any, Any, Any, Any]
 """Capability, models, datasets, metrics, config."""
 
 
-def own_copies(given: Arguments, prints: Prints) -> Arguments:
+def own_copies(given: Arguments, prints: Prints, opens: Open) -> Arguments:
     """Copies of the objects, as they were when these fingerprints were made. What has no copy is given as it is.
+
+    Args:
+        given: The objects.
+        prints: The fingerprints.
+        opens: Gives what a reference to a staged object stands for.
 
     Raises:
         EditedObjectError: They are not any more what was submitted.
     """
-    copies = _copies(given)
+    met: dict[int, Staged] = {}
+
+    def note(reference: Staged) -> Staged:
+        met[id(reference)] = reference
+        return reference
+
+    with opening(note):
+        copies = _copies(given)
     changed = _changed(copies, prints)
     if not changed:
-        return copies
+        return _with_objects(copies, {key: opens(each) for key, each in met.items()}) if met else copies
     # Objects whose copies differ from them, by a __deepcopy__ of their own, are the user's to answer for.
     if any(one is not other for one, other in zip(copies, given, strict=True)) and not _changed(given, prints):
         return given
@@ -42,6 +56,12 @@ def own_copies(given: Arguments, prints: Prints) -> Arguments:
         "so nothing of the job has run. Wait for a job before you change what it has, or submit a copy: "
         "copy.deepcopy(model)."
     )
+
+
+def _with_objects(copies: Arguments, objects: Mapping[int, Any]) -> Arguments:
+    """Copies in which objects take the place of references, by the id of the reference."""
+    with opening(lambda reference: objects[id(reference)]):
+        return _copies(copies)
 
 
 def _changed(given: Arguments, prints: Prints) -> tuple[str, ...]:

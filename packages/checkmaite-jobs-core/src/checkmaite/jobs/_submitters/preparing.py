@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 from attrs import evolve, frozen
@@ -17,12 +17,17 @@ from checkmaite.jobs._shared.problems import Problem, unknown_name
 from checkmaite.jobs._shared.provenance import Provenance, unwritable_fields
 from checkmaite.jobs._shared.resources import Resources, resolve_resources
 from checkmaite.jobs._shared.reuse import Prints, ReusePolicy, check_policy
+from checkmaite.jobs._shared.staged import Staged
 from checkmaite.jobs._shared.tags import Tags, checked_tags
 from checkmaite.jobs._submitters.capability import capability_problems, class_problem
 from checkmaite.jobs._submitters.default_config import config_text, default_config
 from checkmaite.jobs._submitters.fingerprint import Fingerprinter
 from checkmaite.jobs._submitters.run_key import NoRunKeyError, RunKey, run_key
+from checkmaite.jobs._submitters.staging import staged_problems
 from checkmaite.jobs._submitters.submission import Submission
+
+if TYPE_CHECKING:
+    from checkmaite.jobs._shared.staged_objects import StagingPlace
 
 JOB_NAME_LIMIT_BYTES = 255
 _USE_CACHE_REFUSED = Problem(
@@ -79,6 +84,7 @@ class PreparedSubmission:
         path: Where it is in what the user gave, for problems: ``submissions[3]``; empty when it was given alone.
         has_default_config: Whether the config is the capability's default.
         tags: What the job can be found by beside its name.
+        staged: References to staged objects in what the user gave.
     """
 
     submission: Submission
@@ -93,6 +99,7 @@ class PreparedSubmission:
     path: str = ""
     has_default_config: bool = False
     tags: Tags = ()
+    staged: frozenset[Staged] = frozenset()
 
     @property
     def arguments(self) -> tuple[Any, Any, Any, Any, Any]:
@@ -109,6 +116,7 @@ def prepare(
     several: bool = True,
     default_reuse: ReusePolicy = "auto",
     in_process: bool = False,
+    place: StagingPlace | None = None,
 ) -> list[PreparedSubmission]:
     """Check submissions and fill in their defaults, before anything is submitted.
 
@@ -119,6 +127,7 @@ def prepare(
         several: Whether the user gave a list, so that paths say which element.
         default_reuse: The policy of submissions that ask for none.
         in_process: Whether the backend runs jobs in this process.
+        place: Where its workers read what was staged.
 
     Raises:
         JobSubmissionError: With every fault of every submission, or of the provenance that all of them share.
@@ -141,7 +150,14 @@ def prepare(
     if problems:
         raise JobSubmissionError("Nothing was submitted.", phase=phase, problems=problems)
     fingerprinter = Fingerprinter(_say, in_process=in_process)
-    return [PreparedSubmission(**each, prints=_prints(each, fingerprinter)) for each in checked]
+    prepared = []
+    for each in checked:
+        prints = _prints(each, fingerprinter)
+        problems += [fault.below(each["path"]) for fault in staged_problems(fingerprinter.staged, place)]
+        prepared.append(PreparedSubmission(**each, prints=prints, staged=fingerprinter.staged))
+    if problems:
+        raise JobSubmissionError("Nothing was submitted.", phase="validate", problems=problems)
+    return prepared
 
 
 def _prints(checked: Mapping[str, Any], fingerprinter: Fingerprinter) -> Prints:

@@ -11,6 +11,7 @@ from attrs import frozen
 from checkmaite.jobs._shared.identities import identity_cause
 from checkmaite.jobs._shared.naming import plain_text
 from checkmaite.jobs._shared.scalars import text_cause
+from checkmaite.jobs._shared.staged import Staged
 from checkmaite.jobs._submitters.fingerprint import Opaque, each_given, identity_of
 from checkmaite.jobs._submitters.former_key import FormerKey, former_key
 
@@ -116,6 +117,11 @@ def _metadata(each: object, path: str) -> Mapping[str, Any]:
         return metadata
     if isinstance(each, type):
         raise NoRunKeyError(f"{path} is the class {each.__name__}, not an object of it", f"Pass {each.__name__}(...).")
+    if isinstance(each, Staged):
+        raise NoRunKeyError(
+            f"{path} is {each!r}, which has no metadata['id']",
+            f"Stage models, datasets and metrics one by one: [stage(each) for each in {path.partition('[')[0]}].",
+        )
     if isinstance(each, Iterator):
         raise NoRunKeyError(f"{path} is an iterator, which can be read only once", "Pass a list.")
     raise NoRunKeyError(

@@ -24,6 +24,7 @@ from checkmaite.jobs._shared.outcome import Cancelled, Outcome
 from checkmaite.jobs._shared.probing import ready_store
 from checkmaite.jobs._shared.running import reporting
 from checkmaite.jobs._shared.sealing import opened
+from checkmaite.jobs._shared.staged import opening
 from checkmaite.jobs._shared.store_protocols import AnalyticsStore
 from checkmaite.jobs._workers.failing import failure
 from checkmaite.jobs._workers.hygiene import WorkerProcess, for_one_job, from_fresh_entropy, suspect
@@ -35,9 +36,12 @@ from checkmaite.jobs._workers.report import collect_report
 from checkmaite.jobs._workers.salvaging import keep_rows, remembering
 from checkmaite.jobs._workers.storing import found_result, keep_result
 from checkmaite.jobs._workers.termination import ended_by_sigterm
+from checkmaite.jobs._workers.unstaging import opener
 
 Arguments = tuple[Any, Any, Any, Any, Any]
 """Capability, models, datasets, metrics, config."""
+Say = Callable[[str], object]
+"""Is told what a job waits for, as its progress; an empty text when it waits no more."""
 
 
 @frozen(kw_only=True)
@@ -79,10 +83,12 @@ def execute(
         return Finished(outcome=failure(error, phase="start"))
     reporter, interrupt, used = Reporter(read.job_id, post), Interrupt(), watch_memory()
 
-    def load() -> Arguments:
-        arguments: Arguments = pickle.loads(  # noqa: S301 - the submitter sent it, and running its code is the point
-            opened(payload, read.job_id)
-        )
+    def load(say: Say) -> Arguments:
+        folder = None if process is None else process.node_folder
+        with opening(opener(read.terms.store, folder, say)):
+            arguments: Arguments = pickle.loads(  # noqa: S301 - the submitter sent it, and running its code is the point
+                opened(payload, read.job_id)
+            )
         if process is not None:
             from_fresh_entropy()  # after the modules were imported that have generators
         return arguments
@@ -124,7 +130,7 @@ def execute(
 def carry_out(
     order: WorkOrder,
     *,
-    load: Callable[[], Arguments],
+    load: Callable[[Say], Arguments],
     open_store: Callable[[], AnalyticsStore],
     reporter: Reporter,
     interrupt: Interrupt,
@@ -134,7 +140,7 @@ def carry_out(
 
     Args:
         order: What to do.
-        load: Gives the user's objects; called once.
+        load: Gives the user's objects; called once, with what is told what it waits for.
         open_store: Gives the store to write to.
         reporter: Takes what the job reports; the caller sees to what it prints.
         interrupt: Says whether the job was asked to stop; the caller has armed it for this thread.
@@ -165,7 +171,7 @@ class _Phase:
 
 def _run(
     order: WorkOrder,
-    load: Callable[[], Arguments],
+    load: Callable[[Say], Arguments],
     open_store: Callable[[], AnalyticsStore],
     reporter: Reporter,
     interrupt: Interrupt,
@@ -178,7 +184,7 @@ def _run(
     phase.name = "store"
     store = patiently(open_store, say)
     phase.name = "load"
-    capability, models, datasets, metrics, config = load()
+    capability, models, datasets, metrics, config = load(say)
     phase.name = "write"
     found = patiently(lambda: found_result(store, order, plain_text(capability.id)), say)
     if found is not None:

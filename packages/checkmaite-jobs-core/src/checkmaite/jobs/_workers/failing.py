@@ -17,6 +17,7 @@ from checkmaite.jobs._shared.errors import (
     MissingDependencyError,
     PayloadKeyError,
     RecordError,
+    StagedObjectError,
     StaleResultError,
     StoreError,
 )
@@ -72,6 +73,8 @@ def _kind(raised: type[BaseException], phase: str) -> FailureKind:
         return FailureKind.RESULT_REQUIRED
     if phase == "load" and issubclass(raised, PayloadKeyError):
         return FailureKind.PAYLOAD_KEY
+    if phase == "load" and issubclass(raised, StagedObjectError):
+        return FailureKind.STAGED_OBJECT
     if phase == "write" and issubclass(raised, RecordError):
         return FailureKind.RECORDS_REFUSED
     if phase in {"store", "write"} and issubclass(raised, StoreError):

@@ -13,7 +13,7 @@ from checkmaite.jobs_ray_simple.cluster.job_function import make_job_function, p
 from checkmaite.jobs_ray_simple.cluster.maintenance import DEFAULT_MAINTENANCE_JOBS, StoreMaintenance
 from checkmaite.jobs_ray_simple.cluster.nodes import cluster_resources, leaving_nodes
 from checkmaite.jobs_ray_simple.cluster.options import ConnectionOptions, isolation_level
-from checkmaite.jobs_ray_simple.cluster.pickling import carried, is_large, payloads
+from checkmaite.jobs_ray_simple.cluster.pickling import carried, dumps, is_large, payloads
 from checkmaite.jobs_ray_simple.cluster.programs import start_obstacle
 from checkmaite.jobs_ray_simple.cluster.ray_errors import LOST_WORKER, explained, finished_from, is_known, lost_worker
 from checkmaite.jobs_ray_simple.cluster.remains import REMAINS_S, remains_of
@@ -35,6 +35,7 @@ __all__ = [
     "code_here",
     "connect",
     "dead_for_a_while",
+    "dumps",
     "enter_namespace",
     "explained",
     "finished_from",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -37,22 +38,26 @@ def make_job_function(
         prepare: What a worker does before its first job; it travels by value.
         leave: See `WorkerProcess`.
     """
-    check_versions, is_new = make_version_check(), True
+    check_versions, is_new, node_folder = make_version_check(), True, ("", "")
 
     def checkmaite_job(packed: bytes, payload: bytes) -> bytes:
         worker: Any = ray  # its parts that carry no types
         order, sender, retries = pickle.loads(packed)  # noqa: S301 - builtins, from the owner of this task
         if 0 <= retries < worker._private.worker.global_worker.core_worker.get_current_task_attempt_number():
             return b""  # Ray starts again without end what it has killed since memory ran out
-        nonlocal is_new
+        nonlocal is_new, node_folder
         if is_new:
             if prepare is not None:
                 prepare()
             check_versions(order[0])
             is_new = False
-        from checkmaite.jobs.spi import RemotePost, WorkerProcess, execute
+            # Beside Ray's sessions, where whoever started the node has put what it writes; node by node, since several
+            # may be on one disk.
+            session = worker._private.worker.global_worker.node.get_session_dir_path()
+            node_folder = str(Path(session).parent), worker.get_runtime_context().get_node_id()
+        from checkmaite.jobs.spi import NodeFolder, RemotePost, WorkerProcess, execute
 
-        post = RemotePost(receiver)
-        return pickle.dumps(execute(order, payload, lambda _, news: post(sender, news), WorkerProcess(leave)))
+        post, process = RemotePost(receiver), WorkerProcess(leave, NodeFolder(*node_folder))
+        return pickle.dumps(execute(order, payload, lambda _, news: post(sender, news), process))
 
     return checkmaite_job

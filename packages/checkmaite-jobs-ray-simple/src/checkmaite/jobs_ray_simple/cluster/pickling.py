@@ -11,6 +11,8 @@ from checkmaite.jobs import JobSubmissionError, Problem
 from checkmaite.jobs.spi import PreparedSubmission
 
 _pickle: Any = ray.cloudpickle  # carries no types
+dumps = _pickle.dumps
+"""As `pickle.dumps`; but what the user's __main__ defines goes by value, and so do lambdas and local classes."""
 _ARGUMENTS = ("capability", "models", "datasets", "metrics", "config")
 _LARGE_BYTES = 32 * 1024
 
@@ -35,7 +37,7 @@ def payloads(submissions: Sequence[PreparedSubmission]) -> list[bytes]:
     problems: list[Problem] = []
     for prepared in submissions:
         try:
-            found.append(_pickle.dumps(prepared.arguments))
+            found.append(dumps(prepared.arguments))
         except Exception as error:  # noqa: BLE001 - pickling runs the user's __reduce__, which may raise anything
             problems += [each.below(prepared.path) for each in _unpicklable(prepared, error)]
     if problems:
@@ -47,7 +49,7 @@ def _unpicklable(prepared: PreparedSubmission, whole: Exception) -> list[Problem
     faults: list[Problem] = []
     for name, value in zip(_ARGUMENTS, prepared.arguments, strict=True):
         try:
-            _pickle.dumps(value)
+            dumps(value)
         except Exception as error:  # noqa: BLE001 - as above
             faults.append(_fault(name, error))
     return faults or [_fault("submission", whole)]

@@ -46,7 +46,7 @@ from checkmaite.jobs_ray.journal.location import JournalLocation
 from checkmaite.jobs_ray.journal.walls import proof_of
 from checkmaite.jobs_ray.registry.actor import JobRegistry
 from checkmaite.jobs_ray.wire import Basis, Context, JobFacts, JobSpec, Order, Policy, named
-from checkmaite.jobs_ray_simple.cluster import Connection, carried, code_here, connect, payloads
+from checkmaite.jobs_ray_simple.cluster import Connection, carried, code_here, connect, dumps, payloads
 
 _IN_MEMORY = (
     "The jobs of scope {scope!r} are kept in memory only: they are forgotten when the registry or its cluster ends. "
@@ -70,6 +70,7 @@ class RayBackend:
     config_type: ClassVar[type[RayOptions]] = RayOptions
     run_options_type: ClassVar[type[RayRunOptions]] = RayRunOptions
     name = "ray"
+    dumps = staticmethod(dumps)
 
     def __init__(self, options: RayOptions, context: BackendContext) -> None:
         options.check_payload_key()

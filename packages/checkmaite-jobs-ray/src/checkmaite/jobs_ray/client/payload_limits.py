@@ -8,6 +8,10 @@ from checkmaite.jobs import JobSubmissionError, Problem
 
 MOST_BATCH_BYTES = 256 * 2**20
 """A batch is accepted whole or not at all, so it travels in one call. A single job may be allowed to have more."""
+_REMEDY = (
+    "Publish what is large once, and pass the reference in its place: `from checkmaite.jobs import stage`, then "
+    "models=[stage(model)]; jobs get the model itself. Or pass paths, URLs or dataset ids that run() opens"
+)
 
 
 def refuse_large(payloads: Sequence[bytes], most_bytes: int) -> None:
@@ -32,7 +36,7 @@ def _too_large(payloads: Sequence[bytes], most_bytes: int) -> list[Problem]:
             path.format(number),
             f"its capability and arguments have {len(payload):,} bytes, pickled; at most {most_bytes:,} are sent "
             "along.",
-            "Pass references, such as paths, URLs or dataset ids that run() opens, or raise max_payload_bytes.",
+            f"{_REMEDY}, or raise max_payload_bytes.",
         )
         for number, payload in enumerate(payloads)
         if len(payload) > most_bytes
@@ -48,6 +52,6 @@ def _too_large_together(payloads: Sequence[bytes], most_bytes: int) -> list[Prob
             "submissions",
             f"the capabilities and arguments of this batch have {together:,} bytes, pickled; at most {most_bytes:,} "
             "are sent in one call.",
-            "Submit it in several calls, or pass references, such as paths, URLs or dataset ids that run() opens.",
+            f"{_REMEDY}, or submit it in several calls.",
         )
     ]

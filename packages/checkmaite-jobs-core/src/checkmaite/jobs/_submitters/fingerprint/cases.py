@@ -12,6 +12,7 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
+from checkmaite.jobs._shared.staged import Staged
 from checkmaite.jobs._shared.values import with_article
 from checkmaite.jobs._submitters.fingerprint.arrays import array_case
 from checkmaite.jobs._submitters.fingerprint.field_classes import field_names, is_field_class
@@ -294,6 +295,7 @@ _EXACT: dict[type, Callable[[Any, Walk], Steps]] = {
     classmethod: _wrapping_steps,
     functools._lru_cache_wrapper: _wrapping_steps,
     Referring: referring_steps,
+    Staged: lambda value, walk: walk.staged_steps(value),
     Pickled: lambda value, walk: reduced_steps(value.value, walk),
     functools.cached_property: _cached_property_steps,
     functools.partial: _partial_steps,

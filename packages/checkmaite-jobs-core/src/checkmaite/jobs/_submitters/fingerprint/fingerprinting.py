@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import frozen
 from checkmaite.jobs._shared.prints import Content, Fingerprints, ObjectPrint
+from checkmaite.jobs._shared.staged import Staged
 from checkmaite.jobs._shared.texts import shortened
 from checkmaite.jobs._submitters.fingerprint.cases import case_of, is_ordinary
 from checkmaite.jobs._submitters.fingerprint.code import code_files, is_own
@@ -18,23 +19,23 @@ from checkmaite.jobs._submitters.fingerprint.given import each_given, id_of
 from checkmaite.jobs._submitters.fingerprint.hashing import Pace, node, plain_bytes
 from checkmaite.jobs._submitters.fingerprint.paths import names_some
 from checkmaite.jobs._submitters.fingerprint.referred import attribute
+from checkmaite.jobs._submitters.fingerprint.staged import MOST_PARTS
 from checkmaite.jobs._submitters.fingerprint.walk import MOST_OBJECTS, Opaque, TooLarge, Walk, told
 
 _DIGEST = 32
 _SHORT = 16
 _MOST_NOTES = 3
 _NOTE_BYTES = 256
-_MOST_PARTS = 64
-"""Fields that are told by name; with more, only that something differs."""
 
 
 @frozen
 class _Seen:
-    """An object's content, and the modules that its classes and functions come from."""
+    """An object's content, the modules that its classes and functions come from, and what was staged of it."""
 
     value: Any
     content: Content
     modules: frozenset[str]
+    staged: frozenset[Staged]
 
 
 class Fingerprinter:
@@ -52,6 +53,7 @@ class Fingerprinter:
         self._in_process = in_process
         self._seen: dict[tuple[int, bool], _Seen] = {}
         self._alike: dict[tuple[Any, ...], _Seen] = {}
+        self.staged: frozenset[Staged] = frozenset()
         self._code: dict[tuple[type, frozenset[str]], tuple[Content, Mapping[str, str]]] = {}
 
     def of(
@@ -63,8 +65,12 @@ class Fingerprinter:
         metrics: object = None,
         config: object = None,
     ) -> Fingerprints:
-        """The fingerprints of one submission. No object makes it fail: what has no digest says why."""
+        """The fingerprints of one submission. No object makes it fail: what has no digest says why.
+
+        Afterwards `staged` holds the references to staged objects that were met in it.
+        """
         modules: set[str] = set()
+        self.staged = frozenset()
         kind = type(capability)
         state = self._content("capability", capability, modules, named=(kind,))
         settings = self._content("config", config, modules)
@@ -93,17 +99,18 @@ class Fingerprinter:
         if seen is None:
             seen = self._seen[key] = self._looked_at(value, named, by_field=by_field)
         modules |= seen.modules
+        self.staged |= seen.staged
         return seen.content
 
     def _looked_at(self, value: Any, named: Collection[type], *, by_field: bool) -> _Seen:
         state = plain_bytes(vars(value), self._pace) if is_ordinary(type(value)) else None
         alike = type(value), state, tuple(named), by_field
         if state is not None and (seen := self._alike.get(alike)) is not None:
-            return _Seen(value, seen.content, seen.modules)
+            return _Seen(value, seen.content, seen.modules, seen.staged)
         # What a capability or a config names may be what it writes; models, datasets and metrics are read.
         walk = Walk(case_of, self._pace, named=named, reads=not by_field)
         content = content_of(value, walk, by_field=by_field)
-        seen = _Seen(value, content, frozenset(walk.modules))
+        seen = _Seen(value, content, frozenset(walk.modules), frozenset(walk.staged))
         if state is not None:
             self._alike[alike] = seen
         return seen
@@ -168,7 +175,7 @@ def content_of(value: Any, walk: Walk, *, by_field: bool = False) -> Content:
         return Content(digest=None, reason=f"cannot be fingerprinted: {reason}")
     if "" in walk.notes:
         return Content(digest=None, reason=f"cannot be fingerprinted: it is {_shown(walk.notes[''])}")
-    parts = walk.fields if by_field and len(walk.fields) <= _MOST_PARTS else {}
+    parts = walk.fields if by_field and len(walk.fields) <= MOST_PARTS else {}
     return Content(
         digest=_short(digest, _DIGEST),
         reason=_told(walk.notes, walk.unread),
@@ -182,7 +189,7 @@ def _plain_content(value: Any, pace: Pace, *, by_field: bool) -> Content | None:
     if plain is None:
         return None
     parts = {}
-    if by_field and type(value) is dict and len(value) <= _MOST_PARTS:
+    if by_field and type(value) is dict and len(value) <= MOST_PARTS:
         parts = {name: _short(node("field", [plain_bytes(each, pace) or b""]), _SHORT) for name, each in value.items()}
     return Content(digest=_short(plain, _DIGEST), parts=parts)
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Generator
 from typing import Any
 
 from attrs import define, field
+from checkmaite.jobs._shared.staged import Staged
 from checkmaite.jobs._shared.texts import class_name, message_text
 from checkmaite.jobs._shared.values import with_article
 from checkmaite.jobs._submitters.fingerprint.hashing import Pace, node, plain_container, scalar
@@ -81,6 +82,7 @@ class Walk:
         refers: Whether files that attributes name are looked at.
         reads: Whether the content of such a file counts.
         unread: What is told of those whose content does not count, by path.
+        staged: References to staged objects that were met.
     """
 
     case: Callable[[Any, Walk], Steps]
@@ -92,6 +94,7 @@ class Walk:
     refers: bool = True
     reads: bool = False
     unread: dict[str, str] = field(factory=dict)
+    staged: set[Staged] = field(factory=set)
     _done: dict[int, tuple[bytes, int]] = field(factory=dict)
     _alive: list[Any] = field(factory=list)  # whose id is in use
     _open: dict[int, tuple[Any, int, int]] = field(factory=dict)  # in the order in which they were finished
@@ -145,6 +148,30 @@ class Walk:
                 sent = self._enter(part)
         assert sent is not None
         return sent
+
+    @property
+    def way(self) -> str:
+        """The way in which this looks at objects, which decides what counts."""
+        return "key" if self.named is None else "reads" if self.reads else "writes"
+
+    def size_of(self, value: Any) -> int:
+        """The number of objects that were met in a value, which was digested; 0 for a plain one."""
+        return self._done.get(id(value), (b"", 0))[1]
+
+    def staged_steps(self, reference: Staged) -> Steps:
+        """A reference to a staged object counts as the object."""
+        found = reference.prints[self.way]
+        path = self._path()
+        self.staged.add(reference)
+        self.modules |= found.modules
+        for known, told in ((self.notes, found.notes), (self.unread, found.unread)):
+            for inside, why in told.items():
+                known.setdefault(path + inside, why)
+        if not path and len(self._stack) == 1:
+            self.fields |= found.fields
+        self._position += found.size - 1
+        return found.digest
+        yield
 
     def tell_unread(self, why: str) -> None:
         """The content of a file that the object at hand names does not count."""

@@ -17,6 +17,7 @@ from checkmaite.jobs._workers.hygiene.accelerators import hidden_accelerators
 from checkmaite.jobs._workers.hygiene.health import take_suspicion
 from checkmaite.jobs._workers.hygiene.system import as_kept
 from checkmaite.jobs._workers.hygiene.world import World
+from checkmaite.jobs._workers.node_cache import NodeFolder
 
 _log = logging.getLogger("checkmaite.jobs")
 _LAST_WORDS_S = 1.0
@@ -29,9 +30,11 @@ class WorkerProcess:
     Attributes:
         leave: Makes the process end once the result of its present job is on its way. None when it ends with its first
             job anyway.
+        node_folder: Where this node's processes keep staged objects; None: in the temporary directory.
     """
 
     leave: Callable[[], object] | None = None
+    node_folder: NodeFolder | None = None
 
 
 @contextmanager
