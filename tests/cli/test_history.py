@@ -35,7 +35,7 @@ def test_the_newest_jobs_come_first(cli: Callable[..., Said]) -> None:
         "attempts": 1,
         "progress": None,
         "error_type": "ValueError",
-        "error_message": None,
+        "error_message": "no such\nthing: ü",
         "run_uid": None,
         "revision": None,
         "store_uri": None,

@@ -1,4 +1,4 @@
-"""One Chromium for all tests of the page, and a page of it that lets no error of the console pass."""
+"""One Chromium for the tests of the page, and a page of it that lets no error of the console pass."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FLAGS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright's loop runs in this thread: tests of other modules start loops of their own
 def browser() -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api")
     program = chromium.find()

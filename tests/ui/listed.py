@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from attrs import define
-from checkmaite.jobs import JobNotFoundError, JobProgress, JobStatus
+from checkmaite.jobs import JobAttempt, JobNotFoundError, JobProgress, JobStatus, PendingReason
 from checkmaite.jobs_cli.spi import JobSummary
-from checkmaite.jobs_ui.facts import Attempt, Failure, JobDetail
+from checkmaite.jobs_ui.facts import Failure, JobDetail
 
 _MODELS = ("lenet", "resnet50", "vit-base", "random-forest")
 _CORRUPTIONS = ("noise", "blur", "rotation", "occlusion")
@@ -52,9 +52,10 @@ class Listed:
             failure=Failure(traceback_text=TRACEBACK, phase="run") if failed else Failure(),
             progress=JobProgress(done=412, total=899, message="rotation") if job.status is JobStatus.RUNNING else None,
             explanation="It waits for a place: it asks for 2 CPUs, and all 8 are taken." if is_waiting else "",
+            pending_reason=PendingReason.BUSY if is_waiting else None,
             attempts=_attempts(job) if failed else (),
             asked={"num_cpus": 2, "num_gpus": 1},
-            used={} if is_waiting else {"peak_memory_bytes": 2_147_483_648},
+            used={} if is_waiting else {"memory": 2_147_483_648},
             fingerprints='{"capability": "7d61e0c9", "config": "b2aa0c11", "models[0] lenet": "50f3a4be"}',
             log="".join(f"image {number:,} of 899\n" for number in range(0, 899, 50)) if with_log else None,
         )
@@ -100,21 +101,20 @@ def _job(index: int, now: datetime) -> JobSummary:
     )
 
 
-def _attempts(job: JobSummary) -> tuple[Attempt, ...]:
+def _attempts(job: JobSummary) -> tuple[JobAttempt, ...]:
     """A start that was lost, and the one that failed."""
     assert job.submitted_at
     assert job.started_at
     assert job.finished_at
     half = job.started_at + (job.finished_at - job.started_at) / 2
     return (
-        Attempt(
+        JobAttempt(
             number=1,
-            queued_at=job.submitted_at,
             started_at=job.started_at,
             ended_at=half,
             node=job.node,
             pid=4127,
             end="its node was lost",
         ),
-        Attempt(number=2, queued_at=half, started_at=half, ended_at=job.finished_at, node=job.node, end="failed"),
+        JobAttempt(number=2, started_at=half, ended_at=job.finished_at, node=job.node, end="FAILED"),
     )

@@ -9,7 +9,8 @@ A job backend is a class named by an entry point of the group ``checkmaite.jobs.
   `ConfigurationError` and leaves nothing behind when it cannot work.
 - optionally a property ``default_reuse``: the reuse policy of submissions that ask for none, ``auto`` without it;
   ``runs_in_process = True`` where jobs run in the submitting process, with the modules that it has imported; ``dumps``,
-  which is called as `pickle.dumps`, where objects are pickled in a way of its own; and the method of `PlansReuse`.
+  which is called as `pickle.dumps`, where objects are pickled in a way of its own; and the methods of `PlansReuse` and
+  `TellsOccupancy`.
 - optionally classmethods ``read_history(options, context)`` for `checkmaite.jobs.read_job_history`, and
   ``read_logs(options, context, job_id)`` for `checkmaite.jobs.read_job_logs`.
 - the methods of `JobBackend`. `JobHandle` and `JobLedger` do most of the work; `execute` is the worker's side.
@@ -44,7 +45,7 @@ from checkmaite.jobs._shared.deadline import Deadline
 from checkmaite.jobs._shared.discovery import forget_plugins, open_store, store_spec
 from checkmaite.jobs._shared.fitting import fitted, two_types
 from checkmaite.jobs._shared.job_info import Used
-from checkmaite.jobs._shared.job_protocols import PlansReuse
+from checkmaite.jobs._shared.job_protocols import PlansReuse, ResourceUse, TellsOccupancy
 from checkmaite.jobs._shared.keys import KeyPlace, SecretText
 from checkmaite.jobs._shared.logs import LOG_LIMIT_CHARACTERS, LogBudget, LogTail, LostOutput, joined_output
 from checkmaite.jobs._shared.mailbox import Letter, NewsMailbox
@@ -173,6 +174,7 @@ __all__ = [
     "Progressed",
     "Remains",
     "RemotePost",
+    "ResourceUse",
     "ReusePolicy",
     "RunKey",
     "RunOptions",
@@ -185,6 +187,7 @@ __all__ = [
     "StoredRun",
     "TableRows",
     "Tags",
+    "TellsOccupancy",
     "TellsPendingReason",
     "Terms",
     "Used",

@@ -22,12 +22,13 @@ from checkmaite.jobs.spi import (
     JobLedger,
     JobQuery,
     PreparedSubmission,
+    ResourceUse,
     accept,
     open_store,
 )
 from checkmaite.jobs_ray_simple.cluster.code import code_here
 from checkmaite.jobs_ray_simple.cluster.connection import connect
-from checkmaite.jobs_ray_simple.cluster.nodes import cluster_resources
+from checkmaite.jobs_ray_simple.cluster.nodes import cluster_resources, occupancy
 from checkmaite.jobs_ray_simple.cluster.pickling import dumps, payloads
 from checkmaite.jobs_ray_simple.cluster.programs import start_obstacle
 from checkmaite.jobs_ray_simple.cluster.resources import fits_no_node, shortage
@@ -173,6 +174,10 @@ class RaySimpleBackend:
         if fits_no_node(wanted, there):
             reason = PendingReason.NO_NODE
         return shortage(wanted, there), obstacle, reason
+
+    def occupancy(self) -> Sequence[ResourceUse]:
+        """See `TellsOccupancy`; nothing once Ray has ended."""
+        return occupancy() if self._running_tasks.connection.is_alive() else ()
 
     def hand_over(self) -> None:
         """Accept nothing more; jobs go on, and when the last is final Ray ends if nobody else uses it."""

@@ -74,4 +74,4 @@ def _scope(asked: Asked, *, kept: bool) -> Iterator[Scope]:
         yield Scope(title, jobs, asked.store())
     else:
         with connected(asked) as backend:
-            yield Scope(title, LiveJobs(backend), backend.analytics_store)
+            yield Scope(title, LiveJobs(backend, KeptJobs(arguments)), backend.analytics_store)

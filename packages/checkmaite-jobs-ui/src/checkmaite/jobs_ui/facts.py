@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 from attrs import frozen
-from checkmaite.jobs import FailureKind, JobProgress, JobStatus
+from checkmaite.jobs import FailureKind, JobAttempt, JobProgress, JobStatus, PendingReason
 from checkmaite.jobs_cli.spi import JobSummary, plain
 
 _MESSAGE_CHARACTERS = 300
@@ -27,29 +27,6 @@ class Failure:
 
 
 @frozen(kw_only=True)
-class Attempt:
-    """One start of a job.
-
-    Attributes:
-        number: From 1.
-        queued_at: Since when the job waited for it.
-        started_at: When a worker began; None while it waits.
-        ended_at: When it ended; None while it runs.
-        node: Where.
-        pid: Process there.
-        end: How it ended, in words.
-    """
-
-    number: int
-    queued_at: Any = None
-    started_at: Any = None
-    ended_at: Any = None
-    node: str | None = None
-    pid: int | None = None
-    end: str | None = None
-
-
-@frozen(kw_only=True)
 class JobDetail:
     """All that a source knows of one job.
 
@@ -59,6 +36,7 @@ class JobDetail:
         progress: What it said last.
         explanation: Why it is where it is, in words; empty when nobody can say.
         attempts: Its starts, the first first.
+        pending_reason: What it waits for.
         asked: Resources that it reserves, by name.
         used: What it was seen to take, by name.
         fingerprints: JSON of what it stands on.
@@ -69,7 +47,8 @@ class JobDetail:
     failure: Failure = Failure()
     progress: JobProgress | None = None
     explanation: str = ""
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[JobAttempt, ...] = ()
+    pending_reason: PendingReason | None = None
     asked: Mapping[str, Any] = attrs.field(factory=dict)
     used: Mapping[str, Any] = attrs.field(factory=dict)
     fingerprints: str | None = None
@@ -92,6 +71,7 @@ def detail_of(detail: JobDetail) -> dict[str, Any]:
         "failure": failure_of(detail.summary, detail.failure),
         "progress": None if detail.progress is None else _known(attrs.asdict(detail.progress)),
         "explanation": detail.explanation,
+        "waits_for": _waits_for(detail.pending_reason),
         "attempts": [_known(attrs.asdict(each)) for each in detail.attempts or attempts_of(detail.summary)],
         "asked": plain(dict(detail.asked)),
         "used": plain(dict(detail.used)),
@@ -117,16 +97,19 @@ def failure_of(summary: JobSummary, failure: Failure) -> dict[str, Any] | None:
     }
 
 
-def attempts_of(summary: JobSummary) -> tuple[Attempt, ...]:
+def _waits_for(reason: PendingReason | None) -> dict[str, str] | None:
+    return None if reason is None else {"cause": reason.cause, "remedy": reason.remedy}
+
+
+def attempts_of(summary: JobSummary) -> tuple[JobAttempt, ...]:
     """The last start of a job whose other starts nobody remembers."""
     return (
-        Attempt(
+        JobAttempt(
             number=max(1, summary.attempts or 1),
-            queued_at=summary.submitted_at,
             started_at=summary.started_at,
             ended_at=summary.finished_at,
             node=summary.node,
-            end=str(summary.status).lower() if summary.status.is_final else None,
+            end=str(summary.status) if summary.status.is_final else "",
         ),
     )
 
@@ -146,5 +129,7 @@ def inputs_of(text: str | None) -> list[dict[str, str]]:
 def _known(values: Mapping[str, Any]) -> dict[str, Any]:
     """Without what is unknown."""
     return {
-        name: value if type(value) in _PLAIN else plain(value) for name, value in values.items() if value is not None
+        name: value if type(value) in _PLAIN else plain(value)
+        for name, value in values.items()
+        if value is not None and value != {}
     }

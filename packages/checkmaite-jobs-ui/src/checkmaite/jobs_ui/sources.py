@@ -8,16 +8,18 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from attrs import asdict
 from checkmaite.jobs import (
     Job,
     JobBackend,
     JobFailedError,
     JobNotFoundError,
     JobsError,
+    Resources,
     read_job_history,
     read_job_logs,
 )
-from checkmaite.jobs.spi import JobQuery
+from checkmaite.jobs.spi import JobQuery, TellsOccupancy
 from checkmaite.jobs_cli.spi import JobSummary
 from checkmaite.jobs_ui.facts import Failure, JobDetail
 
@@ -30,12 +32,18 @@ class LiveJobs:
     """The jobs of a backend.
 
     Its handles are told what happens, so it is only asked which jobs there are: once all of them, then for new ones.
+
+    Args:
+        backend: The backend.
+        kept: Its journal, where that can be read from here.
     """
 
     is_live = True
 
-    def __init__(self, backend: JobBackend) -> None:
+    def __init__(self, backend: JobBackend, kept: KeptJobs | None = None) -> None:
         self._backend = backend
+        self._kept = kept
+        self._prints: dict[str, str | None] = {}
         self._jobs: dict[str, Job] = {}
         self._last: dict[str, JobSummary] = {}
         self._newest: datetime | None = None
@@ -68,23 +76,40 @@ class LiveJobs:
     def detail(self, job_id: str, *, with_log: bool = True) -> JobDetail:
         """See `JobSource`."""
         job = self._jobs.get(job_id) or self._backend.get_job(job_id)
-        error = job.exception(0) if job.status.is_final else None
-        failed = error if isinstance(error, JobFailedError) else None
+        info = job.info
+        error = job.exception(0) if info.status.is_final else None
         failure = Failure()
-        if failed is not None:
-            failure = Failure(traceback_text=failed.traceback_text, phase=failed.phase, exit_cause=failed.exit_cause)
+        if isinstance(error, JobFailedError):
+            failure = Failure(traceback_text=error.traceback_text, phase=error.phase, exit_cause=error.exit_cause)
         return JobDetail(
             summary=JobSummary.of_job(job),
             failure=failure,
-            progress=job.progress,
+            progress=info.progress,
             explanation=_told(job.explain),
+            attempts=info.attempts,
+            pending_reason=info.pending_reason,
+            asked=_asked(info.resources),
+            used={"memory": info.peak_memory_bytes, "gpu_memory": info.peak_gpu_memory_bytes},
+            fingerprints=self._fingerprints(job_id),
             log=_told(job.logs) if with_log else None,
         )
 
+    def _fingerprints(self, job_id: str) -> str | None:
+        """What the journal has of them: handles know none. Each job's are asked for once."""
+        if self._kept is None:
+            return None
+        if job_id not in self._prints:
+            with suppress(JobsError):  # there need be no journal
+                self._kept.summaries()
+                self._prints.update(self._kept.fingerprints())
+            self._prints.setdefault(job_id, None)
+        return self._prints[job_id]
+
     def occupancy(self) -> list[dict[str, Any]] | None:
         """See `JobSource`."""
-        ask = getattr(self._backend, "occupancy", None)
-        return None if ask is None else [dict(each) for each in ask()]
+        if not isinstance(self._backend, TellsOccupancy):
+            return None
+        return [asdict(each) for each in self._backend.occupancy()]
 
 
 class KeptJobs:
@@ -126,6 +151,15 @@ class KeptJobs:
     def occupancy(self) -> None:
         """See `JobSource`."""
         return
+
+
+def _asked(resources: Resources | None) -> dict[str, Any]:
+    """What a job reserves, by name; what it does not ask for is left out."""
+    if resources is None:
+        return {}
+    custom = asdict(resources).pop("custom", None) or {}
+    named = {name: value for name, value in asdict(resources).items() if name != "custom" and value}
+    return {**named, **custom}
 
 
 def _same(before: JobSummary | None, now: JobSummary) -> JobSummary:

@@ -202,6 +202,34 @@ class JobBackend(Protocol):
         ...
 
 
+@frozen(kw_only=True)
+class ResourceUse:
+    """How much of one resource of a cluster is reserved by what runs.
+
+    Attributes:
+        name: As the cluster calls it: ``CPU``, ``GPU``, ``memory`` (bytes).
+        used: How much is reserved.
+        total: How much there is.
+    """
+
+    name: str
+    used: float
+    total: float
+
+
+@runtime_checkable
+class TellsOccupancy(Protocol):
+    """A job backend that knows how full its cluster is."""
+
+    def occupancy(self) -> Sequence[ResourceUse]:
+        """What there is now, and how much of it is reserved.
+
+        Raises:
+            JobsError: Nobody answers.
+        """
+        ...
+
+
 @runtime_checkable
 class PlansReuse(Protocol):
     """A job backend that knows earlier jobs, so that it can say beforehand which of them stands for a submission.

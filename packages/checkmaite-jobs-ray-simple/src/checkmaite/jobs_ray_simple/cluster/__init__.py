@@ -11,7 +11,7 @@ from checkmaite.jobs_ray_simple.cluster.connection import Connection, cancel, co
 from checkmaite.jobs_ray_simple.cluster.deaths import Death, Deaths, dead_for_a_while
 from checkmaite.jobs_ray_simple.cluster.job_function import make_job_function, packed_order
 from checkmaite.jobs_ray_simple.cluster.maintenance import DEFAULT_MAINTENANCE_JOBS, StoreMaintenance
-from checkmaite.jobs_ray_simple.cluster.nodes import cluster_resources, leaving_nodes
+from checkmaite.jobs_ray_simple.cluster.nodes import cluster_resources, leaving_nodes, occupancy
 from checkmaite.jobs_ray_simple.cluster.options import ConnectionOptions, isolation_level
 from checkmaite.jobs_ray_simple.cluster.pickling import carried, dumps, is_large, payloads
 from checkmaite.jobs_ray_simple.cluster.programs import start_obstacle
@@ -48,6 +48,7 @@ __all__ = [
     "leaving_nodes",
     "lost_worker",
     "make_job_function",
+    "occupancy",
     "packed_order",
     "payloads",
     "remains_of",

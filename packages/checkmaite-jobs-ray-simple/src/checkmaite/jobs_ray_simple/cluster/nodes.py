@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import ray
+from checkmaite.jobs.spi import ResourceUse
 
 _untyped: Any = ray  # the parts of Ray's API that carry no types
+_NOT_FOR_JOBS = frozenset({"object_store_memory"})
 _log = logging.getLogger("checkmaite.jobs")
 
 
@@ -38,6 +40,19 @@ def cluster_resources() -> ClusterResources:
     stay = [node["Resources"] for node in living if node["NodeID"] not in leaving]
     gone = len(living) - len(stay)
     return ClusterResources(stay, _free_beside(leaving) if gone else _untyped.available_resources(), gone)
+
+
+def occupancy() -> list[ResourceUse]:
+    """How much is reserved of what the nodes have that stay."""
+    there = cluster_resources()
+    total: Counter[str] = Counter()
+    for node in there.nodes:
+        total.update({name: amount for name, amount in node.items() if ":" not in name})  # "node:10.0.0.1" and the like
+    return [
+        ResourceUse(name=name, used=max(0.0, amount - there.free.get(name, 0.0)), total=amount)
+        for name, amount in sorted(total.items())
+        if name not in _NOT_FOR_JOBS
+    ]
 
 
 def leaving_nodes() -> frozenset[str]:

@@ -27,6 +27,7 @@ from checkmaite.jobs.spi import (
     JobHandle,
     JobQuery,
     PreparedSubmission,
+    ResourceUse,
     Terms,
     labels_for,
     new_job_id,
@@ -46,7 +47,7 @@ from checkmaite.jobs_ray.journal.location import JournalLocation
 from checkmaite.jobs_ray.journal.walls import proof_of
 from checkmaite.jobs_ray.registry.actor import JobRegistry
 from checkmaite.jobs_ray.wire import Basis, Context, JobFacts, JobSpec, Order, Policy, named
-from checkmaite.jobs_ray_simple.cluster import Connection, carried, code_here, connect, dumps, payloads
+from checkmaite.jobs_ray_simple.cluster import Connection, carried, code_here, connect, dumps, occupancy, payloads
 
 _IN_MEMORY = (
     "The jobs of scope {scope!r} are kept in memory only: they are forgotten when the registry or its cluster ends. "
@@ -167,6 +168,10 @@ class RayBackend:
     def list_jobs(self, query: JobQuery) -> list[Job]:
         """The scope's jobs that match, whoever submitted them, newest first."""
         return self._followed("list_jobs", self._scope, query)
+
+    def occupancy(self) -> Sequence[ResourceUse]:
+        """See `TellsOccupancy`; nothing once Ray has ended."""
+        return occupancy() if self._connection.is_alive() else ()
 
     def ask_to_cancel(self, job_id: str, grace_s: float) -> bool:
         """See `checkmaite.jobs_ray.client.job.RegistryClient`."""

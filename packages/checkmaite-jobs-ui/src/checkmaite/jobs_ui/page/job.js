@@ -54,7 +54,7 @@ const JobPage = (() => {
 
   /** Waiting and running of each start, on one scale of time. */
   const timeline = (job, attempts, now) => {
-    const begin = attempts.map((each) => each.queued_at || each.started_at).filter(Boolean).sort()[0] || job.submitted_at;
+    const begin = job.submitted_at || attempts[0].started_at || now;
     const isOver = Words.isFinal(job);
     const end = (isOver && (job.finished_at || begin)) || now;
     const whole = Math.max(0.001, Words.seconds(begin, end));
@@ -67,16 +67,17 @@ const JobPage = (() => {
       h(
         "ol",
         { class: "timeline" },
-        attempts.map((each) => {
+        attempts.map((each, index) => {
+          const previous = index ? attempts[index - 1].ended_at : null;
           const until = each.ended_at || (isOver ? job.finished_at : now) || now;
-          const queued = each.queued_at || begin;
+          const queued = previous || begin;
           const started = each.started_at;
           const waited = Words.seconds(queued, started || until);
           const before = (100 * Words.seconds(begin, queued)) / whole;
           const told = [
             started ? `waited ${Words.span(waited)}, ran ${Words.span(Words.seconds(started, until))}` : `waited ${Words.span(waited)}`,
             each.node ? `on ${each.node}${each.pid ? ` (process ${each.pid})` : ""}` : null,
-            each.end || null,
+            each.end ? Words.ENDS[each.end] || each.end : null,
           ];
           return h(
             "li",
@@ -108,7 +109,7 @@ const JobPage = (() => {
     return Words.cell(value);
   };
   const resources = (detail) => {
-    const names = { num_cpus: "CPUs", num_gpus: "GPUs", memory: "Memory", memory_bytes: "Memory", peak_memory_bytes: "Peak memory", gpu_memory_bytes: "Peak GPU memory", peak_gpu_memory_bytes: "Peak GPU memory" };
+    const names = { num_cpus: "CPUs", num_gpus: "GPUs", memory: "Memory", gpu_memory: "GPU memory" };
     const list = (values) =>
       facts(Object.entries(values || {}).filter(([, value]) => value !== null && value !== "" && !(typeof value === "object" && !Object.keys(value || {}).length)).map(([name, value]) => [names[name] || name.replaceAll("_", " "), sizes(name, value)]));
     const asked = Object.keys(detail.asked || {}).length > 0;
@@ -116,7 +117,7 @@ const JobPage = (() => {
     if (!asked && !used) return null;
     return card(
       "Resources",
-      h("div", { class: "two" }, asked ? h("div", {}, h("h3", {}, "Reserved"), list(detail.asked)) : null, used ? h("div", {}, h("h3", {}, "Seen in use"), list(detail.used)) : null),
+      h("div", { class: "two" }, asked ? h("div", {}, h("h3", {}, "Reserved"), list(detail.asked)) : null, used ? h("div", {}, h("h3", {}, "Used at most"), list(detail.used)) : null),
     );
   };
 
@@ -205,13 +206,20 @@ const JobPage = (() => {
           ["Submitted by", job.submitted_by],
           ["Node", job.node],
           ["Starts", job.attempts > 1 ? job.attempts : null],
+          ["Tags", Object.entries(job.tags || {}).map(([name, value]) => `${name}=${value}`).join(", ")],
         ]),
       );
       update(why, failureCard(detail.failure));
       const isWaiting = job.status === "PENDING" || job.status === "SCHEDULING";
       update(
         rest,
-        isWaiting && detail.explanation ? card("Why it waits", h("p", {}, detail.explanation)) : null,
+        isWaiting && (detail.waits_for || detail.explanation)
+          ? card(
+              "Why it waits",
+              detail.waits_for ? h("dl", { class: "pairs" }, h("dt", {}, "Cause"), h("dd", {}, detail.waits_for.cause), h("dt", {}, "What to do"), h("dd", {}, detail.waits_for.remedy)) : null,
+              detail.explanation ? h("p", {}, detail.explanation) : null,
+            )
+          : null,
         timeline(job, detail.attempts, now),
         result(job),
         resources(detail),

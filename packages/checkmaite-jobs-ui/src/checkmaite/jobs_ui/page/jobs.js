@@ -49,6 +49,7 @@ const JobsPage = (() => {
   const textOf = (job) => {
     if (!texts.has(job)) {
       const parts = [job.job_name, job.job_id, job.capability_id, job.node, job.submitted_by, job.error_type];
+      parts.push(...Object.entries(job.tags || {}).map(([name, value]) => `${name}=${value}`));
       parts.push(job.error_message, job.run_uid, job.reuse, Words.STATES[job.status].word);
       texts.set(job, parts.filter(Boolean).join(" ").toLowerCase());
     }

@@ -9,6 +9,7 @@ const Words = (() => {
     FAILED: { word: "Failed", sign: "✕", kind: "failed" },
     CANCELLED: { word: "Cancelled", sign: "–", kind: "cancelled" },
   };
+  const ENDS = { COMPLETED: "completed", FAILED: "failed", CANCELLED: "stopped on request" };
   const isFinal = (job) => job.status === "COMPLETED" || job.status === "FAILED" || job.status === "CANCELLED";
   const number = new Intl.NumberFormat("en");
   const count = (n, one, many) => `${number.format(n)} ${n === 1 ? one : many || `${one}s`}`;
@@ -71,5 +72,5 @@ const Words = (() => {
     return String(value);
   };
 
-  return { STATES, RESULTS, isFinal, count, number, span, age, seconds, instant, shortName, ran, reuse, outcome, cell };
+  return { STATES, ENDS, RESULTS, isFinal, count, number, span, age, seconds, instant, shortName, ran, reuse, outcome, cell };
 })();
