@@ -31,7 +31,7 @@ _FLAGS = (
 )
 
 
-@pytest.fixture(scope="module")  # Playwright's loop runs in this thread: tests of other modules start loops of their own
+@pytest.fixture(scope="module")  # its loop runs in this thread, and other modules start loops of their own
 def browser() -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api")
     program = chromium.find()
