@@ -111,7 +111,8 @@ def test_a_journal_gives_jobs_without_a_cluster(kept: KeptJobs) -> None:
     assert kept.occupancy() is None
     failed = detail_of(kept.detail(jobs["failed"].job_id))
     assert failed["failure"]["error_type"] == "ValueError"
-    assert failed["failure"]["error_message"]
+    assert failed["failure"]["error_message"] == "no such\nthing: ü"
+    assert kept.fingerprints().keys() == {job.job_id for job in jobs.values()}
     assert detail_of(kept.detail(jobs["completed"].job_id))["job"]["run_uid"] == "uid-completed"
     with pytest.raises(JobNotFoundError):
         kept.detail("job-none")

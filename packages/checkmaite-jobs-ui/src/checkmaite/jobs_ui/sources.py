@@ -145,8 +145,17 @@ class KeptJobs:
         if with_log:
             with suppress(JobsError):  # of most jobs none is kept
                 log = read_job_logs(job_id, **self._arguments)
-        failure = Failure(traceback_text=row.get("traceback") or "")
-        return JobDetail(summary=JobSummary.of_row(row), failure=failure, fingerprints=row.get("fingerprints"), log=log)
+        return JobDetail(
+            summary=JobSummary.of_row(row),
+            failure=Failure(traceback_text=row.get("traceback_text") or ""),
+            used={"memory": row.get("peak_memory_bytes"), "gpu_memory": row.get("peak_gpu_memory_bytes")},
+            fingerprints=row.get("fingerprints"),
+            log=log,
+        )
+
+    def fingerprints(self) -> dict[str, str | None]:
+        """Those of all jobs, as they were looked at last."""
+        return {job_id: row.get("fingerprints") for job_id, row in self._rows.items()}
 
     def occupancy(self) -> None:
         """See `JobSource`."""
@@ -157,9 +166,9 @@ def _asked(resources: Resources | None) -> dict[str, Any]:
     """What a job reserves, by name; what it does not ask for is left out."""
     if resources is None:
         return {}
-    custom = asdict(resources).pop("custom", None) or {}
-    named = {name: value for name, value in asdict(resources).items() if name != "custom" and value}
-    return {**named, **custom}
+    named = asdict(resources)
+    custom = named.pop("custom")
+    return {name: value for name, value in {**named, **custom}.items() if value}
 
 
 def _same(before: JobSummary | None, now: JobSummary) -> JobSummary:
