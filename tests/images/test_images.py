@@ -159,6 +159,7 @@ backend = configure_job_backend("ray", **options)
 job = submit_capability(SumOfSquares(), config={"limit": 5})
 print(job.result(timeout=120).store_uri, flush=True)
 print(*(row["sum"] for row in backend.analytics_store.read_table("sums").to_pylist()), flush=True)
+shutdown_job_backend()
 
 configure_job_backend("ray", **options, runtime_env={"working_dir": "folder", "py_modules": ["modules/a_module"]})
 job = submit_capability(Looks(), config={"limit": 6})
@@ -176,7 +177,7 @@ for tool in ("pip", "uv"):
     configure_job_backend("ray", **json.loads(os.environ["OPTIONS"]), runtime_env={tool: ["attrs"]})
     error = submit_capability(SumOfSquares(), config={"limit": 7}, max_retries=0).exception(timeout=120)
     print(tool, error.kind.value, "pip install virtualenv" in str(error), flush=True)
-shutdown_job_backend()
+    shutdown_job_backend()
 """
 
 

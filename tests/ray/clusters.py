@@ -172,6 +172,11 @@ class Cluster:
             accepted, why = self._gcs().drain_node(node.node_id, preemption, "its market has no room", deadline_ms)
         assert accepted, why
 
+    def raylet_ports(self) -> list[int]:
+        """Where the raylets of the nodes listen."""
+        with _shown(self.env):
+            return [node.node_manager_port for node in self._gcs().get_all_node_info().values()]
+
     def _node_ids(self) -> set[Any]:
         with _shown(self.env):
             return set(self._gcs().get_all_node_info())
