@@ -22,6 +22,7 @@ from checkmaite.jobs import (
     JobFailedError,
     JobLostError,
     JobStatus,
+    PendingReason,
     configure_job_backend,
     get_job,
     list_jobs,
@@ -355,6 +356,34 @@ def on_nodes(
         yield lambda **changes: configure_job_backend("ray", **options, **changes)
         stop_jobs(tmp_path)
     attached.init(cluster.driver, log_to_driver=False)
+
+
+def test_labels_say_on_which_nodes_jobs_run(
+    on_nodes: Callable[..., JobBackend], nodes_cluster: Cluster, tmp_path: Path
+) -> None:
+    spot, steady = (nodes_cluster.add_node(1, {}, RAY_NODE_MARKET_TYPE=each) for each in ("spot", "on-demand"))
+    on_nodes()
+    market = "ray.io/market-type"
+    at_steady: dict[str, Any] = {"labels": {market: "on-demand"}}
+    falls_back = {**at_steady, "fallback": [{market: "in(spot,preemptible)"}]}
+    first = submit(partial(capabilities.waits, str(tmp_path)), tmp_path, resources=at_steady)
+    wait_until(lambda: first.status is JobStatus.RUNNING, "the job is not seen to run")
+    assert first.info.pid in steady.pids()
+    waits = submit(capabilities.nothing, tmp_path, resources={**falls_back, "wait_for_first": True})
+    second = submit(capabilities.nothing, tmp_path, resources=falls_back)
+    assert second.wait(SOON_S) is JobStatus.COMPLETED
+    assert second.info.pid in spot.pids()
+    misspelt = submit(capabilities.nothing, tmp_path, resources={"labels": {market: "on_demand"}})
+    said = f"Did you mean {market}=on-demand? There are: {market}: on-demand, spot."
+    wait_until(lambda: said in misspelt.explain(), "what labels there are is not told", 5.0)
+    assert misspelt.explain().endswith(PendingReason.NO_NODE.sentence)
+    misspelt.cancel()
+    assert not waits.status.is_final, "it was to wait for the first choice"
+    (tmp_path / "go").touch()
+    assert waits.wait(SOON_S) is JobStatus.COMPLETED
+    assert waits.info.pid in steady.pids()
+    for node in (spot, steady):
+        node.end()
 
 
 def test_a_node_that_runs_jobs_is_lost(

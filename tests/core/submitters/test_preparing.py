@@ -54,6 +54,52 @@ def test_resources_come_from_the_call_then_the_config_then_the_capability(
     assert (problems, (found.num_cpus, found.num_gpus)) == ([], cpus_and_gpus)
 
 
+def test_labels_are_as_ray_takes_them() -> None:
+    wanted = {"labels": {"ray.io/market-type": "!spot", "rack": "in(a, b)"}, "fallback": [{"rack": "c"}, {}]}
+    found, problems = resolve_resources(wanted)
+    assert problems == []
+    assert (found.labels, found.fallback) == (wanted["labels"], ({"rack": "c"}, {}))
+    assert resolve_resources(found) == (found, [])
+    assert resolve_resources({"labels": None, "fallback": None, "wait_for_first": None}) == (Resources(), [])
+
+
+@pytest.mark.parametrize(
+    ("requested", "path", "cause"),
+    [
+        ({"labels": "spot"}, "labels", "expected a mapping of labels, got the text 'spot'."),
+        ({"labels": {"a b": "c"}}, "labels", "the text 'a b' is no key of a label."),
+        ({"labels": {"rack": ""}}, "labels['rack']", "the text '' is no value of a label, nor a choice of them."),
+        (
+            {"labels": {"rack": "in()"}},
+            "labels['rack']",
+            "the text 'in()' is no value of a label, nor a choice of them.",
+        ),
+        ({"labels": {"rack": 3}}, "labels['rack']", "3 is no value of a label, nor a choice of them."),
+        ({"labels": {"rack": "a"}, "fallback": {"rack": "b"}}, "fallback", "expected a list of labels, got dict."),
+        (
+            {"labels": {"rack": "a"}, "fallback": [{"rack": "b,c"}]},
+            "fallback[0]['rack']",
+            "the text 'b,c' is no value of a label, nor a choice of them.",
+        ),
+        ({"fallback": [{"rack": "b"}]}, "fallback", "there are no labels that it could stand in for."),
+        (
+            {"labels": {"rack": "a"}, "wait_for_first": True},
+            "wait_for_first",
+            "without a fallback a job waits for nodes with its labels anyway.",
+        ),
+        (
+            {"labels": {"rack": "a"}, "fallback": [{}], "wait_for_first": 1},
+            "wait_for_first",
+            "expected True or False, got 1.",
+        ),
+    ],
+)
+def test_wrong_labels_are_refused(requested: Any, path: str, cause: str) -> None:
+    _, (problem,) = resolve_resources(requested)
+    assert (problem.path, problem.cause) == (f"resources.{path}", cause)
+    assert problem.remedy
+
+
 @pytest.mark.parametrize("requested", [{"num_gpus": 0, "share_gpus": True}, Resources(share_gpus=True)])
 def test_gpus_can_be_shared_by_a_job_that_reserves_none(requested: Any) -> None:
     found, problems = resolve_resources(requested)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
 from checkmaite.jobs._shared.deprecation import deprecated
+from checkmaite.jobs._shared.labels import placement
 from checkmaite.jobs._shared.problems import Problem, nearest_name, unknown_name
 from checkmaite.jobs._shared.values import as_float, as_whole, is_finite, shown, with_article
 
 _AMOUNTS = ("num_cpus", "num_gpus", "memory")
-_KEYS = (*_AMOUNTS, "custom", "share_gpus")
+_PLACEMENT = ("labels", "fallback", "wait_for_first")
+_KEYS = (*_AMOUNTS, "custom", "share_gpus", *_PLACEMENT)
 _LEAST = 0.0001
 """Ray counts in ten-thousandths: less would be nothing, and the job would run at once wherever it likes."""
 _MOST = 10**14
@@ -35,6 +37,10 @@ class Resources:
         custom: Amounts of the cluster's own resources, by name.
         share_gpus: Whether a job that reserves no GPU sees those of its machine all the same. It then shares them with
             the jobs that reserved them.
+        labels: What the node's labels have to be, by key: a value, ``!value`` for any other or none, ``in(a,b)`` or
+            ``!in(a,b)``.
+        fallback: Labels of other nodes that will do where the job finds no room on the first, in this order.
+        wait_for_first: Whether nodes with `labels` are waited for while there are any, however busy they are.
     """
 
     num_cpus: float = 1
@@ -42,6 +48,9 @@ class Resources:
     memory: int | None = None
     custom: Mapping[str, float] = field(factory=dict, hash=False)
     share_gpus: bool = False
+    labels: Mapping[str, str] = field(factory=dict, hash=False)
+    fallback: Sequence[Mapping[str, str]] = field(default=(), hash=False)
+    wait_for_first: bool = False
 
 
 _LEAST_ASKED = Resources()
@@ -58,13 +67,7 @@ def resolve_resources(
     GPUs. Problems have paths that start with ``resources``.
     """
     if isinstance(requested, Resources):
-        given: Mapping[str, Any] = {
-            "num_cpus": requested.num_cpus,
-            "num_gpus": requested.num_gpus,
-            "memory": requested.memory,
-            "custom": requested.custom,
-            "share_gpus": requested.share_gpus,
-        }
+        given: Mapping[str, Any] = {name: getattr(requested, name) for name in _KEYS}
     elif requested is None:
         given = {}
     elif isinstance(requested, Mapping):
@@ -101,10 +104,12 @@ def resolve_resources(
     problems += [each.below("resources.custom") for each in custom_problems(custom)]
     shares = False if given.get("share_gpus") is None else given["share_gpus"]
     problems += _bad_sharing(shares, amounts.get("num_gpus", 0))
+    place, faults = placement(given)
+    problems += faults
     if problems:
         return Resources(), problems
     plain = {name: _plain(value) for name, value in custom.items()}
-    return Resources(**amounts, custom=plain, share_gpus=shares), []
+    return Resources(**amounts, custom=plain, share_gpus=shares, **place), []
 
 
 def _custom(given: Mapping[str, Any], loose: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Problem]]:

@@ -19,16 +19,28 @@ _NOT_FOR_JOBS = frozenset({"object_store_memory"})
 _log = logging.getLogger("checkmaite.jobs")
 
 
-class ClusterResources(NamedTuple):
-    """By Ray's names ("CPU", "GPU", ...), without nodes that leave.
+class Node(NamedTuple):
+    """What a node has.
 
     Attributes:
-        nodes: What each node has.
+        amounts: By Ray's names ("CPU", "GPU", ...).
+        labels: By key.
+    """
+
+    amounts: Mapping[str, float]
+    labels: Mapping[str, str] = {}
+
+
+class ClusterResources(NamedTuple):
+    """What a cluster has, without nodes that leave.
+
+    Attributes:
+        nodes: Each node.
         free: What of all of them together is free now.
         leaving: How many nodes are left out.
     """
 
-    nodes: Sequence[Mapping[str, float]]
+    nodes: Sequence[Node]
     free: Mapping[str, float]
     leaving: int = 0
 
@@ -37,7 +49,7 @@ def cluster_resources() -> ClusterResources:
     """What there is for jobs that have not begun."""
     leaving = leaving_nodes()
     living = [node for node in _untyped.nodes() if node["Alive"]]
-    stay = [node["Resources"] for node in living if node["NodeID"] not in leaving]
+    stay = [Node(node["Resources"], node.get("Labels") or {}) for node in living if node["NodeID"] not in leaving]
     gone = len(living) - len(stay)
     return ClusterResources(stay, _free_beside(leaving) if gone else _untyped.available_resources(), gone)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
 import ray.experimental.internal_kv
 from checkmaite.jobs import Resources
-from checkmaite.jobs_ray_simple.cluster.nodes import ClusterResources
+from checkmaite.jobs_ray_simple.cluster.labels import choices_of, meets, no_such_node
+from checkmaite.jobs_ray_simple.cluster.nodes import ClusterResources, Node, cluster_resources
 from checkmaite.jobs_ray_simple.cluster.worker_processes import (
     ENDLESS,
     Leave,
@@ -115,6 +116,8 @@ def _task_options(name: str, resources: Resources) -> dict[str, Any]:
         options["memory"] = resources.memory
     if resources.custom:
         options["resources"] = dict(resources.custom)
+    if resources.labels:
+        options |= _label_options(resources)
     return options
 
 
@@ -133,27 +136,54 @@ def shortage(wanted: Resources, there: ClusterResources) -> str:
 
 
 def _shortage(wanted: Resources, there: ClusterResources) -> str:
+    nodes, whose = _allowed(wanted, there), "the nodes with such labels have" if wanted.labels else "the cluster has"
+    if there.nodes and not nodes:
+        return f"{no_such_node(choices_of(wanted), [node.labels for node in there.nodes])} {_UNTIL.capitalize()}"
     asked = _asked(wanted)
     for name, amount in asked.items():
-        if amount > (total := sum(node.get(name, 0) for node in there.nodes)):
-            return f"It asks for {_said(name, amount)}, the cluster has {total:g}: {_UNTIL}"
-        if amount > (largest := max(node.get(name, 0) for node in there.nodes)):
+        if amount > (total := sum(node.amounts.get(name, 0) for node in nodes)):
+            return f"It asks for {_said(name, amount)}, {whose} {total:g}: {_UNTIL}"
+        if amount > (largest := max(node.amounts.get(name, 0) for node in nodes)):
             return (
                 f"It asks for {_said(name, amount)}, and no single node has so much, the largest {largest:g}: {_UNTIL}"
             )
-    if there.nodes and fits_no_node(wanted, there):
+    if nodes and fits_no_node(wanted, there):
         together = " and ".join(_said(name, amount) for name, amount in asked.items())
         return f"It asks for {together}, and no single node has all of that: {_UNTIL}"
     for name, amount in asked.items():
         if amount > there.free.get(name, 0):
             return f"It waits for {_said(name, amount)}, of which {there.free.get(name, 0):g} are free now."
-    return ""
+    return "It waits for room on a node with its labels." if wanted.labels else ""
 
 
 def fits_no_node(wanted: Resources, there: ClusterResources) -> bool:
     """Whether no node has all that a job asks for, however long it waits."""
-    asked = _asked(wanted).items()
-    return not any(all(amount <= node.get(name, 0) for name, amount in asked) for node in there.nodes)
+    return not any(_has_all(node, wanted) for node in _allowed(wanted, there))
+
+
+def _allowed(wanted: Resources, there: ClusterResources) -> Sequence[Node]:
+    """The nodes whose labels will do."""
+    if not wanted.labels:
+        return there.nodes
+    return [node for node in there.nodes if any(meets(node.labels, each) for each in choices_of(wanted))]
+
+
+def _has_all(node: Node, wanted: Resources) -> bool:
+    return all(amount <= node.amounts.get(name, 0) for name, amount in _asked(wanted).items())
+
+
+def _label_options(wanted: Resources) -> dict[str, Any]:
+    """The options of Ray's that say where a job may run."""
+    choices = choices_of(wanted)
+    if wanted.wait_for_first:
+        # Ray goes on to the next as soon as the first is busy. So it is told of one: the first that there is now.
+        nodes = [node for node in cluster_resources().nodes if _has_all(node, wanted)]
+        found = (each for each in choices if any(meets(node.labels, each) for node in nodes))
+        return {"label_selector": dict(next(found, wanted.labels))}
+    options: dict[str, Any] = {"label_selector": dict(wanted.labels)}
+    if wanted.fallback:
+        options["fallback_strategy"] = [{"label_selector": dict(each)} for each in wanted.fallback]
+    return options
 
 
 def _asked(wanted: Resources) -> dict[str, float]:

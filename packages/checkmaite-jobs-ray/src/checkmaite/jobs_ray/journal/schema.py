@@ -15,7 +15,7 @@ from typing import Any
 
 from checkmaite.jobs import FailureKind, JobStatus, Report, Resources, Reuse, ReuseKind
 from checkmaite.jobs.spi import RUN, Cancelled, Failed, Started, Tags, Used
-from checkmaite.jobs_ray.journal.declared import count, instant, seconds, text, texts
+from checkmaite.jobs_ray.journal.declared import checked_mapping, count, instant, seconds, text, texts
 from checkmaite.jobs_ray.journal.earlier_rows import lifted
 from checkmaite.jobs_ray.journal.fields import TEXT, TEXTS, Fields, Part, Plain, Row, Several, Unknown, one_of, read
 from checkmaite.jobs_ray.journal.format import JOURNAL_PROTOCOL
@@ -117,10 +117,11 @@ _SECONDS = Plain(seconds)
 _INSTANT = Plain(instant, datetime.timestamp)
 _REUSE = Fields(Reuse, {"kind": Plain(ReuseKind), "at": _INSTANT, "differences": TEXTS, "unknown": TEXTS}, nothing=RUN)
 _BASIS = Fields(Basis, {"prints": TEXTS, "policy": TEXT, "decided": _REUSE}, is_shared=True)
+_LABELS = Plain(checked_mapping(frozenset({str})))
 PARTS_OF_SPEC: Mapping[str, Part] = {
     "scope": TEXT,
     "capability_id": TEXT,
-    "resources": Fields(Resources, is_shared=True),
+    "resources": Fields(Resources, {"fallback": Several(_LABELS)}, is_shared=True),
     "order": Plain(_order),
     "payload": _Payload(),
     "context": TEXT,
