@@ -10,11 +10,25 @@ import threading
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# -- generated examples ------------------------------------------------------------------------------------------------
+
+
+def pytest_configure() -> None:
+    """Have Hypothesis try the same examples in each run, however long a busy machine takes for one."""
+    with suppress(ImportError):  # core's environment is without it
+        from hypothesis import HealthCheck, settings
+
+        slow = [HealthCheck.too_slow]
+        settings.register_profile("same", derandomize=True, database=None, deadline=None, suppress_health_check=slow)
+        settings.load_profile("same")
+
 
 # -- which worker of pytest-xdist runs what ----------------------------------------------------------------------------
 

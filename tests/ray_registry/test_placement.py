@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checkmaite.jobs_ray.registry.model.placement import shares
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ray_registry.making import spec
@@ -27,7 +27,6 @@ def test_nothing_is_given_to_nobody() -> None:
     assert shares(10, {}, 10) == {}
 
 
-@settings(derandomize=True, database=None)
 @given(st.integers(0, 500), st.dictionaries(st.sampled_from("abcde"), st.integers(0, 300)), st.integers(1, 500))
 def test_shares_are_fair(count: int, loads: dict[str, int], limit: int) -> None:
     found = shares(count, loads, limit)

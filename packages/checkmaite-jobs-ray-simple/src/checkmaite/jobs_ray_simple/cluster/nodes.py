@@ -59,7 +59,9 @@ def occupancy() -> list[ResourceUse]:
     there = cluster_resources()
     total: Counter[str] = Counter()
     for node in there.nodes:
-        total.update({name: amount for name, amount in node.items() if ":" not in name})  # "node:10.0.0.1" and the like
+        total.update(
+            {name: amount for name, amount in node.amounts.items() if ":" not in name}
+        )  # "node:10.0.0.1" and the like
     return [
         ResourceUse(name=name, used=max(0.0, amount - there.free.get(name, 0.0)), total=amount)
         for name, amount in sorted(total.items())
