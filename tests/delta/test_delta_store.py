@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,8 @@ from checkmaite.store_delta import DeltaOptions, DeltaStore
 from deltalake import DeltaTable, write_deltalake
 
 from tests.delta.writing import event, run_of, whole_runs
+
+PAGE = (Path(__file__).parents[2] / "docs/how-to/delta-store.md").read_text()
 
 
 def test_a_disk_and_s3_alike(open_store: Callable[[], DeltaStore]) -> None:
@@ -61,6 +64,32 @@ def test_no_reader_loses_a_nan(tmp_path: Path) -> None:
         store.compact()
 
 
+@pytest.mark.parametrize("act", ["write", "compact", "widen"])
+def test_what_is_acknowledged_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str) -> None:
+    """The library syncs nothing by itself."""
+    store = DeltaStore(tmp_path / "store")
+    if act != "write":
+        store.write([run_of("one"), run_of("two")])
+    before = {path.stat().st_ino for path in (tmp_path / "store").rglob("*")}
+    synced, fsync = set[int](), os.fsync
+
+    def noting(descriptor: int) -> None:
+        synced.add(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    match act:
+        case "write":
+            store.write(run_of("one"))
+        case "compact":
+            store.compact()
+        case "widen":
+            store.write(SampleRun(run_uid="three", records=[{"table_name": "part_a", "x": 0.5, "maker": 1}]))
+    new = {path: path.stat().st_ino for path in (tmp_path / "store").rglob("*")}
+    assert [str(path) for path, number in new.items() if number not in before | synced] == []
+    assert {new[path.parent] for path, number in new.items() if number not in before and path.parent in new} <= synced
+
+
 def test_columns_that_come_later_and_widen(open_store: Callable[[], DeltaStore]) -> None:
     store = open_store()
     for uid, columns in (("a", {"x": 1}), ("b", {"y": "later"}), ("c", {"x": 0.5}), ("d", {"x": 2, "y": None})):
@@ -84,16 +113,14 @@ def test_names_of_columns_are_taken_as_they_are(tmp_path: Path) -> None:
 
 
 def test_plain_readers_of_delta_tables(tmp_path: Path) -> None:
-    """By the queries of the how-to: they take of each table what ``runs`` names."""
+    """By the code of the how-to: it takes of each table what ``runs`` names."""
     store = DeltaStore(tmp_path / "store")
     store.write_with_receipt(run_of("run", by=1))
     store.write_with_receipt(run_of("run", by=2), supersede=True)
-    runs = DeltaTable(str(tmp_path / "store/runs")).to_pyarrow_table(columns=["run_uid", "revision", "__attempt"])
-    rows = DeltaTable(str(tmp_path / "store/part_a")).to_pyarrow_table()
-    newest = runs.group_by("run_uid").aggregate([("revision", "max")]).rename_columns(["run_uid", "revision"])
-    named = runs.join(newest, ["run_uid", "revision"], join_type="left semi").group_by("__attempt").aggregate([])
-    seen = rows.join(named, "__attempt", join_type="left semi")
-    assert seen.column("maker").to_pylist() == [2, 2]
+    (code,) = [part.partition("\n```")[0] for part in PAGE.split("```py\n") if "import DeltaTable" in part]
+    names: dict[str, Any] = {"store": store}
+    exec(code, names)
+    assert names["rows"].column("maker").to_pylist() == [2, 2]
 
 
 def log_of(store: DeltaStore, table: str) -> list[Path]:

@@ -24,8 +24,8 @@ from tests.delta.writing import (
 )
 
 WRITERS = 3
-STEPS = 8
-"""Library calls of the first write of a run with three tables: each is created and appended to, and so is ``runs``."""
+STEPS = 12
+"""Of the first write of a run with three tables: each is created, has a file and a commit, and so has ``runs``."""
 
 
 def race(place: tuple[str, Any], uids: list[str]) -> list[tuple[int, str, int, bool]]:
@@ -119,18 +119,18 @@ def test_a_commit_whose_reply_was_lost_is_not_made_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
     """The library asks again, finds that somebody has made this commit, and says that somebody else has."""
-    from checkmaite.store_delta import _tables
+    from deltalake import DeltaTable
     from deltalake.exceptions import CommitFailedError
 
-    commit, lost = _tables.write_deltalake, []
+    commit, lost = DeltaTable.create_write_transaction, []
 
-    def lose(to: Any, *args: Any, **kwargs: Any) -> None:
+    def lose(to: DeltaTable, *args: Any, **kwargs: Any) -> None:
         commit(to, *args, **kwargs)
         if to.table_uri.rstrip("/").endswith(f"/{table}") and not lost:
             lost.append(to)
             raise CommitFailedError("Concurrent transaction failed.")
 
-    monkeypatch.setattr(_tables, "write_deltalake", lose)
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", lose)
     store = DeltaStore(tmp_path / "store")
     assert store.write_with_receipt(run_of("run")).created
     assert lost

@@ -11,8 +11,9 @@ from typing import Any
 import pyarrow as pa
 from attrs import evolve
 from checkmaite.jobs import Provenance, StoreNotFoundError
+from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs.testing import SampleRun
-from checkmaite.store_delta import DeltaStore, _tables
+from checkmaite.store_delta import DeltaStore
 from deltalake import DeltaTable
 
 TABLES = ("part_a", "part_b", "part_c")
@@ -73,8 +74,9 @@ def die_at(step: int, *, before: bool) -> None:
 
         return stepping
 
-    _tables.write_deltalake = counted(_tables.write_deltalake)
-    DeltaTable.create = counted(DeltaTable.create)  # type: ignore[method-assign]
+    for name in ("create", "create_write_transaction"):
+        setattr(DeltaTable, name, counted(getattr(DeltaTable, name)))
+    ObjectStore.create = counted(ObjectStore.create)  # type: ignore[method-assign]
 
 
 def write_and_die(folder: str, uid: str, step: int, before: bool) -> None:

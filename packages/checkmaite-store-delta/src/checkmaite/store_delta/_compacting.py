@@ -1,27 +1,30 @@
 """Few large files in place of many small ones, and nothing left of attempts that came to nothing.
 
-Rows are written anew by an overwrite of the attempts that small files hold. The library refuses it when something came
-between that concerns the same attempts; it does not refuse two of its own ``optimize`` (see `_tables`).
+One commit takes the small files away and adds the large one. It has the application id of all rewrites, by which the
+library refuses the second of two; without it both would succeed, and leave every row twice (see `_tables`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from attrs import frozen
-from checkmaite.store_delta._columns import ATTEMPT, RUNS
+from checkmaite.store_delta._columns import ATTEMPT, ROW, RUNS
 from checkmaite.store_delta._errors import telling
 from checkmaite.store_delta._reading import ChosenRuns
 from checkmaite.store_delta._tables import Tables
 from checkmaite.store_delta._writing import ATTEMPT_LIMIT_S, attempts_since
 from deltalake import DeltaTable
 
-SMALL_BYTES = 32 * 1024 * 1024
+SMALL_BYTES = 16 * 1024 * 1024
 """A file from this size on is left as it is."""
+BATCH_BYTES = 2 * SMALL_BYTES
+"""So much is in memory at once, before it is decoded."""
 WORTH_COMPACTING = 100
 """So many small files in one table readers notice."""
 _TRIES = 3
@@ -77,12 +80,13 @@ class Compactor:
         """Compact every table."""
         files, lost_rows, given_up = 0, 0, []
         for name in self._names():
-            for _ in range(_TRIES):
-                done = self._compact(name)
-                if done is not None:
+            tries = _TRIES
+            while tries and (done := self._compact(name)) != (0, 0):
+                if done is None:
+                    tries -= 1
+                else:
                     files, lost_rows = files + done[0], lost_rows + done[1]
-                    break
-            else:
+            if not tries:
                 given_up.append(name)
         return Compaction(files=files, lost_rows=lost_rows, given_up=tuple(given_up))
 
@@ -93,29 +97,26 @@ class Compactor:
         """The small files of a table."""
         with telling(self._tables.objects, name):
             files = pa.table(table.get_add_actions(flatten=True))
-            return files.filter(pc.field("size_bytes") < SMALL_BYTES)
+            return files.filter(pc.field("size_bytes") < SMALL_BYTES).sort_by("min." + ATTEMPT)
 
     def _compact(self, name: str) -> tuple[int, int] | None:
-        """Compact one table: how many files are gone, and how many lost rows; None when others were first."""
+        """Compact some files of one table: how many are gone, and how many lost rows; None when others were first."""
         table = self._tables.open(name)
-        small = self._small(name, table) if table is not None else None
-        if table is None or small is None or small.num_rows < 2:
+        files = self._small(name, table).to_pylist() if table is not None else []
+        if table is None or len(files) < 2:
             return 0, 0
+        files = files[: max(2, sum(size <= BATCH_BYTES for size in accumulate(each["size_bytes"] for each in files)))]
         # Read after the table: what was in it then and is no result yet may still become one for some time.
         stays = self._stays(name)
-        attempts = pc.field(ATTEMPT)
-        span = pc.call_function("min", [small["min." + ATTEMPT]]), pc.call_function("max", [small["max." + ATTEMPT]])
-        first, last = (each.as_py() for each in span)
-        concerned = (attempts >= first) & (attempts <= last)
         with telling(self._tables.objects, name):
-            rows = self._tables.dataset(table)
-            kept = concerned if stays is None else concerned & stays
-            lost = 0 if stays is None else rows.count_rows(filter=concerned & ~stays)
-            anew = rows.scanner(filter=kept).to_reader()
-            before = len(table.file_uris())
-            if not self._tables.replace(name, table, f"{ATTEMPT} >= '{first}' and {ATTEMPT} <= '{last}'", anew):
+            found = self._tables.dataset(table)
+            paths = {each["path"] for each in files}
+            fragments = [each for each in found.get_fragments() if each.path in paths]
+            rows = ds.FileSystemDataset(fragments, found.schema, found.format, found.filesystem)
+            kept = rows.to_table(filter=stays).sort_by([(ATTEMPT, "ascending"), (ROW, "ascending")])
+            if not self._tables.replace(name, table, files, kept):
                 return None
-            return before - len(table.file_uris()), lost
+            return len(files) - 1, rows.count_rows() - kept.num_rows
 
     def _stays(self, name: str) -> ds.Expression | None:
         """Which rows of a table are of results, or of attempts that may become some; None of ``runs``: all of them."""

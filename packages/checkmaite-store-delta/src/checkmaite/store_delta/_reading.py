@@ -8,11 +8,12 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+from attrs import frozen
 from checkmaite.jobs import ColumnDescription, QueryError, StoreNotFoundError, StoreUnavailableError, TableDescription
 from checkmaite.jobs.spi import check_choice, check_query, nearest_name
 from checkmaite.store_delta._columns import ATTEMPT, INTERNAL, REVISION, RUN, RUNS, TABLE
 from checkmaite.store_delta._errors import telling
-from checkmaite.store_delta._tables import Tables, schema_of
+from checkmaite.store_delta._tables import Tables, reader_of, schema_of
 from pyarrow import fs
 
 Revision = int | Literal["all"] | None
@@ -109,7 +110,7 @@ class ChosenRuns:
     def raise_unreadable(self, name: str) -> None:
         """See `checkmaite.jobs.spi.SqlTables`."""
         with telling(self._tables.objects, name):
-            for _ in self.dataset(name).scanner().to_reader():
+            for _ in self.dataset(name).scanner().to_batches():
                 pass
         uri = self._tables.uri_of(name)
         raise StoreUnavailableError(f"{uri}: reading it failed in the middle of the query. Ask again.", uri=uri)
@@ -149,11 +150,22 @@ class ChosenRows(ds.FileSystemDataset):  # type: ignore[misc] # pyarrow is not t
         names = self.schema.names if columns is None else columns
         if self._revisions is None:
             only = self._only if filter is None else self._only & filter
-            return self._rows.scanner(columns=names, filter=only, **options)
+            return _Scanner(self._rows.scanner(columns=names, filter=only, **options))
         kept = [name for name in self.schema.names if name != REVISION]
         found = self._rows.scanner(columns=[*kept, ATTEMPT], filter=self._only, **options).to_table()
         told = found.join(self._revisions, keys=ATTEMPT, join_type="inner").select(self.schema.names)
         return ds.dataset(told).scanner(columns=names, filter=filter, **options)
+
+
+@frozen
+class _Scanner:
+    scanner: Any
+
+    def to_reader(self) -> pa.RecordBatchReader:
+        return reader_of(self.scanner)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.scanner, name)
 
 
 def _chosen(named: pa.Table, revision: Revision) -> pa.Table:

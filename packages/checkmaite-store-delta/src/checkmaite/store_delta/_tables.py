@@ -3,13 +3,17 @@
 What deltalake promises, found by experiment, is in ``docs/design/delta.md``. In short: a commit is one exclusive create
 of the log's next object. Of two commits with the same application id from one and the same version the second is
 refused; from a later version none is, so that whoever commits looks first. What appends ignores other appends. A
-change of the schema refuses whatever was begun before it, but is itself refused only where it is tried once. Its
-``optimize`` is refused by nothing, and two at once leave every row twice: it is not used.
+change of the schema refuses whatever was begun before it, but is itself refused only where it is tried once. What takes
+files away is refused by nothing when others have taken the same ones, except for an application id: the library's own
+``optimize`` has none, and two at once leave every row twice, so it is not used. On a disk the library makes nothing
+durable: files of rows are written by core, and the log is seen to after each commit.
 """
 
 from __future__ import annotations
 
+import json
 import random
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -20,12 +24,15 @@ from urllib.request import url2pathname
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from checkmaite.jobs import StoreCorruptError, StoreNotFoundError
 from checkmaite.jobs.spi import ColumnType, ObjectStore
 from checkmaite.store_delta._columns import ATTEMPT, RUN, arrow_schema, columns_of
+from checkmaite.store_delta._durable import settle_log, sync_files
 from checkmaite.store_delta._errors import telling
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, SchemaMismatchError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
 from pyarrow import fs
 
 Version = int | datetime | None
@@ -35,6 +42,9 @@ _RETRIES = 1000
 """How often the library tries a commit again that another one came before, but does not contradict."""
 _LONGEST_PAUSE_S = 0.5
 _NOTHING_BETWEEN = CommitProperties(max_commit_retries=0)
+_NO_OTHER_REWRITE = CommitProperties(
+    max_commit_retries=_RETRIES, app_transactions=[Transaction("checkmaite/rewrites", 1)]
+)
 _CONFIGURATION: Mapping[str, str | None] = {
     # Statistics of floats leave NaN out, and a reader that trusts them would lose such rows.
     "delta.dataSkippingStatsColumns": f"{RUN},{ATTEMPT}",
@@ -103,14 +113,16 @@ class Tables:
 
     def create(self, name: str, schema: pa.Schema) -> None:
         """Create a table, unless it is there."""
-        with telling(self.objects, name), suppress(CommitFailedError):  # another writer creates it at the same time
-            DeltaTable.create(
-                self.uri_of(name),
-                schema=schema,
-                mode="ignore",
-                configuration=_CONFIGURATION,
-                storage_options=self._options,
-            )
+        with telling(self.objects, name):
+            with suppress(CommitFailedError):  # another writer creates it at the same time
+                DeltaTable.create(
+                    self.uri_of(name),
+                    schema=schema,
+                    mode="ignore",
+                    configuration=_CONFIGURATION,
+                    storage_options=self._options,
+                )
+            settle_log(self.objects, name, -1)
 
     def append(
         self,
@@ -135,19 +147,37 @@ class Tables:
             StoreError: They were not appended, as far as is known.
         """
         once = CommitProperties(app_transactions=[Transaction(app_id, number)], max_commit_retries=_RETRIES)
+        content, file = b"", None
         with telling(self.objects, name):
             for there in self._tries(name, table):
                 seen = there.transaction_version(app_id)
                 if seen is not None and seen >= number:
                     return False
-                if (given := rows(there)) is None:
+                if (given := rows(there)) is None or self._add_columns(name, there, given.schema):
                     continue
-                try:
-                    write_deltalake(there, given, mode="append", schema_mode="merge", commit_properties=once)
-                except CommitFailedError:
-                    continue
-                return True
+                before, content = content, _parquet(given)
+                if file is None or content != before:
+                    file = self._written(name, given, content, is_new=True)
+                if self._commit(name, there, [file], once):
+                    return True
         raise AssertionError("the last try raises")
+
+    def replace(self, name: str, table: DeltaTable, files: Sequence[Mapping[str, Any]], rows: pa.Table) -> bool:
+        """Write these rows in place of those of some files; False when others have been rewriting the table.
+
+        Args:
+            name: The table.
+            table: As it was when they were read.
+            files: What it says of the files.
+            rows: The rows.
+        """
+        with telling(self.objects, name):
+            now = time.time_ns() // 1_000_000
+            gone = [
+                RemoveAction(each["path"], False, now, size=each["size_bytes"], partition_values={}) for each in files
+            ]
+            added = [self._written(name, rows, _parquet(rows), is_new=False)] if rows.num_rows else []
+            return self._commit(name, table, [*added, *gone], _NO_OTHER_REWRITE)
 
     def widen(self, name: str, columns: Mapping[str, ColumnType]) -> None:
         """Write a table anew with columns of whole numbers as floats, which no commit may come between."""
@@ -160,22 +190,51 @@ class Tables:
                 wanted = pa.schema([floats.field(each.name) for each in schema_of(table)])
                 batches = (batch.cast(wanted) for batch in self.dataset(table).to_batches())
                 anew = pa.RecordBatchReader.from_batches(wanted, batches)
+                before = table.version()
                 try:
                     write_deltalake(
                         table, anew, mode="overwrite", schema_mode="overwrite", commit_properties=_NOTHING_BETWEEN
                     )
                 except CommitFailedError:
                     continue
+                sync_files(self.objects, table.file_uris())
+                settle_log(self.objects, name, before)
                 return
 
-    def replace(self, name: str, table: DeltaTable, predicate: str, rows: pa.RecordBatchReader) -> bool:
-        """Write these rows in place of those of a predicate; False when something came between that concerns them."""
-        with telling(self.objects, name):
-            try:
-                write_deltalake(table, rows, mode="overwrite", predicate=predicate)
-            except CommitFailedError:
-                return False
-            return True
+    def _add_columns(self, name: str, table: DeltaTable, schema: pa.Schema) -> bool:
+        """Give a table the columns that it lacks; whether there were any, so that it is to be looked at again."""
+        there = set(schema_of(table).names)
+        new = [field for field in schema if field.name not in there]
+        if new:
+            before = table.version()
+            with suppress(CommitFailedError, SchemaMismatchError):
+                table.alter.add_columns(Schema.from_arrow(pa.schema(new)).fields)
+                settle_log(self.objects, name, before)
+        return bool(new)
+
+    def _written(self, name: str, rows: pa.Table, content: bytes, *, is_new: bool) -> AddAction:
+        """A durable file of rows, which is in the table with the commit that names it."""
+        path = f"{secrets.token_hex(16)}.parquet"
+        self.objects.create(f"{name}/{path}", content)
+        values = {column: rows.column(column).unique().to_pylist() for column in (RUN, ATTEMPT)}
+        stats = {
+            "numRecords": rows.num_rows,
+            "minValues": {column: min(each) for column, each in values.items()},
+            "maxValues": {column: max(each) for column, each in values.items()},
+            "nullCount": dict.fromkeys(values, 0),
+        }
+        return AddAction(path, len(content), {}, time.time_ns() // 1_000_000, is_new, json.dumps(stats))
+
+    def _commit(
+        self, name: str, table: DeltaTable, actions: list[AddAction | RemoveAction], properties: CommitProperties
+    ) -> bool:
+        before = table.version()
+        try:
+            table.create_write_transaction(actions, "append", table.schema(), commit_properties=properties)
+        except CommitFailedError:
+            return False
+        settle_log(self.objects, name, before)
+        return True
 
     def vacuum(self, name: str, hours: int, keep_versions: Sequence[int]) -> int:
         """Delete files that the table has not named for so long, or never has; how many there were."""
@@ -224,3 +283,19 @@ class Tables:
 def schema_of(table: DeltaTable) -> pa.Schema:
     """The columns of a table as Arrow's."""
     return pa.schema(table.schema().to_arrow())
+
+
+def reader_of(scanner: Any) -> pa.RecordBatchReader:
+    """What a scanner reads, piece by piece.
+
+    Arrow's own holds Python's lock while it begins, for which a read waits where the library's files are Python's.
+    """
+    return pa.RecordBatchReader.from_batches(scanner.projected_schema, scanner.to_batches())
+
+
+def _parquet(rows: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    which: Any = [RUN, ATTEMPT]
+    pq.write_table(rows, sink, compression="zstd", write_statistics=which)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
