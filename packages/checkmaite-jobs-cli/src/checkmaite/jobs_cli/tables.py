@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from checkmaite.jobs import JobStatus
+from checkmaite.jobs.spi import span_text
 from checkmaite.jobs_cli.summaries import JobSummary
 from rich.table import Table
 from rich.text import Text
@@ -105,18 +106,6 @@ def rows_table(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Table
     for row in rows:
         table.add_row(*(_cell(row[name]) for name in names))
     return table
-
-
-def span_text(seconds: float | None) -> str:
-    """A time span as a person says it, in at most seven letters."""
-    if seconds is None:
-        return ""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    for limit, unit, size in ((119.5, "s", 1), (7_170, "min", 60), (172_000, "h", 3_600)):
-        if seconds < limit:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds / 86_400:.0f} d"
 
 
 def instant_text(instant: datetime | None) -> str:

@@ -58,6 +58,7 @@ from checkmaite.jobs._shared.store_config import AnalyticsStoreConfig, ArtifactS
 from checkmaite.jobs._shared.store_protocols import AnalyticsStore, ColumnDescription, TableDescription, Tag
 from checkmaite.jobs._submitters.active import get_job_backend
 from checkmaite.jobs._submitters.api import (
+    cancel_all,
     configure_job_backend,
     get_job,
     list_jobs,
@@ -133,6 +134,7 @@ __all__ = [
     "Unreadable",
     "WriteReceipt",
     "as_completed",
+    "cancel_all",
     "configure_job_backend",
     "configure_provenance",
     "get_job",

@@ -115,6 +115,7 @@ from checkmaite.jobs._submitters.handle import (
 from checkmaite.jobs._submitters.ledger import JobLedger
 from checkmaite.jobs._submitters.listing import LABELS, JobQuery, labels_for, labels_of
 from checkmaite.jobs._submitters.preparing import PreparedSubmission, RunOptions
+from checkmaite.jobs._submitters.rendering import span_text
 from checkmaite.jobs._submitters.run_key import RunKey
 from checkmaite.jobs._submitters.settings import DEFAULT_PROFILE, Settings, read_settings, value_of
 from checkmaite.jobs._workers.execution import Finished, execute
@@ -255,6 +256,7 @@ __all__ = [
     "settled",
     "shortened",
     "shown",
+    "span_text",
     "sql_connection",
     "sql_limits",
     "status_of",

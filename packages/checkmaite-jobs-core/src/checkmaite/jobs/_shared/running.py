@@ -81,6 +81,10 @@ def teed() -> Iterator[None]:
                 sys.stdout, sys.stderr = _without_tee(sys.stdout), _without_tee(sys.stderr)
 
 
+_WRITES = ("write", "writelines")
+"""What a tee has of its own."""
+
+
 class _Tee:
     """A text stream that also gives what is written to the job that writes it; in all else it is the stream below."""
 
@@ -104,7 +108,10 @@ class _Tee:
         return getattr(self._original, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._original, name, value)
+        if name in _WRITES:  # IPython puts a function there that calls what it found there: below, it would call itself
+            self.__dict__[name] = value
+        else:
+            setattr(self._original, name, value)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._original)

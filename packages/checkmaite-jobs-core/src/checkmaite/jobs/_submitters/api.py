@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from checkmaite.jobs._shared.config import BackendContext
     from checkmaite.jobs._shared.reuse import Reuse
     from checkmaite.jobs._shared.store_config import AnalyticsStoreConfig, ArtifactStoreConfig
+    from checkmaite.jobs._submitters.job_list import JobList
     from checkmaite.jobs._submitters.preparing import PreparedSubmission
 
 
@@ -167,14 +168,14 @@ def submit_capability(
     return _submit([submission], several=False)[0]
 
 
-def submit_capabilities(submissions: Iterable[Mapping[str, Any] | Submission]) -> list[Job]:
+def submit_capabilities(submissions: Iterable[Mapping[str, Any] | Submission]) -> JobList:
     """Submit many runs in one step, all of them or, when one is faulty, none.
 
     Args:
         submissions: Mappings of `submit_capability`'s arguments, ``capability`` included, or `Submission` objects.
 
     Returns:
-        A handle for each, in order.
+        A handle for each, in order: a list that a notebook shows as a table.
 
     Raises:
         NotConfiguredError: No backend is active.
@@ -182,7 +183,9 @@ def submit_capabilities(submissions: Iterable[Mapping[str, Any] | Submission]) -
             ``submissions[3].resources.num_cpus``, and nothing was submitted.
         BackpressureError: The backend is full; nothing was submitted.
     """
-    return _submit(submissions_of(submissions), several=True)
+    from checkmaite.jobs._submitters.job_list import JobList
+
+    return JobList(_submit(submissions_of(submissions), several=True))
 
 
 def plan_capabilities(submissions: Iterable[Mapping[str, Any] | Submission]) -> list[Reuse]:
@@ -211,15 +214,31 @@ def plan_capabilities(submissions: Iterable[Mapping[str, Any] | Submission]) -> 
 
 
 def _submit(submissions: list[Submission], *, several: bool) -> list[Job]:
-    from checkmaite.jobs._submitters.planning import refuse_unless_reused
-
     backend = get_job_backend()
     prepared = _prepared(backend, submissions, several=several)
+    return _accepted(backend, prepared)
+
+
+def _accepted(backend: JobBackend, prepared: list[PreparedSubmission]) -> list[Job]:
+    from checkmaite.jobs._submitters.again import keep
+    from checkmaite.jobs._submitters.planning import refuse_unless_reused
+
     refuse_unless_reused(backend, prepared)
     jobs = backend.submit(prepared) if prepared else []
     for each, job in zip(prepared, jobs, strict=True):
         note_jobs(each.staged, [job])
+        keep(job.job_id, each.submission, each.run_key.value, _submit_again)
     return jobs
+
+
+def _submit_again(submission: Submission, job_id: str, run_key: str) -> Job:
+    from checkmaite.jobs._submitters.again import another_run
+
+    backend = get_job_backend()
+    prepared = _prepared(backend, [submission], several=False)
+    if prepared[0].run_key.value != run_key:
+        raise another_run(job_id)
+    return _accepted(backend, prepared)[0]
 
 
 def _prepared(backend: JobBackend, submissions: list[Submission], *, several: bool) -> list[PreparedSubmission]:
@@ -261,8 +280,8 @@ def list_jobs(
     submitted_by: str | None = None,
     tags: Mapping[str, str] | None = None,
     **unknown: Never,
-) -> list[Job]:
-    """The jobs that the active backend knows and that pass every filter, newest first.
+) -> JobList:
+    """The jobs that the active backend knows and that pass every filter, newest first; a notebook shows a table.
 
     Args:
         limit: At most this many; None for all.
@@ -280,6 +299,7 @@ def list_jobs(
         NotConfiguredError: No backend is active.
         ArgumentError: A filter is unknown or of the wrong kind.
     """
+    from checkmaite.jobs._submitters.job_list import JobList
     from checkmaite.jobs._submitters.listing import job_query
 
     query = job_query(
@@ -293,7 +313,63 @@ def list_jobs(
         tags=tags,
         **unknown,
     )
-    return get_job_backend().list_jobs(query)
+    return JobList(get_job_backend().list_jobs(query))
+
+
+def cancel_all(
+    jobs: Iterable[Job] | None = None,
+    *,
+    grace: float = 10.0,
+    status_filter: object = None,
+    job_name: str | None = None,
+    capability_id: str | None = None,
+    submitted_by: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    submitted_after_ts: float | None = None,
+) -> JobList:
+    """Ask several jobs to stop: those that are given, or those that pass every filter.
+
+    Without either nothing is cancelled: others may have jobs in the scope. All jobs that you mean to cancel are
+    ``cancel_all(list_jobs(limit=None))``.
+
+    Args:
+        jobs: The jobs; those that are final are left out.
+        grace: Seconds that each has to stop by itself before it is stopped by force.
+        status_filter: As for `list_jobs`; so are the others.
+        job_name: Of exactly this name.
+        capability_id: Of this capability.
+        submitted_by: Of this user.
+        tags: With all of these tags.
+        submitted_after_ts: Created at or after this instant.
+
+    Returns:
+        The jobs that were asked to stop; they end CANCELLED once their work has stopped.
+
+    Raises:
+        NotConfiguredError: No backend is active.
+        ArgumentError: Nothing says which jobs, or an argument is of the wrong kind.
+    """
+    from checkmaite.jobs._shared.errors import ArgumentError
+    from checkmaite.jobs._shared.problems import Problem
+    from checkmaite.jobs._submitters.arguments import jobs_given, usable_grace_s
+    from checkmaite.jobs._submitters.job_list import JobList
+
+    grace_s = usable_grace_s(grace)
+    filters: dict[str, Any] = {
+        "status_filter": status_filter,
+        "job_name": job_name,
+        "capability_id": capability_id,
+        "submitted_by": submitted_by,
+        "tags": tags,
+        "submitted_after_ts": submitted_after_ts,
+    }
+    given = {name: value for name, value in filters.items() if value is not None}
+    if (jobs is None) == (not given):
+        cause = "nothing says which jobs." if jobs is None else f"jobs are given, and {', '.join(given)} as well."
+        problem = Problem("jobs", cause, 'Pass jobs, or filters such as tags={"sweep": "12"}.')
+        raise ArgumentError("Nothing was cancelled.", [problem])
+    found: list[Job] = list_jobs(limit=None, **given) if jobs is None else jobs_given("cancel_all", jobs)
+    return JobList(job for job in found if not job.status.is_final and job.cancel(grace_s))
 
 
 def read_job_history(

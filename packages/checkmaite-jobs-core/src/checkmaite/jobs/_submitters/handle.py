@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, Self, runtime_checkable
 
 from checkmaite.jobs._shared.deadline import Deadline
-from checkmaite.jobs._shared.errors import JobNotFoundError, JobTimeoutError, NotConfiguredError
+from checkmaite.jobs._shared.errors import JobNotFoundError, JobSubmissionError, JobTimeoutError, NotConfiguredError
 from checkmaite.jobs._shared.job_info import JobAttempt, JobInfo, Used
 from checkmaite.jobs._shared.job_protocols import Job, JobProgress, SchedulingInfo
 from checkmaite.jobs._shared.kinds import PendingReason
@@ -32,6 +32,7 @@ from checkmaite.jobs._shared.status import JobStatus
 from checkmaite.jobs._shared.tags import Tags
 from checkmaite.jobs._shared.texts import shortened
 from checkmaite.jobs._submitters.active import get_job_backend
+from checkmaite.jobs._submitters.again import run_again
 from checkmaite.jobs._submitters.arguments import check_callback, usable_grace_s, usable_timeout_s
 from checkmaite.jobs._submitters.informing import info_of
 from checkmaite.jobs._submitters.showing import explanation, html_table, one_line
@@ -255,6 +256,39 @@ class JobHandle:
             self._cancelling = True
         self._controls.cancel(self, grace_s)
         return True
+
+    def rerun(
+        self,
+        *,
+        job_name: str | None = None,
+        resources: Resources | Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Job:
+        """Submit the job's run once more, from the process that submitted it; returns the new job.
+
+        A failed or cancelled job is run again; one that completed as well, as with ``force=True``. It is submitted to
+        the backend that is active now.
+
+        Args:
+            job_name: Another name; the same when None.
+            resources: Other resources, for example ``{"memory": 16 * 2**30}``; the same when None.
+            tags: Other tags; the same when None.
+            **options: Options of the job that replace those of then.
+
+        Raises:
+            JobSubmissionError: The job is not final; this process did not submit it, or has let go of its models or
+                datasets since; or what it was submitted with has changed.
+        """
+        if self._outcome is None:
+            raise JobSubmissionError(
+                f"{self._job_name} ({self._job_id}) is {self._status}: a job that is not final is not run a second "
+                "time. Wait for it, or cancel it first.",
+                phase="validate",
+            )
+        if isinstance(self._outcome, Completed) and "reuse" not in options:
+            options = {"force": True, **options}
+        return run_again(self._job_id, job_name=job_name, resources=resources, tags=tags, options=options)
 
     def add_done_callback(self, callback: Callable[[Job], object]) -> None:
         """Call `callback(job)` once the job is final, at once when it is already.
