@@ -50,6 +50,7 @@ from checkmaite.jobs._shared.record import Record
 from checkmaite.jobs._shared.refs import CapabilityRunRef, Report
 from checkmaite.jobs._shared.resources import Resources
 from checkmaite.jobs._shared.reuse import Reuse, ReuseKind
+from checkmaite.jobs._shared.run_table import RunTable
 from checkmaite.jobs._shared.running import report_progress
 from checkmaite.jobs._shared.salvaged import SalvagedRun, Unreadable
 from checkmaite.jobs._shared.staged import Staged
@@ -70,6 +71,7 @@ from checkmaite.jobs._submitters.api import (
     submit_capabilities,
     submit_capability,
 )
+from checkmaite.jobs._submitters.job_list import JobList
 from checkmaite.jobs._submitters.staging import stage, unstage
 from checkmaite.jobs._submitters.submission import Submission
 from checkmaite.jobs._submitters.waiting import as_completed, wait_all
@@ -94,6 +96,7 @@ __all__ = [
     "JobCancelledError",
     "JobFailedError",
     "JobInfo",
+    "JobList",
     "JobLostError",
     "JobNotFoundError",
     "JobProgress",
@@ -114,6 +117,7 @@ __all__ = [
     "Resources",
     "Reuse",
     "ReuseKind",
+    "RunTable",
     "SalvagedRun",
     "SchedulingInfo",
     "ScopeKeyError",

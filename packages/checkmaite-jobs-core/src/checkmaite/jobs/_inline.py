@@ -8,6 +8,7 @@ cancelled job is published however late it stops.
 from __future__ import annotations
 
 import copy
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -114,6 +115,9 @@ class InlineBackend:
         self._running: dict[str, tuple[Future[None], Interrupt]] = {}
         self._lock = threading.Lock()
         self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<JobBackend {self.name!r} in process {os.getpid()}, store {self._store.uri}>"
 
     @property
     def analytics_store(self) -> AnalyticsStore:

@@ -109,6 +109,9 @@ class RaySimpleBackend:
         self._closed = False
         self._running_tasks = _running_tasks_for(self, options)
 
+    def __repr__(self) -> str:
+        return f"<JobBackend {self.name!r} at address {self._options.address!r}, store {self._store.uri}>"
+
     @property
     def analytics_store(self) -> AnalyticsStore:
         """The store that jobs write to."""

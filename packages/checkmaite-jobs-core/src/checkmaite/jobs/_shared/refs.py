@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from attrs import asdict, evolve, field, frozen
-from checkmaite.jobs._shared.places import storage_options_of
+from checkmaite.jobs._shared.places import storage_options_of, store_of
+from checkmaite.jobs._shared.run_table import RunTable, run_table
+from checkmaite.jobs._shared.store_protocols import AnalyticsStore
 
 REPORT_INLINE_LIMIT_BYTES = 256 * 1024
 """A report larger than this, in UTF-8 bytes, is kept as an artifact and `Report.uri` says where."""
@@ -104,6 +106,29 @@ class CapabilityRunRef:
         if self.report is None:
             raise LookupError(f"the run {self.run_uid!r} has no report; job.explain() says why.")
         return self.report.open(storage_options)
+
+    def records(self, table: str | None = None, *, store: AnalyticsStore | None = None) -> RunTable:
+        """The run's rows: ``.to_arrow()``, ``.to_pandas()`` and ``.to_polars()`` give what you work with.
+
+        Args:
+            table: The store's table, where the run has rows in several.
+            store: Where to read; the store of this process's backends that has them when None.
+
+        Raises:
+            LookupError: The run has no rows, or none in this table; it has rows in several tables, and none is named;
+                or no store is given, and no backend that was configured here has this one.
+            StoreError: The store cannot be read.
+        """
+        if store is None:
+            if self.store_uri is None:
+                raise LookupError(f"the run {self.run_uid!r} gave no rows.")
+            store = store_of(self.store_uri)
+        if store is None:
+            raise LookupError(
+                f"{self.store_uri} is in no store that was configured in this process: pass store=, or call "
+                "configure_job_backend(...) first."
+            )
+        return run_table(store, self.run_uid, self.revision, table)
 
     def to_json(self) -> str:
         """The ref as a JSON object with sorted keys."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from attrs import NOTHING, evolve, frozen, validators
 from checkmaite.jobs._shared.config import DEFAULT_RETRY_S, BackendContext, option, parse_options
-from checkmaite.jobs._shared.discovery import BACKENDS_GROUP, artifact_folder, load_plugin, store_spec
+from checkmaite.jobs._shared.discovery import BACKENDS_GROUP, artifact_folder, load_plugin, open_store, store_spec
 from checkmaite.jobs._shared.errors import ConfigurationError
-from checkmaite.jobs._shared.places import remember_place
+from checkmaite.jobs._shared.places import remember_place, remember_store
 from checkmaite.jobs._shared.problems import Problem
 
 _STORES = ("analytics_store", "artifact_store")
@@ -72,6 +73,7 @@ def read_configuration(
         )
     if isinstance(uri := spec.options.get("uri"), str):
         remember_place(uri, spec.options.get("storage_options") or {})
+        remember_store(uri, partial(open_store, spec))
     if artifacts is not None:
         remember_place(artifacts.uri, artifacts.storage_options)
     return backend_type, config, BackendContext(evolve(spec, artifacts=artifacts, retry_s=storing.store_retry_s))

@@ -28,6 +28,7 @@ from checkmaite.jobs._shared.outcome import Cancelled, Completed, Outcome, error
 from checkmaite.jobs._shared.refs import CapabilityRunRef
 from checkmaite.jobs._shared.resources import Resources
 from checkmaite.jobs._shared.reuse import RUN, Reuse, settled
+from checkmaite.jobs._shared.run_table import RunTable
 from checkmaite.jobs._shared.status import JobStatus
 from checkmaite.jobs._shared.tags import Tags
 from checkmaite.jobs._shared.texts import shortened
@@ -63,6 +64,29 @@ class JobControls(Protocol):
     def explain(self, job: JobHandle) -> str:
         """What the backend knows beyond the handle's own facts, as a sentence; empty when it knows no more."""
         ...
+
+
+_FOR_BACKENDS = frozenset(
+    {
+        "advance",
+        "apply",
+        "attempt",
+        "cancelling",
+        "counted",
+        "decided",
+        "explained",
+        "finish",
+        "measured",
+        "outcome",
+        "past_attempts",
+        "queued_at",
+        "replace_output",
+        "resources",
+        "started",
+        "used",
+    }
+)
+"""What is no question of a user's: `info` has the facts."""
 
 
 @runtime_checkable
@@ -257,6 +281,19 @@ class JobHandle:
         self._controls.cancel(self, grace_s)
         return True
 
+    def table(self, name: str | None = None) -> RunTable:
+        """The rows of the job's result, once it has completed; see `CapabilityRunRef.records`.
+
+        Args:
+            name: The store's table, where the run has rows in several.
+
+        Raises:
+            JobFailedError, JobCancelledError: There is no result.
+            LookupError: There are no such rows.
+            StoreError: The store cannot be read.
+        """
+        return self.result().records(name)
+
     def rerun(
         self,
         *,
@@ -342,6 +379,10 @@ class JobHandle:
         printed, lost = self._printed, self._lost
         text = printed.text() if printed is not None else ""
         return text if lost is None else lost.before(text)
+
+    def __dir__(self) -> list[str]:
+        """Without what backends tell a handle: completion shows what a user may ask."""
+        return [name for name in super().__dir__() if name not in _FOR_BACKENDS]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _handle_of, (self._job_id, self._job_name, self._home)

@@ -21,7 +21,8 @@ _NAME_CHARACTERS = 40
 _COLUMNS = ("name", "status", "progress", "age", "ran", "node", "result", "reason")
 
 _STYLE = """<style>
-.checkmaite-jobs table{border-collapse:collapse;font-size:90%}
+.checkmaite-jobs table{border-collapse:collapse;font-size:90%;color:inherit}
+.checkmaite-jobs caption{text-align:left;caption-side:top}
 .checkmaite-jobs th,.checkmaite-jobs td{text-align:left;vertical-align:top;padding:.2em .8em .2em 0}
 .checkmaite-jobs .number{text-align:right;white-space:nowrap}
 .checkmaite-jobs progress{width:8em}

@@ -115,6 +115,10 @@ class RayBackend:
         """What a job has printed, as it is kept; see `checkmaite.jobs.read_job_logs`."""
         return read_kept_log(options, context.store, job_id)
 
+    def __repr__(self) -> str:
+        where = f"scope {self._scope!r} at address {self._options.address!r}"
+        return f"<JobBackend {self.name!r}, {where}, store {self._store.uri}>"
+
     @property
     def analytics_store(self) -> AnalyticsStore:
         """The store that jobs write to."""
