@@ -20,6 +20,8 @@ from checkmaite.jobs import (
     Job,
     JobBackend,
     JobFailedError,
+    JobInfo,
+    JobList,
     JobProgress,
     JobStatus,
     JobTimeoutError,
@@ -28,9 +30,11 @@ from checkmaite.jobs import (
     Report,
     Resources,
     Reuse,
+    RunTable,
     SchedulingInfo,
     Submission,
     as_completed,
+    cancel_all,
     configure_job_backend,
     configure_provenance,
     get_job,
@@ -107,7 +111,9 @@ def submitting() -> None:
     assert_type(job, Job)
     submit_capability(Count(), resources={"num_cpus": 0.5, "num_gpus": 1})
     batch: list[Submission | dict[str, Any]] = [Submission(capability=Count()), {"capability": Count()}]
-    assert_type(submit_capabilities(batch), list[Job])
+    assert_type(submit_capabilities(batch), JobList)
+    as_a_list: list[Job] = submit_capabilities(batch)
+    assert_type(as_a_list[0], Job)
     assert_type(plan_capabilities({"capability": Count(), "config": each} for each in range(3)), list[Reuse])
     submit_capability(Count(), job_name=3)  # type: ignore[arg-type]
     submit_capability(Count(), use_cache="no")  # type: ignore[arg-type]
@@ -121,6 +127,9 @@ def following(job: Job) -> None:
     assert_type(job.status, JobStatus)
     assert_type(job.status.is_final, bool)
     assert_type(job.progress, JobProgress | None)
+    assert_type(job.info, JobInfo)
+    assert_type(job.rerun(resources={"num_cpus": 2}, force=True), Job)
+    assert_type(job.table(), RunTable)
     assert_type(job.scheduling_info, SchedulingInfo)
     assert_type(job.reuse, Reuse)
     assert_type(job.wait(timeout=3), JobStatus)
@@ -145,7 +154,10 @@ def many(jobs: list[Job]) -> None:
     assert_type(wait_all(jobs, timeout=3), list[JobStatus])
     assert_type(as_completed(iter(jobs)), Iterator[Job])
     assert_type(get_job("job-1"), Job)
-    assert_type(list_jobs(limit=None, status_filter=[JobStatus.FAILED, "COMPLETED"], job_name="first"), list[Job])
+    assert_type(list_jobs(limit=None, status_filter=[JobStatus.FAILED, "COMPLETED"], job_name="first"), JobList)
+    assert_type(list_jobs()[:1], JobList)
+    assert_type(list_jobs()[0], Job)
+    assert_type(cancel_all(tags={"sweep": "12"}), JobList)
     wait_all(jobs[0])  # type: ignore[arg-type]
     list_jobs(limit="3")  # type: ignore[arg-type]
 

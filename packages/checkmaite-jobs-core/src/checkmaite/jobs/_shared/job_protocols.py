@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from checkmaite.jobs._shared.job_info import JobInfo
     from checkmaite.jobs._shared.refs import CapabilityRunRef
+    from checkmaite.jobs._shared.resources import Resources
     from checkmaite.jobs._shared.reuse import Reuse
+    from checkmaite.jobs._shared.run_table import RunTable
     from checkmaite.jobs._shared.store_protocols import AnalyticsStore
     from checkmaite.jobs._submitters.listing import JobQuery
     from checkmaite.jobs._submitters.preparing import PreparedSubmission
@@ -131,6 +133,31 @@ class Job(Protocol):
         """Ask the job to stop: cooperatively first, by force after `grace` seconds.
 
         Returns at once. True means that the job will end CANCELLED; False that it was final already.
+        """
+        ...
+
+    def rerun(
+        self,
+        *,
+        job_name: str | None = None,
+        resources: Resources | Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Job:
+        """Submit the job's run once more, from the process that submitted it; returns the new job.
+
+        Raises:
+            JobSubmissionError: The job is not final, or this process cannot submit the same once more.
+        """
+        ...
+
+    def table(self, name: str | None = None) -> RunTable:
+        """The rows of the job's result; waits for it.
+
+        Raises:
+            JobFailedError: The job failed.
+            JobCancelledError: The job was cancelled.
+            LookupError: There are no such rows, or rows in several tables, and none is named.
         """
         ...
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Protocol, Self
 
 from attrs import frozen
@@ -119,9 +118,7 @@ class Bar(Protocol):
     """A place where a bar is drawn, again and again; leaving the block leaves it as it was drawn last."""
 
     def __enter__(self) -> Self: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
     def draw(self, jobs: Sequence[JobInfo]) -> None:
         """Draw how far these jobs are."""
         ...
@@ -141,7 +138,7 @@ class _Drawn:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         """Leave it as it is."""
 
 
@@ -150,7 +147,7 @@ class _TerminalBar(_Drawn):
         sys.stderr.write(f"\r\x1b[K{bar_text(*self._now(jobs))}")
         sys.stderr.flush()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         sys.stderr.write("\n")
         sys.stderr.flush()
 
