@@ -30,7 +30,7 @@ def gives(result: bytes) -> Future[bytes]:
 def test_a_result_that_cannot_be_read_fails_its_job_alone() -> None:
     async def story() -> None:
         ended_tasks: list[EndedTask] = []
-        tasks = Tasks(None, ended_tasks.extend)
+        tasks = Tasks(None, ended_tasks.extend, lambda _: None)
         finished = Finished(outcome=completed("run"))
         tasks._note_ended(("broken", 1), gives(b"not a pickle"))
         tasks._note_ended(("well", 1), gives(pickle.dumps(finished)))

@@ -116,7 +116,13 @@ class Rig:
         self.hear()
 
     def end(
-        self, job_id: str, outcome: Outcome | None = None, *, worker_lost: bool = False, counts: bool = True
+        self,
+        job_id: str,
+        outcome: Outcome | None = None,
+        *,
+        worker_lost: bool = False,
+        counts: bool = True,
+        in_doubt: bool = False,
     ) -> None:
         """A job's worker is done with it."""
         record = self.record(job_id)
@@ -128,11 +134,12 @@ class Rig:
             worker_lost=worker_lost,
             now=self.now,
             counts=counts,
+            in_doubt=in_doubt,
         )
         self.hear()
 
-    def lose_worker(self, job_id: str, *, counts: bool = True) -> None:
-        self.end(job_id, CRASH, worker_lost=True, counts=counts)
+    def lose_worker(self, job_id: str, *, counts: bool = True, in_doubt: bool = False) -> None:
+        self.end(job_id, CRASH, worker_lost=True, counts=counts, in_doubt=in_doubt)
 
     def run(self, spec: JobSpec, outcome: Outcome | None = None) -> None:
         """A job's whole life."""

@@ -149,6 +149,17 @@ class Actions(Stage):
             cluster, process, work = self.dice.choice(works)
             cluster.worker_goes_on(process, work, self.now)
 
+    def _runner_goes_on(self) -> None:
+        runners = [
+            (cluster, process, runner)
+            for cluster in self.clusters
+            for process in cluster.processes.values()
+            for runner in process.runners.values()
+        ]
+        if runners:
+            cluster, process, runner = self.dice.choice(runners)
+            cluster.runner_goes_on(process, runner)
+
     # -- clients ------------------------------------------------------------------------------------------------------
 
     def _client_asks(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
-from checkmaite.jobs import JobStatus
+from checkmaite.jobs import JobStatus, Resources
 from checkmaite.jobs.spi import StoreSpec, Terms
 from checkmaite.jobs_ray.wire import Basis, Change, Context, Cursor, JobFacts, JobSpec, Order, Policy
 
@@ -205,7 +205,8 @@ class Clients:
             payload=content_of(job_id, large=dice.random() < 0.4),
         )
         uid = run_of(made) if dice.random() < 0.7 else None
-        return made._replace(order=Order(1000.5, uid))
+        resources = Resources(short=dice.random() < 0.5)
+        return made._replace(order=Order(1000.5, uid), resources=resources)
 
 
 def _rank(facts: JobFacts) -> int:

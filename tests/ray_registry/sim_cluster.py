@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
@@ -11,9 +12,10 @@ from attrs import define, field
 from checkmaite.jobs import CapabilityRunRef, Reuse, ReuseKind
 from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome, Started
 from checkmaite.jobs_ray.controller.machine import ControllerMachine
-from checkmaite.jobs_ray.wire import JobSpec
+from checkmaite.jobs_ray.wire import AttemptId, JobSpec
 
 from tests.ray_registry.making import CRASH, ERROR
+from tests.ray_registry.sim_runners import Runner, Runners, hear, start_runners
 from tests.ray_registry.world import Call, Process, Work
 
 RETENTION_S = 30.0
@@ -106,11 +108,17 @@ class Cluster:
     analytics: Analytics
     say: Any
     pool_size: int
+    begins: Callable[[AttemptId], object]
+    """Told of each start of a job that begins on a worker."""
     processes: dict[str, Process] = field(factory=dict)
     calls: dict[str, list[Call]] = field(factory=dict)
     orphans: list[Work] = field(factory=list)
     leaving: set[str] = field(factory=set)
     begun: int = 0
+    runners: Runners = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.runners = Runners(self.dice, self.analytics.write, self.begins, self.say)
 
     def begin(self, name: str) -> None:
         """Start a controller's process, anew if it was there: what it had is gone, though it may write once more."""
@@ -118,6 +126,7 @@ class Cluster:
         self.leaving.discard(name)
         if old is not None:
             self.orphans += [work for work in old.works.values() if work.begun]
+            self.orphans += [each.present for each in old.runners.values() if each.present is not None]
         self.begun += 1
         incarnation = f"{name}{self.begun} of cluster {self.number}"
         machine = ControllerMachine(incarnation, retention_s=RETENTION_S, max_retained=3, max_log_characters=100)
@@ -136,8 +145,26 @@ class Cluster:
             large = isinstance(payload, Lent)
             assert given == content_of(spec.job_id, large=large), f"{spec.job_id} is started with {payload}"
         process.hand_over(now)
+        start_runners(process)
         if process.posts:
-            process.hear(self.dice.randrange(len(process.posts)), now)
+            self.hear(process, self.dice.randrange(len(process.posts)), now)
+
+    def hear(self, process: Process, place: int, now: float) -> None:
+        """A controller takes in one of the posts."""
+        kind, (about, _), content = process.posts[place]
+        if kind not in ("asked", "told", "left"):
+            process.hear(place, now)
+            return
+        if kind != "told" or self.dice.random() > 0.1:  # what a runner tells may be told again
+            process.posts.pop(place)
+        if kind == "asked" and self.dice.random() < 0.02:
+            self.runners.lose(process, about)
+        else:
+            hear(process, kind, about, content, now)
+
+    def runner_goes_on(self, process: Process, runner: Runner) -> None:
+        """A runner does something."""
+        self.runners.go_on(process, runner)
 
     def worker_goes_on(self, process: Process, work: Work, now: float) -> None:
         """A worker begins, stores its run, says so, fails or dies; it may die between storing and saying so."""
@@ -152,6 +179,7 @@ class Cluster:
             self._end(process, work, Cancelled())
         elif not work.begun:
             work.begun = True
+            self.begins(work.attempt_id)
             process.posts.append(("started", work.attempt_id, _started(attempt, now)))
         elif luck < 0.5:
             work.outcome = self.analytics.write(work)
@@ -166,11 +194,15 @@ class Cluster:
         for process, work in self.works:
             if not work.begun:
                 work.begun = True
+                self.begins(work.attempt_id)
                 process.posts.append(("started", work.attempt_id, _started(work.attempt_id[1], now)))
             if work.cancelled:
                 self._end(process, work, Cancelled())
                 continue
             self._end(process, work, work.outcome or self.analytics.write(work))
+        for process in self.processes.values():
+            for runner in list(process.runners.values()):
+                self.runners.finish(process, runner)
 
     def orphan_writes(self) -> None:
         """A work whose controller is dead has not noticed it yet, and stores its run."""

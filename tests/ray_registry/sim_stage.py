@@ -24,6 +24,7 @@ from checkmaite.jobs_ray.registry.model.events import (
     Submitted,
 )
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
+from checkmaite.jobs_ray.wire import AttemptId
 
 from tests.ray_registry.making import check_table, job_of
 from tests.ray_registry.sim_clients import SCHEDULING_S, Ask, Clients, Refused
@@ -57,6 +58,7 @@ class Stage:
         misfortune: How much goes wrong beside storage calls.
         since: When each job was accepted first, by a clock that nobody sets.
         ended: When each was final first, by that clock.
+        starts: Those of jobs that have begun on a worker.
         calendar_dice: Choose who sets a calendar: it changes nothing of the rest of a story.
     """
 
@@ -76,6 +78,7 @@ class Stage:
         self.truth = Truth(self.analytics)
         self.clients = Clients(self.truth)
         self.clusters: list[Cluster] = []
+        self.starts: set[AttemptId] = set()
         self.registries: list[SimRegistry] = []
         self.leader = ""
         self.at_fence: dict[int, Iterator[Any]] = {}
@@ -91,7 +94,9 @@ class Stage:
 
     def begin_cluster(self) -> None:
         number = self.clusters[-1].number + 1 if self.clusters else len(self.registries) + 1
-        cluster = Cluster(number, self.dice, self.analytics, self.say, pool_size=self.dice.choice((1, 2)))
+        cluster = Cluster(
+            number, self.dice, self.analytics, self.say, pool_size=self.dice.choice((1, 2)), begins=self._begins
+        )
         for controller in range(cluster.pool_size):
             cluster.begin(controller_name("r", controller))
         self.clusters.append(cluster)
@@ -116,6 +121,12 @@ class Stage:
             if not wanted or not concerned or wanted.intersection(concerned):
                 lines.append(f"  {at:9.3f} {text.format(*about) if about else text}")
         return "\n".join(lines)
+
+    def _begins(self, attempt_id: AttemptId) -> None:
+        """A job's start begins on a worker: once, whoever has had it before."""
+        if attempt_id in self.starts:
+            raise ViolationError(f"start {attempt_id[1]} of {attempt_id[0]} begins twice", [attempt_id[0]])
+        self.starts.add(attempt_id)
 
     def new_nonce(self) -> str:
         self._nonces += 1
@@ -214,7 +225,8 @@ class Stage:
         task = process.machine._task(start)
         if task is not None and task.end is None and not is_excused:
             raise ViolationError(f"{job_id} is given up, and {process.incarnation} has it", [job_id])
-        reached = token not in process.leases or (token, start) in process.all_taken
+        # A start that was taken over has the token of whoever has taken it over, and came under an earlier one.
+        reached = token not in process.leases or any(given == start for _, given in process.all_taken)
         if not reached and not is_excused:
             raise ViolationError(f"{job_id} is taken for lost, and {process.incarnation} never got it", [job_id])
 

@@ -52,6 +52,7 @@ class Simulation(Trouble):
             (18.0, self._message),
             (9.0, self._controller_goes_on),
             (9.0, self._worker_goes_on),
+            (6.0, self._runner_goes_on),
             (8.0, self._client_asks),
             (4.0, self._client_listens),
             (3.0, self._store_answers),
@@ -161,7 +162,7 @@ class Simulation(Trouble):
             cluster.controller_goes_on(process, self.now)
             while process.posts:
                 self.now += 0.001
-                process.hear(0, self.now)
+                cluster.hear(process, 0, self.now)
         cluster.finish_all(self.now)
 
     def _check_end(self) -> None:

@@ -1,14 +1,16 @@
-"""The simulation finds defects of the shipped shell: each of these is put into it, and is seen within 2,000 seeds."""
+"""The simulation finds defects of what ships: each of these is put into it, and is seen within 2,000 seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
 import pytest
+from checkmaite.jobs.spi import Failed
+from checkmaite.jobs_ray.controller.packing import LeftPackNews, Packing, RunnerNews
 from checkmaite.jobs_ray.registry.group_commit import GroupCommit
 from checkmaite.jobs_ray.registry.model.machine import Assignment
 from checkmaite.jobs_ray.registry.session import ControllerSession
-from checkmaite.jobs_ray.wire import Report
+from checkmaite.jobs_ray.wire import AttemptId, Launch, Report
 
 from tests.ray_registry.simulation import story_of
 
@@ -50,12 +52,38 @@ def renews_no_lease_without_news(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ControllerSession, "_hear", with_news)
 
 
+def hears_late_what_a_runner_said_of_an_earlier_pack(monkeypatch: pytest.MonkeyPatch) -> None:
+    take = Packing.take
+
+    def late(packing: Packing, runner: str, news: RunnerNews, now: float) -> list[Launch]:
+        mine = packing._runners.get(runner)
+        return take(packing, runner, news._replace(number=mine.number if mine else 0), now)
+
+    monkeypatch.setattr(Packing, "take", late)
+
+
+def gives_a_job_away_that_was_running_when_its_runner_died(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = Packing.over
+
+    def forgetful(
+        packing: Packing, runner: str, left: LeftPackNews | None, failed: Failed, now: float
+    ) -> list[AttemptId]:
+        return over(packing, runner, left and left._replace(running=None), failed, now)
+
+    monkeypatch.setattr(Packing, "over", forgetful)
+
+
 @pytest.mark.parametrize(
-    "defect", [acknowledges_before_the_commit, applies_a_reply_twice, renews_no_lease_without_news]
+    "defect",
+    [
+        acknowledges_before_the_commit,
+        applies_a_reply_twice,
+        renews_no_lease_without_news,
+        hears_late_what_a_runner_said_of_an_earlier_pack,
+        gives_a_job_away_that_was_running_when_its_runner_died,
+    ],
 )
-def test_a_defect_of_the_shell_is_found(
-    defect: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_defect_is_found(defect: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
     defect(monkeypatch)
     story = next((story for seed in range(SEEDS) if (story := story_of(seed)) is not None), "nothing was found")
     assert "ViolationError" in story

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from attrs import evolve
-from checkmaite.jobs import JobProgress, JobStatus
+from checkmaite.jobs import FailureKind, JobProgress, JobStatus
 from checkmaite.jobs.spi import Cancelled, Completed
 from checkmaite.jobs_ray.wire import EndReport, Policy, ProgressReport, StartReport, Stop
 
@@ -143,6 +143,30 @@ def test_a_start_that_was_killed_for_anothers_memory_does_not_count() -> None:
         assert rig.record("job").losses == 0
     rig.lose_worker("job", counts=False)
     assert rig.status("job") is JobStatus.FAILED, "the number of starts is bounded all the same"
+
+
+@pytest.mark.parametrize("resubmit", [True, False])
+def test_where_nobody_knows_how_far_a_lost_start_came_the_store_is_asked(resubmit: bool) -> None:
+    policy = POLICY._replace(max_retries=0, max_attempts=2, resubmit=resubmit)
+    rig = a_job_that_is("running", policy)
+    rig.lose_worker("job", counts=False, in_doubt=True)
+    assert rig.asked() == ["job"]
+    assert rig.record("job").is_live
+    rig.answer({})
+    assert "Start 1 ended when its node was lost" in rig.notes("job")
+    rig.go()
+    assert (rig.record("job").attempt, rig.record("job").losses) == (2, 0)
+    rig.lose_worker("job", counts=False, in_doubt=True)
+    rig.answer({})
+    assert rig.outcome("job").kind is FailureKind.NODE_LOST, "the number of starts is bounded all the same"
+    rig = a_job_that_is("running", policy)
+    rig.lose_worker("job", counts=False, in_doubt=True)
+    rig.answer({"job": completed("stored")})
+    assert rig.outcome("job") == completed("stored")
+    rig = a_job_that_is("running", policy)
+    rig.cancel("job")
+    rig.lose_worker("job", counts=False, in_doubt=True)
+    assert (rig.asked(), rig.status("job")) == ([], JobStatus.CANCELLED)
 
 
 def test_of_many_lost_starts_the_first_and_the_newest_are_told() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from attrs import define, field
 from checkmaite.jobs.spi import Outcome
 from checkmaite.jobs_ray.controller.machine import Cancel, ControllerMachine, StaleLeaseError
+from checkmaite.jobs_ray.controller.packing import Packing, is_packed
 from checkmaite.jobs_ray.wire import AttemptId, Inventory, JobSpec, Launch, attempt_of
 
 STALE = "stale"
@@ -46,11 +47,17 @@ class Work:
 
 @define(eq=False)
 class Process:
-    """A controller's process: its machine, the Ray tasks that it owns, and what workers have posted to it."""
+    """A controller's process: its machine, the Ray tasks that it owns, and what workers have posted to it.
+
+    Attributes:
+        runners: The Ray tasks that run packs of short jobs; see `sim_runners`.
+    """
 
     name: str
     incarnation: str
     machine: ControllerMachine
+    packing: Packing = field(init=False)
+    runners: dict[str, Any] = field(factory=dict)
     taken: list[Launch] = field(factory=list)
     works: dict[AttemptId, Work] = field(factory=dict)
     posts: list[tuple[str, AttemptId, Any]] = field(factory=list)
@@ -58,6 +65,9 @@ class Process:
     leases: set[int] = field(factory=set)
     all_taken: set[tuple[int, AttemptId]] = field(factory=set)
     """Every start that it was brought, and under which lease; those of processes of its name before it too."""
+
+    def __attrs_post_init__(self) -> None:
+        self.packing = Packing(f"runner of {self.incarnation}", self.machine)
 
     def carry_out(self, call: Call, now: float, is_away: Callable[[Launch], bool] = lambda _: False) -> Any:
         """The answer to a call; of the jobs that it brings, the payloads of those that are away do not come."""
@@ -71,7 +81,7 @@ class Process:
                     self.leases.add(call.token)
                     return found
                 case "keep":
-                    return self._cancel(machine.keep(call.token, call.about, now))
+                    return self._cancel(machine.keep(call.token, call.about, now), now)
                 case "launch":
                     absent = {
                         attempt_of(each) for each in machine.lacking(call.token, call.about.launches) if is_away(each)
@@ -81,7 +91,7 @@ class Process:
                     self.all_taken |= {(call.token, attempt_of(each)) for each in here}
                     return {each.spec.job_id for each in here}
                 case "stop":
-                    return self._cancel(machine.stop(call.token, call.about, now))
+                    return self._cancel(machine.stop(call.token, call.about, now), now)
                 case "next_reports":
                     return machine.reports(call.token, call.about)
         except StaleLeaseError:
@@ -92,7 +102,9 @@ class Process:
         """Hand to Ray what was taken."""
         for launch in self.taken:
             attempt_id = launch.spec.job_id, launch.attempt
-            if self.machine.begins(attempt_id, now):
+            if is_packed(launch.spec):
+                self.packing.add(launch)
+            elif self.machine.begins(attempt_id, now):
                 self.works[attempt_id] = Work(attempt_id, launch.spec)
         self.taken = []
 
@@ -116,9 +128,12 @@ class Process:
         told = any((each.job_id, each.attempt) == attempt_id for each in self.machine._reports)
         return told or (task is not None and task.end is None)
 
-    def _cancel(self, cancels: list[Cancel]) -> None:
+    def _cancel(self, cancels: list[Cancel], now: float) -> None:
         for attempt_id, _ in cancels:
-            if attempt_id in self.works:
+            runner = self.packing.stop(attempt_id, now)
+            if runner in self.runners:
+                self.runners[runner].is_asked = True
+            elif attempt_id in self.works:
                 self.works[attempt_id].cancelled = True
 
 

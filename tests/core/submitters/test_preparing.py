@@ -107,6 +107,13 @@ def test_gpus_can_be_shared_by_a_job_that_reserves_none(requested: Any) -> None:
     assert resolve_resources({"share_gpus": None}) == (Resources(), [])
 
 
+@pytest.mark.parametrize("requested", [{"short": True}, Resources(short=True)])
+def test_a_job_may_be_said_to_be_short(requested: Any) -> None:
+    assert resolve_resources(requested) == (Resources(short=True), [])
+    found, (problem,) = resolve_resources({"short": 1})
+    assert (found, problem.path, problem.cause) == (Resources(), "resources.short", "expected True or False, got 1.")
+
+
 @pytest.mark.parametrize(
     ("requested", "cause"),
     [

@@ -316,7 +316,7 @@ def test_where_no_file_can_be_made_the_job_runs_and_its_output_says_so(tmp_path:
     said, log = run(
         """
 import checkmaite.jobs._workers.output as output
-output._folder = lambda: "/proc"
+output.folder_of_remains = lambda: "/proc"
 text = output_of("job-1", lambda: print("seen"))
 say(text.startswith("[... not what this job prints: no file can be made for it: "))
 """,

@@ -124,6 +124,8 @@ from checkmaite.jobs._workers.hygiene import WorkerProcess, accelerators_of, hid
 from checkmaite.jobs._workers.maintaining import maintain_store
 from checkmaite.jobs._workers.node_cache import NodeFolder
 from checkmaite.jobs._workers.output import Remains, take_left_output
+from checkmaite.jobs._workers.pack_notes import LeftPack, take_left_pack
+from checkmaite.jobs._workers.packs import EndedJob, PackedJob, PackNews, RemoteLine, run_packs
 from checkmaite.jobs._workers.reconcile import stored_runs
 from checkmaite.jobs._workers.storing import outputs_uri_of
 
@@ -144,6 +146,7 @@ __all__ = [
     "Comparison",
     "Completed",
     "Deadline",
+    "EndedJob",
     "Failed",
     "Finished",
     "FrameKind",
@@ -158,6 +161,7 @@ __all__ = [
     "KeepsRevisions",
     "KeyPlace",
     "Leaving",
+    "LeftPack",
     "Letter",
     "LogBudget",
     "LogTail",
@@ -167,6 +171,8 @@ __all__ = [
     "NodeFolder",
     "ObjectStore",
     "Outcome",
+    "PackNews",
+    "PackedJob",
     "PlansReuse",
     "Post",
     "PreparedSubmission",
@@ -174,6 +180,7 @@ __all__ = [
     "Prints",
     "Progressed",
     "Remains",
+    "RemoteLine",
     "RemotePost",
     "ResourceUse",
     "ReusePolicy",
@@ -249,6 +256,7 @@ __all__ = [
     "provenance_given",
     "read_settings",
     "run_entities",
+    "run_packs",
     "run_tables",
     "running_select",
     "runs_of",
@@ -265,6 +273,7 @@ __all__ = [
     "table_of",
     "table_rows",
     "take_left_output",
+    "take_left_pack",
     "terms_of",
     "text_cause",
     "two_types",

@@ -336,6 +336,7 @@ class EndReport(NamedTuple):
         counts: Whether a lost worker counts against `Policy.max_retries`; not when Ray killed it for memory of which
             another had more.
         used: What its worker has used at most.
+        in_doubt: Whether nobody knows how far a lost worker came, so that the store has to be asked for the run.
     """
 
     job_id: str
@@ -346,6 +347,7 @@ class EndReport(NamedTuple):
     started: Started | None = None
     counts: bool = True
     used: Used | None = None
+    in_doubt: bool = False
 
 
 _NAMED = 3

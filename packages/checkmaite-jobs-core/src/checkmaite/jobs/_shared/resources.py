@@ -13,7 +13,7 @@ from checkmaite.jobs._shared.values import as_float, as_whole, is_finite, shown,
 
 _AMOUNTS = ("num_cpus", "num_gpus", "memory")
 _PLACEMENT = ("labels", "fallback", "wait_for_first")
-_KEYS = (*_AMOUNTS, "custom", "share_gpus", *_PLACEMENT)
+_KEYS = (*_AMOUNTS, "custom", "share_gpus", "short", *_PLACEMENT)
 _LEAST = 0.0001
 """Ray counts in ten-thousandths: less would be nothing, and the job would run at once wherever it likes."""
 _MOST = 10**14
@@ -37,6 +37,8 @@ class Resources:
         custom: Amounts of the cluster's own resources, by name.
         share_gpus: Whether a job that reserves no GPU sees those of its machine all the same. It then shares them with
             the jobs that reserved them.
+        short: Whether the job takes well under a second, as far as its submitter knows. A backend may have one worker
+            process run several such jobs one after the other. One that takes long all the same is no fault.
         labels: What the node's labels have to be, by key: a value, ``!value`` for any other or none, ``in(a,b)`` or
             ``!in(a,b)``.
         fallback: Labels of other nodes that will do where the job finds no room on the first, in this order.
@@ -48,6 +50,7 @@ class Resources:
     memory: int | None = None
     custom: Mapping[str, float] = field(factory=dict, hash=False)
     share_gpus: bool = False
+    short: bool = False
     labels: Mapping[str, str] = field(factory=dict, hash=False)
     fallback: Sequence[Mapping[str, str]] = field(default=(), hash=False)
     wait_for_first: bool = False
@@ -103,13 +106,13 @@ def resolve_resources(
     problems += faults
     problems += [each.below("resources.custom") for each in custom_problems(custom)]
     shares = False if given.get("share_gpus") is None else given["share_gpus"]
-    problems += _bad_sharing(shares, amounts.get("num_gpus", 0))
+    short = False if given.get("short") is None else given["short"]
     place, faults = placement(given)
-    problems += faults
+    problems += [*_bad_sharing(shares, amounts.get("num_gpus", 0)), *_bad_shortness(short), *faults]
     if problems:
         return Resources(), problems
     plain = {name: _plain(value) for name, value in custom.items()}
-    return Resources(**amounts, custom=plain, share_gpus=shares, **place), []
+    return Resources(**amounts, custom=plain, share_gpus=shares, short=short, **place), []
 
 
 def _custom(given: Mapping[str, Any], loose: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Problem]]:
@@ -136,6 +139,13 @@ def _bad_sharing(value: object, num_gpus: float) -> list[Problem]:
     return [
         Problem("resources.share_gpus", cause, 'Pass resources={"num_gpus": 0, "share_gpus": True}, or leave it out.')
     ]
+
+
+def _bad_shortness(value: object) -> list[Problem]:
+    if isinstance(value, bool):
+        return []
+    cause = f"expected True or False, got {value!r}."
+    return [Problem("resources.short", cause, 'Pass resources={"short": True}, or leave it out.')]
 
 
 def _is_of_the_cluster(key: str) -> bool:

@@ -62,7 +62,11 @@ class Finished:
 
 
 def execute(
-    order: Wire, payload: bytes | memoryview, post: Post | None = None, process: WorkerProcess | None = None
+    order: Wire,
+    payload: bytes | memoryview,
+    post: Post | None = None,
+    process: WorkerProcess | None = None,
+    interrupt: Interrupt | None = None,
 ) -> Finished:
     """Carry out one order in a worker process, one at a time. The only function that a worker needs.
 
@@ -71,6 +75,7 @@ def execute(
         payload: The pickled `Arguments`.
         post: Where news of the job goes; None sends none.
         process: What becomes of this process, if it is a worker's own: after the job it is clean, or leaves.
+        interrupt: The job's, where the caller has a say in it.
 
     Returns:
         How the job ended; no exception of the user's code leaves this function.
@@ -81,7 +86,7 @@ def execute(
             enter(read.terms.code)
     except (IncompatibleVersionError, WrongProcessError) as error:
         return Finished(outcome=failure(error, phase="start"))
-    reporter, interrupt, used = Reporter(read.job_id, post), Interrupt(), watch_memory()
+    reporter, interrupt, used = Reporter(read.job_id, post), interrupt or Interrupt(), watch_memory()
 
     def load(say: Say) -> Arguments:
         folder = None if process is None else process.node_folder

@@ -19,12 +19,17 @@ from checkmaite.jobs._shared.signals import get_handler, set_handler
 class Interrupt:
     """One job's interruption.
 
+    Args:
+        is_meant: Asked by the handler of a signal whether it is this job that is to stop, where a process has several
+            one after the other; None where it can be no other.
+
     Attributes:
         requested: Whether somebody asked the job to stop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_meant: Callable[[], bool] | None = None) -> None:
         self.requested = False
+        self._is_meant = is_meant
         self._lock = threading.RLock()
         self._thread: int | None = None
         self._shielded = False
@@ -67,6 +72,8 @@ class Interrupt:
             return
 
         def on_signal(number: int, frame: FrameType | None) -> None:
+            if self._is_meant is not None and not self._is_meant():
+                return
             self.requested = True
             if not self._shielded:
                 raise KeyboardInterrupt

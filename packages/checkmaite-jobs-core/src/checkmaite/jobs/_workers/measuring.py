@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from checkmaite.jobs._shared.job_info import Used
 
 _RESET = "/proc/self/clear_refs"
-_RESET_PEAK = "5"  # see proc(5): the peak of resident memory begins anew at what is resident now
+_RESET_PEAK = b"5"  # see proc(5): the peak of resident memory begins anew at what is resident now
 _STATUS = "/proc/self/status"
-_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
+_STATUS_BYTES = 1 << 14
+_PEAK = re.compile(rb"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 
 
 def watch_memory() -> Callable[[], Used | None]:
@@ -34,7 +35,11 @@ def watch_memory() -> Callable[[], Used | None]:
 def _begin_anew() -> bool:
     """Whether the system counts from now on; not on other systems than Linux, nor where it is not allowed."""
     try:
-        Path(_RESET).write_text(_RESET_PEAK, encoding="ascii")
+        descriptor = os.open(_RESET, os.O_WRONLY)  # streams of Python cost more than a short job
+        try:
+            os.write(descriptor, _RESET_PEAK)
+        finally:
+            os.close(descriptor)
     except OSError:
         return False
     return True
@@ -42,7 +47,11 @@ def _begin_anew() -> bool:
 
 def _peak_bytes() -> int | None:
     try:
-        found = _PEAK.search(Path(_STATUS).read_text(encoding="utf-8", errors="replace"))
+        descriptor = os.open(_STATUS, os.O_RDONLY)
+        try:
+            found = _PEAK.search(os.read(descriptor, _STATUS_BYTES))
+        finally:
+            os.close(descriptor)
     except OSError:
         return None
     return int(found[1]) * 1024 if found else None

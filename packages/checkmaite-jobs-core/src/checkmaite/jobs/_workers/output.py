@@ -104,7 +104,7 @@ class _File:
 
     def __init__(self) -> None:
         self._pid = os.getpid()
-        self.path = f"{_folder()}/checkmaite-{secrets.token_hex(6)}-{self._pid}.out"
+        self.path = f"{folder_of_remains()}/checkmaite-{secrets.token_hex(6)}-{self._pid}.out"
         self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         self._is_locked = False
         atexit.register(self.delete)
@@ -234,6 +234,11 @@ def take_left_output(job_id: str) -> Remains | None:
 @cache
 def _pass_on_remains() -> None:
     """Copy the output of dead processes that nobody has collected into this process's log: it may say why they died."""
+    for path in glob.glob(f"{glob.escape(folder_of_remains())}/checkmaite-*.pack"):
+        with suppress(FileNotFoundError, ValueError):
+            pid = int(path.removesuffix(".pack").rpartition("-")[2])
+            if not _lives(pid) and os.stat(path).st_mtime + _UNCLAIMED_S < time.time():
+                os.unlink(path)
     for path in _remains():
         with suppress(FileNotFoundError):  # another process does the same
             if os.stat(path).st_mtime + _UNCLAIMED_S < time.time():
@@ -247,7 +252,7 @@ def _pass_on_remains() -> None:
 def _remains() -> list[str]:
     """Files of processes that have died, the oldest first."""
     found = []
-    for path in glob.glob(f"{glob.escape(_folder())}/checkmaite-*.out"):
+    for path in glob.glob(f"{glob.escape(folder_of_remains())}/checkmaite-*.out"):
         with suppress(FileNotFoundError):
             if not _lives(_whose(path)[0]):
                 found.append((os.stat(path).st_mtime_ns, path))
@@ -303,8 +308,8 @@ def _lock(descriptor: int, *, shared: bool) -> bool:
     return True
 
 
-def _folder() -> str:
-    """The folder for such files: beside this process's own log, so that other processes of the node find it."""
+def folder_of_remains() -> str:
+    """The folder for what a process leaves when it dies: beside its own log, so that others of the node find it."""
     to = os.fstat(1)
     return _folder_beside(to.st_dev, to.st_ino) if stat.S_ISREG(to.st_mode) else tempfile.gettempdir()
 

@@ -9,14 +9,14 @@ from checkmaite.jobs_ray_simple.cluster.actors import enter_namespace, leave_dri
 from checkmaite.jobs_ray_simple.cluster.code import code_here
 from checkmaite.jobs_ray_simple.cluster.connection import Connection, cancel, connect, is_connected
 from checkmaite.jobs_ray_simple.cluster.deaths import Death, Deaths, dead_for_a_while
-from checkmaite.jobs_ray_simple.cluster.job_function import make_job_function, packed_order
+from checkmaite.jobs_ray_simple.cluster.job_function import make_job_function, make_runner_function, packed_order
 from checkmaite.jobs_ray_simple.cluster.maintenance import DEFAULT_MAINTENANCE_JOBS, StoreMaintenance
 from checkmaite.jobs_ray_simple.cluster.nodes import cluster_resources, leaving_nodes, occupancy
 from checkmaite.jobs_ray_simple.cluster.options import ConnectionOptions, isolation_level
 from checkmaite.jobs_ray_simple.cluster.pickling import carried, dumps, is_large, payloads
 from checkmaite.jobs_ray_simple.cluster.programs import start_obstacle
 from checkmaite.jobs_ray_simple.cluster.ray_errors import LOST_WORKER, explained, finished_from, is_known, lost_worker
-from checkmaite.jobs_ray_simple.cluster.remains import REMAINS_S, remains_of
+from checkmaite.jobs_ray_simple.cluster.remains import REMAINS_S, pack_left_by, remains_of
 from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork, fits_no_node, shortage
 
 __all__ = [
@@ -48,7 +48,9 @@ __all__ = [
     "leaving_nodes",
     "lost_worker",
     "make_job_function",
+    "make_runner_function",
     "occupancy",
+    "pack_left_by",
     "packed_order",
     "payloads",
     "remains_of",

@@ -1,4 +1,4 @@
-"""The function that workers run for both Ray backends, and how an order travels to it.
+"""The functions that workers run for the Ray backends, and how an order travels to them.
 
 Bytes go in and come out, because Ray pickles any other object in a way that costs several times as much.
 """
@@ -61,3 +61,32 @@ def make_job_function(
         return pickle.dumps(execute(order, payload, lambda _, news: post(sender, news), process))
 
     return checkmaite_job
+
+
+def make_runner_function(
+    receiver: Any, prepare: Callable[[], None] | None, leave: Leave | None
+) -> Callable[[str, bytes], bytes]:
+    """Likewise the function of a task that runs packs of short jobs; see core's `run_packs`.
+
+    Args:
+        receiver: Handle of the actor with the methods that core's `RemoteLine` calls.
+        prepare: See `make_job_function`.
+        leave: See there.
+    """
+    check_versions, is_new = make_version_check(), True
+
+    def checkmaite_short_jobs(runner: str, written_terms: bytes) -> bytes:
+        worker: Any = ray  # its parts that carry no types
+        if worker._private.worker.global_worker.core_worker.get_current_task_attempt_number():
+            return b""  # what the first start had is its own
+        nonlocal is_new
+        if is_new:
+            if prepare is not None:
+                prepare()
+            check_versions(written_terms)
+            is_new = False
+        from checkmaite.jobs.spi import RemoteLine, WorkerProcess, run_packs
+
+        return run_packs(runner, RemoteLine(receiver), WorkerProcess(leave))
+
+    return checkmaite_short_jobs

@@ -1,4 +1,4 @@
-"""Fetches the output that a dead worker has left on its node."""
+"""Fetches what a dead worker has left on its node: the output of its job, the notes of its pack."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import ray
-from checkmaite.jobs.spi import Remains
 from checkmaite.jobs_ray_simple.cluster.actors import leave_driver
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -16,15 +15,15 @@ REMAINS_S = 15.0
 """Nobody waits for it any longer."""
 
 
-def _work(*, leaves_driver: bool) -> Callable[[str], Remains | None]:
+def _work(taken: str, *, leaves_driver: bool) -> Callable[[str], Any]:
     """The function that runs on the node, nested so that it travels by value: workers have no copy of this package."""
 
-    def checkmaite_remains(job_id: str) -> Remains | None:
+    def checkmaite_remains(of: str) -> Any:
         if leaves_driver:
             leave_driver()
-        from checkmaite.jobs.spi import take_left_output
+        import checkmaite.jobs.spi
 
-        return take_left_output(job_id)
+        return getattr(checkmaite.jobs.spi, taken)(of)
 
     return checkmaite_remains
 
@@ -32,7 +31,7 @@ def _work(*, leaves_driver: bool) -> Callable[[str], Remains | None]:
 def remains_of(
     job_id: str, host: str | None, runtime_env: Mapping[str, Any] | None = None, *, leaves_driver: bool = False
 ) -> list[Any]:
-    """References to what is left of a job's output, each from one node that it may have run on.
+    """References to what is left of a job's output (`Remains`), each from one node that it may have run on.
 
     Args:
         job_id: The job, whose process has died.
@@ -41,6 +40,17 @@ def remains_of(
         leaves_driver: Whether core is imported without the folders that Ray gives the workers of the driver that asks:
             where that driver is not the job's submitter.
     """
+    return _left("take_left_output", job_id, host, runtime_env, leaves_driver=leaves_driver)
+
+
+def pack_left_by(runner: str, host: str, runtime_env: Mapping[str, Any] | None) -> list[Any]:
+    """Likewise to what a runner that has died on that host has left of its pack (`LeftPack`)."""
+    return _left("take_left_pack", runner, host, runtime_env, leaves_driver=True)
+
+
+def _left(
+    taken: str, of: str, host: str | None, runtime_env: Mapping[str, Any] | None, *, leaves_driver: bool
+) -> list[Any]:
     nodes = [
         node["NodeID"]
         for node in _untyped.nodes()
@@ -48,7 +58,7 @@ def remains_of(
     ]
     if len(nodes) > _MOST_NODES:
         return []
-    ask: Any = ray.remote(_work(leaves_driver=leaves_driver))
+    ask: Any = ray.remote(_work(taken, leaves_driver=leaves_driver))
     others = {"runtime_env": dict(runtime_env)} if runtime_env else {}
     return [
         ask.options(
@@ -57,6 +67,6 @@ def remains_of(
             name="look for lost output",
             scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
             **others,
-        ).remote(job_id)
+        ).remote(of)
         for node in nodes
     ]

@@ -11,19 +11,29 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from attrs import evolve
 from checkmaite.jobs.spi import Failed, Leaving, News, Printed, Progressed, Started, failure
 from checkmaite.jobs_ray.clock import tell_time
 from checkmaite.jobs_ray.cluster import Arrivals, is_elsewhere, left_output, this_actor
 from checkmaite.jobs_ray.config import RegistrySettings
-from checkmaite.jobs_ray.controller.cluster import EndedTask, Tasks, told_of
+from checkmaite.jobs_ray.controller.cluster import (
+    EndedRunner,
+    EndedTask,
+    Tasks,
+    left_pack,
+    read_news,
+    told_of,
+    written_pack,
+)
 from checkmaite.jobs_ray.controller.machine import Cancel, ControllerMachine
+from checkmaite.jobs_ray.controller.packing import LeftPackNews, Packing, RunnerNews, is_packed
 from checkmaite.jobs_ray.memory import return_memory
 from checkmaite.jobs_ray.notifier import Notifier
 from checkmaite.jobs_ray.wire import AttemptId, Inventory, Launch, LostAttempt, Report, Stop, attempt_of
-from checkmaite.jobs_ray_simple.cluster import is_known
+from checkmaite.jobs_ray_simple.cluster import is_known, lost_worker
 
 _log = logging.getLogger("checkmaite.jobs")
 _LOG_CHARACTERS = 64 * 2**20
@@ -34,6 +44,9 @@ _WATCH_S = 2.0
 _WATCH_SHARE = 0.02
 """Of its time the controller spends at most so much on looking for workers that have died."""
 _PROGRESS_DELAY_S = 0.1
+_ASIDE_S = 0.5
+"""What shares a runner with a job that is ended by force has this long to be given back before."""
+_FORCE_AGAIN_S = 1.0
 _AT_ONCE = 50
 """Tasks that are launched before others get a turn on the event loop."""
 
@@ -54,7 +67,8 @@ class JobController:
             max_retained=settings.max_retained_terminal_controllers,
             max_log_characters=_LOG_CHARACTERS,
         )
-        self._tasks = Tasks(this_actor(), self._take, settings.store_maintenance_jobs)
+        self._packing = Packing(self._incarnation, self._machine)
+        self._tasks = Tasks(this_actor(), self._take, self._take_runner, settings.store_maintenance_jobs)
         self._arrivals = Arrivals()
         self._patience_s = settings.lease_ttl_s / 2  # a registry that has no answer within a lease asks again
         self._looking_into: dict[AttemptId, asyncio.Task[None]] = {}
@@ -127,6 +141,20 @@ class JobController:
                 case Leaving():
                     self._machine.leaving(attempt_id, each.cause)
 
+    async def next_pack(self, runner: str, said: bytes) -> bytes:
+        """A runner says how its pack went, and asks for the next one; see core's `Line`."""
+        news, now = read_news(said), tell_time(self._machine)
+        self._hear(runner, news)
+        pack = self._packing.give(runner, news.started, now)
+        self._start_runners()
+        return written_pack(pack)
+
+    async def tell_of_pack(self, runner: str, said: bytes) -> Collection[AttemptId]:
+        """A runner says how its pack goes on; which of its jobs are to stop."""
+        self._hear(runner, read_news(said))
+        self._start_runners()
+        return self._packing.stops_of(runner)
+
     # -- inside -------------------------------------------------------------------------------------------------------
 
     async def _with_payloads(self, token: int, launches: Sequence[Launch]) -> list[Launch]:
@@ -150,16 +178,67 @@ class JobController:
             number += 1
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
+        self._start_runners()
 
     def _launch(self, launch: Launch) -> None:
         attempt_id = attempt_of(launch)
+        if is_packed(launch.spec):
+            self._packing.add(launch)
+            return
         try:
             if self._machine.begins(attempt_id, tell_time(self._machine)):
                 self._tasks.launch(launch)
         except Exception as error:  # noqa: BLE001 - whatever Ray raises for one job must not keep the others
-            now = tell_time(self._machine)
-            self._machine.ended(attempt_id, failure(error, phase="launch"), worker_lost=False, now=now)
+            self._refuse(attempt_id, error)
+
+    def _refuse(self, attempt_id: AttemptId, error: Exception) -> None:
+        now = tell_time(self._machine)
+        self._machine.ended(attempt_id, failure(error, phase="launch"), worker_lost=False, now=now)
+        self._news.notify()
+
+    def _start_runners(self) -> None:
+        for order in self._packing.orders():
+            try:
+                self._tasks.start(order)
+            except Exception as error:  # noqa: BLE001 - whatever Ray raises for jobs of one kind must not keep the others
+                for attempt_id in self._packing.refused(order.runner):
+                    self._refuse(attempt_id, error)
+
+    def _hear(self, runner: str, news: RunnerNews) -> None:
+        for launch in self._packing.take(runner, news, tell_time(self._machine)):
+            self._tasks.completed(launch)
+        if news.ended:
+            self._has_ended = True
             self._news.notify()
+
+    def _take_runner(self, ended: EndedRunner) -> None:
+        """A runner has ended: what it has not begun is run by others. What its worker has left says what that was."""
+        runner, news = ended
+        if news is not None:
+            self._hear(runner, news)
+            self._over(runner, LeftPackNews({}, None))
+        elif (pattern := self._packing.pattern_of(runner)) is None:
+            self._over(runner, None)
+        else:
+            started, launch = pattern
+            looking = self._look_into_runner(runner, started, launch)
+            self._looking_into[runner, 0] = asyncio.get_running_loop().create_task(looking)
+
+    async def _look_into_runner(self, runner: str, started: Started, launch: Launch) -> None:
+        left = await left_pack(runner, started, launch.context)
+        self._over(runner, left, started)
+        del self._looking_into[runner, 0]
+
+    def _over(self, runner: str, left: LeftPackNews | None, started: Started | None = None) -> None:
+        failed = lost_worker()
+        if started is not None:
+            failed = evolve(failed, node=started.node, pid=started.pid)
+        for attempt_id in self._packing.over(runner, left, failed, tell_time(self._machine)):
+            if started is not None:
+                self._machine.started(attempt_id, started)
+            self._lose(attempt_id, failed)
+        self._start_runners()
+        self._news.notify()
 
     def _take(self, ended_tasks: Sequence[EndedTask]) -> None:
         self._has_ended = True
@@ -169,10 +248,7 @@ class JobController:
                 continue
             if finished.printed is not None:
                 self._machine.printed(attempt_id, finished.printed)
-            known = self._machine.known_of(attempt_id) if worker_lost else None
-            if known is not None and isinstance(finished.outcome, Failed):
-                looking = self._look_into(attempt_id, finished.outcome, known)
-                self._looking_into[attempt_id] = asyncio.get_running_loop().create_task(looking)
+            if worker_lost and isinstance(finished.outcome, Failed) and self._lose(attempt_id, finished.outcome):
                 continue
             self._machine.ended(
                 attempt_id,
@@ -183,6 +259,15 @@ class JobController:
                 used=finished.used,
             )
         self._news.notify()
+
+    def _lose(self, attempt_id: AttemptId, failed: Failed) -> bool:
+        """Look into the loss of an attempt with its worker; False when its end is known."""
+        known = self._machine.known_of(attempt_id)
+        if known is None:
+            return False
+        looking = self._look_into(attempt_id, failed, known)
+        self._looking_into[attempt_id] = asyncio.get_running_loop().create_task(looking)
+        return True
 
     async def _look_into(self, attempt_id: AttemptId, failed: Failed, known: LostAttempt) -> None:
         """End an attempt whose worker has died, and take in what that has left: more than it had told.
@@ -209,17 +294,43 @@ class JobController:
     def _cancel(self, cancels: Sequence[Cancel]) -> None:
         loop, now = asyncio.get_running_loop(), tell_time(self._machine)
         for attempt_id, force_at in cancels:
-            if force_at > now:
+            runner = self._packing.stop(attempt_id, now)
+            if runner is not None:
+                self._stop_in_runner(runner, attempt_id, force_at)
+            elif force_at > now:
                 self._tasks.interrupt(attempt_id)
-                loop.call_later(force_at - now, self._tasks.force, attempt_id)
+                loop.call_later(force_at - now, self._force, attempt_id)
             else:
-                self._tasks.force(attempt_id)
+                self._force(attempt_id)
+
+    def _force(self, attempt_id: AttemptId) -> None:
+        """End a job's worker. It is asked again: Ray forgets it while an interruption is on its way."""
+        if self._tasks.force(attempt_id):
+            asyncio.get_running_loop().call_later(_FORCE_AGAIN_S, self._force, attempt_id)
+
+    def _stop_in_runner(self, runner: str, attempt_id: AttemptId, force_at: float) -> None:
+        now = tell_time(self._machine)
+        if self._packing.shares(runner):
+            force_at = max(force_at, now + _ASIDE_S)
+        if force_at > now:
+            self._tasks.interrupt(runner)
+            asyncio.get_running_loop().call_later(force_at - now, self._force_in_runner, runner, attempt_id)
+        else:
+            self._force_in_runner(runner, attempt_id)
+
+    def _force_in_runner(self, runner: str, attempt_id: AttemptId) -> None:
+        if self._packing.runner_of(attempt_id) == runner and self._tasks.force(runner):
+            asyncio.get_running_loop().call_later(_FORCE_AGAIN_S, self._force_in_runner, runner, attempt_id)
 
     async def _watch(self) -> None:
         while True:
             began = time.monotonic()
-            if (begun := self._machine.begun()) and (lost := await self._tasks.lost(begun)):
+            begun, runners = self._machine.begun(), self._packing.begun()
+            if begun or runners:
+                lost, lost_runners = await self._tasks.lost(begun, runners)
                 self._take(lost)
+                for each in lost_runners:
+                    self._take_runner(each)
             await asyncio.sleep(max(_WATCH_S, (time.monotonic() - began) / _WATCH_SHARE))
 
     async def _sweep(self) -> None:
@@ -227,6 +338,7 @@ class JobController:
         while True:
             await asyncio.sleep(_SWEEP_S)
             self._machine.sweep(tell_time(self._machine))
+            self._packing.sweep()
             sweeps += 1
             if self._has_ended and sweeps % _RETURN_AFTER == 0:
                 self._has_ended = False

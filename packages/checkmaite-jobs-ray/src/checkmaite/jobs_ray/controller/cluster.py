@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import pickle
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +12,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from attrs import evolve
-from checkmaite.jobs.spi import Completed, Failed, Finished, Remains, Started, failure
+from checkmaite.jobs.spi import Completed, Failed, Finished, LeftPack, PackedJob, PackNews, Remains, Started, failure
+from checkmaite.jobs_ray.controller.packing import EndedShortJob, LeftPackNews, RunnerNews, RunnerOrder
 from checkmaite.jobs_ray.wire import AttemptId, Context, Launch, LostAttempt, attempt_of
 from checkmaite.jobs_ray_simple.cluster import (
     LOST_WORKER,
+    REMAINS_S,
     Death,
     Deaths,
     RemoteWork,
@@ -26,8 +29,12 @@ from checkmaite.jobs_ray_simple.cluster import (
     leave_driver,
     lost_worker,
     make_job_function,
+    make_runner_function,
+    pack_left_by,
     packed_order,
 )
+
+_log = logging.getLogger("checkmaite.jobs")
 
 
 class EndedTask(NamedTuple):
@@ -36,6 +43,13 @@ class EndedTask(NamedTuple):
     attempt_id: AttemptId
     finished: Finished
     worker_lost: bool
+
+
+class EndedRunner(NamedTuple):
+    """How a runner of short jobs ended; `news` is None when its worker was lost."""
+
+    runner: str
+    news: RunnerNews | None
 
 
 def told_of(
@@ -58,24 +72,31 @@ class Tasks:
     Args:
         controller: Handle of the controller's actor, for news.
         on_ended: Called with tasks that have ended, several at a time when they end in quick succession.
+        on_runner_ended: Called with each task that has run packs of short jobs.
         maintenance_jobs: See `StoreMaintenance`.
     """
 
     def __init__(
-        self, controller: Any, on_ended: Callable[[Sequence[EndedTask]], None], maintenance_jobs: int | None = None
+        self,
+        controller: Any,
+        on_ended: Callable[[Sequence[EndedTask]], None],
+        on_runner_ended: Callable[[EndedRunner], None],
+        maintenance_jobs: int | None = None,
     ) -> None:
         self._on_ended = on_ended
+        self._on_runner_ended = on_runner_ended
         self._loop = asyncio.get_running_loop()
         self._maintenance = StoreMaintenance(
             maintenance_jobs,
             took=lambda future: self._loop.call_soon_threadsafe(self._maintenance.ended, future),
             prepare=leave_driver,
         )
-        self._refs: dict[AttemptId, Any] = {}
+        self._refs: dict[AttemptId | str, Any] = {}
         self._contexts: dict[AttemptId, Context] = {}
-        self._ended: deque[tuple[AttemptId, Future[Any]]] = deque()
+        self._ended: deque[tuple[AttemptId | str, Future[Any]]] = deque()
         self._deaths = Deaths()
         self._work = RemoteWork(partial(make_job_function, controller, leave_driver))
+        self._runs = RemoteWork(partial(make_runner_function, controller, leave_driver))
 
     def launch(self, launch: Launch) -> None:
         """Hand a job to Ray.
@@ -98,25 +119,51 @@ class Tasks:
         self._refs[attempt_id], self._contexts[attempt_id] = ref, context
         ref.future().add_done_callback(partial(self._note_ended, attempt_id))
 
-    def interrupt(self, attempt_id: AttemptId) -> None:
-        """Raise KeyboardInterrupt in a task, or take it out of the queue; one that is over stays as it is."""
-        if attempt_id in self._refs:
-            cancel(self._refs[attempt_id], force=False)
+    def start(self, order: RunnerOrder) -> None:
+        """Have Ray start a runner. A second start by Ray does nothing, as with a job's task."""
+        runner, (spec, context, *_) = order
+        ref = self._runs.start(
+            *(runner, context.terms.written),
+            job_name="short jobs",
+            resources=spec.resources,
+            isolation=spec.policy.isolation,
+            runtime_env=context.runtime_env,
+            max_retries=1,
+            code=context.terms.code.digest if context.terms.code else "",
+        )
+        self._refs[runner] = ref
+        ref.future().add_done_callback(partial(self._note_ended, runner))
 
-    def force(self, attempt_id: AttemptId) -> None:
-        """End a task's worker; one that is over stays as it is."""
-        if attempt_id in self._refs:
-            cancel(self._refs[attempt_id], force=True)
+    def interrupt(self, task: AttemptId | str) -> None:
+        """Raise KeyboardInterrupt in a task, or take it out of the queue; one that is over stays as it is.
 
-    async def lost(self, begun: Mapping[AttemptId, Started]) -> list[EndedTask]:
+        A runner takes it as the word that one of its jobs is to stop, and asks which.
+        """
+        if task in self._refs:
+            cancel(self._refs[task], force=False)
+
+    def force(self, task: AttemptId | str) -> bool:
+        """End a task's worker, or a runner's; False when it is over."""
+        if task not in self._refs:
+            return False
+        cancel(self._refs[task], force=True)
+        return True
+
+    async def lost(
+        self, begun: Mapping[AttemptId, Started], runners: Mapping[str, Started]
+    ) -> tuple[list[EndedTask], list[EndedRunner]]:
         """Of tasks that have begun, those whose worker has died: Ray tells it when it has room to start them again."""
         await asyncio.to_thread(self._deaths.note_leaving)
-        dead = await asyncio.to_thread(dead_for_a_while, set(begun.values()))
-        return [
+        dead = await asyncio.to_thread(dead_for_a_while, {*begun.values(), *runners.values()})
+        tasks = [
             self._give_up(attempt_id)
             for attempt_id, started in begun.items()
             if started in dead and attempt_id in self._refs
         ]
+        gone = [runner for runner, started in runners.items() if started in dead and runner in self._refs]
+        for runner in gone:
+            cancel(self._refs.pop(runner), force=False)
+        return tasks, [EndedRunner(runner, None) for runner in gone]
 
     def _give_up(self, attempt_id: AttemptId) -> EndedTask:
         cancel(self._refs.pop(attempt_id), force=False)
@@ -128,21 +175,29 @@ class Tasks:
         started = known.started
         return self._deaths.of_task(started.pid, started.node) if started is not None else self._deaths.of_task(None)
 
-    def _note_ended(self, attempt_id: AttemptId, future: Future[Any]) -> None:
+    def completed(self, launch: Launch) -> None:
+        """A job that a runner had is completed."""
+        self._maintain(launch.context)
+
+    def _note_ended(self, task: AttemptId | str, future: Future[Any]) -> None:
         """Called on a thread of Ray's; the loop is woken once for all that come before it looks."""
-        self._ended.append((attempt_id, future))
+        self._ended.append((task, future))
         if len(self._ended) == 1:
             self._loop.call_soon_threadsafe(self._take_ended)
 
     def _take_ended(self) -> None:
         ended_tasks: list[EndedTask] = []
         while self._ended:
-            attempt_id, future = self._ended[0]
-            ended_tasks.append(_end_of(attempt_id, future))
-            self._refs.pop(attempt_id, None)
-            context = self._contexts.pop(attempt_id, None)
-            if context is not None and isinstance(ended_tasks[-1].finished.outcome, Completed):
-                self._maintain(context)
+            task, future = self._ended[0]
+            is_known = self._refs.pop(task, None) is not None
+            if isinstance(task, str):
+                if is_known:  # one that was given up has ended already
+                    self._on_runner_ended(EndedRunner(task, _last_news(future)))
+            else:
+                ended_tasks.append(_end_of(task, future))
+                context = self._contexts.pop(task, None)
+                if context is not None and isinstance(ended_tasks[-1].finished.outcome, Completed):
+                    self._maintain(context)
             self._ended.popleft()  # not before it was dealt with: while there is one, nobody wakes the loop again
         self._on_ended(ended_tasks)
 
@@ -163,3 +218,55 @@ def _end_of(attempt_id: AttemptId, future: Future[Any]) -> EndedTask:
     except Exception as unreadable:  # noqa: BLE001 - whatever a result raises when it is unpickled
         return EndedTask(attempt_id, Finished(outcome=failure(unreadable, phase="run")), worker_lost=False)
     return EndedTask(attempt_id, finished, worker_lost=isinstance(error, LOST_WORKER))
+
+
+# -- what travels between runners and their controller -----------------------------------------------------------------
+
+
+def written_pack(launches: Sequence[Launch]) -> bytes:
+    """A pack as a runner reads it."""
+    return pickle.dumps(
+        [
+            PackedJob(attempt_of(each), each.spec.work_order(each.context.terms.written), each.spec.payload)
+            for each in launches
+        ]
+    )
+
+
+def read_news(said: bytes) -> RunnerNews:
+    """What a runner says; what cannot be read of a job has failed, and keeps no other back."""
+    news: PackNews = pickle.loads(said)  # noqa: S301 - made by core's `run_packs`, of this project's classes alone
+    ended = [EndedShortJob(sender, took_s, _finished(written)) for sender, took_s, written in news.ended]
+    return RunnerNews(news.started, news.number, ended, news.unbegun)
+
+
+async def left_pack(runner: str, started: Started, context: Context) -> LeftPackNews | None:
+    """What the dead worker of a runner has noted of its pack; None when it has noted nothing, or nobody answers."""
+    left: LeftPack | None
+    try:
+        async with asyncio.timeout(REMAINS_S):
+            for each in pack_left_by(runner, started.node, context.runtime_env):
+                left = await each
+                if left is not None:
+                    return LeftPackNews({job: _finished(written) for job, written in left.ended.items()}, left.running)
+    except Exception:  # noqa: BLE001 - whatever Ray raises about the node, nothing is known of the pack
+        _log.info("what runner %s had done could not be looked for", runner, exc_info=True)
+    return None
+
+
+def _last_news(future: Future[Any]) -> RunnerNews | None:
+    """What a runner has said last; None when its worker was lost, so that it could not."""
+    try:
+        result = future.result()
+        return read_news(result) if result else None
+    except Exception:  # noqa: BLE001 - whatever Ray raises of a task, its runner is gone
+        _log.info("a runner of short jobs was lost", exc_info=True)
+        return None
+
+
+def _finished(written: bytes) -> Finished:
+    try:
+        finished: Finished = pickle.loads(written)  # noqa: S301 - made by core's `execute`
+    except Exception as unreadable:  # noqa: BLE001 - whatever a result raises when it is unpickled
+        return Finished(outcome=failure(unreadable, phase="run"))
+    return finished

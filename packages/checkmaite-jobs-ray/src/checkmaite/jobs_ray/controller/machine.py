@@ -312,6 +312,7 @@ class ControllerMachine:
         started: Started | None = None,
         counts: bool = True,
         used: Used | None = None,
+        in_doubt: bool = False,
     ) -> None:
         """A job's work has stopped; see `EndReport`."""
         task = self._live(attempt_id)
@@ -319,7 +320,8 @@ class ControllerMachine:
             return
         job_id, attempt = attempt_id
         task.ended_at, at = now, now + self._ahead_s
-        task.end = EndReport(job_id, attempt, outcome, worker_lost, at, started or task.started, counts, used)
+        started = started or task.started
+        task.end = EndReport(job_id, attempt, outcome, worker_lost, at, started, counts, used, in_doubt)
         spec = task.launch.spec
         if not (worker_lost and spec.policy.allows_retry(attempt, task.launch.losses, counts=counts)):
             task.launch = task.launch._replace(spec=spec.slim())

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from attrs import evolve
 from checkmaite.jobs import FailureKind
 from checkmaite.jobs.spi import Cancelled, Completed, Failed, Outcome, Started, Used
-from checkmaite.jobs_ray.registry.model.events import Ended, Requeued, StopAsked
+from checkmaite.jobs_ray.registry.model.events import Ended, OwnerLost, Requeued, StopAsked
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.record import (
     JobRecord,
@@ -76,15 +76,17 @@ class Lifecycle:
         if isinstance(state, Stopping):
             in_time = isinstance(report.outcome, Completed) and isinstance(state.then, Failed)
             self.finish(record, report.outcome if in_time else state.then, report.at, report.started, report.used)
+        elif report.worker_lost and report.in_doubt:
+            self._table.apply(OwnerLost(record.spec.job_id, PACK_LOST))
         elif report.worker_lost:
             self._lose_worker(record, report, now)
         else:
             self.finish(record, report.outcome, report.at, report.started, report.used)
 
     def start_again_or_end(self, record: JobRecord, reason: str, now: float) -> None:
-        """A job's controller is gone, and with it what it had begun; the store does not hold its run."""
+        """What a job had begun is gone with its controller, or its node; the store does not hold its run."""
         policy = record.spec.policy
-        if policy.resubmit and record.attempt < policy.max_attempts:
+        if (policy.resubmit or reason == PACK_LOST) and record.attempt < policy.max_attempts:
             self._requeue(record, f"Start {record.attempt} ended when {reason}.", now)
         else:
             self.finish(record, lost(reason, record), self._table.date)
@@ -134,6 +136,7 @@ class Lifecycle:
 
 DIED = "its controller's process died"
 GONE = "its controller and its registry were lost"
+PACK_LOST = "its node was lost with those that ran beside it"
 SURPLUS = "its cluster's registry had more controllers than this one"
 
 
@@ -148,6 +151,8 @@ _SILENT = "its controller was silent for"
 def _kind_of_loss(reason: str) -> FailureKind:
     if reason.startswith(_SILENT):
         return FailureKind.CONTROLLER_SILENT
+    if reason == PACK_LOST:
+        return FailureKind.NODE_LOST
     return FailureKind.CLUSTER_LOST if reason in {GONE, SURPLUS} else FailureKind.CONTROLLER_DIED
 
 

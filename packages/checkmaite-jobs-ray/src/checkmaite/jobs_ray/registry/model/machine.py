@@ -293,6 +293,8 @@ class RegistryMachine:
                     self.table.note_progress(each.job_id, each.progress)
                 case EndReport():
                     self._lifecycle.end(record, each, now)
+                    if each.in_doubt:
+                        self._takeover.ask()
         return True
 
     def lose(self, controller: str, reason: str, now: float) -> None:

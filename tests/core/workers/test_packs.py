@@ -1,0 +1,228 @@
+"""A process that runs packs of short jobs: what it tells of each, what it gives back, and what its death leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkmaite.jobs._workers import pack_notes
+from checkmaite.jobs.spi import take_left_pack
+
+PRELUDE = """
+import json, os, pickle, signal, sys, threading, time
+from collections import deque
+from concurrent.futures import Future
+from functools import partial
+from types import SimpleNamespace
+from checkmaite.jobs.spi import PackedJob, StoreSpec, Terms, WorkerProcess, order_wire, run_packs
+from checkmaite.jobs._workers import packs
+
+TERMS = Terms(store=StoreSpec("null", {}), facts={"backend": "test"})
+ACTS = {}
+
+class Does:
+    def __init__(self, name):
+        self.id = name
+
+    def run(self, **_):
+        ACTS[self.id]()
+        return SimpleNamespace(run_uid=self.id, capability_id=self.id, extract=list, dataset_metadata=(),
+                               model_metadata=(), metric_metadata=())
+
+def done(result=None):
+    future = Future()
+    future.set_result(result)
+    return future
+
+class Line:
+    '''Gives these packs, and notes what it hears.'''
+
+    def __init__(self, *given):
+        self.given = deque(given)
+        self.heard, self.told, self.stops, self.news = [], [], (), []
+        self.is_told = threading.Event()
+
+    def next_pack(self, runner, news):
+        self.heard.append(news)
+        names = self.given.popleft() if self.given else ()
+        return done(pickle.dumps([
+            PackedJob((name, 1), order_wire(TERMS.written, job_id=name, submitted_at=1.0, run_uid=None, reuse="auto",
+                                            report_threshold=0.5, prints=None),
+                      pickle.dumps((Does(name), None, None, None, None)))
+            for name in names
+        ]))
+
+    def tell(self, runner, news):
+        self.told.append(news)
+        self.is_told.set()
+        return done(self.stops)
+
+    def post(self, sender, news):
+        self.news.append(sender)
+        return done()
+
+def outcomes(news):
+    read = ((each.sender[0], pickle.loads(each.finished)) for each in news.ended)
+    return {name: [type(each.outcome).__name__, each.printed and each.printed.text] for name, each in read}
+
+def run(line, left=[]):
+    process = WorkerProcess(lambda: left.append("leaves"))
+    last = pickle.loads(run_packs("runner-1", line, process))
+    say(ended=[outcomes(each) for each in [*line.heard, last]], unbegun=[[job for job, _ in each.unbegun] for each in
+        [*line.heard, last]], told=[outcomes(each) for each in line.told], left=left)
+
+def say(**what):
+    os.write(3, json.dumps(what).encode())
+
+def long():
+    time.sleep(0.01)
+    assert line.is_told.wait(20), "what has not begun is not given back"
+
+def quick():
+    pass
+
+def prints(text):
+    print(text)
+
+def fails():
+    raise ValueError("no")
+"""
+RESULT = "Completed"
+
+
+def run(text: str, folder: Path) -> dict[str, Any]:
+    """What the process says."""
+    reading, writing = os.pipe()
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            ["bash", "-c", f'exec "$@" 3>&{writing}', "-", sys.executable, "-c", PRELUDE + text],
+            stdout=log,
+            stderr=log,
+            pass_fds=[writing],
+            cwd=folder,
+        )
+    os.close(writing)
+    with os.fdopen(reading) as said:
+        found = said.read()
+    process.wait()
+    assert found, (folder / "log").read_text()
+    answer: dict[str, Any] = json.loads(found)
+    return answer
+
+
+def test_each_job_of_a_pack_has_its_own_end_and_output_and_the_next_pack_follows(tmp_path: Path) -> None:
+    said = run(
+        """
+ACTS |= {"a": partial(prints, "of a"), "b": fails, "c": quick}
+ACTS |= {"d": partial(os.chdir, "/"), "e": lambda: prints(os.getcwd())}
+run(Line(("a", "b", "c"), ("d", "e")))
+""",
+        tmp_path,
+    )
+    first = {"a": [RESULT, "of a\n"], "b": ["Failed", None], "c": [RESULT, None]}
+    assert said["ended"] == [{}, first, {"d": [RESULT, None], "e": [RESULT, f"{tmp_path}\n"]}, {}]
+    assert not list(tmp_path.glob("*.pack")), "the notes are gone with the runner"
+
+
+def test_what_a_late_pack_has_not_begun_is_given_back_while_the_long_job_runs_on(tmp_path: Path) -> None:
+    said = run(
+        """
+ACTS |= {"a": quick, "b": long, "c": quick, "d": quick}
+line = Line(("a", "b", "c", "d"))
+run(line)
+""",
+        tmp_path,
+    )
+    assert said["told"][0] == {"a": [RESULT, None]}
+    assert said["unbegun"][1] == ["c", "d"]
+    assert said["ended"][1] == {"a": [RESULT, None], "b": [RESULT, None]}
+
+
+def test_a_signal_stops_the_job_that_is_meant_and_no_other(tmp_path: Path) -> None:
+    said = run(
+        """
+packs._LATE_S = 60.0
+def asks(stops):
+    line.stops = stops
+    line.is_told.clear()
+    signal.raise_signal(signal.SIGINT)
+    assert line.is_told.wait(20)
+    time.sleep(20 if ("b", 1) in stops else 0.2)
+
+ACTS |= {"a": partial(asks, [("c", 1)]), "b": partial(asks, [("b", 1)]), "c": quick, "d": quick}
+line = Line(("a", "b", "c", "d"))
+run(line)
+""",
+        tmp_path,
+    )
+    (ended,) = [each for each in said["ended"] if each]
+    assert {name: end for name, (end, _) in ended.items()} == {
+        "a": RESULT,
+        "b": "Cancelled",
+        "c": "Cancelled",
+        "d": RESULT,
+    }
+
+
+def test_a_process_that_cannot_be_put_right_begins_nothing_more(tmp_path: Path) -> None:
+    said = run(
+        """
+def leaves_a_thread():
+    threading.Thread(target=time.sleep, args=(1,)).start()
+
+ACTS |= {"a": quick, "b": leaves_a_thread, "c": quick}
+run(Line(("a", "b", "c"), ("d",)))
+""",
+        tmp_path,
+    )
+    assert {name: end for name, (end, _) in said["ended"][-1].items()} == {"a": RESULT, "b": RESULT}
+    assert (said["unbegun"][-1], said["left"]) == (["c"], ["leaves"])
+    assert len(said["ended"]) == 2, "it asks for no other pack"
+
+
+def test_a_job_that_closes_what_is_not_its_own_costs_only_the_pack(tmp_path: Path) -> None:
+    said = run(
+        """
+def closes():
+    for each in os.listdir("/proc/self/fd"):
+        if os.path.exists(f"/proc/self/fd/{each}") and os.readlink(f"/proc/self/fd/{each}").endswith(".pack"):
+            os.close(int(each))
+
+ACTS |= {"a": closes, "b": quick}
+run(Line(("a", "b"), ("c",)))
+""",
+        tmp_path,
+    )
+    assert (said["ended"][-1], said["unbegun"][-1]) == ({"a": [RESULT, None]}, ["b"])
+
+
+def test_a_death_leaves_what_had_ended_and_which_job_was_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = run(
+        """
+def dies():
+    say(died=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+ACTS |= {"a": quick, "b": dies, "c": quick}
+run(Line(("a", "b", "c")))
+""",
+        tmp_path,
+    )
+    assert said == {"died": True}
+    (left,) = tmp_path.glob("*.pack")
+    monkeypatch.setattr(pack_notes, "folder_of_remains", lambda: str(tmp_path))
+    found = take_left_pack("runner-1")
+    assert found is not None
+    assert (list(found.ended), found.running) == ([("a", 1)], ("b", 1))
+    assert not left.exists()
+
+
+def test_nothing_is_left_of_a_runner_that_never_was() -> None:
+    assert take_left_pack("runner-that-never-was") is None
