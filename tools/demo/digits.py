@@ -2,12 +2,17 @@
 
 Run it with ``hatch run demo``. Each job evaluates one model on the 899 real digits that it was not trained on, under
 one corruption at one severity. The results go to a Parquet store; the table and the plot come out of an SQL query over
-it. A second run finds the results there.
+it. All 36 are submitted again, and found there; then once more with another random forest, and its
+12 are made anew.
+
+A page of the jobs is served meanwhile, and written as a report at the end. ``hatch run demo --stay`` keeps it up.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,27 +22,46 @@ import matplotlib
 import numpy as np
 from attrs import field, frozen
 from checkmaite.jobs import (
+    Job,
     Record,
-    ReuseKind,
-    as_completed,
     configure_job_backend,
     report_progress,
     shutdown_job_backend,
     submit_capabilities,
 )
+from checkmaite.jobs_ui import serve, write_report
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from scipy import ndimage
 from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.svm import SVC
+from watching import accuracy_table, reuse_told, watch
 
 OUTPUT = Path("demo-output")
-CORRUPTIONS = ("noise", "blur", "rotation", "occlusion")
-SEVERITIES = (1, 2, 3)
+SEVERITIES: Mapping[str, tuple[str, Sequence[float]]] = {
+    "noise": ("grey levels", (2, 4, 6)),
+    "blur": ("pixels", (0.4, 0.8, 1.2)),
+    "rotation": ("degrees", (15, 30, 45)),
+    "occlusion": ("pixels a side", (2, 3, 4)),
+}
+"""Of each corruption the unit of its severity, and the severities. A digit has 8 by 8 pixels of 16 grey levels.
+
+Noise and blur are given by their standard deviations.
+"""
+QUESTION = """
+select p.model_id, p.corruption, p.unit, p.severity, p.accuracy
+from digit_robustness p
+join runs r on r.run_uid = p.run_uid and r.entity_type = 'model'
+order by p.model_id, p.corruption, p.severity
+"""
+BY_ROTATION = """
+select severity as degrees, model_id, accuracy
+from digit_robustness
+where corruption = 'rotation'
+order by all
+"""
 Images = np.ndarray[Any, np.dtype[np.float64]]
 """Shape (images, 8, 8), grey values 0 to 16."""
 
@@ -85,10 +109,10 @@ class Accuracy:
 
 @frozen
 class RobustnessConfig:
-    """Which corruption, and how strong: 1 to 3."""
+    """Which corruption, and how strong, in the unit that `SEVERITIES` names."""
 
     corruption: str
-    severity: int
+    severity: float
 
 
 @frozen
@@ -99,7 +123,8 @@ class RobustnessRecord(Record):
 
     model_id: str
     corruption: str
-    severity: int
+    severity: float
+    unit: str
     images: int
     accuracy: float
 
@@ -151,7 +176,7 @@ class Robustness:
         """Evaluate one model on one dataset."""
         (model,), (dataset,), (metric,) = models, datasets, metrics
         corrupted = np.empty_like(dataset.images)
-        generator = np.random.default_rng(config.severity)
+        generator = np.random.default_rng(round(1000 * config.severity))
         for index, image in enumerate(dataset.images):
             corrupted[index] = corrupt(image, config, generator)
             report_progress(index + 1, len(dataset), config.corruption)
@@ -162,7 +187,10 @@ class Robustness:
             "model_metadata": [model.metadata],
             "metric_metadata": [metric.metadata],
         }
-        record = RobustnessRecord(model.metadata["id"], config.corruption, config.severity, len(dataset), accuracy)
+        unit, _ = SEVERITIES[config.corruption]
+        record = RobustnessRecord(
+            model.metadata["id"], config.corruption, config.severity, unit, len(dataset), accuracy
+        )
         return RobustnessRun(run_uid=RobustnessRun.compute_uid(config=config, **described), record=record, **described)
 
 
@@ -170,13 +198,13 @@ def corrupt(image: Images, config: RobustnessConfig, generator: np.random.Genera
     """One image (8, 8), corrupted; grey values stay 0 to 16."""
     match config.corruption:
         case "noise":
-            changed = image + generator.normal(0, 2.0 * config.severity, image.shape)
+            changed = image + generator.normal(0, config.severity, image.shape)
         case "blur":
-            changed = ndimage.gaussian_filter(image, sigma=0.4 * config.severity)
+            changed = ndimage.gaussian_filter(image, sigma=config.severity)
         case "rotation":
-            changed = ndimage.rotate(image, angle=15 * config.severity, reshape=False, order=1)
+            changed = ndimage.rotate(image, angle=config.severity, reshape=False, order=1)
         case "occlusion":
-            changed, size = image.copy(), 1 + config.severity
+            changed, size = image.copy(), int(config.severity)
             top, left = generator.integers(0, 8 - size, 2)
             changed[top : top + size, left : left + size] = 0
         case unknown:
@@ -184,12 +212,12 @@ def corrupt(image: Images, config: RobustnessConfig, generator: np.random.Genera
     return np.clip(changed, 0, 16)
 
 
-def fitted_models(images: Images, labels: Any) -> list[Classifier]:
+def fitted_models(images: Images, labels: Any, *, trees: int = 200) -> list[Classifier]:
     """Three classifiers, fitted on clean digits."""
     kinds = {
         "logistic-regression": LogisticRegression(max_iter=5000),
         "svc": SVC(gamma=0.001),
-        "random-forest": RandomForestClassifier(n_estimators=200, random_state=0),
+        "random-forest": RandomForestClassifier(n_estimators=trees, random_state=0),
     }
     flat = images.reshape(len(images), -1)
     return [Classifier(kind.fit(flat, labels), {"id": name}) for name, kind in kinds.items()]
@@ -200,12 +228,12 @@ def plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, len(CORRUPTIONS), figsize=(14, 3.6), sharey=True, layout="constrained")
-    for panel, corruption in zip(panels, CORRUPTIONS, strict=True):
+    figure, panels = pyplot.subplots(1, len(SEVERITIES), figsize=(14, 3.6), sharey=True, layout="constrained")
+    for panel, (corruption, (unit, severities)) in zip(panels, SEVERITIES.items(), strict=True):
         for model in sorted({row["model_id"] for row in rows}):
             line = [row for row in rows if (row["model_id"], row["corruption"]) == (model, corruption)]
             panel.plot([row["severity"] for row in line], [row["accuracy"] for row in line], marker="o", label=model)
-        panel.set(title=corruption, xlabel="severity", xticks=SEVERITIES, ylim=(0, 1.02))
+        panel.set(title=corruption, xlabel=f"severity ({unit})", xticks=severities, ylim=(0, 1.02))
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("accuracy")
     panels[0].legend(loc="lower left")
@@ -214,24 +242,14 @@ def plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     pyplot.close(figure)
 
 
-def main() -> None:
-    """Submit, follow, query, plot."""
-    began = time.monotonic()
-    console = Console()
-    digits = load_digits()
-    half = len(digits.images) // 2
-    dataset = Digits(digits.images[half:], digits.target[half:], {"id": "sklearn-digits-second-half"})
-    console.print(f"Fitting three classifiers on {half} of {len(digits.images)} handwritten digits ...")
-    models = fitted_models(digits.images[:half], digits.target[:half])
-    console.print("Starting Ray on this machine ...")
-    backend = configure_job_backend(
-        "ray",
-        address="local",
-        idempotency_scope="digits-demo",
-        num_cpus=2,
-        object_store_memory=100_000_000,
-        analytics_store={"backend": "parquet", "uri": OUTPUT / "analytics_store"},
-    )
+def evaluate(console: Console, models: Sequence[Classifier], dataset: Digits) -> list[Job]:
+    """Submit all evaluations, and watch them to their ends."""
+    asked = [
+        (model, corruption, severity)
+        for model in models
+        for corruption, (_, severities) in SEVERITIES.items()
+        for severity in severities
+    ]
     jobs = submit_capabilities(
         [
             {
@@ -240,43 +258,80 @@ def main() -> None:
                 "datasets": [dataset],
                 "metrics": [Accuracy()],
                 "config": RobustnessConfig(corruption, severity),
-                "job_name": f"{model.metadata['id']} {corruption} {severity}",
+                "job_name": f"{model.metadata['id']} {corruption} {severity:g}",
             }
-            for model in models
-            for corruption in CORRUPTIONS
-            for severity in SEVERITIES
+            for model, corruption, severity in asked
         ]
     )
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("jobs", total=len(jobs))
-        for job in as_completed(jobs):
-            job.result()
-            progress.update(bar, advance=1, description=job.job_name)
-    if reused := sum(job.reuse.kind is ReuseKind.REUSED for job in jobs):
-        console.print(f"{reused} of {len(jobs)} results are used again: they are of an earlier run.")
-    for difference in sorted({each for job in jobs for each in job.reuse.differences}):
-        console.print(f"Computed again, because this differs from an earlier run: {difference}")
-    rows = backend.analytics_store.query_sql(
-        """
-        select p.model_id, p.corruption, p.severity, p.accuracy, r.job_id, r.completed_at
-        from digit_robustness p
-        join runs r on r.run_uid = p.run_uid and r.entity_type = 'model'
-        order by p.model_id, p.corruption, p.severity
-        """
-    ).to_pylist()
-    table = Table("model", "corruption", *(f"severity {severity}" for severity in SEVERITIES), title="Accuracy")
-    for model_id, corruption in dict.fromkeys((row["model_id"], row["corruption"]) for row in rows):
-        found = [row for row in rows if (row["model_id"], row["corruption"]) == (model_id, corruption)]
-        table.add_row(model_id, corruption, *(f"{row['accuracy']:.3f}" for row in found))
-    console.print(table)
-    picture = (OUTPUT / "accuracy.png").resolve()
-    plot(rows, picture)
-    console.print(f"Results: {backend.analytics_store.uri}", soft_wrap=True)
-    console.print(f"Plot:    {picture}", soft_wrap=True)
-    console.print(f"Done in {time.monotonic() - began:.0f} s.")
+    cells: dict[tuple[str, str], list[tuple[str, Job]]] = {}
+    for (model, corruption, severity), job in zip(asked, jobs, strict=True):
+        cells.setdefault((model.metadata["id"], corruption), []).append((f"{severity:g}", job))
+    watch(console, cells)
+    console.print(reuse_told(jobs), soft_wrap=True)
+    return jobs
+
+
+def main() -> None:
+    """Submit, follow, query, plot; twice more; and leave a report."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--stay", action="store_true", help="serve the page until Ctrl-C")
+    stays = parser.parse_args().stay
+    began = time.monotonic()
+    console = Console(highlight=False)
+    digits = load_digits()
+    half = len(digits.images) // 2
+    train = digits.images[:half], digits.target[:half]
+    dataset = Digits(digits.images[half:], digits.target[half:], {"id": "sklearn-digits-second-half"})
+    console.print(f"Fitting three classifiers on {half} of {len(digits.images)} handwritten digits ...")
+    models = fitted_models(*train)
+    console.print("Starting Ray on this machine ...")
+    logging.disable(logging.WARNING)  # Ray greets at length; errors are still told
+    backend = configure_job_backend(
+        "ray",
+        address="local",
+        idempotency_scope="digits-demo",
+        num_cpus=2,
+        object_store_memory=100_000_000,
+        analytics_store={"backend": "parquet", "uri": OUTPUT / "analytics_store"},
+    )
+    store = backend.analytics_store
+    with serve(title="digits-demo") as page:
+        console.print("See it in a browser, live, while this runs:")
+        console.print(page.url, style="bold cyan", soft_wrap=True)
+
+        console.print("\n[bold]First: 36 evaluations[/]")
+        evaluate(console, models, dataset)
+        rows = store.query_sql(QUESTION).to_pylist()
+        console.print()
+        console.print(accuracy_table(rows, "Accuracy, by SQL over the store"))
+        picture = (OUTPUT / "accuracy.png").resolve()
+        plot(rows, picture)
+
+        console.print("\n[bold]Second: the same 36 again[/]")
+        evaluate(console, models, dataset)
+
+        console.print("\n[bold]Third: with a random forest of 20 trees in place of 200, under the same name[/]")
+        evaluate(console, fitted_models(*train, trees=20), dataset)
+        changed = [row for row in store.query_sql(QUESTION).to_pylist() if row["model_id"] == "random-forest"]
+        console.print()
+        console.print(
+            accuracy_table(changed, "Its accuracy now; the results of before are revision 1 of the same runs")
+        )
+
+        report = write_report(OUTPUT / "report", title="digits-demo", queries=[BY_ROTATION.strip(), QUESTION.strip()])
+        console.print()
+        console.print(f"Results: {store.uri}", soft_wrap=True)
+        console.print(f"Plot:    {picture}", soft_wrap=True)
+        console.print(f"Report:  {report.resolve()}  (open it in a browser; it needs no server)", soft_wrap=True)
+        console.print(f"Done in {time.monotonic() - began:.0f} s.")
+        if stays:
+            console.print("The page is served until Ctrl-C.")
+            page.wait()
     shutdown_job_backend()
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        shutdown_job_backend(wait=False)

@@ -22,7 +22,7 @@ const JobPage = (() => {
       case "COMPLETED": {
         const { kind, told } = Words.reuse(job);
         if (kind === "REUSED") return `Nothing was computed: the result was there already (${told}).`;
-        if (kind === "STALE") return `Completed. It was run again because something differs from an earlier run: ${told}.${took}`;
+        if (kind === "STALE") return `Completed. It was run again because this differs from an earlier run: ${told.split("; the result was")[0]}.${took}`;
         return `Completed: its result is stored.${took}`;
       }
       case "FAILED":
@@ -136,8 +136,8 @@ const JobPage = (() => {
   };
 
   const rowsLink = (job) => {
-    const sql = `select * from runs where run_uid = '${job.run_uid.replaceAll("'", "''")}'`;
-    return h("a", { class: "button", href: `#/store?${new URLSearchParams({ sql })}` }, "See its rows");
+    if (Source.isReport) return null; // which has no SQL
+    return h("p", {}, h("a", { class: "button", href: `#/store?${new URLSearchParams({ run: job.run_uid })}` }, "See its rows"));
   };
   const result = (job) => {
     if (!job.run_uid) return null;
@@ -150,7 +150,7 @@ const JobPage = (() => {
         ["Committed by", job.commit_uri ? h("code", {}, job.commit_uri) : null],
         ["Decision", job.reuse],
       ]),
-      h("p", {}, rowsLink(job)),
+      rowsLink(job),
     );
   };
 
@@ -224,7 +224,7 @@ const JobPage = (() => {
         result(job),
         resources(detail),
         inputs(detail.fingerprints),
-        !isWaiting && detail.explanation ? h("details", { class: "card" }, h("summary", {}, "In full"), h("p", { class: "explained" }, detail.explanation)) : null,
+        !isWaiting && detail.explanation ? h("details", { class: "card" }, h("summary", {}, "All of it in one text"), h("p", { class: "explained" }, detail.explanation)) : null,
       );
     };
 

@@ -195,6 +195,7 @@ const JobsPage = (() => {
       const counts = GROUPS.map((group) => all.filter(group.has).length);
       buttons.forEach((button, index) => {
         button.firstChild.textContent = counts[index].toLocaleString("en");
+        button.classList.toggle("none", counts[index] === 0);
         button.setAttribute("aria-pressed", String(chosen.status === GROUPS[index].name));
       });
       update(

@@ -43,7 +43,7 @@ const QueuePage = (() => {
     const place = h("div", { class: "plot" });
     const endedHelp = h("p", { class: "help" });
     const endedCard = h("section", { class: "card", "aria-label": "Ends of jobs" }, h("h2", {}, "Ends of jobs"), endedHelp, Chart.key(NAMES, ["completed", "failed"]), place);
-    replace(main, h("h1", {}, "Queue"), tiles, h("div", { class: "cards" }, cluster, runs, waits, endedCard));
+    replace(main, h("h1", {}, "Queue"), tiles, h("div", { class: "cards" }, cluster, waits, runs, endedCard));
     let plot = null;
     let drawn = "";
     const drawEnds = (data) => {

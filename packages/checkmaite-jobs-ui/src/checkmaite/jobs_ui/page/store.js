@@ -84,6 +84,20 @@ const StorePage = (() => {
       }
     });
 
+    /** A run's rows: the table that it wrote to is in the table of runs. */
+    const rowsOfRun = async (run) => {
+      const text = `'${run.replaceAll("'", "''")}'`;
+      let table = "runs";
+      try {
+        const found = await Source.query(`select distinct capability_table from runs where run_uid = ${text} and capability_table is not null order by 1`);
+        if (found.rows.length) table = quoted(found.rows[0][0]);
+      } catch {
+        // The query below says what is wrong.
+      }
+      box.value = `select *\nfrom ${table}\nwhere run_uid = ${text}`;
+      query();
+    };
+
     const preview = async (name) => {
       turn += 1;
       const mine = turn;
@@ -132,7 +146,8 @@ const StorePage = (() => {
               )
             : h("p", { class: "help" }, "No results are stored yet."),
         );
-        if (parameters.get("sql") && Source.query) query();
+        if (parameters.get("run") && Source.query) rowsOfRun(parameters.get("run"));
+        else if (parameters.get("sql") && Source.query) query();
         else if (Source.isReport && (Source.answers || []).length) display(Source.answers[0]);
         else {
           const first = found.tables.find((table) => table.name !== "runs") || found.tables[0];
