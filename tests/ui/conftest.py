@@ -20,7 +20,7 @@ from tools import chromium
 
 SOON_MS = 8_000
 """What a busy machine may take for what happens at once."""
-_FLAGS = (
+FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -38,7 +38,7 @@ def browser() -> Iterator[Any]:
     if program is None:
         pytest.skip(f"There is no Chromium here. {chromium.HOW}")
     with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=program, args=list(_FLAGS))
+        launched = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         yield launched
         launched.close()
 
