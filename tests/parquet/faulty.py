@@ -118,12 +118,8 @@ def s3_error(code: str, status: int) -> Callable[[str], Exception]:
     """What such a server raises to answer with this."""
     from moto.s3.exceptions import S3ClientError
 
-    def made(_: str) -> Exception:
-        error = S3ClientError(code, "It is refused.")
-        error.code = status
-        return error
-
-    return made
+    made = type("S3Error", (S3ClientError,), {"code": status})
+    return lambda _: made(code, "It is refused.")
 
 
 @contextmanager

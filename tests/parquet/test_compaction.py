@@ -9,7 +9,7 @@ import shutil
 import signal
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,6 @@ from tests.processes import serving
 
 OpenStore = Callable[[], ParquetStore]
 TABLES = ("a", "b", "runs")
-CREATING = ("create",)
 PRIMITIVES = ("create", "read", "find", "names", "exists", "delete")
 
 
@@ -403,12 +402,6 @@ def filled(tmp_path: Path) -> Path:
     return tmp_path / "filled"
 
 
-def crashed(folder: Path, at: int, mode: str, which: tuple[str, ...] = PRIMITIVES) -> list[str]:
-    with faults(at, mode, which) as done, suppress(Crash, StoreUnavailableError):
-        ParquetStore(folder).compact()
-    return done
-
-
 def brief(folder: Path) -> Any:
     """What tells whether anything is missing, there twice, or old."""
     store = ParquetStore(folder)
@@ -427,31 +420,6 @@ def check(folder: Path, expected: Any) -> None:
     for part in newest_manifest(store._objects).parts:
         for file in part.files:
             assert pq.ParquetFile(folder / part.key(file)).metadata.num_rows == file.rows
-
-
-@pytest.mark.parametrize("mode", ["crash", "no answer", "reply lost"])
-def test_a_crash_at_any_operation_costs_nothing(filled: Path, tmp_path: Path, mode: str) -> None:
-    expected = brief(filled)
-    for at in itertools.count(1):
-        shutil.copytree(filled, folder := tmp_path / f"at-{at}")
-        done = crashed(folder, at, mode)
-        check(folder, expected)
-        shutil.rmtree(folder)
-        if len(done) < at:
-            break
-    assert at > 20, "every operation has failed once"
-    assert not ParquetStore(filled).write_with_receipt(run("two", 99)).created
-
-
-def test_a_second_crash_costs_nothing(filled: Path, tmp_path: Path) -> None:
-    """At each object that is created, and then before and after what makes the next compaction count."""
-    expected = brief(filled)
-    for first, second in itertools.product(range(1, 9), (1, 7, 8)):
-        shutil.copytree(filled, folder := tmp_path / f"at-{first}-{second}")
-        crashed(folder, first, "crash after", CREATING)
-        crashed(folder, second, "crash after", CREATING)
-        check(folder, expected)
-        shutil.rmtree(folder)
 
 
 def stop_at(store: ParquetStore, call: int, there: Connection) -> None:

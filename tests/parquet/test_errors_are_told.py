@@ -308,7 +308,6 @@ DAMAGED = {
 CONTENTS: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda _: b"",
     "torn": lambda content: content[: len(content) // 2],
-    "another": lambda _: b'["something else"]',
 }
 
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from checkmaite.jobs import Provenance, Report, StoreCorruptError, StoreUnavailableError
+from checkmaite.jobs import Provenance, Report, StoreCorruptError
 from checkmaite.store_parquet import ParquetStore, _originals
 from checkmaite.store_parquet._manifest import INDEXES, newest_manifest
 from checkmaite.store_parquet._reading import CommittedRuns
 from checkmaite.store_parquet._rows import COMMIT_FACTS
 from checkmaite.store_parquet._vacuum import Vacuum
 
-from tests.parquet.test_compaction import Crash, answers, brief, faults, fill, run
+from tests.parquet.test_compaction import answers, brief, faults, fill, run
 from tests.parquet.test_vacuum import DAY, HOUR, grow_old
 
 OpenStore = Callable[[], ParquetStore]
@@ -270,23 +268,3 @@ def old(tmp_path: Path) -> Path:
     grow_old(tmp_path, 2 * DAY)
     store.write(run("young", 7))
     return tmp_path / "filled"
-
-
-@pytest.mark.parametrize("mode", ["crash", "crash after", "no answer"])
-def test_a_crash_at_any_operation_costs_nothing(tmp_path: Path, old: Path, mode: str) -> None:
-    expected = brief(old)
-    for at in itertools.count(1):
-        shutil.copytree(old, folder := tmp_path / f"at-{at}")
-        with faults(at, mode) as done, suppress(Crash, StoreUnavailableError):
-            ParquetStore(folder).vacuum(originals=True)
-        assert brief(folder) == expected
-        store = ParquetStore(folder)
-        assert not store.write_with_receipt(run("two", 99)).created
-        store.vacuum(originals=True)
-        assert small_files(store) == ["runs/young.parquet", "a/young.parquet", "b/young.parquet"]
-        assert brief(folder) == expected
-        assert not ParquetStore(folder).write_with_receipt(run("two", 99)).created
-        shutil.rmtree(folder)
-        if len(done) < at:
-            break
-    assert at > 30, "every operation has failed once"

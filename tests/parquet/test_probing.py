@@ -216,7 +216,7 @@ def test_a_probe_of_a_bucket_leaves_one_object_and_lists_nothing(
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: store.probe(), range(16)))
     assert set(s3_requests) == {"put_object", "head_object", "get_object"}
-    assert len(s3_requests) == 16 * 3
+    assert len(s3_requests) <= 16 * 4  # whoever is told that it is there sees that it is
     assert ObjectStore(f"s3://{bucket}", s3_options).names("store") == ["_probe"]
     assert store.list_tables() == []
 

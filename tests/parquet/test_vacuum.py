@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from checkmaite.store_parquet import ParquetStore, Vacuumed, _compacting
 from checkmaite.store_parquet._manifest import INDEXES, newest_manifest
 from checkmaite.store_parquet._vacuum import Vacuum
 
-from tests.parquet.test_compaction import Crash, brief, faults, files_of, fill, run
+from tests.parquet.test_compaction import brief, files_of, fill, run
 from tests.processes import left_by_killed_writer, serving
 
 OpenStore = Callable[[], ParquetStore]
@@ -100,27 +98,6 @@ def test_an_object_store_says_when_what_was_written(bucket: str, s3_options: dic
     assert Vacuum(store._objects, -HOUR).run() == Vacuumed(manifests=1, parts=2, temporary_files=0)
     assert store.read_table("a").num_rows == 6
     assert store.compact().results == 0
-
-
-@pytest.mark.parametrize("mode", ["crash", "no answer"])
-def test_a_crash_at_any_operation_costs_nothing(tmp_path: Path, mode: str) -> None:
-    replaced(tmp_path / "filled")
-    grow_old(tmp_path / "filled", 2 * DAY)
-    expected = brief(tmp_path / "filled")
-    for at in itertools.count(1):
-        shutil.copytree(tmp_path / "filled", folder := tmp_path / f"at-{at}")
-        with faults(at, mode) as done, suppress(Crash, StoreUnavailableError):
-            ParquetStore(folder).vacuum()
-        assert brief(folder) == expected
-        store = ParquetStore(folder)
-        store.vacuum()
-        (part,) = newest_manifest(store._objects).parts
-        assert {name.partition("/")[0] for name in files_of(store)} == {part.name}
-        assert brief(folder) == expected
-        shutil.rmtree(folder)
-        if len(done) < at:
-            break
-    assert at > 10, "every operation has failed once"
 
 
 def stop_while_writing(store: ParquetStore, there: Connection) -> None:

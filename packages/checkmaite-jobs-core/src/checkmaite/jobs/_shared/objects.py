@@ -20,6 +20,7 @@ from checkmaite.jobs._shared.errors import (
     MissingDependencyError,
     StoreCorruptError,
     StoreError,
+    StoreUnavailableError,
 )
 from checkmaite.jobs._shared.files import create_file, list_folder, modified_in, probe_folder, sweep_hidden
 from checkmaite.jobs._shared.object_errors import has_no_words, means_conflict, means_exists, means_expired, translation
@@ -38,7 +39,8 @@ _CREDENTIALS = frozenset({"key", "secret", "token", "username", "password", "aws
 
 _DAY_S = 24 * 3600.0
 _CONFLICT_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
-"""Before an object is created again whose creation met another request about it, as S3 asks for (409)."""
+"""Before an object is created again whose creation met another request about it, as S3 asks for (409), or was refused
+because of one that is not there (412)."""
 
 _SECRET_LENGTH = 4
 _PROBE = "_probe"
@@ -128,16 +130,21 @@ class ObjectStore:
         with self.errors_of(key):
             if self.is_local:
                 return create_file(self.uri_of(key), content, self._root if self._private else None)
-            for pause_s in _CONFLICT_PAUSES_S:
+            for pause_s in (*_CONFLICT_PAUSES_S, None):
                 try:
-                    return self._create_remote(key, content)
+                    if self._create_remote(key, content):
+                        return True
                 except OSError as error:
-                    if not means_conflict(error):
+                    if pause_s is None or not means_conflict(error):
                         raise
-                if self.exists(key):
+                if self.exists(key):  # a reply may say so of an object that is nowhere
                     return False
-                time.sleep(pause_s)
-            return self._create_remote(key, content)
+                if pause_s is not None:
+                    time.sleep(pause_s)
+            uri = self.uri_of(key)
+            raise StoreUnavailableError(
+                f"{uri}: the store says that it is there, and that it is not. Try again later.", uri=uri
+            )
 
     def _create_remote(self, key: str, content: bytes | memoryview) -> bool:
         try:
