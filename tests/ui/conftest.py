@@ -18,11 +18,12 @@ from checkmaite.store_parquet import ParquetStore
 
 from tools import chromium
 
-SOON_MS = 8_000
+SOON_MS = 30_000
 """What a busy machine may take for what happens at once."""
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-dev-shm-usage",  # which is small in a container
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",

@@ -62,31 +62,36 @@ def board(monkeypatch: pytest.MonkeyPatch) -> tuple[Board, Listed]:
     return Board(listed), listed
 
 
+def told(board: Board, after: int) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(board.changes(after, 0.0))
+    return found
+
+
 def test_a_browser_is_told_what_has_changed_since(board: tuple[Board, Listed]) -> None:
     followed, listed = board
-    first = followed.changes(0, 0.0)
+    first = told(followed, 0)
     assert first["whole"]
     assert len(first["jobs"]) == 4
-    none = followed.changes(first["version"], 0.0)
+    none = told(followed, first["version"])
     assert (none["jobs"], none["gone"], none["version"]) == ([], [], first["version"])
 
     running = listed.jobs[1]
     ended = attrs.evolve(running, status=JobStatus.COMPLETED)
     listed.jobs = [listed.jobs[0], ended, listed.jobs[2]]
-    news = followed.changes(first["version"], 0.0)
+    news = told(followed, first["version"])
     assert [(job["job_id"], job["status"]) for job in news["jobs"]] == [(running.job_id, "COMPLETED")]
     assert len(news["gone"]) == 1
     assert not news["whole"]
-    assert followed.changes(0, 0.0)["gone"] == []
+    assert told(followed, 0)["gone"] == []
 
 
 def test_a_browser_that_followed_an_earlier_server_is_told_all(board: tuple[Board, Listed]) -> None:
     followed, _ = board
-    assert followed.changes(77, 0.0)["whole"]
+    assert told(followed, 77)["whole"]
 
 
 def test_an_empty_scope_is_told_at_once() -> None:
-    assert Board(Listed([])).changes(0, 60.0)["jobs"] == []
+    assert json.loads(Board(Listed([])).changes(0, 60.0))["jobs"] == []
 
 
 # -- a journal ---------------------------------------------------------------------------------------------------------

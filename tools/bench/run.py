@@ -17,6 +17,7 @@ from pathlib import Path
 from attrs import asdict
 from cluster import Cluster
 from figures import Figure
+from first_paint import first_paint
 from growth import draw, growth
 from history import history
 from importing import import_cost
@@ -47,6 +48,7 @@ MEASURES: dict[str, Callable[[Cluster], list[Figure]]] = {
         latency,
         ray_client,
         progress_cost,
+        first_paint,
         queued_jobs,
         memory,
         history,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -41,19 +42,21 @@ class JobSource(Protocol):
 class Board:
     """Rows by job, each with the number of the change that brought it. Thread-safe.
 
+    They are kept as JSON: ten thousand are asked for at once, by each tab that opens.
+
     Nothing happens while nobody asks: the thread that asks looks at the source, for all others too.
     """
 
     def __init__(self, source: JobSource) -> None:
         self._source = source
         self._lock = threading.Lock()
-        self._rows: dict[str, tuple[int, JobSummary, dict[str, Any]]] = {}
+        self._rows: dict[str, tuple[int, JobSummary, str]] = {}
         self._gone: dict[str, int] = {}
         self._version = 0
         self._looked_at = float("-inf")
 
-    def changes(self, after: int, wait_s: float, is_over: Callable[[], bool] = lambda: False) -> dict[str, Any]:
-        """What has changed after a version; once something has, or `wait_s` seconds have passed.
+    def changes(self, after: int, wait_s: float, is_over: Callable[[], bool] = lambda: False) -> str:
+        """What has changed after a version; as JSON, once something has or `wait_s` seconds have passed.
 
         Args:
             after: The version that the caller has; 0 for none. A version that this board has never had, since it
@@ -84,7 +87,7 @@ class Board:
             return
         self._version += 1
         for summary in changed:
-            self._rows[summary.job_id] = (self._version, summary, row_of(summary))
+            self._rows[summary.job_id] = (self._version, summary, json.dumps(row_of(summary)))
             self._gone.pop(summary.job_id, None)
         for job_id in left:
             del self._rows[job_id]
@@ -93,10 +96,8 @@ class Board:
     def _known(self, job_id: str) -> JobSummary | None:
         return self._rows[job_id][1] if job_id in self._rows else None
 
-    def _since(self, after: int) -> dict[str, Any]:
-        return {
-            "version": self._version,
-            "whole": after == 0,
-            "jobs": [row for version, _, row in self._rows.values() if version > after],
-            "gone": [job_id for job_id, version in self._gone.items() if version > after] if after else [],
-        }
+    def _since(self, after: int) -> str:
+        rows = ", ".join([row for version, _, row in self._rows.values() if version > after])
+        gone = [job_id for job_id, version in self._gone.items() if version > after] if after else []
+        head = json.dumps({"version": self._version, "whole": after == 0, "gone": gone})
+        return f'{head[:-1]}, "jobs": [{rows}]}}'

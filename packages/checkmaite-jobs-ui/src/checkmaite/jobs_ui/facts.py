@@ -13,7 +13,10 @@ from checkmaite.jobs_cli.spi import JobSummary, plain
 
 _MESSAGE_CHARACTERS = 300
 """Of an error's text, in the table of jobs."""
-_COLUMNS = tuple(field.name for field in attrs.fields(JobSummary))
+_NOT_IN_ROWS = frozenset(
+    {"store_uri", "commit_uri", "revision", "peak_memory_bytes", "peak_gpu_memory_bytes", "queued_at"}
+)
+_COLUMNS = tuple(field.name for field in attrs.fields(JobSummary) if field.name not in _NOT_IN_ROWS)
 _PLAIN = frozenset({str, int})
 
 
@@ -56,7 +59,7 @@ class JobDetail:
 
 
 def row_of(summary: JobSummary) -> dict[str, Any]:
-    """A job for the table: what is unknown is left out, and a long message is cut."""
+    """A job for the table: what is unknown, or shown on its page alone, is left out, and a long message is cut."""
     row = _known({name: getattr(summary, name) for name in _COLUMNS})  # ten thousand at once: no walk through classes
     message = row.get("error_message")
     if message is not None and len(message) > _MESSAGE_CHARACTERS:

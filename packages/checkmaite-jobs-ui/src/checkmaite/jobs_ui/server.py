@@ -11,6 +11,7 @@ import secrets
 import threading
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -94,6 +95,7 @@ class PageServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
+        threading.Thread(target=self._answers.look, daemon=True).start()  # the first tab finds the jobs there
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -154,7 +156,8 @@ class Answers:
             case ["scope"]:
                 return self._scope.described()
             case ["jobs"]:
-                return self._board.changes(_whole(query.get("after")), _LONGEST_WAIT_S, self.is_over.is_set)
+                after = _whole(query.get("after"))
+                return _Json(self._board.changes(after, _LONGEST_WAIT_S, self.is_over.is_set))
             case ["jobs", job_id]:
                 return self._job(unquote(job_id), _whole(query.get("from")), _whole(query.get("mark")))
             case ["occupancy"]:
@@ -173,6 +176,11 @@ class Answers:
             JobsError: It has none.
         """
         return results.answer_of(self._store, sql)
+
+    def look(self) -> None:
+        """Look at the jobs once; whoever asks is told what is wrong, and not this."""
+        with suppress(JobsError):
+            self._board.changes(0, 0.0)
 
     @property
     def _store(self) -> AnalyticsStore:
@@ -276,8 +284,13 @@ def page_files() -> dict[str, bytes]:
     return found
 
 
+class _Json(str):
+    """A text that is JSON already."""
+
+
 def _json(value: Any) -> tuple[str, bytes]:
-    return "application/json; charset=utf-8", json.dumps(value, allow_nan=False).encode()
+    text = value if isinstance(value, _Json) else json.dumps(value, allow_nan=False)
+    return "application/json; charset=utf-8", text.encode()
 
 
 def _whole(text: str | None) -> int:
