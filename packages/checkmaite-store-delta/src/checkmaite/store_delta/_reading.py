@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from attrs import frozen
-from checkmaite.jobs import ColumnDescription, QueryError, StoreNotFoundError, StoreUnavailableError, TableDescription
+from checkmaite.jobs import (
+    ColumnDescription,
+    QueryError,
+    StoreCorruptError,
+    StoreHistoryError,
+    StoreNotFoundError,
+    StoreUnavailableError,
+    TableDescription,
+)
 from checkmaite.jobs.spi import check_choice, check_query, nearest_name
-from checkmaite.store_delta._columns import ATTEMPT, INTERNAL, REVISION, RUN, RUNS, TABLE
+from checkmaite.store_delta._columns import ATTEMPT, INTERNAL, REVISION, ROW, RUN, RUNS, TABLE
 from checkmaite.store_delta._errors import telling
+from checkmaite.store_delta._moments import Moment
 from checkmaite.store_delta._tables import Tables, reader_of, schema_of
+from deltalake import DeltaTable
 from pyarrow import fs
 
 Revision = int | Literal["all"] | None
@@ -32,23 +43,55 @@ class ChosenRuns:
         tables: The tables of the store.
         run_uids: Only these runs; all when None.
         revision: Of each run the newest result when None, else the one of this number; ``"all"`` for every one.
+        moment: Those that were visible then.
 
     Raises:
         QueryError: `revision` is something else.
     """
 
-    def __init__(self, tables: Tables, run_uids: Collection[str] | None = None, *, revision: Revision = None) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        run_uids: Collection[str] | None = None,
+        *,
+        revision: Revision = None,
+        moment: Moment | None = None,
+    ) -> None:
         if not (revision in (None, "all") or (type(revision) is int and revision > 0)):
             raise QueryError.of(f"revision is {revision!r}.", 'Pass a whole number from 1 on, "all", or leave it out.')
         self._tables = tables
         self._run_uids = run_uids
         self._tells = revision == "all"
-        self._table = tables.open(RUNS)
+        self._moment = moment
+        self._table = self._open(RUNS)
         named = pa.table({name: pa.array([], pa.string()) for name in _NAMING})
         if self._table is not None:
-            with telling(tables.objects, RUNS):
+            with self.telling(RUNS):
                 named = tables.dataset(self._table, self._pruning).to_table(columns=_NAMING, filter=self._of_runs)
         self._named = _chosen(named.group_by(_NAMING).aggregate([]), revision)
+
+    @contextmanager
+    def telling(self, name: str) -> Iterator[None]:
+        """Within the block, what is raised about a table is told as about it, or as about the moment."""
+        try:
+            with telling(self._tables.objects, name):
+                yield
+        except StoreCorruptError as error:
+            if self._moment is None:
+                raise
+            uri = self._tables.uri_of(name)
+            raise StoreHistoryError(
+                f"{uri}: what it held as of {self._moment.words} cannot be read any more. "
+                "Ask for a later moment; a vacuum keeps what tags name, and what was of use within its grace.",
+                uri=uri,
+            ) from error
+
+    def _open(self, name: str) -> DeltaTable | None:
+        if self._moment is None:
+            return self._tables.open(name)
+        version = self._moment.version_of(name)
+        with self.telling(name):
+            return self._tables.open(name, version) if version is not None else None
 
     @property
     def _of_runs(self) -> Any:
@@ -65,6 +108,10 @@ class ChosenRuns:
         """Tables with rows of these results, sorted; ``runs`` is one when there is any."""
         found = self._named.column(TABLE).unique().to_pylist()
         return sorted([RUNS, *found]) if found else []
+
+    def count(self) -> int:
+        """How many results there are."""
+        return int(self._named.group_by([RUN, REVISION]).aggregate([]).num_rows)
 
     def count_runs(self, name: str) -> int:
         """How many of these results have rows in a table."""
@@ -89,11 +136,11 @@ class ChosenRuns:
 
     def rows(self, name: str) -> Any:
         """A dataset over the rows of these results in a table that is there; they may have none."""
-        table = self._table if name == RUNS else self._tables.open(name)
+        table = self._table if name == RUNS else self._open(name)
         if table is None:
             uri = self._tables.uri_of(name)
             raise StoreNotFoundError(f"{uri}: the table is gone. Restore it from a backup.", uri=uri)
-        with telling(self._tables.objects, name):
+        with self.telling(name):
             attempts = self.attempts(name)
             only = ds.field(ATTEMPT).isin(attempts)
             schema = pa.schema([field for field in schema_of(table) if field.name not in INTERNAL])
@@ -109,7 +156,7 @@ class ChosenRuns:
 
     def raise_unreadable(self, name: str) -> None:
         """See `checkmaite.jobs.spi.SqlTables`."""
-        with telling(self._tables.objects, name):
+        with self.telling(name):
             for _ in self.dataset(name).scanner().to_batches():
                 pass
         uri = self._tables.uri_of(name)
@@ -145,14 +192,20 @@ class ChosenRows(ds.FileSystemDataset):  # type: ignore[misc] # pyarrow is not t
         self._only = only
         self._revisions = revisions
 
+    def in_order(self, columns: Sequence[str] | None) -> pa.Table:
+        """The rows in an order that no compaction changes."""
+        shown = ChosenRows(self._rows, self._only, self._rows.schema, self._revisions)
+        every = shown.to_table().sort_by([(ATTEMPT, "ascending"), (ROW, "ascending")])
+        return every.select(self.schema.names if columns is None else columns)
+
     def scanner(self, columns: Any = None, filter: Any = None, **options: Any) -> Any:
         """A scanner of them."""
         names = self.schema.names if columns is None else columns
         if self._revisions is None:
             only = self._only if filter is None else self._only & filter
             return _Scanner(self._rows.scanner(columns=names, filter=only, **options))
-        kept = [name for name in self.schema.names if name != REVISION]
-        found = self._rows.scanner(columns=[*kept, ATTEMPT], filter=self._only, **options).to_table()
+        kept = dict.fromkeys([*(name for name in self.schema.names if name != REVISION), ATTEMPT])
+        found = self._rows.scanner(columns=[*kept], filter=self._only, **options).to_table()
         told = found.join(self._revisions, keys=ATTEMPT, join_type="inner").select(self.schema.names)
         return ds.dataset(told).scanner(columns=names, filter=filter, **options)
 
@@ -185,14 +238,15 @@ def read_table(
     run_uids: Collection[str] | None,
     limit: int | None,
     revision: Revision,
+    moment: Moment | None,
 ) -> pa.Table:
     """Rows of one table; see `DeltaStore.read_table`."""
     check_query("name", name)
     check_choice(columns=columns, run_uids=run_uids, limit=limit)
-    runs = ChosenRuns(tables, run_uids, revision=revision)
+    runs = ChosenRuns(tables, run_uids, revision=revision, moment=moment)
     chooses = run_uids is not None or revision is not None
     if chooses and name not in runs.tables():  # which is an error only when no other result has it either
-        ChosenRuns(tables, revision="all").dataset(name)
+        ChosenRuns(tables, revision="all", moment=moment).dataset(name)
         dataset = runs.rows(name)
     else:
         dataset = runs.dataset(name)
@@ -202,17 +256,19 @@ def read_table(
             uri=tables.uri_of(name),
         )
     chosen = list(columns) if columns is not None else None
-    with telling(tables.objects, name):
+    with runs.telling(name):
+        if moment is not None:
+            return dataset.in_order(chosen)[:limit]
         if limit is not None:
             return dataset.head(limit, columns=chosen)
         return dataset.to_table(columns=chosen)
 
 
-def describe_table(tables: Tables, name: str) -> TableDescription:
+def describe_table(tables: Tables, name: str, moment: Moment | None) -> TableDescription:
     """Columns and size of one table."""
-    runs = ChosenRuns(tables)
+    runs = ChosenRuns(tables, moment=moment)
     dataset = runs.dataset(name)
-    with telling(tables.objects, name):
+    with runs.telling(name):
         rows = dataset.count_rows()
     columns = tuple(ColumnDescription(name=each.name, type=str(each.type)) for each in dataset.schema)
     return TableDescription(name=name, columns=columns, runs=runs.count_runs(name), rows=rows)

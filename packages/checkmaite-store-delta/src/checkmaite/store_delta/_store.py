@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from datetime import datetime
 from os import PathLike, fspath
 from typing import Any, ClassVar, Literal
 
 from attrs import frozen
-from checkmaite.jobs import CapabilityRun, Provenance, Report, TableDescription, WriteReceipt
+from checkmaite.jobs import CapabilityRun, Provenance, Report, TableDescription, Tag, WriteReceipt
 from checkmaite.jobs.spi import (
     FrameKind,
     ObjectStore,
     SqlLimits,
     StoredRun,
+    check_as_of,
     check_document,
     check_one_run,
     check_revision,
@@ -36,6 +38,7 @@ from checkmaite.store_delta import _reading
 from checkmaite.store_delta._columns import RUNS
 from checkmaite.store_delta._compacting import Backlog, Compaction, Compactor
 from checkmaite.store_delta._errors import FOREIGN
+from checkmaite.store_delta._moments import Moment
 from checkmaite.store_delta._places import (
     DEFAULT_GRACE_S,
     check_delta_place,
@@ -45,7 +48,10 @@ from checkmaite.store_delta._places import (
 )
 from checkmaite.store_delta._runs import Runs
 from checkmaite.store_delta._tables import Tables
+from checkmaite.store_delta._tags import Tags
 from checkmaite.store_delta._writing import RunWriter
+
+AsOf = str | datetime | None
 
 _DISTRIBUTION = "checkmaite-store-delta"
 
@@ -94,6 +100,7 @@ class DeltaStore:
         self._objects = ObjectStore(fspath(uri), storage_options)
         self._tables = Tables(self._objects, delta_options_of(self._objects.root, *self._options))
         self._runs = Runs(self._tables)
+        self._tags = Tags(self._tables)
 
     def __repr__(self) -> str:
         return f"DeltaStore({self.uri!r})"
@@ -191,7 +198,7 @@ class DeltaStore:
     def vacuum(self, *, grace_s: float = DEFAULT_GRACE_S) -> int:
         """Delete files that compactions have replaced, or that killed writers have left; how many there were.
 
-        Results of runs are never deleted. Plain readers of a table as it was before lose what it had then.
+        Results of runs are never deleted. What the store held before, as of an instant, may be gone; tags are kept.
 
         Args:
             grace_s: What was of use, or was written, in the last so many seconds stays, in whole hours.
@@ -202,7 +209,20 @@ class DeltaStore:
         """
         check_grace(grace_s)
         names = _reading.ChosenRuns(self._tables, revision="all").tables()
-        return sum(self._tables.vacuum(name, math.ceil(grace_s / 3600), ()) for name in names)
+        hours = math.ceil(grace_s / 3600)
+        return sum(self._tables.vacuum(name, hours, self._tags.versions_of(name)) for name in names)
+
+    def tag(self, name: str) -> Tag:
+        """Give what the store holds now a name, for ``as_of=``; see `KeepsHistory.tag`."""
+        return self._tags.make(name)
+
+    def tags(self) -> list[Tag]:
+        """The tags, oldest first."""
+        return self._tags.all()
+
+    def delete_tag(self, name: str) -> None:
+        """Forget a tag; see `KeepsHistory.delete_tag`."""
+        self._tags.delete(name)
 
     def probe(self) -> None:
         """See that runs can be written here and read; see `checkmaite.jobs.spi.HasProbe`."""
@@ -219,14 +239,23 @@ class DeltaStore:
         """Delete a document; one that is not there is fine."""
         self._objects.delete(_artifact_key(name))
 
-    def list_tables(self) -> list[str]:
-        """Names of the tables that hold rows of visible results, ``runs`` included, sorted."""
-        return _reading.ChosenRuns(self._tables).tables()
+    def list_tables(self, *, as_of: AsOf = None) -> list[str]:
+        """Names of the tables that hold rows of visible results, ``runs`` included, sorted.
 
-    def describe_table(self, name: str) -> TableDescription:
-        """Columns and size of a table; see `AnalyticsStore.describe_table`."""
+        Args:
+            as_of: As in `read_table`.
+        """
+        return self._chosen(None, as_of).tables()
+
+    def describe_table(self, name: str, *, as_of: AsOf = None) -> TableDescription:
+        """Columns and size of a table; see `AnalyticsStore.describe_table`.
+
+        Args:
+            name: The table.
+            as_of: As in `read_table`.
+        """
         check_text("name", name)
-        return _reading.describe_table(self._tables, name)
+        return _reading.describe_table(self._tables, name, self._moment(as_of))
 
     def read_table(
         self,
@@ -236,6 +265,7 @@ class DeltaStore:
         run_uids: Sequence[str] | None = None,
         limit: int | None = None,
         revision: int | Literal["all"] | None = None,
+        as_of: AsOf = None,
     ) -> Any:
         """Rows of visible results as a ``pyarrow.Table``: of each run the newest revision.
 
@@ -245,13 +275,22 @@ class DeltaStore:
             run_uids: Only rows of these runs.
             limit: At most this many rows.
             revision: Of each run this revision, if it has so many; ``"all"`` for every one, with a column ``revision``.
+            as_of: What the store held then: a name that `tag` was given, or an aware datetime. Rows are then in an
+                order that stays.
 
         Raises:
-            StoreNotFoundError: There is no such table or column; the message names those there are.
+            StoreNotFoundError: There is no such table, column or tag; the message names those there are.
+            StoreHistoryError: What it held then is not there any more.
             QueryError: An argument makes no sense.
         """
         return _reading.read_table(
-            self._tables, name, columns=columns, run_uids=run_uids, limit=limit, revision=revision
+            self._tables,
+            name,
+            columns=columns,
+            run_uids=run_uids,
+            limit=limit,
+            revision=revision,
+            moment=self._moment(as_of),
         )
 
     def query_sql(
@@ -259,6 +298,7 @@ class DeltaStore:
         sql: str,
         *,
         revision: int | Literal["all"] | None = None,
+        as_of: AsOf = None,
         to: FrameKind = "arrow",
         timeout_s: float | None = None,
         max_memory_bytes: int = 4 * 1024**3,
@@ -271,6 +311,7 @@ class DeltaStore:
         Args:
             sql: The text.
             revision: As in `read_table`.
+            as_of: As in `read_table`.
             to: What the result is: a ``pyarrow.Table``, or a data frame of pandas or Polars.
             timeout_s: Seconds that it may take; None for as long as it takes.
             max_memory_bytes: Memory that the engine may take.
@@ -281,7 +322,7 @@ class DeltaStore:
             StoreError: The store refused or could not be reached.
         """
         convert = frame_converter(to)
-        with self._running(sql, revision, sql_limits(timeout_s, max_memory_bytes, threads)) as relation:
+        with self._running(sql, revision, as_of, sql_limits(timeout_s, max_memory_bytes, threads)) as relation:
             table = table_of(relation)
         return convert(table)
 
@@ -290,6 +331,7 @@ class DeltaStore:
         sql: str,
         *,
         revision: int | Literal["all"] | None = None,
+        as_of: AsOf = None,
         batch_rows: int = 64 * 1024,
         timeout_s: float | None = None,
         max_memory_bytes: int = 4 * 1024**3,
@@ -305,18 +347,19 @@ class DeltaStore:
         """
         limits = sql_limits(timeout_s, max_memory_bytes, threads)
         check_whole("batch_rows", batch_rows)
-        return self._batches(sql, revision, limits, batch_rows)
+        return self._batches(sql, revision, as_of, limits, batch_rows)
 
     def _batches(
-        self, sql: str, revision: _reading.Revision, limits: SqlLimits, rows: int
+        self, sql: str, revision: _reading.Revision, as_of: AsOf, limits: SqlLimits, rows: int
     ) -> Generator[Any, None, None]:
-        with self._running(sql, revision, limits) as relation:
+        with self._running(sql, revision, as_of, limits) as relation:
             yield from relation.to_arrow_reader(rows)
 
     def connect(
         self,
         *,
         revision: int | Literal["all"] | None = None,
+        as_of: AsOf = None,
         max_memory_bytes: int = 4 * 1024**3,
         threads: int = 4,
     ) -> Any:
@@ -324,18 +367,28 @@ class DeltaStore:
 
         Args:
             revision: As in `read_table`.
+            as_of: As in `read_table`.
             max_memory_bytes: Memory that the engine may take.
             threads: Threads that it may use.
 
         Raises:
             StoreError: The store refused or could not be reached.
         """
-        runs = _reading.ChosenRuns(self._tables, revision=revision)
+        runs = self._chosen(revision, as_of)
         return sql_connection(duckdb_of(_DISTRIBUTION), runs, sql_limits(None, max_memory_bytes, threads))
 
-    def _running(self, sql: str, revision: _reading.Revision, limits: SqlLimits) -> Any:
+    def _chosen(self, revision: _reading.Revision, as_of: AsOf) -> _reading.ChosenRuns:
+        return _reading.ChosenRuns(self._tables, revision=revision, moment=self._moment(as_of))
+
+    def _moment(self, as_of: AsOf) -> Moment | None:
+        check_as_of(as_of)
+        if as_of is None:
+            return None
+        return self._tags.moment(as_of) if isinstance(as_of, str) else Moment(words=f"{as_of}", versions=as_of)
+
+    def _running(self, sql: str, revision: _reading.Revision, as_of: AsOf, limits: SqlLimits) -> Any:
         def open_tables() -> _reading.ChosenRuns:
-            return _reading.ChosenRuns(self._tables, revision=revision)
+            return self._chosen(revision, as_of)
 
         return running_select(duckdb_of(_DISTRIBUTION), sql, limits, open_tables, FOREIGN)
 
