@@ -186,7 +186,8 @@ class CrashingFileSystem(AbstractFileSystem):  # type: ignore[misc]
         disk.request("delete", key, delete)
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.disk.request("list", _key(path), lambda: self._listed(f"{_key(path)}/"))
+        below = f"{key}/" if (key := _key(path)) else ""
+        found: list[dict[str, Any]] = self.disk.request("list", key, lambda: self._listed(below))
         return found
 
     def _open(self, path: str, mode: str = "rb", **_: Any) -> Any:

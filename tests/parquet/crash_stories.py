@@ -156,6 +156,7 @@ class Stories:
         after = before.copy()
         with process_on(after, 1):
             OPERATIONS[operation](ParquetStore(ROOT))
+        assert (after.state == before.state) is operation.startswith("write again"), "it has something to do"
         return cls(operation, before, answers(before), answers(after), frozenset(after.content))
 
     def tell(self, *faults: Fault, is_warm: bool = False) -> list[tuple[Kind, str]]:

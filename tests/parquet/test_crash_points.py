@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import re
@@ -62,15 +63,13 @@ PRIMITIVES = ("mkdir", "fsync", "link", "unlink")
 
 def killed_at(call: int, folder: Path, operation: str) -> None:
     """Do it, and be killed just before one of these is asked the so-many-th time."""
-    left = call
+    calls = itertools.count(1)
 
     def counted(name: str) -> Callable[..., Any]:
         asked = getattr(os, name)
 
         def ask(*args: Any, **options: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if not left:
+            if next(calls) == call:
                 os.kill(os.getpid(), signal.SIGKILL)
             return asked(*args, **options)
 
