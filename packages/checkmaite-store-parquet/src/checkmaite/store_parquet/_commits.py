@@ -10,6 +10,7 @@ from attrs import asdict, evolve, field, frozen
 from attrs.validators import deep_mapping, instance_of, optional
 from checkmaite.jobs import CapabilityRunRef, Provenance, Report, StoreCorruptError, StoreError
 from checkmaite.jobs.spi import ObjectStore, StoredRun, provenance_columns
+from checkmaite.store_parquet._digests import COMMIT, SCHEME, commit_digest, facts_digest
 from checkmaite.store_parquet._layout import artifact_key, commit_key, is_artifact, is_payload
 from checkmaite.store_parquet._originals import DeletedOriginals
 from checkmaite.store_parquet._rows import commit_bytes, read_commit
@@ -19,6 +20,7 @@ _SMALL_REPORT_BYTES = 16 * 1024
 
 
 _TEXT: Any = optional(instance_of(str))
+_DIGESTS: Any = optional(instance_of(dict))
 _REPORT: Any = optional(deep_mapping(key_validator=instance_of(str), value_validator=_TEXT))
 
 
@@ -46,12 +48,16 @@ class Commit:
 
 @frozen(kw_only=True)
 class Facts:
-    """What a commit says beside its ``runs`` rows; the fields are those of `Commit` and of its ref."""
+    """What a commit says beside its ``runs`` rows; the fields are those of `Commit` and of its ref.
+
+    Of an earlier version's there are no digests.
+    """
 
     attempt: str | None = field(default=None, validator=_TEXT)
     outputs_uri: str | None = field(default=None, validator=_TEXT)
     report: Mapping[str, Any] | None = field(default=None, validator=_REPORT)
     text_key: str | None = field(default=None, validator=_is_kept_here)
+    digests: Mapping[str, Any] | None = field(default=None, validator=_DIGESTS)
 
 
 class Commits:
@@ -68,9 +74,26 @@ class Commits:
         self._objects = objects
         self._deleted = deleted
 
-    def facts_of(self, run_uid: str, attempt: str, *, report: Report | None, outputs_uri: str | None) -> Facts:
-        """What a commit will say; a report's text that is not small is kept already."""
+    def facts_of(
+        self,
+        run_uid: str,
+        attempt: str,
+        *,
+        report: Report | None,
+        outputs_uri: str | None,
+        rows: Mapping[str, str],
+    ) -> Facts:
+        """What a commit will say; a report's text that is not small is kept already.
+
+        Args:
+            run_uid: The run.
+            attempt: Token of the call that writes.
+            report: The run's report.
+            outputs_uri: The run's own.
+            rows: By table the digest of its rows.
+        """
         key = None
+        digests = {"scheme": SCHEME, "rows": rows, "report": facts_digest(asdict(report)) if report else None}
         if report is not None and report.text is not None:
             content = report.text.encode()
             if len(content) > _SMALL_REPORT_BYTES:
@@ -78,13 +101,15 @@ class Commits:
                 self._objects.create(key, content)
                 report = evolve(report, text=None)
         said = asdict(report) if report is not None else None
-        return Facts(attempt=attempt, outputs_uri=outputs_uri, report=said, text_key=key)
+        return Facts(attempt=attempt, outputs_uri=outputs_uri, report=said, text_key=key, digests=digests)
 
     def create(self, run_uid: str, revision: int, rows: Sequence[Mapping[str, object]], facts: Facts) -> bool:
         """Make a revision visible, unless it is there; whether this call did."""
         if self.has_copy(run_uid, revision):
             return False
-        return self._objects.create(commit_key(run_uid, revision), commit_bytes(rows, asdict(facts)))
+        said = asdict(facts)
+        said["digests"][COMMIT] = commit_digest(rows, said)
+        return self._objects.create(commit_key(run_uid, revision), commit_bytes(rows, said))
 
     def has_copy(self, run_uid: str, revision: int) -> bool:
         """Whether a revision is stored, though its commit may be gone."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from checkmaite.jobs import Problem, Provenance, RecordError
 from checkmaite.jobs.spi import ColumnType, TableRows, run_entities, text_cause
+from checkmaite.store_parquet._digests import rows_digest
 from checkmaite.store_parquet._layout import payload_key
 from checkmaite.store_parquet._parquet import UnreadableError, table_in
 from checkmaite.store_parquet._schema import RUNS_COLUMNS, RUNS_SCHEMA, arrow_schema, provenance_row
@@ -102,6 +103,11 @@ def _floats_as_text(table: pa.Table) -> pa.Table:
     """The table with each float as the shortest text that means it: Arrow's own comparison is False where a NaN is."""
     fields = [field.with_type(pa.string()) if pa.types.is_floating(field.type) else field for field in table.schema]
     return table.cast(pa.schema(fields))
+
+
+def digest_of(table: TableRows) -> str:
+    """The digest of the rows of a table, see `rows_digest`."""
+    return rows_digest(_arrow(table.columns, table.rows))
 
 
 def payload_bytes(table: TableRows, runs: Sequence[Mapping[str, object]]) -> bytes:

@@ -48,6 +48,7 @@ from checkmaite.store_parquet._rows import runs_rows
 from checkmaite.store_parquet._tags import Tags
 from checkmaite.store_parquet._types import TableTypes
 from checkmaite.store_parquet._vacuum import Vacuum, Vacuumed
+from checkmaite.store_parquet._verifying import Verification, Verifier
 from checkmaite.store_parquet._writing import RunWriter
 
 AsOf = datetime | str | None
@@ -225,6 +226,26 @@ class ParquetStore:
         check_grace(grace_s)
         check_flag("originals", originals)
         return Vacuum(self._objects, grace_s).run(originals=originals)
+
+    def verify(self, run_uid: str | None = None, *, revision: int | None = None) -> Verification:
+        """Compute the digests of results again, and say what is not as it was stored: rows, report or commit.
+
+        Each commit has kept digests of all of these since it was made. They are no signatures: whoever changes them too
+        is not found out. What nothing can be said of is told apart: results that an earlier version has stored, and
+        the content of a report that is not in the store. Small files and copies are both looked at.
+
+        Args:
+            run_uid: The run; all runs when None, which reads the whole store.
+            revision: Only this result of each run.
+
+        Raises:
+            StoreNotFoundError: The store does not hold that run.
+            StoreError: The store refused or could not be reached.
+        """
+        if run_uid is not None:
+            check_text("run_uid", run_uid)
+        check_revision(revision)
+        return Verifier(self._objects).run(run_uid, revision)
 
     def probe(self) -> None:
         """See that runs can be written here and read; see `checkmaite.jobs.spi.HasProbe`."""

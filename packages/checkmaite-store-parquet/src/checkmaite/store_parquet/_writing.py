@@ -11,7 +11,7 @@ from checkmaite.jobs import CapabilityRun, Report, StoreError, WriteReceipt
 from checkmaite.jobs.spi import ObjectStore, TableRows, outputs_uri_of
 from checkmaite.store_parquet._commits import Commit, Commits
 from checkmaite.store_parquet._layout import commit_key, payload_key
-from checkmaite.store_parquet._rows import holds_rows, moved, payload_bytes, renumbered
+from checkmaite.store_parquet._rows import digest_of, holds_rows, moved, payload_bytes, renumbered
 
 
 class RunWriter:
@@ -46,7 +46,13 @@ class RunWriter:
         event = runs[0]["run_event_id"]
         self._event = str(event) if event is not None else None
         self._attempt = secrets.token_hex(8)
-        self._facts = self._commits.facts_of(run.run_uid, self._attempt, report=report, outputs_uri=outputs_uri_of(run))
+        self._facts = self._commits.facts_of(
+            run.run_uid,
+            self._attempt,
+            report=report,
+            outputs_uri=outputs_uri_of(run),
+            rows={table.name: digest_of(table) for table in tables},
+        )
         self._created: list[str] = []
 
     def write(self) -> WriteReceipt:
