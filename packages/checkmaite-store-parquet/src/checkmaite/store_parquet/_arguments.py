@@ -19,6 +19,6 @@ def check_grace(grace_s: object) -> None:
     """
     remedy = f"Pass {SHORTEST_GRACE_S} or more, or leave it out for a day."
     if isinstance(grace_s, bool) or not isinstance(grace_s, (int, float)) or not grace_s >= SHORTEST_GRACE_S:
-        raise ArgumentError("Nothing was deleted.", [Problem("grace_s", f"{shown(grace_s)} is too short.", remedy)])
+        raise ArgumentError("Nothing was done.", [Problem("grace_s", f"{shown(grace_s)} is too short.", remedy)])
     if grace_s > _LONGEST_GRACE_S:
-        raise ArgumentError("Nothing was deleted.", [Problem("grace_s", f"{shown(grace_s)} is too long.", remedy)])
+        raise ArgumentError("Nothing was done.", [Problem("grace_s", f"{shown(grace_s)} is too long.", remedy)])

@@ -19,6 +19,10 @@ from checkmaite.store_parquet._schema import RUNS_COLUMNS, RUNS_SCHEMA, arrow_sc
 RUNS_METADATA_KEY = "checkmaite.runs"
 """Key of a payload file's metadata under which its ``runs`` rows stand as JSON, so that a payload explains itself."""
 
+ATTEMPT_METADATA_KEY = "checkmaite.attempt"
+"""Key of a payload's metadata under which stands what its commit will say beside its ``runs`` rows; only the payload of
+a run's first table has it."""
+
 COMMIT_METADATA_KEY = "checkmaite.commit"
 """Key of a commit's metadata under which the writer, the report and the run's outputs stand as JSON."""
 
@@ -110,10 +114,21 @@ def digest_of(table: TableRows) -> str:
     return rows_digest(_arrow(table.columns, table.rows))
 
 
-def payload_bytes(table: TableRows, runs: Sequence[Mapping[str, object]]) -> bytes:
-    """A Parquet file with the rows of one table, its ``runs`` rows in the metadata."""
+def payload_bytes(
+    table: TableRows, runs: Sequence[Mapping[str, object]], facts: Mapping[str, object] | None = None
+) -> bytes:
+    """A Parquet file with the rows of one table, its ``runs`` rows in the metadata.
+
+    Args:
+        table: The rows.
+        runs: The ``runs`` rows of all tables.
+        facts: What the commit will say beside them, where the file is to say it, too.
+    """
     mine = [row for row in runs if row["capability_table"] == table.name]
-    return _parquet(table.columns, table.rows, {RUNS_METADATA_KEY: json.dumps(mine, default=_iso)})
+    metadata = {RUNS_METADATA_KEY: json.dumps(mine, default=_iso)}
+    if facts is not None:
+        metadata[ATTEMPT_METADATA_KEY] = json.dumps(facts)
+    return _parquet(table.columns, table.rows, metadata)
 
 
 def commit_bytes(runs: Sequence[Mapping[str, object]], facts: Mapping[str, object]) -> bytes:

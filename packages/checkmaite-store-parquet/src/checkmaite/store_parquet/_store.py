@@ -44,6 +44,7 @@ from checkmaite.store_parquet._instants import moment_at
 from checkmaite.store_parquet._layout import artifact_key
 from checkmaite.store_parquet._moments import Moment
 from checkmaite.store_parquet._originals import DeletedOriginals
+from checkmaite.store_parquet._repairing import Repair, Repairer
 from checkmaite.store_parquet._rows import runs_rows
 from checkmaite.store_parquet._tags import Tags
 from checkmaite.store_parquet._types import TableTypes
@@ -246,6 +247,25 @@ class ParquetStore:
             check_text("run_uid", run_uid)
         check_revision(revision)
         return Verifier(self._objects).run(run_uid, revision)
+
+    def repair(self, *, dry_run: bool = False, grace_s: float = DEFAULT_GRACE_S) -> Repair:
+        """Make the commits anew that are not there, though all rows of their results are.
+
+        Somebody may have deleted them, or a writer may have died just before it made one: nobody can tell these apart,
+        so a result of a job that failed may appear; look with `dry_run` first. A result is made whole or not at all,
+        of one attempt alone, and gets the instant at which its writer began. Nothing is deleted or overwritten.
+
+        Args:
+            dry_run: Say what would be done, and do nothing.
+            grace_s: Files that have been written in the last so many seconds are left to their writers.
+
+        Raises:
+            StoreError: The store refused or could not be reached.
+            ArgumentError: The grace is shorter than two hours.
+        """
+        check_grace(grace_s)
+        check_flag("dry_run", dry_run)
+        return Repairer(self._objects, self._commits, grace_s).run(dry_run=dry_run)
 
     def probe(self) -> None:
         """See that runs can be written here and read; see `checkmaite.jobs.spi.HasProbe`."""

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from attrs import evolve, frozen
 from checkmaite.jobs import StoreNotFoundError
 from checkmaite.jobs.spi import ObjectStore
+from checkmaite.store_parquet._clock import read_clock
 from checkmaite.store_parquet._compacted import CompactedRuns
 from checkmaite.store_parquet._datasets import RUN, broken_copy
 from checkmaite.store_parquet._layout import (
@@ -30,7 +31,6 @@ from checkmaite.store_parquet._parquet import UnreadableError, table_in
 from checkmaite.store_parquet._rows import COMMIT_FACTS
 
 _AT_ONCE = 8
-_CLOCK = "clock"
 
 
 @frozen(kw_only=True)
@@ -104,12 +104,8 @@ class Vacuum:
         if not self._objects.names(COMPACTED):
             self._before = time.time() - self._grace_s
             return {}
-        clock = f"{COMPACTED}/{_CLOCK}"
-        self._objects.delete(clock)  # that of a vacuum that was killed
-        self._objects.create(clock, b"Says what time it is here.")
-        written = self._objects.modified(COMPACTED)
-        self._objects.delete(clock)
-        self._before = written.get(_CLOCK, -math.inf) - self._grace_s
+        now, written = read_clock(self._objects)
+        self._before = (-math.inf if now is None else now) - self._grace_s
         return written
 
     def _manifest(self, number: int) -> Manifest | None:

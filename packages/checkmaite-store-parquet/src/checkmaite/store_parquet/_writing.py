@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from attrs import asdict
 from checkmaite.jobs import CapabilityRun, Report, StoreError, WriteReceipt
 from checkmaite.jobs.spi import ObjectStore, TableRows, outputs_uri_of
 from checkmaite.store_parquet._commits import Commit, Commits
@@ -104,7 +105,8 @@ class RunWriter:
         runs = renumbered(self._runs, revision)
         for table in self._tables:
             key = payload_key(table.name, run_uid, revision)
-            if self._put(key, payload_bytes(table, runs)):
+            facts = asdict(self._facts) if table is self._tables[0] else None
+            if self._put(key, payload_bytes(table, runs, facts)):
                 continue
             there = self._objects.find(key)
             if there is not None and holds_rows(there, table):
@@ -113,7 +115,7 @@ class RunWriter:
                 return None
             key = payload_key(table.name, run_uid, revision, tag=self._attempt)
             runs = moved(runs, table.name, key)
-            self._put(key, payload_bytes(table, runs))
+            self._put(key, payload_bytes(table, runs, facts))
         self._first_payload = str(runs[0]["payload"])
         return runs
 
