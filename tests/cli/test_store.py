@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -155,9 +157,53 @@ def test_originals_are_deleted_in_two_steps(cli: Callable[..., Said], monkeypatc
     assert cli("store", "tables", "--json").records[0]["runs"] == 2
 
 
+def test_what_was_changed_is_told(cli: Callable[..., Said]) -> None:
+    said = cli("store", "verify")
+    assert (said.code, said.out) == (0, "")
+    assert said.err == "2 results: nothing was changed; of 0 things nothing can be said.\n"
+    Path("results/sample_scores/run-one.parquet").unlink()
+    said = cli("store", "verify", "--json")
+    assert [(each["state"], each["run_uid"], each["what"]) for each in said.records] == [
+        ("changed", "run-one", "rows of 'sample_scores'")
+    ]
+    assert (said.code, "1 things are not as they were stored" in said.err) == (1, True)
+    assert cli("store", "verify", "run-two", "--revision", "1").code == 0
+    assert cli("store", "verify", "run-three").code == 3
+
+
+def test_a_repair_shows_what_it_would_do_and_asks(cli: Callable[..., Said], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cli("store", "repair").err == "There is nothing to repair.\n"
+    Path("results/runs/run-one.parquet").unlink()
+    (left,) = cli("store", "repair", "--dry-run", "--json").records
+    assert (left["state"], "younger than the grace" in left["reason"]) == ("left", True)
+    for path in Path("results").rglob("*.parquet"):
+        os.utime(path, (at := path.stat().st_mtime - 48 * 3600, at))
+    (planned,) = cli("store", "repair", "--dry-run", "--json").records
+    assert (planned["state"], planned["run_uid"]) == ("rebuilt", "run-one")
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    said = cli("store", "repair")
+    assert (said.code, "Make 1 commits" in said.err, "run-one" in said.out) == (1, True, True)
+    assert not Path("results/runs/run-one.parquet").exists()
+    assert cli("store", "repair", "--yes", "--json").records == [planned]
+    assert cli("store", "verify").code == 0
+
+
+def test_a_place_is_examined_from_here_and_from_a_worker(cli: Callable[..., Said], profile: Path) -> None:
+    profile.write_text('kind = "inline"\nanalytics_store = "results"')
+    checks = ["write", "read", "exclusive create", "list", "clock", "delete"]
+    said = cli("store", "doctor", "--json")
+    assert [each["check"] for each in said.records] == [
+        f"{where}: {check}" for where in ("here", socket.gethostname()) for check in checks
+    ]
+    assert (said.code, {each["state"] for each in said.records}) == (0, {"ok"})
+    assert len(cli("store", "doctor", "--json", "--no-worker").records) == 6
+    said = cli("store", "doctor", "--no-worker", "--store", "checkmaite-jobs.toml")
+    assert (said.code, "fault" in said.out) == (1, True)
+
+
 def test_a_store_that_needs_no_care_says_so(cli: Callable[..., Said], profile: Path) -> None:
     profile.write_text('analytics_store = { backend = "null" }')
-    for command in ("compact", "vacuum"):
+    for command in ("compact", "vacuum", "verify", "repair"):
         said = cli("store", command)
         assert said.code == 2
         assert f"has no {command}" in said.err

@@ -1,4 +1,4 @@
-"""A job that says what its worker is like. It stores nothing: its run has no rows."""
+"""Jobs that say what their worker is like. They store nothing: their runs have no rows."""
 
 from __future__ import annotations
 
@@ -49,3 +49,33 @@ def worker_check() -> Any:
             )
 
     return WorkerCheck()
+
+
+def store_check() -> Any:
+    """A capability that examines the store from its worker, as ``doctor()`` of the store does; see `worker_check`."""
+
+    class StoreCheck:
+        id = "checkmaite-jobs-store-doctor"
+
+        def run(self, *, config: Any, **_: Any) -> Any:
+            import json
+            import socket
+            from types import SimpleNamespace
+
+            import attrs
+            from checkmaite.jobs.spi import store_of_job
+
+            examine = getattr(store_of_job(), "doctor", None)
+            checks = [attrs.asdict(each) for each in examine()] if examine is not None else []
+            told = {"host": socket.gethostname(), "checks": checks}
+            return SimpleNamespace(
+                run_uid=config["run_uid"],
+                capability_id=self.id,
+                dataset_metadata=[],
+                model_metadata=[],
+                metric_metadata=[],
+                extract=list,
+                collect_md_report=lambda threshold: json.dumps(told),
+            )
+
+    return StoreCheck()

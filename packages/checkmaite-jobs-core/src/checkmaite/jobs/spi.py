@@ -60,6 +60,7 @@ from checkmaite.jobs._shared.records import TableRows, run_entities, run_tables,
 from checkmaite.jobs._shared.refs import earlier_ref
 from checkmaite.jobs._shared.resources import amount_problem, custom_problems
 from checkmaite.jobs._shared.reuse import RUN, Prints, ReusePolicy, check_policy, settled
+from checkmaite.jobs._shared.running import store_of_job
 from checkmaite.jobs._shared.scalars import text_cause
 from checkmaite.jobs._shared.sealing import check_key, sealed
 from checkmaite.jobs._shared.sql_engine import (
@@ -268,6 +269,7 @@ __all__ = [
     "sql_connection",
     "sql_limits",
     "status_of",
+    "store_of_job",
     "store_spec",
     "stored_runs",
     "table_of",

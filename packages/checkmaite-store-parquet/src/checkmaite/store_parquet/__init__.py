@@ -2,6 +2,7 @@
 
 from checkmaite.store_parquet import _engine  # noqa: F401 - first: everything else needs pyarrow
 from checkmaite.store_parquet._compacting import Backlog, Compaction
+from checkmaite.store_parquet._examining import Check
 from checkmaite.store_parquet._repairing import Rebuilt, Repair
 from checkmaite.store_parquet._store import ParquetOptions, ParquetStore
 from checkmaite.store_parquet._vacuum import Vacuumed
@@ -9,6 +10,7 @@ from checkmaite.store_parquet._verifying import Finding, Verification
 
 __all__ = [
     "Backlog",
+    "Check",
     "Compaction",
     "Finding",
     "ParquetOptions",

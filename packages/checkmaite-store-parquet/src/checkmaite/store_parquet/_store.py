@@ -40,6 +40,7 @@ from checkmaite.store_parquet import _reading, _sql
 from checkmaite.store_parquet._arguments import DEFAULT_GRACE_S, check_grace
 from checkmaite.store_parquet._commits import Commits
 from checkmaite.store_parquet._compacting import SMALL_PART_BYTES, Backlog, Compaction, Compactor
+from checkmaite.store_parquet._examining import Check, examined
 from checkmaite.store_parquet._instants import moment_at
 from checkmaite.store_parquet._layout import artifact_key
 from checkmaite.store_parquet._moments import Moment
@@ -270,6 +271,14 @@ class ParquetStore:
     def probe(self) -> None:
         """See that runs can be written here and read; see `checkmaite.jobs.spi.HasProbe`."""
         self._objects.probe()
+
+    def doctor(self) -> list[Check]:
+        """Try all that a store needs of its place from this process, and say what to do about what fails.
+
+        Objects are written, read, created by several at once, listed and deleted, and the store's clock is compared;
+        nothing of it stays. `probe` is the cheap part of it, which every worker asks for.
+        """
+        return list(examined(self._objects))
 
     def put_artifact(self, name: str, content: bytes) -> str:
         """Keep a document under ``_artifacts/`` and return its URI; the first write of a name wins."""

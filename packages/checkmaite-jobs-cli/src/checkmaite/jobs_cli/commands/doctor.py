@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import re
 import uuid
 from collections.abc import Iterator, Sequence
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
 
 import click
-from attrs import frozen
-from checkmaite.jobs import JobsError, JobTimeoutError, submit_capability
+from checkmaite.jobs import JobsError
 from checkmaite.jobs.spi import HasProbe, versions_here
+from checkmaite.jobs_cli.commands.findings import (
+    Finding,
+    fault,
+    no_worker_option,
+    said_by_worker,
+    timeout_option,
+    told,
+)
 from checkmaite.jobs_cli.connecting import configured_backend
 from checkmaite.jobs_cli.exits import Exit
 from checkmaite.jobs_cli.loading import find_modules_here
-from checkmaite.jobs_cli.options import Asked, as_json, configured, examples, flags_for
-from checkmaite.jobs_cli.printing import emit, jobs_print_beside, show
+from checkmaite.jobs_cli.options import Asked, as_json, configured, examples
 from checkmaite.jobs_cli.worker_check import worker_check
-from rich.table import Table
-from rich.text import Text
 
-_STYLES = {"ok": "green", "note": "yellow", "fault": "bold red"}
 _LARGE_BYTES = 100 * 2**20
 _OURS = re.compile(r"checkmaite-(jobs|store)\b|ray$|pyarrow$|duckdb$|s3fs$")
-
-
-@frozen(kw_only=True)
-class Finding:
-    """What one check has found.
-
-    Attributes:
-        check: What was looked at.
-        state: ``ok``, ``note`` or ``fault``.
-        found: What was found, and what to do about it.
-    """
-
-    check: str
-    state: str
-    found: str
 
 
 @click.command(
@@ -50,10 +36,8 @@ class Finding:
 @click.option(
     "--import", "modules", multiple=True, metavar="MODULE", help="Whether a worker can import it; several times."
 )
-@click.option("--no-worker", is_flag=True, help="Run no job on a worker.")
-@click.option(
-    "--timeout", type=click.FloatRange(1), default=120.0, show_default=True, metavar="S", help="Seconds for the worker."
-)
+@no_worker_option
+@timeout_option
 @as_json
 @configured
 def doctor(asked: Asked, modules: Sequence[str], no_worker: bool, timeout: float, as_json: bool) -> Exit:
@@ -64,21 +48,8 @@ def doctor(asked: Asked, modules: Sequence[str], no_worker: bool, timeout: float
 
     Exit code 1: there is a fault. Records: check, state (ok, note or fault), found.
     """
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("state", "check", "found"):
-        table.add_column(column, no_wrap=column != "found", overflow="fold")
-    states = set()
     find_modules_here()
-    with jobs_print_beside():
-        for finding in _findings(asked, modules, None if no_worker else timeout):
-            states.add(finding.state)
-            if as_json:
-                emit([finding])
-            else:
-                table.add_row(Text(finding.state, style=_STYLES[finding.state]), finding.check, Text(finding.found))
-        if not as_json:
-            show(table)
-    return Exit.ERROR if "fault" in states else Exit.DONE
+    return told(_findings(asked, modules, None if no_worker else timeout), as_json=as_json)
 
 
 def _findings(asked: Asked, modules: Sequence[str], timeout_s: float | None) -> Iterator[Finding]:
@@ -86,7 +57,7 @@ def _findings(asked: Asked, modules: Sequence[str], timeout_s: float | None) -> 
     try:
         settings = asked.settings()
     except JobsError as error:
-        yield _fault("settings", error)
+        yield fault("settings", error)
         return
     where = {origin for origin in settings.origins.values() if origin != "given"}
     yield Finding(check="settings", state="ok", found=f"from {', '.join(sorted(where)) or 'flags alone'}")
@@ -102,11 +73,7 @@ def _findings(asked: Asked, modules: Sequence[str], timeout_s: float | None) -> 
             if timeout_s is not None:
                 yield from _worker(modules, timeout_s)
     except JobsError as error:
-        yield _fault("backend", error)
-
-
-def _fault(check: str, error: JobsError) -> Finding:
-    return Finding(check=check, state="fault", found=f"{error.args[0] if error.args else error}{flags_for(error)}")
+        yield fault("backend", error)
 
 
 def _versions() -> str:
@@ -122,7 +89,7 @@ def _store(asked: Asked) -> Finding:
             return Finding(check="store from here", state="note", found=f"{store!r} cannot be tried beforehand")
         store.probe()
     except JobsError as error:
-        return _fault("store from here", error)
+        return fault("store from here", error)
     return Finding(check="store from here", state="ok", found=f"{store.uri} can be written and read")
 
 
@@ -152,30 +119,21 @@ def _working_dir(folder: Path) -> Finding:
 
 def _worker(modules: Sequence[str], timeout_s: float) -> Iterator[Finding]:
     config = {"run_uid": f"doctor-{uuid.uuid4().hex}", "modules": list(modules)}
-    job = submit_capability(worker_check(), config=config, job_name="checkmaite-jobs doctor")
-    try:
-        report = job.result(timeout_s).report
-    except JobTimeoutError:
-        found = f"no worker has run the job within {timeout_s:g} s. {job.explain()}"
-        job.cancel(grace=0)
-        yield Finding(check="worker", state="fault", found=found)
+    said = said_by_worker(worker_check(), config, timeout_s)
+    if isinstance(said, Finding):
+        yield said
         return
-    except JobsError as error:
-        yield _fault("worker", error)
-        return
-    assert report is not None, "the job's run has one"
-    told: dict[str, Any] = json.loads(report.text or "{}")
     here = versions_here()
     yield Finding(
         check="worker",
         state="ok",
-        found=f"{told['host']}: Python {told['python']}, checkmaite-jobs-core {told['core']} (here {here.core}); "
+        found=f"{said['host']}: Python {said['python']}, checkmaite-jobs-core {said['core']} (here {here.core}); "
         "it can write to the store and read",
     )
-    gpus = ", ".join(told["gpus"])
+    gpus = ", ".join(said["gpus"])
     yield Finding(check="GPUs", state="ok" if gpus else "note", found=gpus or "that worker's machine has none")
     for name in modules:
-        failure = told["import_failures"].get(name)
+        failure = said["import_failures"].get(name)
         if failure is None:
             yield Finding(check=f"import {name}", state="ok", found="a worker imports it")
         else:

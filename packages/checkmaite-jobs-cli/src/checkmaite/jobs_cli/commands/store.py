@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,9 +11,10 @@ import attrs
 import click
 from checkmaite.jobs import AnalyticsStore, ConfigurationError, Tag
 from checkmaite.jobs.spi import KeepsHistory
+from checkmaite.jobs_cli.commands import care
 from checkmaite.jobs_cli.options import Asked, as_json, configured, examples
 from checkmaite.jobs_cli.printing import emit, say, show
-from checkmaite.jobs_cli.tables import facts_table, rows_table
+from checkmaite.jobs_cli.tables import rows_table
 
 _ROWS_FOR_PEOPLE = 100
 
@@ -21,6 +22,10 @@ _ROWS_FOR_PEOPLE = 100
 @click.group()
 def store() -> None:
     """Ask the analytics store, and take care of it."""
+
+
+for command in (care.compact, care.vacuum, care.verify, care.repair, care.doctor):
+    store.add_command(command)
 
 
 as_of_option = click.option(
@@ -104,37 +109,6 @@ def sql(asked: Asked, text: str, revision: str | None, as_of: str | None, limit:
         say(f"{found.num_rows - most:,} more rows: --limit {found.num_rows} shows them, --json all.")
 
 
-@store.command(epilog=examples("store compact --profile team"))
-@as_json
-@configured
-def compact(asked: Asked, as_json: bool) -> None:
-    """Copy the rows of many small files into few large ones, which readers then take.
-
-    Nothing that is there is changed. Records: what the store says that it has done.
-    """
-    _report(_call(asked.store(), "compact"), as_json=as_json)
-
-
-@store.command(epilog=examples("store vacuum --profile team --yes"))
-@click.option("--originals", is_flag=True, help="Also the small files of results that are in copies.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@as_json
-@configured
-def vacuum(asked: Asked, originals: bool, yes: bool, as_json: bool) -> None:
-    """Delete what no reader needs: replaced copies, and what killed writers have left.
-
-    Runs and their results are never deleted. With --originals they are in copies alone afterwards, which other programs
-    do not look for. Records: what the store says that it has deleted.
-    """
-    opened = asked.store()
-    _method(opened, "vacuum")
-    if not yes:
-        also = ", and the small files of results that are in copies," if originals else ""
-        click.confirm(f"Delete replaced copies and left-over files{also} of {opened.uri}?", abort=True, err=True)
-    arguments = {"originals": True} if originals else {}
-    _report(_call(opened, "vacuum", **arguments), as_json=as_json)
-
-
 @store.group()
 def tag() -> None:
     """Names for what the store held at a moment, for --as-of."""
@@ -213,30 +187,3 @@ def _revision(text: str) -> int | str:
 def _rows(table: Any) -> Iterator[dict[str, Any]]:
     for batch in table.to_batches():
         yield from batch.to_pylist()
-
-
-def _method(opened: AnalyticsStore, name: str) -> Any:
-    method = getattr(opened, name, None)
-    if method is None:
-        raise ConfigurationError(f"The store {opened!r} has no {name}: it takes care of itself, or needs no care.")
-    return method
-
-
-def _call(opened: AnalyticsStore, name: str, **arguments: Any) -> Mapping[str, Any]:
-    """What the store's method says that it has done, by name; what does not apply is left out."""
-    said = attrs.asdict(_method(opened, name)(**arguments))
-    return {each: value for each, value in said.items() if value is not None}
-
-
-def _report(done: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        emit([done])
-        return
-    facts = {}
-    for name, value in done.items():
-        title = name.replace("_", " ")
-        if isinstance(value, Mapping):
-            facts.update({f"{title}: {own}": str(reason) for own, reason in value.items()})
-        else:
-            facts[title] = f"{value:,}" if isinstance(value, int) else str(value)
-    show(facts_table(facts))

@@ -14,12 +14,15 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 from checkmaite.jobs._shared.job_protocols import JobProgress
 from checkmaite.jobs._shared.logs import LogTail
 from checkmaite.jobs._shared.texts import class_name, message_text, shortened
+
+if TYPE_CHECKING:
+    from checkmaite.jobs._shared.store_protocols import AnalyticsStore
 
 _log = logging.getLogger("checkmaite.jobs")
 _LEAVING_S = 0.4
@@ -157,6 +160,8 @@ class Reporter:
         self.catch_up: Callable[[], object] | None = None
         """Calls `printed` with all that the job has printed so far and that was not told yet."""
         self.started = Started()
+        self.store: AnalyticsStore | None = None
+        """What the job writes to, once it is open."""
         self._is_announced = False
         self._has_complained = False
         self.progress_note: tuple[Any, Any, Any, float] | None = None

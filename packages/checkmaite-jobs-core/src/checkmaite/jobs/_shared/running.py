@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 if TYPE_CHECKING:
     from checkmaite.jobs._shared.news import Reporter
+    from checkmaite.jobs._shared.store_protocols import AnalyticsStore
 
 _mine: ContextVar[Reporter | None] = ContextVar("checkmaite_jobs_reporter", default=None)
 _all: list[Reporter] = []
@@ -48,6 +49,15 @@ def current_reporter() -> Reporter | None:
         return mine
     running = _all[:]
     return running[0] if len(running) == 1 else None
+
+
+def store_of_job() -> AnalyticsStore | None:
+    """The store that the job which the calling code belongs to writes to, open; None outside a job.
+
+    For code that looks at the store from where workers are. Rows of a run go into its records.
+    """
+    reporter = current_reporter()
+    return reporter.store if reporter is not None else None
 
 
 @contextmanager

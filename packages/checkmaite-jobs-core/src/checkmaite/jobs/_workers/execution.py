@@ -187,7 +187,7 @@ def _run(
         reporter.progress_note = 0, None, text, time.time()
 
     phase.name = "store"
-    store = patiently(open_store, say)
+    store = reporter.store = patiently(open_store, say)
     phase.name = "load"
     capability, models, datasets, metrics, config = load(say)
     phase.name = "write"
