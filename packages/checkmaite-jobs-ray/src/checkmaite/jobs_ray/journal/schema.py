@@ -205,7 +205,7 @@ EVENT = one_of(
     resumed=Fields(Resumed, {"owner": _OWNER}),
     doubted=Fields(OwnerLost),
     assigned=Fields(Assigned, {"attempt": _COUNT, "owner": _OWNER}),
-    launched=Fields(Launched),
+    launched=Fields(Launched, {"at": _SECONDS}),
     started=Fields(WorkerStarted, {"started": _STARTED}, words=_WORDS),
     stop_asked=Fields(StopAsked, {"then": _STOPPING}),
     requeued=Fields(Requeued, {"at": _SECONDS, "started": _STARTED}, words=_WORDS),
