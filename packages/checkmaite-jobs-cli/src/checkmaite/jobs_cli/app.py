@@ -35,7 +35,8 @@ _EXIT_CODES = """
 \b
 Exit codes:
     0  done; where jobs were waited for: all completed
-    1  an error that has no code of its own, a fault that doctor found, or a question answered with no
+    1  an error that has no code of its own, a fault that doctor found, a change that store verify
+       found, or a question answered with no
     2  the command, its flags or the configuration are wrong
     3  there is no such job, table or journal
     4  the store or the cluster does not answer, or refuses; another try may help

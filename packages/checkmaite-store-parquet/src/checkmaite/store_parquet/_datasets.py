@@ -139,21 +139,19 @@ class _RetypedScanner:
     scanner: Any
     types: pa.Schema
 
-    def _retyped(self, schema: pa.Schema) -> pa.Schema:
-        return pa.schema([self.types.field(name) for name in schema.names])
+    @property
+    def projected_schema(self) -> pa.Schema:
+        return pa.schema([self.types.field(name) for name in self.scanner.projected_schema.names])
 
-    def to_reader(self) -> Any:
-        reader = self.scanner.to_reader()
-        schema = self._retyped(reader.schema)
-        return pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in reader))
+    def to_batches(self) -> Iterator[Any]:
+        schema = self.projected_schema
+        return (batch.cast(schema) for batch in self.scanner.to_batches())
 
     def to_table(self) -> pa.Table:
-        found = self.scanner.to_table()
-        return found.cast(self._retyped(found.schema))
+        return self.scanner.to_table().cast(self.projected_schema)
 
     def head(self, rows: int) -> pa.Table:
-        found = self.scanner.head(rows)
-        return found.cast(self._retyped(found.schema))
+        return self.scanner.head(rows).cast(self.projected_schema)
 
     def count_rows(self) -> int:
         return int(self.scanner.count_rows())
