@@ -186,6 +186,19 @@ def test_a_runner_that_ray_does_not_start_is_told_with_the_jobs_that_wait_for_it
     (runner,) = controller.begins()
     assert controller.packing.refused(runner) == [("a", 1), ("b", 1)]
     assert controller.begins() == []
+    controller.brings("c", "d")
+    (runner,) = controller.begins()
+    assert controller.gives(runner) == ["c", "d"]
+    assert controller.packing.refused(runner) == [], "it has begun"
+
+
+def test_workers_that_die_before_they_begin_cost_a_job_a_start_each(controller: Controller) -> None:
+    controller.brings("a", "b")
+    (runner,) = controller.begins()
+    assert controller.packing.over(runner, None, CRASH, 0.0) == [("a", 1)]
+    (runner,) = controller.begins()
+    assert controller.packing.over(runner, None, CRASH, 0.0) == [("b", 1)]
+    assert controller.begins() == []
 
 
 def test_a_job_says_through_its_runner_what_it_has_printed(controller: Controller) -> None:

@@ -83,7 +83,7 @@ class Runners:
     def go_on(self, process: Process, runner: Runner) -> None:
         """It does one thing."""
         luck = self.dice.random()
-        if not runner.begun:
+        if not runner.begun and luck > 0.06:
             runner.begun = True
             self._ask(process, runner)
         elif luck < 0.06 or (runner.is_asked and luck < 0.12):

@@ -31,7 +31,7 @@ from rich.table import Table
 from simulating import simulation
 from storing import reading_of_many, s3_requests, store_reading, write_cost
 from through_client import ray_client
-from throughput import null_store, parquet_store, pool_sizes, ray_simple
+from throughput import null_store, parquet_store, pool_sizes, ray_simple, short_jobs
 from with_journals import with_journals
 
 OUTPUT = Path("bench-output")
@@ -44,6 +44,7 @@ MEASURES: dict[str, Callable[[Cluster], list[Figure]]] = {
         store_reading,
         ray_simple,
         null_store,
+        short_jobs,
         parquet_store,
         latency,
         ray_client,

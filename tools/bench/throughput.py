@@ -25,10 +25,10 @@ JOURNAL_REACHES = (0.85, 0.50)
 _numbers = itertools.count()
 
 
-def run_jobs(count: int, capability: Any = None) -> None:
+def run_jobs(count: int, capability: Any = None, **arguments: Any) -> None:
     """So many jobs, each another run, from the submission to the last result."""
     doing = work.Nothing() if capability is None else capability
-    wait_all(submit_capabilities([{"capability": doing, "config": next(_numbers)} for _ in range(count)]))
+    wait_all(submit_capabilities([{"capability": doing, "config": next(_numbers), **arguments} for _ in range(count)]))
 
 
 def rates(count: int, run: Callable[[int], object], rounds: int = ROUNDS) -> list[float]:
@@ -61,6 +61,26 @@ def null_store(cluster: Cluster) -> list[Figure]:
             title = f"{name}, journal {where} against none"
             found.append(Comparison(name=title, unit="1/s", baseline=memory, measured=kept).at_least(reach))
     return found
+
+
+def short_jobs(cluster: Cluster) -> list[Figure]:
+    """Jobs that are said to be short, with the journal on the local disk: against raw tasks, and against other jobs."""
+    is_short: Any = {"resources": {"short": True}}
+    raw = rates(_JOBS, cluster.raw)
+    with journal_places() as places, tempfile.TemporaryDirectory() as folder:
+        journal = next(iter(places.values()))
+        with cluster.registry(journal_uri=journal):
+            short = rates(_JOBS, lambda count: run_jobs(count, **is_short))
+        parquet = {"backend": "parquet", "uri": str(Path(folder) / "store")}
+        with cluster.registry(parquet, journal_uri=journal):
+            others = rates(_JOBS, run_storing_jobs)
+            storing = rates(_JOBS, lambda count: run_jobs(count, work.OneRow(), **is_short))
+    name = f'"ray": short jobs, {_JOBS:,} at once, journal on disk'
+    row = f"{name}, that store one row as Parquet, against jobs that are not said to be short"
+    return [
+        Comparison(name=name, unit="1/s", baseline=raw, measured=short).at_least(1.5),
+        Comparison(name=row, unit="1/s", baseline=others, measured=storing).at_least(2.0),
+    ]
 
 
 def parquet_store(cluster: Cluster) -> list[Figure]:

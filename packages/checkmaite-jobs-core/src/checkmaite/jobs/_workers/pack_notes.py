@@ -7,10 +7,11 @@ is beside the process's output; see `output`.
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -43,38 +44,58 @@ class _Note(NamedTuple):
 class PackNotes:
     """The notes of one runner in this process.
 
+    Where nothing can be written, on a full disk say, there are none, not even old ones: a death then tells nothing.
+
     Args:
         runner: Its id.
     """
 
     def __init__(self, runner: str) -> None:
         self._path = Path(folder_of_remains()) / f"checkmaite-{runner}-{os.getpid()}.pack"
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
+        self._descriptor: int | None = None
+        with suppress(OSError):
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
 
     def begin_pack(self) -> None:
         """Whoever waits for the results of the pack before has them.
 
         Raises:
-            OSError: The file is no longer there.
+            OSError: See `note`.
         """
-        os.ftruncate(self._descriptor, 0)
+        if self._descriptor is not None:
+            with self._or_nothing():
+                os.ftruncate(self._descriptor, 0)
 
     def note(self, ended: tuple[Sender, bytes] | None, begins: Sender | None) -> None:
         """A job has ended, and the next one begins: both or neither is noted.
 
         Raises:
-            OSError: It cannot be noted, so that no further job may begin.
+            OSError: What was noted can be neither continued nor deleted, so that no further job may begin.
         """
+        if self._descriptor is None:
+            return
         notes = [_Note(*ended)] if ended is not None else []
         if begins is not None:
             notes.append(_Note(begins, None))
-        os.write(self._descriptor, b"".join(pickle.dumps(tuple(each)) for each in notes))
+        written = b"".join(pickle.dumps(tuple(each)) for each in notes)
+        with self._or_nothing():
+            if os.write(self._descriptor, written) < len(written):
+                raise OSError(errno.ENOSPC, "the disk is full")
 
     def delete(self) -> None:
         """Nobody needs them any more."""
-        with suppress(OSError):  # a job may have closed what it did not open
-            os.close(self._descriptor)
-        self._path.unlink(missing_ok=True)
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            with suppress(OSError):  # a job may have closed what it did not open
+                os.close(descriptor)
+            self._path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _or_nothing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            self.delete()
 
 
 def take_left_pack(runner: str) -> LeftPack | None:

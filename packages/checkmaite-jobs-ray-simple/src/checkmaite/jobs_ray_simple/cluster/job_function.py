@@ -38,23 +38,14 @@ def make_job_function(
         prepare: What a worker does before its first job; it travels by value.
         leave: See `WorkerProcess`.
     """
-    check_versions, is_new, node_folder = make_version_check(), True, ("", "")
+    begin = _make_beginning(prepare)
 
     def checkmaite_job(packed: bytes, payload: bytes) -> bytes:
         worker: Any = ray  # its parts that carry no types
         order, sender, retries = pickle.loads(packed)  # noqa: S301 - builtins, from the owner of this task
         if 0 <= retries < worker._private.worker.global_worker.core_worker.get_current_task_attempt_number():
             return b""  # Ray starts again without end what it has killed since memory ran out
-        nonlocal is_new, node_folder
-        if is_new:
-            if prepare is not None:
-                prepare()
-            check_versions(order[0])
-            is_new = False
-            # Beside Ray's sessions, where whoever started the node has put what it writes; node by node, since several
-            # may be on one disk.
-            session = worker._private.worker.global_worker.node.get_session_dir_path()
-            node_folder = str(Path(session).parent), worker.get_runtime_context().get_node_id()
+        node_folder = begin(order[0])
         from checkmaite.jobs.spi import NodeFolder, RemotePost, WorkerProcess, execute
 
         post, process = RemotePost(receiver), WorkerProcess(leave, NodeFolder(*node_folder))
@@ -73,20 +64,35 @@ def make_runner_function(
         prepare: See `make_job_function`.
         leave: See there.
     """
-    check_versions, is_new = make_version_check(), True
+    begin = _make_beginning(prepare)
 
     def checkmaite_short_jobs(runner: str, written_terms: bytes) -> bytes:
         worker: Any = ray  # its parts that carry no types
         if worker._private.worker.global_worker.core_worker.get_current_task_attempt_number():
             return b""  # what the first start had is its own
-        nonlocal is_new
-        if is_new:
+        node_folder = begin(written_terms)
+        from checkmaite.jobs.spi import NodeFolder, RemoteLine, WorkerProcess, run_packs
+
+        return run_packs(runner, RemoteLine(receiver), WorkerProcess(leave, NodeFolder(*node_folder)))
+
+    return checkmaite_short_jobs
+
+
+def _make_beginning(prepare: Callable[[], None] | None) -> Callable[[bytes], tuple[str, str]]:
+    """A function that makes a worker ready before its first job, given the terms; what `NodeFolder` is made of."""
+    check_versions, node_folder = make_version_check(), None
+
+    def begin(written_terms: bytes) -> tuple[str, str]:
+        nonlocal node_folder
+        if node_folder is None:
+            worker: Any = ray  # its parts that carry no types
             if prepare is not None:
                 prepare()
             check_versions(written_terms)
-            is_new = False
-        from checkmaite.jobs.spi import RemoteLine, WorkerProcess, run_packs
+            # Beside Ray's sessions, where whoever started the node has put what it writes; node by node, since several
+            # may be on one disk.
+            session = worker._private.worker.global_worker.node.get_session_dir_path()
+            node_folder = str(Path(session).parent), worker.get_runtime_context().get_node_id()
+        return node_folder
 
-        return run_packs(runner, RemoteLine(receiver), WorkerProcess(leave))
-
-    return checkmaite_short_jobs
+    return begin

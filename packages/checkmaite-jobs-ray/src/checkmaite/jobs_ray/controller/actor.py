@@ -213,7 +213,10 @@ class JobController:
 
     def _take_runner(self, ended: EndedRunner) -> None:
         """A runner has ended: what it has not begun is run by others. What its worker has left says what that was."""
-        runner, news = ended
+        runner, news, failed = ended
+        if failed is not None:
+            for attempt_id in self._packing.refused(runner):
+                self._machine.ended(attempt_id, failed, worker_lost=False, now=tell_time(self._machine))
         if news is not None:
             self._hear(runner, news)
             self._over(runner, LeftPackNews({}, None))

@@ -46,10 +46,16 @@ class EndedTask(NamedTuple):
 
 
 class EndedRunner(NamedTuple):
-    """How a runner of short jobs ended; `news` is None when its worker was lost."""
+    """How a runner of short jobs ended.
+
+    Attributes:
+        news: What it has said last; None when it could not.
+        failed: Why Ray did not let it begin, if it did not.
+    """
 
     runner: str
     news: RunnerNews | None
+    failed: Failed | None = None
 
 
 def told_of(
@@ -192,7 +198,7 @@ class Tasks:
             is_known = self._refs.pop(task, None) is not None
             if isinstance(task, str):
                 if is_known:  # one that was given up has ended already
-                    self._on_runner_ended(EndedRunner(task, _last_news(future)))
+                    self._on_runner_ended(_end_of_runner(task, future))
             else:
                 ended_tasks.append(_end_of(task, future))
                 context = self._contexts.pop(task, None)
@@ -254,14 +260,14 @@ async def left_pack(runner: str, started: Started, context: Context) -> LeftPack
     return None
 
 
-def _last_news(future: Future[Any]) -> RunnerNews | None:
-    """What a runner has said last; None when its worker was lost, so that it could not."""
+def _end_of_runner(runner: str, future: Future[Any]) -> EndedRunner:
     try:
         result = future.result()
-        return read_news(result) if result else None
-    except Exception:  # noqa: BLE001 - whatever Ray raises of a task, its runner is gone
+        return EndedRunner(runner, read_news(result) if result else None)
+    except Exception as error:  # noqa: BLE001 - whatever Ray raises of a task, its runner is gone
         _log.info("a runner of short jobs was lost", exc_info=True)
-        return None
+        outcome = None if isinstance(error, LOST_WORKER) else finished_from(error).outcome
+        return EndedRunner(runner, None, outcome if isinstance(outcome, Failed) else None)
 
 
 def _finished(written: bytes) -> Finished:

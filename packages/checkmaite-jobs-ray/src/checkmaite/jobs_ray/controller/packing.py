@@ -133,9 +133,15 @@ class Packing:
         return found
 
     def refused(self, runner: str) -> list[AttemptId]:
-        """Ray does not start a runner: the jobs that waited for one of its kind, which wait no more."""
-        kind = self._runners.pop(runner).kind
-        queue = self._queues[kind]
+        """Ray cannot start a runner: the jobs that waited for one of its kind, which wait no more.
+
+        One that has begun is no concern of theirs.
+        """
+        mine = self._runners.get(runner)
+        if mine is None or mine.started is not None:
+            return []
+        del self._runners[runner]
+        queue = self._queues[mine.kind]
         queue.coming -= 1
         refused = list(queue.waiting)
         queue.waiting.clear()
@@ -227,7 +233,10 @@ class Packing:
         if mine is None:
             return []
         if mine.started is None:
-            self._queues[mine.kind].coming -= 1
+            queue = self._queues[mine.kind]
+            queue.coming -= 1
+            # Each worker may die before it begins: as with tasks of their own, that costs a job a start.
+            return [queue.waiting.popitem(last=False)[0]] if left is None and queue.waiting else []
         lost = list(mine.given) if left is None else [left.running] if left.running in mine.given else []
         if left is not None:
             for attempt_id, finished in left.ended.items():
