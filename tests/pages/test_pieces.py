@@ -1,0 +1,112 @@
+"""Pieces of Python on the pages are run, in a place where what they speak of is there.
+
+A piece is ``py``; a whole script is ``python``, and has a test of its own. Clusters and buckets of a piece are replaced by a
+backend in this process and a folder; its options are checked by the backend that it names.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import attrs
+import pytest
+from checkmaite import jobs
+from checkmaite.jobs._submitters.configuring import read_configuration
+from checkmaite.jobs._submitters.settings import read_settings
+from checkmaite.jobs_ray.config import RayRunOptions
+from checkmaite.store_parquet import ParquetStore
+
+from tests.pages.blocks import ROOT, Block, blocks
+
+PIECES = [each for each in blocks("py") if not each.excuse]
+
+
+class Accuracy:
+    """A capability with one row."""
+
+    id = "accuracy"
+
+    def run(self, *, config: Any = None, **_given: Any) -> SimpleNamespace:
+        about: dict[str, Any] = {"dataset_metadata": [{"id": "d"}], "model_metadata": [], "metric_metadata": []}
+        rows = [{"table_name": "accuracy", "value": 0.5}]
+        return SimpleNamespace(run_uid=str(config or "my-run"), capability_id=self.id, extract=lambda: rows, **about)
+
+
+class Place:
+    """Where the pieces run: a store with results, one finished job, and calls that check what they are given."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = ParquetStore(str(folder / "analytics_store"))
+        (folder / "store").symlink_to(folder / "analytics_store")
+        self._options = {"analytics_store": {"backend": "parquet", "uri": str(folder / "analytics_store")}}
+        self.backend = jobs.configure_job_backend("inline", **self._options)
+        self.job = jobs.submit_capability(Accuracy())
+        self.job.result(60)
+        (folder / "checkmaite-jobs.toml").write_text('[profiles.team]\nkind = "inline"\nanalytics_store = "results"\n')
+
+    def names(self) -> dict[str, Any]:
+        """What a piece may speak of without saying where it comes from."""
+        calls = {name: getattr(self, name) for name in ("configure_job_backend", "submit_capability", "get_job")}
+        return {
+            **{name: getattr(jobs, name) for name in jobs.__all__},
+            **calls,
+            "read_job_logs": self.read_job_logs,
+            **{"store": self.store, "backend": self.backend, "capability": Accuracy(), "Gauss": object},
+            **{"datetime": datetime, "UTC": UTC, "json": json},
+        }
+
+    def configure_job_backend(
+        self, kind: str | None = None, *rest: Any, profile: str | None = None, **options: Any
+    ) -> Any:
+        """Checks the options as the backend of that kind does; then there is this backend."""
+        assert set(rest) <= {...}, "one kind"
+        if profile is None:
+            store = options.pop("analytics_store", ...)
+            missing = {"idempotency_scope": "here"} if kind == "ray" and rest else {}
+            artifacts = options.pop("artifact_store", None)
+            given = self._options["analytics_store"] if store is ... or ... in store else store
+            read_configuration(kind, given, artifacts, {**missing, **options})
+        else:
+            read_settings(profile, given=options)
+        return self.backend
+
+    def submit_capability(self, capability: Any, **given: Any) -> Any:
+        """Knows the arguments of the real one, and the options of one job."""
+        known = {
+            *inspect.signature(jobs.submit_capability).parameters,
+            *(each.name for each in attrs.fields(RayRunOptions)),
+        }
+        assert set(given) <= known
+        return self.job
+
+    def get_job(self, job_id: str) -> Any:
+        """The one job."""
+        assert re.fullmatch(r"job-[0-9a-f]+-[0-9a-f]+", job_id)
+        return self.job
+
+    def read_job_logs(self, *args: Any, **options: Any) -> str:
+        """Takes what the real one takes."""
+        inspect.signature(jobs.read_job_logs).bind(*args, **options)
+        return ""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.chdir(tmp_path)
+    yield Place(tmp_path)
+    jobs.shutdown_job_backend()
+
+
+@pytest.mark.parametrize("piece", PIECES, ids=str)
+def test_a_piece_runs(piece: Block, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = place.names()
+    for name in ("configure_job_backend", "submit_capability", "get_job", "read_job_logs"):
+        monkeypatch.setattr(jobs, name, names[name])
+    exec(compile(piece.text, str(ROOT / piece.page), "exec"), {"__name__": "__main__", **names})
