@@ -1,7 +1,7 @@
 """Pieces of Python on the pages are run, in a place where what they speak of is there.
 
-A piece is ``py``; a whole script is ``python``, and has a test of its own. Clusters and buckets of a piece are replaced by a
-backend in this process and a folder; its options are checked by the backend that it names.
+A piece is ``py``; a whole script is ``python``, and has a test of its own. Clusters and buckets of a piece are replaced
+by a backend in this process and a folder; its options are checked by the backend that it names.
 """
 
 from __future__ import annotations
@@ -25,7 +25,20 @@ from checkmaite.store_parquet import ParquetStore
 
 from tests.pages.blocks import ROOT, Block, blocks
 
-PIECES = [each for each in blocks("py") if not each.excuse]
+_ARGUMENTS = set(inspect.signature(jobs.submit_capability).parameters)
+_LOGS = inspect.signature(jobs.read_job_logs)
+PAGES = {
+    "docs/explanation/identity-and-reuse.md",
+    *(
+        f"docs/how-to/{name}.md"
+        for name in (
+            *("analytics-store", "checkmaite", "checkmaite-migration", "command-line", "isolation", "job-backends"),
+            *("journal", "kubernetes", "ray", "security"),
+        )
+    ),
+}
+"""Pages whose pieces find here what they speak of. Another page comes with what it needs, in `Place.names`."""
+PIECES = [each for each in blocks("py") if each.page in PAGES and not each.excuse]
 
 
 class Accuracy:
@@ -58,8 +71,13 @@ class Place:
             **{name: getattr(jobs, name) for name in jobs.__all__},
             **calls,
             "read_job_logs": self.read_job_logs,
-            **{"store": self.store, "backend": self.backend, "capability": Accuracy(), "Gauss": object},
-            **{"datetime": datetime, "UTC": UTC, "json": json},
+            "store": self.store,
+            "backend": self.backend,
+            "capability": Accuracy(),
+            "Gauss": object,
+            "datetime": datetime,
+            "UTC": UTC,
+            "json": json,
         }
 
     def configure_job_backend(
@@ -80,7 +98,7 @@ class Place:
     def submit_capability(self, capability: Any, **given: Any) -> Any:
         """Knows the arguments of the real one, and the options of one job."""
         known = {
-            *inspect.signature(jobs.submit_capability).parameters,
+            *_ARGUMENTS,
             *(each.name for each in attrs.fields(RayRunOptions)),
         }
         assert set(given) <= known
@@ -93,13 +111,14 @@ class Place:
 
     def read_job_logs(self, *args: Any, **options: Any) -> str:
         """Takes what the real one takes."""
-        inspect.signature(jobs.read_job_logs).bind(*args, **options)
+        _LOGS.bind(*args, **options)
         return ""
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEAM_A_KEY", "a key of sixteen or more")
     yield Place(tmp_path)
     jobs.shutdown_job_backend()
 
