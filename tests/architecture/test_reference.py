@@ -1,0 +1,25 @@
+"""The reference pages name what there is."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+from checkmaite import jobs
+
+PAGE = (Path(__file__).parents[2] / "docs/reference/errors.md").read_text("utf-8")
+
+
+def test_every_error_has_its_cause_and_remedy() -> None:
+    errors = {
+        name: value
+        for name in jobs.__all__
+        if inspect.isclass(value := getattr(jobs, name)) and issubclass(value, jobs.JobsError)
+    }
+    rows = re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)? ?\| ([^|]+) \| ([^|]*) ?\|$", PAGE, flags=re.MULTILINE)
+    assert {name for name, *_ in rows} | {"JobsError"} == set(errors)
+    for name, also, cause, _ in rows:
+        standard = [each.__name__ for each in errors[name].__mro__ if each.__module__ == "builtins"]
+        assert cause.strip()
+        assert (also or standard[0]) == standard[0] or also in standard, name
