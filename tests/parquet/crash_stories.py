@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -253,6 +254,9 @@ def answers_of(store: ParquetStore) -> Any:
             found[uid, revision] = result.provenance.run_event_id, len(report.text or "") if report else 0
     named = {(row["run_uid"], row["revision"]) for row in rows["all", "runs"]}
     assert named == {*found}, "readers see other results than writers"
+    for table, number in (("a", 2), ("b", 1)):
+        counted = Counter((row["run_uid"], row["revision"]) for row in rows["all", table])
+        assert counted == dict.fromkeys(found, number), "whole runs, each once"
     for part in newest_manifest(objects).parts:
         for file in part.files:
             assert table_in(objects.read(part.key(file))).num_rows == file.rows
