@@ -191,3 +191,35 @@ def test_a_result_is_refused_by_the_library_alone(tmp_path: Path, monkeypatch: p
     assert not second.write_with_receipt(run_of("run", by=2)).created
     monkeypatch.undo()
     assert whole_runs(first) == {"other": 0, "run": 1}
+
+
+@pytest.mark.parametrize(("between", "is_taken"), [(2, True), (2**60, False)])
+def test_a_column_widens_only_when_nothing_comes_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, between: int, is_taken: bool
+) -> None:
+    """Else what was appended meanwhile would be of another type than its table."""
+    from checkmaite.jobs import RecordError
+    from checkmaite.jobs.testing import SampleRun
+    from checkmaite.store_delta import _tables
+
+    def write(uid: str, x: float) -> None:
+        DeltaStore(tmp_path / "store").write(SampleRun(run_uid=uid, records=[{"table_name": "t", "x": x}]))
+
+    rewrite, done = _tables.write_deltalake, []
+
+    def come_between(*args: Any, **kwargs: Any) -> None:
+        if not done:
+            done.append(between)
+            write("between", between)
+        rewrite(*args, **kwargs)
+
+    write("first", 1)
+    monkeypatch.setattr(_tables, "write_deltalake", come_between)
+    if is_taken:
+        write("float", 0.5)
+    else:
+        with pytest.raises(RecordError, match="beyond what a float keeps"):
+            write("float", 0.5)
+    assert done
+    rows = DeltaStore(tmp_path / "store").read_table("t").sort_by("run_uid").column("x").to_pylist()
+    assert rows == [between, 1, *([0.5] if is_taken else [])]

@@ -180,26 +180,26 @@ class Tables:
             return self._commit(name, table, [*added, *gone], _NO_OTHER_REWRITE)
 
     def widen(self, name: str, columns: Mapping[str, ColumnType]) -> None:
-        """Write a table anew with columns of whole numbers as floats, which no commit may come between."""
+        """Write a table anew with columns of whole numbers as floats, unless something comes between."""
+        table = self.open(name)
+        if table is None:
+            return
         with telling(self.objects, name):
-            for table in self._tries(name, None):
-                known = self.columns(name, table)
-                if all(known[column] is kind for column, kind in columns.items()):
-                    return
-                floats = arrow_schema({**known, **columns})
-                wanted = pa.schema([floats.field(each.name) for each in schema_of(table)])
-                batches = (batch.cast(wanted) for batch in self.dataset(table).to_batches())
-                anew = pa.RecordBatchReader.from_batches(wanted, batches)
-                before = table.version()
-                try:
-                    write_deltalake(
-                        table, anew, mode="overwrite", schema_mode="overwrite", commit_properties=_NOTHING_BETWEEN
-                    )
-                except CommitFailedError:
-                    continue
+            known = self.columns(name, table)
+            wanting = [column for column, kind in columns.items() if known[column] is not kind]
+            if not wanting or not all(self._is_exact(table, column) for column in wanting):
+                return
+            floats = arrow_schema({**known, **columns})
+            wanted = pa.schema([floats.field(each.name) for each in schema_of(table)])
+            batches = (batch.cast(wanted) for batch in self.dataset(table).to_batches())
+            anew = pa.RecordBatchReader.from_batches(wanted, batches)
+            before = table.version()
+            with suppress(CommitFailedError):
+                write_deltalake(
+                    table, anew, mode="overwrite", schema_mode="overwrite", commit_properties=_NOTHING_BETWEEN
+                )
                 sync_files(self.objects, table.file_uris())
                 settle_log(self.objects, name, before)
-                return
 
     def _add_columns(self, name: str, table: DeltaTable, schema: pa.Schema) -> bool:
         """Give a table the columns that it lacks; whether there were any, so that it is to be looked at again."""
@@ -254,10 +254,11 @@ class Tables:
     def holds_only_exact(self, name: str, column: str) -> bool:
         """Whether every whole number of a column is a float too."""
         table = self.open(name)
-        if table is None:
-            return True
         with telling(self.objects, name):
-            values = self.dataset(table).to_table(columns=[column]).column(column)
+            return table is None or self._is_exact(table, column)
+
+    def _is_exact(self, table: DeltaTable, column: str) -> bool:
+        values = self.dataset(table).to_table(columns=[column]).column(column)
         span = pc.call_function("min_max", [values]).as_py()
         return span["min"] is None or (span["min"] >= -(2**53) and span["max"] <= 2**53)
 
