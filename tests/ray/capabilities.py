@@ -38,6 +38,20 @@ class Acts:
 
 
 @frozen
+class Weighs:
+    """Sums the weights of its model, and spoils them for whoever shared them."""
+
+    id: str = "weighs"
+
+    def run(self, *, models: Any, config: Any, **_: Any) -> Any:
+        (model,) = models
+        total = float(model.weights.sum())
+        model.weights[:] = 0
+        records = [SampleRecord("net", total)]
+        return SampleRun(run_uid=config["run_uid"], capability_id=self.id, records=records)
+
+
+@frozen
 class Draws(Acts):
     """Calls `act` and gives a run with a number that it has drawn, in its row and in its report."""
 

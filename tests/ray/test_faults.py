@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from checkmaite.jobs import (
     FailureKind,
@@ -27,6 +29,8 @@ from checkmaite.jobs import (
     get_job,
     list_jobs,
     read_job_logs,
+    stage,
+    submit_capabilities,
     submit_capability,
     wait_all,
 )
@@ -462,6 +466,48 @@ def test_a_registry_and_its_controller_leave_a_node_that_is_drained(
     assert_each_ended_well(backend, [long, short])
     works(backend)
     second.end()
+
+
+def test_two_nodes_fetch_a_staged_model_once_each_for_fifty_jobs(
+    on_nodes: Callable[..., JobBackend],
+    nodes_cluster: Cluster,
+    bucket: str,
+    s3_options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from moto.s3.responses import S3Response
+
+    asked: list[str] = []
+    get = S3Response.get_object
+
+    def count(self: S3Response) -> Any:
+        if "/_staged/" in (name := self.parse_key_name()):
+            asked.append(name)
+        return get(self)
+
+    monkeypatch.setattr(S3Response, "get_object", count)
+    monkeypatch.setattr("checkmaite.jobs._shared.staged_objects.PART_BYTES", 2**20)
+    other = nodes_cluster.add_node(2, {"work": 50})
+    backend = on_nodes(artifact_store={"uri": f"s3://{bucket}/documents", "storage_options": s3_options})
+    staged = stage(SimpleNamespace(metadata={"id": "net"}, weights=np.random.rand(2**18)))  # two parts and a bit
+    jobs = submit_capabilities(
+        {
+            "capability": capabilities.Weighs(),
+            "models": [staged],
+            "config": {"run_uid": uuid.uuid4().hex},
+            "resources": {"num_cpus": 0.5, "custom": {where: 1}},
+        }
+        for where in ("head", "work") * 25
+    )
+    assert wait_all(jobs, SOON_S) == [JobStatus.COMPLETED] * 50
+    assert len({job.scheduling_info.pid for job in jobs}) > 2  # several processes of a node have raced for it
+    parts = [f"documents/_staged/{staged.name}/{name}" for name in ("000000.part", "000001.part", "000002.part")]
+    manifest = f"documents/_staged/{staged.name}/manifest.json"
+    assert sorted(asked) == sorted([manifest, *parts] * 2)
+    scores = backend.analytics_store.read_table("sample_scores").column("score").to_pylist()
+    assert len(scores) == 50
+    assert len(set(scores)) == 1
+    other.end()
 
 
 def test_a_node_that_hosts_a_controller_is_lost(

@@ -32,6 +32,7 @@ from checkmaite.jobs import (
     Reuse,
     RunTable,
     SchedulingInfo,
+    Staged,
     Submission,
     as_completed,
     cancel_all,
@@ -42,8 +43,10 @@ from checkmaite.jobs import (
     list_jobs,
     plan_capabilities,
     shutdown_job_backend,
+    stage,
     submit_capabilities,
     submit_capability,
+    unstage,
     wait_all,
 )
 
@@ -119,6 +122,16 @@ def submitting() -> None:
     submit_capability(Count(), use_cache="no")  # type: ignore[arg-type]
     submit_capability()  # type: ignore[call-arg]
     submit_capabilities([Count()])  # type: ignore[list-item]
+
+
+def staging() -> None:
+    reference = stage(object())
+    assert_type(reference, Staged)
+    assert_type(reference.digest, str)
+    assert_type(unstage(reference), bool)
+    submit_capability(Count(), models=[reference])
+    unstage("digest")  # type: ignore[arg-type]
+    _ = reference.predict  # type: ignore[attr-defined]
 
 
 def following(job: Job) -> None:

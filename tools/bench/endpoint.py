@@ -17,6 +17,7 @@ from checkmaite.jobs.spi import ObjectStore
 from figures import p50_ms
 
 _BUCKET = "bench"
+READS = "reads"
 _START_S = 60.0
 _TIMES = 100
 _SIZE = 2_000
@@ -45,11 +46,13 @@ os.environ.update(
 
 
 @contextmanager
-def s3_bucket() -> Iterator[str]:
-    """The URL of an empty bucket, on a server that runs meanwhile."""
+def s3_bucket(reads: Path | None = None) -> Iterator[str]:
+    """The URL of an empty bucket, on a server that runs meanwhile; it notes in a file how much is read of it."""
     import s3fs
 
-    server = subprocess.Popen([sys.executable, str(Path(__file__).with_name("s3_server.py")), str(_PORT)])
+    server = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("s3_server.py")), str(_PORT), str(reads or "")]
+    )
     try:
         deadline = time.monotonic() + _START_S
         while not listens(_PORT):

@@ -29,6 +29,7 @@ from reporting import progress_cost
 from rich.console import Console
 from rich.table import Table
 from simulating import simulation
+from staging import staged_model
 from storing import reading_of_many, s3_requests, store_reading, write_cost
 from through_client import ray_client
 from throughput import null_store, parquet_store, pool_sizes, ray_simple, short_jobs
@@ -60,9 +61,10 @@ MEASURES: dict[str, Callable[[Cluster], list[Figure]]] = {
         with_journals,
         pool_sizes,
         reading_of_many,
+        staged_model,
     )
 }
-LONG = frozenset({"memory", "pool-sizes", "reading-of-many", "with-journals"})
+LONG = frozenset({"memory", "pool-sizes", "reading-of-many", "staged-model", "with-journals"})
 """Measured only when they are asked for by name, or with ``--long``: they take minutes."""
 
 

@@ -219,7 +219,8 @@ PLACES: dict[str, Callable[[Any], dict[str, Any]]] = {
 
 def _around(held: Any) -> Any:
     outer = SimpleNamespace(metadata={"id": "outer"}, held=held)
-    outer.back = [outer, held, SimpleNamespace(outer=outer)]
+    inner = SimpleNamespace(outer=outer)
+    outer.back = [outer, inner, held, inner]  # the second time it is told by the objects that were met between
     return outer
 
 

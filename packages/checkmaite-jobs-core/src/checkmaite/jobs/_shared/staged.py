@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from attrs import astuple, field, frozen
 
@@ -65,10 +65,12 @@ class Staged:
     def __repr__(self) -> str:
         return f"<Staged {self.kind}, {shown_size(self.size)}, sha256 {self.digest[:16]}, in {self.place}>"
 
-    def __getattr__(self, name: str) -> NoReturn:
-        raise AttributeError(
-            f"{self!r} is a reference, and has no {name!r}: only a job that it is submitted with has the object."
-        )
+    if not TYPE_CHECKING:  # to a type checker it has no other attributes
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(
+                f"{self!r} is a reference, and has no {name!r}: only a job that it is submitted with has the object."
+            )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, astuple(self, recurse=False)

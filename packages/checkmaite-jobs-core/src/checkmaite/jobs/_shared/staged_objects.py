@@ -23,7 +23,8 @@ from checkmaite.jobs._shared.sealing import opened, sealed
 from checkmaite.jobs._shared.staged import Staged
 
 FOLDER = "_staged"
-PART_BYTES = 64 * 2**20
+PART_BYTES = 32 * 2**20
+"""One request each: s3fs reads what is above 50 MiB in several ranges."""
 _MANIFEST = "manifest.json"
 _FORMAT = 1
 _AT_ONCE = 4

@@ -63,6 +63,8 @@ def stage(obj: Any) -> Staged:
     metadata = getattr(obj, "metadata", None)
     kind = type(obj)
     progress = _Progress(kind.__qualname__, content.size)
+    pace = Pace(progress.say)
+    pace.doing = kind.__qualname__
     reference = Staged(
         digest=digest,
         size=content.size,
@@ -70,7 +72,7 @@ def stage(obj: Any) -> Staged:
         place=place.folder.uri,
         name=place.name_of(digest),
         metadata=dict(metadata) if isinstance(metadata, Mapping) else None,
-        prints=staged_prints(obj, Pace(progress.say)),
+        prints=staged_prints(obj, pace),
     )
     publish(place, reference.name, size=content.size, digests=digests, part=content.part, tick=progress.tick)
     return reference
