@@ -6,13 +6,22 @@ import pickle
 import re
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 from attrs import evolve
-from checkmaite.jobs import RecordError, StoreError, TableDescription, WriteReceipt
+from checkmaite.jobs import (
+    ArgumentError,
+    RecordError,
+    StoreError,
+    StoreNotFoundError,
+    TableDescription,
+    Tag,
+    WriteReceipt,
+)
 from checkmaite.jobs.spi import StoredRun
 from checkmaite.store_parquet import ParquetStore
 from sample_store import SampleStore
@@ -371,3 +380,32 @@ class StaysBehind(SampleStore):
 
     def __reduce__(self) -> Any:
         raise pickle.PicklingError("it holds a connection")
+
+
+class ForgetsWhatATagNamed(ParquetStore):
+    """A tag shows what is there now."""
+
+    found_by = "test_a_tag_gives_the_same_answer_for_ever"
+
+    def read_table(self, name: str, *, as_of: Any = None, **options: Any) -> pa.Table:
+        return super().read_table(name, as_of=None if isinstance(as_of, str) else as_of, **options)
+
+
+class ForgetsWhatAnInstantShowed(ParquetStore):
+    """An instant shows what is there now."""
+
+    found_by = "test_an_instant_gives_the_same_answer_for_ever"
+
+    def query_sql(self, sql: str, *, as_of: Any = None, **options: Any) -> pa.Table:
+        return super().query_sql(sql, as_of=as_of if isinstance(as_of, str) else None, **options)
+
+
+class MovesTags(ParquetStore):
+    """A tag that is made again names what is there then."""
+
+    found_by = "test_a_tag_is_made_once_and_deleted_on_purpose"
+
+    def tag(self, name: str) -> Tag:
+        with suppress(StoreNotFoundError, ArgumentError):
+            self.delete_tag(name)
+        return super().tag(name)
