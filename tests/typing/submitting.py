@@ -48,6 +48,7 @@ from checkmaite.jobs import (
     submit_capability,
     unstage,
     wait_all,
+    watch,
 )
 
 
@@ -165,7 +166,9 @@ async def awaiting(job: Job) -> None:
 
 def many(jobs: list[Job]) -> None:
     assert_type(wait_all(jobs, timeout=3), list[JobStatus])
-    assert_type(as_completed(iter(jobs)), Iterator[Job])
+    ends: Iterator[Job] = as_completed(iter(jobs))
+    assert_type(next(ends), Job)
+    assert_type(watch(jobs), Iterator[JobInfo])
     assert_type(get_job("job-1"), Job)
     assert_type(list_jobs(limit=None, status_filter=[JobStatus.FAILED, "COMPLETED"], job_name="first"), JobList)
     assert_type(list_jobs()[:1], JobList)

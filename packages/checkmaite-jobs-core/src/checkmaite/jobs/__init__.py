@@ -73,6 +73,7 @@ from checkmaite.jobs._submitters.api import (
 )
 from checkmaite.jobs._submitters.job_list import JobList
 from checkmaite.jobs._submitters.staging import stage, unstage
+from checkmaite.jobs._submitters.streams import watch
 from checkmaite.jobs._submitters.submission import Submission
 from checkmaite.jobs._submitters.waiting import as_completed, wait_all
 
@@ -157,4 +158,5 @@ __all__ = [
     "submit_capability",
     "unstage",
     "wait_all",
+    "watch",
 ]

@@ -13,7 +13,6 @@ from checkmaite.jobs_cli.summaries import JobSummary
 from checkmaite.jobs_cli.tables import job_table
 
 _kept = click.option("--kept", is_flag=True, help="As the journal has it: no cluster is asked.")
-_LOOK_S = 0.5
 _FROM_THE_JOURNAL = "From the journal: these jobs run on a Ray of the process that submitted them."
 
 
@@ -90,20 +89,8 @@ def logs(asked: Asked, job_id: str, follow: bool, kept: bool) -> None:
         return
     with connected(asked):
         job = get_job(job_id)
-        printed = ""
-        while True:
-            is_over = not follow or job.status.is_final  # before its output is asked for: then it is all there
-            text = job.logs()
-            click.echo(_new(printed, text), nl=False)
-            printed = text
-            if is_over:
-                return
-            job.wait(_LOOK_S)
-
-
-def _new(printed: str, text: str) -> str:
-    """What is new in a text whose beginning may have been cut since."""
-    if text.startswith(printed):
-        return text[len(printed) :]
-    _, found, new = text.rpartition(printed[-200:])
-    return new if found else text
+        if follow:
+            for each in job.follow_logs():
+                click.echo(each)
+        else:
+            click.echo(job.logs(), nl=False)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -173,6 +173,10 @@ class Job(Protocol):
 
     def explain(self) -> str:
         """Why the job is where it is, in words."""
+        ...
+
+    def follow_logs(self) -> Iterator[str]:
+        """The lines that the job prints, without their ends, as they come, until it is final."""
         ...
 
     def logs(self) -> str:

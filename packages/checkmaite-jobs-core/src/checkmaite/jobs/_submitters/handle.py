@@ -12,7 +12,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any, Protocol, Self, runtime_checkable
@@ -37,6 +37,7 @@ from checkmaite.jobs._submitters.again import run_again
 from checkmaite.jobs._submitters.arguments import check_callback, usable_grace_s, usable_timeout_s
 from checkmaite.jobs._submitters.informing import info_of
 from checkmaite.jobs._submitters.showing import explanation, html_table, one_line
+from checkmaite.jobs._submitters.streams import lines_of
 
 DEFAULT_GRACE_S = 10.0
 """Seconds that a cancelled job has to stop by itself before it is stopped by force."""
@@ -379,6 +380,13 @@ class JobHandle:
         printed, lost = self._printed, self._lost
         text = printed.text() if printed is not None else ""
         return text if lost is None else lost.before(text)
+
+    def follow_logs(self) -> Iterator[str]:
+        """The lines that the job prints, as they come, from the first that is kept until it is final.
+
+        It looks twice a second. Of a job that prints faster than its kept output can hold, lines are missing.
+        """
+        return lines_of(self)
 
     def __dir__(self) -> list[str]:
         """Without what backends tell a handle: completion shows what a user may ask."""

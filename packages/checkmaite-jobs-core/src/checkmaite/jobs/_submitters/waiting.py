@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
@@ -64,8 +64,8 @@ def _draw_until_over(jobs: list[Job], deadline: Deadline) -> None:
         bar.draw(known_of(jobs))
 
 
-def as_completed(jobs: Iterable[Job], timeout: float | None = None) -> Iterator[Job]:
-    """Yield each job once, as soon as it is final, whatever its end.
+def as_completed(jobs: Iterable[Job], timeout: float | None = None) -> Completions:
+    """Yield each job once, as soon as it is final, whatever its end: in a ``for`` or an ``async for``.
 
     Args:
         jobs: The jobs; one that is given twice is yielded once.
@@ -78,17 +78,52 @@ def as_completed(jobs: Iterable[Job], timeout: float | None = None) -> Iterator[
     several: list[Job] = jobs_given("as_completed", jobs)
     timeout_s = usable_timeout_s(timeout)
     once = {job.job_id: job for job in reversed(several)}
-    return _as_completed([*reversed(once.values())], Deadline.after(timeout_s), timeout_s)
+    return Completions([*reversed(once.values())], timeout_s)
 
 
-def _as_completed(jobs: list[Job], deadline: Deadline, timeout: float | None) -> Iterator[Job]:
-    finished: SimpleQueue[Job] = SimpleQueue()
-    for job in jobs:
-        job.add_done_callback(finished.put)
-    for count in range(len(jobs)):
-        try:
-            yield finished.get(timeout=deadline.remaining_s())
-        except Empty:
-            raise JobTimeoutError(
-                f"jobs not finished after {timeout:g} s: {len(jobs) - count} of {len(jobs)}. They go on."
-            ) from None
+class Completions(Iterator[Job]):
+    """What `as_completed` gives: an iterator that an event loop can iterate, too, without being held up."""
+
+    def __init__(self, jobs: list[Job], timeout: float | None) -> None:
+        self._jobs = jobs
+        self._timeout = timeout
+        self._deadline = Deadline.after(timeout)
+        self._ends = self._blocking()
+
+    def __next__(self) -> Job:
+        return next(self._ends)
+
+    def __repr__(self) -> str:
+        return f"<as_completed() of {len(self._jobs)} jobs>"
+
+    def _blocking(self) -> Iterator[Job]:
+        finished: SimpleQueue[Job] = SimpleQueue()
+        for job in self._jobs:
+            job.add_done_callback(finished.put)
+        for count in range(len(self._jobs)):
+            try:
+                yield finished.get(timeout=self._deadline.remaining_s())
+            except Empty:
+                raise self._too_late(count) from None
+
+    async def __aiter__(self) -> AsyncIterator[Job]:
+        import asyncio  # whoever iterates like this has imported it; workers have not
+
+        loop = asyncio.get_running_loop()
+        finished: asyncio.Queue[Job] = asyncio.Queue()
+
+        def note(job: Job) -> None:
+            with suppress(RuntimeError):  # the loop was closed: nobody listens any more
+                loop.call_soon_threadsafe(finished.put_nowait, job)
+
+        for job in self._jobs:
+            job.add_done_callback(note)
+        for count in range(len(self._jobs)):
+            try:
+                yield await asyncio.wait_for(finished.get(), self._deadline.remaining_s())
+            except TimeoutError:
+                raise self._too_late(count) from None
+
+    def _too_late(self, count: int) -> JobTimeoutError:
+        missing, total = len(self._jobs) - count, len(self._jobs)
+        return JobTimeoutError(f"jobs not finished after {self._timeout:g} s: {missing} of {total}. They go on.")

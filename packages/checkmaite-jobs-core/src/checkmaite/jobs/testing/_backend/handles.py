@@ -7,6 +7,8 @@ import copy
 import pickle
 import threading
 import uuid
+from concurrent.futures import as_completed as futures_as_completed
+from concurrent.futures import wait as futures_wait
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
@@ -19,6 +21,7 @@ from checkmaite.jobs import (
     FailureKind,
     Job,
     JobBackend,
+    JobFailedError,
     JobNotFoundError,
     JobStatus,
     NotConfiguredError,
@@ -30,6 +33,7 @@ from checkmaite.jobs import (
     shutdown_job_backend,
     submit_capabilities,
     wait_all,
+    watch,
 )
 from checkmaite.jobs.testing._backend.suite import CLOCKS_DIFFER, BackendSuite
 from checkmaite.jobs.testing._samples import SampleCapability, is_marked, mark
@@ -163,6 +167,30 @@ class HandleContract(BackendSuite):
         silent = self.submit(tmp_path)
         silent.result(self.patience_s)
         assert silent.logs() == ""
+
+    def test_output_and_changes_come_as_they_happen(self, backend: JobBackend, tmp_path: Path) -> None:
+        job, other = self.submit_and_start(tmp_path), self.submit(tmp_path)
+        lines = job.follow_logs()
+        changes = watch([job, other], self.patience_s)
+        seen = [next(changes).job_id, next(changes).job_id]
+        assert seen == [job.job_id, other.job_id], "what is known at first is told first"
+        mark(str(tmp_path), "go")
+        told = {info.job_id: info.status for info in changes}
+        assert told[job.job_id] is JobStatus.COMPLETED
+        assert other.status is JobStatus.COMPLETED, "it ends when all are final"
+        assert "the sample waits" in self.in_time(lambda: list(lines), "follow_logs() of a job that is over")
+
+    def test_many_are_awaited_by_the_means_of_python(self, backend: JobBackend, tmp_path: Path) -> None:
+        jobs = [self.submit(tmp_path), self.submit(tmp_path, "fail")]
+
+        async def ends() -> set[str]:
+            return {job.job_id async for job in as_completed(jobs, self.patience_s)}
+
+        assert asyncio.run(ends()) == {job.job_id for job in jobs}
+        futures = [job.future() for job in jobs]
+        assert futures_wait(futures, self.patience_s) == ({*futures}, set())
+        assert {*futures_as_completed(futures, self.patience_s)} == {*futures}
+        assert isinstance(futures[1].exception(self.patience_s), JobFailedError)
 
     def test_facts_of_a_job_are_a_value(self, backend: JobBackend, tmp_path: Path) -> None:
         before = datetime.now(UTC)
