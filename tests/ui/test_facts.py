@@ -58,6 +58,7 @@ def test_what_is_no_json_names_no_inputs() -> None:
 @pytest.fixture
 def board(monkeypatch: pytest.MonkeyPatch) -> tuple[Board, Listed]:
     monkeypatch.setattr("checkmaite.jobs_ui.board._LOOK_S", 0.0)
+    monkeypatch.setattr("checkmaite.jobs_ui.board._REST", 0.0)
     listed = Listed(sweep(4))
     return Board(listed), listed
 

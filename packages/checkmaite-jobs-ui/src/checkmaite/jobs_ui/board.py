@@ -12,6 +12,8 @@ from checkmaite.jobs_cli.spi import JobSummary
 from checkmaite.jobs_ui.facts import JobDetail, row_of
 
 _LOOK_S = 0.5
+_REST = 4.0
+"""How many times as long as a look has taken until the next one: a slow source is asked less often."""
 
 
 class JobSource(Protocol):
@@ -79,7 +81,7 @@ class Board:
             return
         found = {each.job_id: each for each in self._source.summaries()}
         took = time.monotonic() - now
-        self._looked_at = time.monotonic() + 4 * took  # a source that is slow to answer is asked less often
+        self._looked_at = time.monotonic() + _REST * took
         changed = [each for each in found.values() if self._known(each.job_id) is not each]
         changed = [each for each in changed if self._known(each.job_id) != each]
         left = self._rows.keys() - found.keys()
