@@ -92,7 +92,7 @@ BAD_CONFIGURATIONS: list[tuple[str, str, dict[str, Any], Said]] = [
         "store's name no text",
         "inline",
         {"analytics_store": {"backend": 1}},
-        ("analytics_store.backend", "expected the name of an analytics store, got int", "Installed: null"),
+        ("analytics_store.backend", "expected the name of an analytics store, got int", "null"),
     ),
     (
         "store's option unknown",
