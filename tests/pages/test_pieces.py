@@ -6,6 +6,8 @@ by a backend in this process and a folder; its options are checked by the backen
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import inspect
 import json
 import re
@@ -21,6 +23,7 @@ from checkmaite import jobs
 from checkmaite.jobs._submitters.configuring import read_configuration
 from checkmaite.jobs._submitters.settings import read_settings
 from checkmaite.jobs_ray.config import RayRunOptions
+from checkmaite.store_delta import DeltaStore
 from checkmaite.store_parquet import ParquetStore
 
 from tests.pages.blocks import ROOT, Block, blocks
@@ -32,36 +35,54 @@ PAGES = {
     *(
         f"docs/how-to/{name}.md"
         for name in (
-            *("analytics-store", "checkmaite", "checkmaite-migration", "command-line", "isolation", "job-backends"),
-            *("journal", "kubernetes", "ray", "security"),
+            *("analytics-store", "browser", "command-line", "delta-store"),
+            *("isolation", "job-backends", "journal", "kubernetes", "notebooks", "ray", "security", "submitting"),
         )
     ),
 }
 """Pages whose pieces find here what they speak of. Another page comes with what it needs, in `Place.names`."""
-PIECES = [each for each in blocks("py") if each.page in PAGES and not each.excuse]
+READMES = {f"packages/{each.name}/README.md" for each in (ROOT / "packages").iterdir()}
+"""Those of the packages speak of a capability of the reader's."""
+PIECES = [
+    each
+    for each in (*blocks("py"), *blocks("python"))
+    if each.page in (PAGES if each.language == "py" else READMES) and not each.excuse
+]
+DELTA = {"docs/how-to/delta-store.md", "packages/checkmaite-store-delta/README.md"}
+"""Pages that speak of a Delta store."""
+
+
+def test_every_piece_is_run() -> None:
+    assert {each.page for each in blocks("py") if not each.excuse} == PAGES
 
 
 class Accuracy:
-    """A capability with one row."""
+    """A capability with a row in each of its tables."""
 
     id = "accuracy"
 
+    def __init__(self, *tables: str) -> None:
+        self.tables = tables or ("accuracy",)
+
     def run(self, *, config: Any = None, **_given: Any) -> SimpleNamespace:
         about: dict[str, Any] = {"dataset_metadata": [{"id": "d"}], "model_metadata": [], "metric_metadata": []}
-        rows = [{"table_name": "accuracy", "value": 0.5}]
+        rows = [{"table_name": name, "value": 0.5} for name in self.tables]
         return SimpleNamespace(run_uid=str(config or "my-run"), capability_id=self.id, extract=lambda: rows, **about)
 
 
 class Place:
     """Where the pieces run: a store with results, one finished job, and calls that check what they are given."""
 
-    def __init__(self, folder: Path) -> None:
-        self.store = ParquetStore(str(folder / "analytics_store"))
+    def __init__(self, folder: Path, page: str) -> None:
+        kind, store_type = ("delta", DeltaStore) if page in DELTA else ("parquet", ParquetStore)
+        self.store = store_type(str(folder / "analytics_store"))
         (folder / "store").symlink_to(folder / "analytics_store")
-        self._options = {"analytics_store": {"backend": "parquet", "uri": str(folder / "analytics_store")}}
+        self._options = {"analytics_store": {"backend": kind, "uri": str(folder / "analytics_store")}}
         self.backend = jobs.configure_job_backend("inline", **self._options)
-        self.job = jobs.submit_capability(Accuracy())
-        self.job.result(60)
+        accuracy = Accuracy("accuracy", "part_a") if page in DELTA else Accuracy()
+        self.jobs = [jobs.submit_capability(accuracy, config=name) for name in (None, "two", "three")]
+        jobs.wait_all(self.jobs, 60)
+        self.job = self.jobs[0]
         (folder / "checkmaite-jobs.toml").write_text('[profiles.team]\nkind = "inline"\nanalytics_store = "results"\n')
 
     def names(self) -> dict[str, Any]:
@@ -73,8 +94,13 @@ class Place:
             "read_job_logs": self.read_job_logs,
             "store": self.store,
             "backend": self.backend,
-            "capability": Accuracy(),
+            "job": self.job,
+            "jobs": self.jobs,
+            "configs": ["four", "five"],
+            "CountTo": Accuracy,
             "Gauss": object,
+            **dict.fromkeys(("capability", "my_capability"), Accuracy()),
+            **dict.fromkeys(("my_model", "my_dataset")),
             "datetime": datetime,
             "UTC": UTC,
             "json": json,
@@ -116,10 +142,10 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def place(piece: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TEAM_A_KEY", "a key of sixteen or more")
-    yield Place(tmp_path)
+    yield Place(tmp_path, piece.page)
     jobs.shutdown_job_backend()
 
 
@@ -128,4 +154,8 @@ def test_a_piece_runs(piece: Block, place: Place, monkeypatch: pytest.MonkeyPatc
     names = place.names()
     for name in ("configure_job_backend", "submit_capability", "get_job", "read_job_logs"):
         monkeypatch.setattr(jobs, name, names[name])
-    exec(compile(piece.text, str(ROOT / piece.page), "exec"), {"__name__": "__main__", **names})
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # as a notebook does
+    cell = compile(piece.text, str(ROOT / piece.page), "exec", flags)
+    told = eval(cell, {"__name__": "__main__", **names})
+    if inspect.iscoroutine(told):
+        asyncio.run(told)

@@ -1,8 +1,7 @@
 """A job handle that its backend pushes news into; the promises of `Job` are kept here once for every backend.
 
-A backend makes a `JobHandle`, calls `advance`, `apply` and `finish` as facts arrive, from any thread, and supplies a
-`JobControls`. Everything that a user may ask is answered from those facts: nothing polls, and a fact that contradicts
-an earlier final one is dropped.
+A backend makes a `JobHandle`, tells it facts as they arrive (`told_job`), and supplies a `JobControls`. Everything that
+a user may ask is answered from those facts: nothing polls.
 """
 
 from __future__ import annotations
@@ -15,19 +14,18 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol, Self, runtime_checkable
 
 from checkmaite.jobs._shared.deadline import Deadline
 from checkmaite.jobs._shared.errors import JobNotFoundError, JobSubmissionError, JobTimeoutError, NotConfiguredError
-from checkmaite.jobs._shared.job_info import JobAttempt, JobInfo, Used
+from checkmaite.jobs._shared.job_info import JobInfo
 from checkmaite.jobs._shared.job_protocols import Job, JobProgress, SchedulingInfo
 from checkmaite.jobs._shared.kinds import PendingReason
-from checkmaite.jobs._shared.logs import LogBudget, LogTail, LostOutput
-from checkmaite.jobs._shared.news import Leaving, News, Printed, Progressed, Started
-from checkmaite.jobs._shared.outcome import Cancelled, Completed, Outcome, error_of, status_of
+from checkmaite.jobs._shared.outcome import Completed, Outcome, error_of
 from checkmaite.jobs._shared.refs import CapabilityRunRef
 from checkmaite.jobs._shared.resources import Resources
-from checkmaite.jobs._shared.reuse import RUN, Reuse, settled
+from checkmaite.jobs._shared.reuse import Reuse, settled
 from checkmaite.jobs._shared.run_table import RunTable
 from checkmaite.jobs._shared.status import JobStatus
 from checkmaite.jobs._shared.tags import Tags
@@ -38,6 +36,7 @@ from checkmaite.jobs._submitters.arguments import check_callback, usable_grace_s
 from checkmaite.jobs._submitters.informing import info_of
 from checkmaite.jobs._submitters.showing import explanation, html_table, one_line
 from checkmaite.jobs._submitters.streams import lines_of
+from checkmaite.jobs._submitters.told_job import ToldJob
 
 DEFAULT_GRACE_S = 10.0
 """Seconds that a cancelled job has to stop by itself before it is stopped by force."""
@@ -46,8 +45,6 @@ EXPLANATION_BYTES = 64 * 2**10
 """What `explain` says at most."""
 
 _log = logging.getLogger("checkmaite.jobs")
-_budget = LogBudget(64 * 2**20)
-"""What all handles of this process may keep of output together."""
 
 
 def new_job_id() -> str:
@@ -67,26 +64,7 @@ class JobControls(Protocol):
         ...
 
 
-_FOR_BACKENDS = frozenset(
-    {
-        "advance",
-        "apply",
-        "attempt",
-        "cancelling",
-        "counted",
-        "decided",
-        "explained",
-        "finish",
-        "measured",
-        "outcome",
-        "past_attempts",
-        "queued_at",
-        "replace_output",
-        "resources",
-        "started",
-        "used",
-    }
-)
+_FOR_BACKENDS = {"explained", *(name for name in vars(ToldJob) if name[0] != "_")} - {"finished_at"}
 """What is no question of a user's: `info` has the facts."""
 
 
@@ -99,7 +77,7 @@ class TellsPendingReason(Protocol):
         ...
 
 
-class JobHandle:
+class JobHandle(ToldJob):
     """A thread-safe `Job`. See the module's text for how a backend drives it.
 
     It pickles as its job's id: whoever unpickles it gets the handle that the active backend has for the job. A copy is
@@ -135,6 +113,7 @@ class JobHandle:
             tags: What it was submitted with.
             resources: What it asks for; None when nobody knows.
         """
+        super().__init__(resources)
         self._job_id = job_id
         self._job_name = job_name
         self._capability_id = capability_id
@@ -143,24 +122,6 @@ class JobHandle:
         self._submitted_by = submitted_by
         self._home = home
         self._tags = tags
-        self._resources = resources
-        self._lock = threading.RLock()
-        self._ended: threading.Event | None = None  # a thousand handles are made at once; what few of them need waits
-        self._status = JobStatus.PENDING
-        self._outcome: Outcome | None = None
-        self._cancelling = False
-        self._progress: JobProgress | None = None
-        self._started: Started | None = None
-        self._finished_at: datetime | None = None
-        self._queued_at: datetime | None = None
-        self._attempt = 0
-        self._begun = 0  # number of the attempt that `_started` is about
-        self._past: tuple[JobAttempt, ...] = ()
-        self._used: Used | None = None
-        self._reuse = RUN
-        self._printed: LogTail | None = None
-        self._lost: LostOutput | None = None
-        self._callbacks: tuple[Callable[[Job], object], ...] = ()
         self._future: Future[CapabilityRunRef] | None = None
 
     # -- what a user asks ---------------------------------------------------------------------------------------------
@@ -336,7 +297,7 @@ class JobHandle:
         check_callback(callback)
         with self._lock:
             if self._outcome is None:
-                self._callbacks += (callback,)
+                self._callbacks += (partial(self._call, callback),)
                 return
         self._call(callback)
 
@@ -412,144 +373,6 @@ class JobHandle:
 
     def _repr_html_(self) -> str:
         return html_table(self)
-
-    # -- what a backend tells -----------------------------------------------------------------------------------------
-
-    @property
-    def outcome(self) -> Outcome | None:
-        """How the job ended; None while it has not."""
-        return self._outcome
-
-    @property
-    def finished_at(self) -> datetime | None:
-        """When it ended (UTC); None while it has not."""
-        return self._finished_at
-
-    @property
-    def started(self) -> Started | None:
-        """What the worker of its last attempt has said of itself; None while none has."""
-        return self._started
-
-    @property
-    def resources(self) -> Resources | None:
-        """What it asks for; None when nobody knows."""
-        return self._resources
-
-    @property
-    def queued_at(self) -> datetime | None:
-        """When its last start was handed to what starts it."""
-        return self._queued_at
-
-    @property
-    def attempt(self) -> tuple[int, bool]:
-        """Number of the present or last attempt, 0 before the first, and whether `started` is about that one."""
-        return self._attempt, self._begun == self._attempt
-
-    @property
-    def past_attempts(self) -> tuple[JobAttempt, ...]:
-        """Those that were lost before the present one."""
-        return self._past
-
-    @property
-    def used(self) -> Used | None:
-        """What its worker has used at most, once it has ended; None where nobody knows."""
-        return self._used
-
-    def measured(self, used: Used | None) -> None:
-        """Note what its worker has used."""
-        self._used = used
-
-    def counted(
-        self, attempt: int, past: tuple[JobAttempt, ...], queued_at: datetime | None, *, has_begun: bool
-    ) -> None:
-        """Note what the backend knows of its attempts, where it knows better than what the news of workers say.
-
-        Args:
-            attempt: Number of the present or last one.
-            past: Those before it.
-            queued_at: When it was handed to what starts it.
-            has_begun: Whether `started` is about that one.
-        """
-        with self._lock:
-            self._attempt, self._past, self._queued_at = attempt, past, queued_at
-            self._begun = attempt if has_begun else 0
-
-    @property
-    def cancelling(self) -> bool:
-        """Whether `cancel` was accepted."""
-        return self._cancelling
-
-    def decided(self, reuse: Reuse) -> None:
-        """Note what was decided about the submission that this handle was returned for."""
-        self._reuse = reuse
-
-    def advance(self, status: JobStatus) -> bool:
-        """Move the status forward; a step back, or one to a final status, is dropped. Returns whether it moved."""
-        with self._lock:
-            if status.is_final or not self._status.may_become(status):
-                return False
-            self._status = status
-            if status is JobStatus.SCHEDULING and self._queued_at is None:
-                self._queued_at = datetime.now(UTC)
-            return True
-
-    def apply(self, news: News) -> None:
-        """Apply a message of the worker; one that comes after the end changes nothing but the logs."""
-        match news:
-            case Started():
-                with self._lock:
-                    if self._outcome is None and self._started != news:
-                        if self._started is not None:  # another start: the one before was lost
-                            self._past += (JobAttempt.of(self._attempt, self._started, end="lost"),)
-                            self._lost = self._lost or LostOutput()
-                            self._lost.add(len(self._lost) + 1, self._printed or LogTail())
-                            self._printed = None
-                        self._started = news
-                        self._attempt = self._begun = self._attempt + 1
-                self.advance(JobStatus.RUNNING)
-            case Progressed():
-                with self._lock:
-                    if self._outcome is None:
-                        self._progress = news.progress
-            case Leaving():
-                pass  # why a start was lost is told by whoever knows that it was
-            case Printed():
-                with self._lock:
-                    printed = self._printed = self._printed or LogTail()
-                    printed.ended = self._outcome is not None
-                _budget.extend(printed, news.start, news.text)
-
-    def replace_output(self, left: Printed) -> None:
-        """Replace the job's output by what its dead worker has left in a file, which is more than it had sent."""
-        with self._lock:
-            self._printed = None
-        self.apply(left)
-
-    def finish(self, outcome: Outcome, at: datetime | None = None) -> bool:
-        """End the job; only the first outcome counts. Returns whether it did.
-
-        After an accepted `cancel` every outcome means that the work has stopped, so the job ends CANCELLED.
-
-        Args:
-            outcome: How it ended.
-            at: When; now when that is not known better.
-        """
-        with self._lock:
-            if self._outcome is not None:
-                return False
-            if self._cancelling and not isinstance(outcome, Cancelled):
-                outcome = Cancelled()
-            self._outcome = outcome
-            self._status = status_of(outcome)
-            self._finished_at = at or datetime.now(UTC)
-            callbacks, self._callbacks = self._callbacks, ()
-            if self._printed is not None:
-                self._printed.ended = True
-            if self._ended is not None:
-                self._ended.set()
-        for callback in callbacks:
-            self._call(callback)
-        return True
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
