@@ -8,6 +8,8 @@ from pathlib import Path
 
 from checkmaite import jobs
 
+from tools import options_page
+
 PAGE = (Path(__file__).parents[2] / "docs/reference/errors.md").read_text("utf-8")
 
 
@@ -23,3 +25,8 @@ def test_every_error_has_its_cause_and_remedy() -> None:
         standard = [each.__name__ for each in errors[name].__mro__ if each.__module__ == "builtins"]
         assert cause.strip()
         assert (also or standard[0]) == standard[0] or also in standard, name
+
+
+def test_the_page_of_options_is_what_the_classes_declare() -> None:
+    """`hatch run options` makes it anew."""
+    assert options_page.PAGE.read_text("utf-8") == options_page.page()

@@ -152,7 +152,9 @@ class RayOptions(ConnectionOptions):
         least=1,
     )
     registry_num_cpus: float = option(
-        "CPUs that the registry reserves.", default=0.0, validator=[validators.ge(0), _amount]
+        "CPUs that the registry reserves. With none, and no registry_resources, it is on the head of the cluster.",
+        default=0.0,
+        validator=[validators.ge(0), _amount],
     )
     registry_memory: int | None = option(
         "bytes of memory that the registry reserves; none when left out.",
@@ -181,7 +183,10 @@ class RayOptions(ConnectionOptions):
         validator=validators.optional(validators.ge(1)),
     )
     controller_num_cpus: float | None = option(
-        "CPUs that each controller reserves; 0 when left out.", default=None, validator=[_not_negative, _amount]
+        "CPUs that each controller reserves; 0 when left out. With none, and no controller_resources, controllers are on "
+        "the head of the cluster.",
+        default=None,
+        validator=[_not_negative, _amount],
     )
     controller_memory: int | None = option(
         "bytes of memory that each controller reserves; none when left out.",
