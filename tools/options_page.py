@@ -10,9 +10,10 @@ import attrs
 PAGE = Path(__file__).parents[1] / "docs/reference/options.md"
 _HEAD = """# Options
 
-What the classes declare, made by `hatch run options`; times are in seconds and sizes in bytes unless said otherwise. The pages on
-[backends](../how-to/job-backends.md), [`"ray"`](../how-to/ray.md), [`"ray-simple"`](../how-to/ray-simple.md), the
-[Parquet store](../how-to/analytics-store.md) and the [Delta store](../how-to/delta-store.md) say when to change one.
+What the classes declare, made by `hatch run options`; times are in seconds and sizes in bytes unless said otherwise.
+When to change one is said by the pages on [backends](../how-to/job-backends.md), [`"ray"`](../how-to/ray.md),
+[`"ray-simple"`](../how-to/ray-simple.md), the [Parquet store](../how-to/analytics-store.md) and the
+[Delta store](../how-to/delta-store.md).
 """
 _BACKENDS = ("inline", "ray-simple", "ray")
 _STORES = ("parquet", "delta")

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from checkmaite.jobs import JobStatus, configure_job_backend, shutdown_job_backend, submit_capability
 from checkmaite.jobs.testing import SampleCapability
-from checkmaite.jobs_cli.commands.asking import _new
 from checkmaite.jobs_cli.summaries import JobSummary
 from checkmaite.jobs_cli.tables import counts_text, span_text
 from checkmaite.jobs_cli.watching import changes
@@ -47,20 +46,6 @@ def test_states_are_counted() -> None:
         for n, status in enumerate(["FAILED", "RUNNING", "RUNNING"])
     ]
     assert counts_text(jobs).plain == "2 running, 1 failed"
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "new"),
-    [
-        ("", "one\n", "one\n"),
-        ("one\n", "one\ntwo\n", "two\n"),
-        ("one\n", "one\n", ""),
-        ("one\n", "[... of the start that was lost ...]\none\ntwo\n", "two\n"),
-        ("one\n", "another\n", "another\n"),
-    ],
-)
-def test_only_what_is_new_is_printed_again(before: str, after: str, new: str) -> None:
-    assert _new(before, after) == new
 
 
 def test_each_change_is_told_once() -> None:

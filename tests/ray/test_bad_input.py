@@ -122,8 +122,8 @@ def test_a_number_of_one_job_is_finite(number: float) -> None:
     [
         ([11], 10, Said("submission", "have 11 bytes, pickled; at most 10", "raise max_payload_bytes")),
         ([1, 11], 10, Said("submissions[1]", "have 11 bytes, pickled; at most 10", "raise max_payload_bytes")),
-        ([9, 9, 9], 10, Said("submissions", "have 27 bytes, pickled; at most 20", "Submit it in several calls")),
-        ([30, 11], 40, Said("submissions", "have 41 bytes, pickled; at most 40", "Submit it in several calls")),
+        ([9, 9, 9], 10, Said("submissions", "have 27 bytes, pickled; at most 20", "or submit it in several calls")),
+        ([30, 11], 40, Said("submissions", "have 41 bytes, pickled; at most 40", "or submit it in several calls")),
     ],
     ids=["one job", "one of several", "all together", "more than a large job"],
 )

@@ -183,8 +183,8 @@ class RayOptions(ConnectionOptions):
         validator=validators.optional(validators.ge(1)),
     )
     controller_num_cpus: float | None = option(
-        "CPUs that each controller reserves; 0 when left out. With none, and no controller_resources, controllers are on "
-        "the head of the cluster.",
+        "CPUs that each controller reserves; 0 when left out. With none, and no controller_resources, controllers are "
+        "on the head of the cluster.",
         default=None,
         validator=[_not_negative, _amount],
     )
