@@ -511,14 +511,13 @@ def test_two_nodes_fetch_a_staged_model_once_each_for_fifty_jobs(
 
 
 def test_a_node_that_hosts_a_controller_is_lost(
-    on_nodes: Callable[..., JobBackend], nodes_cluster: Cluster, tmp_path: Path
+    on_nodes: Callable[..., JobBackend], nodes_cluster: Cluster, attached: Any, tmp_path: Path
 ) -> None:
-    control = Control(nodes_cluster)
     nodes: list[Node] = [nodes_cluster.add_node(1, {"control": 1}) for _ in range(2)]
     backend = on_nodes(controller_resources={"control": 0.5}, controller_pool_size=2)
     jobs = submit_waiting(tmp_path, count=2, resources={"num_cpus": 0.5, "custom": {"head": 1}})
-    hosts = [node for node in nodes if node.pids() & set(control.controllers())]
-    lost = hosts[0]
+    controller: int = attached.get(controller_of(jobs[0], attached).__ray_call__.remote(lambda _: os.getpid()))
+    (lost,) = [node for node in nodes if controller in node.pids()]
     lost.kill()
     wait_until(lambda: starts(tmp_path) >= 3, "the lost controller's jobs were not started again")
     (tmp_path / "go").touch()
