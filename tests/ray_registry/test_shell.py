@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs_ray.config import RegistrySettings
+from checkmaite.jobs_ray.registry import shell as shell_module
 from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
 from checkmaite.jobs_ray.registry.model.events import Assigned, Event, Introduced, Submitted
 from checkmaite.jobs_ray.registry.shell import Shell
@@ -46,5 +47,32 @@ def test_what_is_submitted_and_where_it_is_placed_are_written_in_one_piece(
         shell.after()
         await shell.commits.durable()
         assert written == [[Introduced, Submitted, Assigned]]
+
+    asyncio.run(story())
+
+
+def test_drains_are_heeded_when_ray_has_once_not_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The controller has no jobs, so it moves at once, and a spare one is kept."""
+    cluster = WireCluster(Wire(new_controller("first")))
+    answers = [ConnectionError("the control plane is away"), ["r-controller-0"]]
+
+    async def leaving(controllers: Any) -> Any:
+        answer = answers.pop(0) if answers else []
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(cluster, "leaving", leaving)
+    monkeypatch.setattr(shell_module, "_LEAVES_S", 0.01)
+
+    async def story() -> None:
+        moved = asyncio.Event()
+        monkeypatch.setattr(cluster, "restart", lambda _: moved.set())
+        writer = JournalWriter(Storage(ObjectStore(str(tmp_path))), name="r", address="here")
+        settings = RegistrySettings(controller_pool_size=1)
+        shell = Shell("r", cluster, settings, journal_writer=writer, table=await writer.open(), tell=lambda _: None)
+        await shell._gathered
+        await asyncio.wait_for(moved.wait(), 30)
+        assert shell._serving == {"r-controller-0", "r-controller-1"}
 
     asyncio.run(story())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -289,18 +289,26 @@ class Shell:
         """
         while True:
             await asyncio.sleep(_LEAVES_S)
-            if await self._cluster.moves_registry():
-                return
-            sessions = {name: self.sessions[name] for name in self._serving}
-            leaving = await self._cluster.leaving({name: each.actor for name, each in sessions.items()})
-            for name, session in sessions.items():
-                session.is_leaving = name in leaving
-                if session.is_leaving:
-                    _log.info("controller %s is on a node that Ray drains", name)
-                    self._serve(self._spare)
-                    if session.is_ready and not self.machine.table.owned.get(name):
-                        self._cluster.restart(session.actor)
-            self._placeable.set()
+            try:
+                if await self._cluster.moves_registry():
+                    return
+                leaving = await self._cluster.leaving({name: self.sessions[name].actor for name in self._serving})
+            except Exception:  # noqa: BLE001 - whatever Ray raises here, it is asked again
+                _log.warning("whether a node is drained is not known", exc_info=True)
+                continue
+            self._leave(leaving)
+
+    def _leave(self, leaving: Collection[str]) -> None:
+        """These controllers, and no others, are on nodes that Ray drains."""
+        for name in [*self._serving]:
+            session = self.sessions[name]
+            session.is_leaving = name in leaving
+            if session.is_leaving:
+                _log.info("controller %s is on a node that Ray drains", name)
+                self._serve(self._spare)
+                if session.is_ready and not self.machine.table.owned.get(name):
+                    self._cluster.restart(session.actor)
+        self._placeable.set()
 
     def _takers(self) -> list[str]:
         """The controllers that may be given jobs now; the spare one only while another leaves or is not there."""
