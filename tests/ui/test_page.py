@@ -297,6 +297,27 @@ def test_rows_that_change_keep_the_focus(
     assert page.evaluate("document.activeElement.innerText") == "renamed"
 
 
+@pytest.mark.parametrize("place", ["row", "heading", "queue"])
+def test_what_is_drawn_anew_while_a_button_is_held_down_is_clicked(
+    serving: Callable[..., PageServer], open_page: Callable[..., Any], place: str
+) -> None:
+    """A job changes many times a second, and a finger takes a tenth of one."""
+    listed = Listed(sweep(20))
+    waiting = next(job for job in listed.jobs if job.status is JobStatus.PENDING)
+    page = open_page(f"{serving(listed).url}{'#/queue' if place == 'queue' else ''}")
+    row, link = f'tr[data-key="{waiting.job_id}"]', f'main a[href="#/jobs/{waiting.job_id}"]'
+    pressed = page.get_by_role("button", name="Submitted") if place == "heading" else page.locator(link)
+    pressed.hover()
+    page.mouse.down()
+    listed.jobs = [attrs.evolve(job, job_name="renamed") if job is waiting else job for job in listed.jobs]
+    wait_for(page, row if place != "queue" else link, "renamed")
+    page.mouse.up()
+    if place == "heading":
+        page.locator("th[aria-sort=ascending]", has_text="Submitted").wait_for()
+    else:
+        wait_for(page, "h1", "renamed")
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_nothing_stands_in_the_way_of_a_screen_reader(
     serving: Callable[..., PageServer], open_page: Callable[..., Any], scores: Any, colours: str
@@ -358,6 +379,7 @@ def test_a_report_needs_no_server(open_page: Callable[..., Any], scores: Any, tm
     wait_for(page, ".found", "250 jobs")
     wait_for(page, "#state", "Report of 20")
     page.get_by_role("button", name="Failed").click()
+    wait_for(page, ".found", "19 of 250 jobs")
     page.locator("tr[data-key] a").last.click()
     wait_for(page, "section", "images have 3 channels")
     wait_for(page, ".log", "image 850 of 899")
@@ -372,5 +394,6 @@ def test_a_report_needs_no_server(open_page: Callable[..., Any], scores: Any, tm
     wait_for(page, ".result th", "run_uid")
     page.get_by_role("link", name="Jobs").click()
     page.get_by_label("Search").fill(listed.jobs[240].job_id)
+    wait_for(page, ".found", "1 of 250 jobs")
     page.locator("tr[data-key] a").click()  # of another file of details
     wait_for(page, ".facts", listed.jobs[240].job_id)

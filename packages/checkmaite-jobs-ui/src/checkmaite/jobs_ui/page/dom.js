@@ -29,14 +29,42 @@ const Dom = (() => {
     return fill(element, children);
   };
 
-  /** The same, but what is equal stays as it is, with its focus and selection, and what somebody has opened stays open. */
+  /**
+   * Make one node equal to another, and return the one that stands: the same wherever both are of one kind. An element that
+   * is replaced between the press and the release of a button takes the click with it, and the focus and a selection, too.
+   */
+  const become = (node, made) => {
+    if (node.isEqualNode(made)) return node;
+    if (node.nodeName !== made.nodeName) {
+      node.replaceWith(made);
+      return made;
+    }
+    if (node.nodeType !== Node.ELEMENT_NODE) {
+      node.data = made.data;
+      return node;
+    }
+    for (const { name } of [...node.attributes]) if (!made.hasAttribute(name)) node.removeAttribute(name);
+    for (const { name, value } of made.attributes) {
+      if (name === "style") node.style.cssText = made.style.cssText; // the attribute itself is forbidden to scripts
+      else if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+    }
+    becomeChildren(node, made);
+    return node;
+  };
+
+  const becomeChildren = (node, made) => {
+    const [olds, news] = [[...node.childNodes], [...made.childNodes]];
+    for (const old of olds.slice(news.length)) old.remove();
+    news.forEach((each, index) => (index < olds.length ? become(olds[index], each) : node.append(each)));
+  };
+
+  /** Like `replace`, but what is of one kind stays the element that it is, and what somebody has opened stays open. */
   const update = (element, ...children) => {
     const made = fill(element.cloneNode(false), children);
     const opened = new Set([...element.querySelectorAll("details[open] > summary")].map((each) => each.textContent));
     for (const each of made.querySelectorAll("details > summary")) each.parentNode.open = opened.has(each.textContent);
-    if (made.isEqualNode(element)) return;
-    element.replaceChildren(...made.childNodes);
+    becomeChildren(element, made);
   };
 
-  return { h, replace, update };
+  return { h, replace, become, update };
 })();

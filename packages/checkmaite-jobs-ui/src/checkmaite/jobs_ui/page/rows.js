@@ -5,7 +5,7 @@
  * Home and End move between rows, Enter opens one.
  */
 const Rows = (() => {
-  const { h } = Dom;
+  const { h, become, update } = Dom;
   const AROUND = 8;
 
   /**
@@ -31,9 +31,9 @@ const Rows = (() => {
 
     const drawHead = () => {
       const { by, down } = given.sorted ? given.sorted() : {};
-      const focused = head.contains(document.activeElement) ? document.activeElement.dataset.by : null;
-      head.replaceChildren(
-        ...columns.map((column) => {
+      update(
+        head,
+        columns.map((column) => {
           const isBy = column.sort && column.sort === by;
           const cell = h("th", {
             scope: "col",
@@ -45,7 +45,7 @@ const Rows = (() => {
             cell.append(
               h(
                 "button",
-                { type: "button", "data-by": column.sort, onclick: () => given.sort(column.sort) },
+                { type: "button", onclick: () => given.sort(column.sort) },
                 column.title,
                 isBy ? h("span", { class: "arrow", "aria-hidden": "true" }, down ? "↓" : "↑") : null,
               ),
@@ -53,7 +53,6 @@ const Rows = (() => {
           return cell;
         }),
       );
-      if (focused) head.querySelector(`[data-by="${focused}"]`)?.focus();
     };
 
     let isDrawing = false;
@@ -71,9 +70,11 @@ const Rows = (() => {
       const hadFocus = body.contains(document.activeElement);
       const next = new Map();
       let place = above;
+      const keys = rows.slice(first, last).map((row, at) => given.key(row, first + at));
+      for (const [key, old] of shown) if (!keys.includes(key)) old.remove(); // first, so that those that stay need not move
       for (let index = first; index < last; index += 1) {
         const row = rows[index];
-        const key = given.key(row, index);
+        const key = keys[index - first];
         const made = h(
           "tr",
           {
@@ -85,18 +86,11 @@ const Rows = (() => {
           columns.map((column) => h("td", { class: column.class }, column.cell(row, index === tabbed))),
         );
         const old = shown.get(key);
-        // A row that has not changed stays the element that it is: the focus, a selection and a pointer stay with it.
-        const kept = old && old.isEqualNode(made) ? old : made;
-        if (old && kept !== old) {
-          const focused = old.contains(document.activeElement);
-          old.replaceWith(made);
-          if (focused) made.querySelector("a,button")?.focus({ preventScroll: true });
-        }
+        const kept = old ? become(old, made) : made;
         next.set(key, kept);
         if (place.nextSibling !== kept) place.after(kept);
         place = kept;
       }
-      for (const [key, old] of shown) if (!next.has(key)) old.remove();
       shown = next;
       above.firstChild.style.height = `${first * height}px`;
       below.firstChild.style.height = `${Math.max(0, rows.length - last) * height}px`;
