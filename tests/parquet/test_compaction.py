@@ -482,6 +482,26 @@ def test_a_write_costs_what_it_cost_before_a_compaction(
     assert s3_requests == ["put_object", "put_object"]
 
 
+def test_a_write_is_two_exclusive_puts_whatever_the_store_holds(
+    bucket: str, s3_options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from s3fs import S3FileSystem
+
+    asked, call_s3 = [], S3FileSystem._call_s3
+
+    async def noted(self: Any, method: str, *args: Any, **options: Any) -> Any:
+        asked.append((method, options.get("IfNoneMatch")))
+        return await call_s3(self, method, *args, **options)
+
+    monkeypatch.setattr(S3FileSystem, "_call_s3", noted)
+    store = ParquetStore(f"s3://{bucket}/store", s3_options)
+    store.write(run("first", 0, "a"))
+    for number in range(20):
+        asked.clear()
+        store.write(run(f"run-{number}", number, "a"))
+        assert asked == [("put_object", "*")] * 2
+
+
 def test_damage_is_a_corrupt_store(tmp_path: Path) -> None:
     store = ParquetStore(tmp_path)
     store.write(run("one", 1))

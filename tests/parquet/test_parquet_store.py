@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import os
 import pickle
+import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -121,11 +124,11 @@ def stop_at(call: int, store: ParquetStore, run: SampleRun, there: Connection) -
     store.write(run)
 
 
-@pytest.mark.parametrize("call", [1, 2, 3, 4, 5], ids=["schema 1", "schema 2", "payload 1", "payload 2", "commit"])
+@pytest.mark.parametrize("call", range(1, 8), ids=[*("name", "schema") * 2, "payload 1", "payload 2", "commit"])
 def test_a_writer_that_is_killed_leaves_nothing_visible(open_store: OpenStore, call: int) -> None:
     store = open_store()
     run = SampleRun(run_uid="torn", records=[SampleRecord("m", 0.5), {"table_name": "other", "x": 1}])
-    # The schemas of both tables are agreed before any payload is written.
+    # The names and schemas of both tables are agreed before any payload is written.
     here, there = serving.Pipe()
     writer = serving.Process(target=stop_at, args=(call, store, run, there))
     writer.start()
@@ -148,7 +151,7 @@ def test_an_attempt_that_was_killed_is_no_part_of_the_next_one(open_store: OpenS
     store = open_store()
     here, there = serving.Pipe()
     first = signed("run", 1, "t", "gone")
-    writer = serving.Process(target=stop_at, args=(5, store, first, there))
+    writer = serving.Process(target=stop_at, args=(7, store, first, there))
     writer.start()
     assert here.poll(60)
     assert here.recv() == "runs/run.parquet"
@@ -461,6 +464,7 @@ def test_sql_opens_the_tables_that_it_names(tmp_path: Path, sql: str, found: dic
     unread = [] if "tables" in sql or "query_table" in sql else twins  # two that no query may open
     for record in ({"table_name": "t", "y": 1}, *unread):
         store.write(SampleRun(run_uid=record["table_name"], records=[record]))
+        _forget_spelling(tmp_path)
     (row,) = store.query_sql(sql).to_pylist()
     assert found.items() <= row.items()
 
@@ -510,18 +514,70 @@ def test_names_that_sql_takes_for_one_are_refused_before_anything_is_written(
     ]
 
 
+def _forget_spelling(folder: Path) -> None:
+    """As earlier versions have left it: they did not keep how a name is written for the next writer."""
+    for path in [*folder.glob("_schema/,*"), *folder.glob("_schema/*/[a-z]*.json")]:
+        path.rename(path.with_name(f"earlier {path.name.strip(',')}"))
+
+
 def test_names_that_sql_takes_for_one_are_told_apart(tmp_path: Path) -> None:
-    """Writers that know nothing of each other can still make them."""
+    """Earlier versions have written such, in files that cannot be changed any more."""
     store, other = ParquetStore(tmp_path), ParquetStore(tmp_path)
     for uid, table in (("one", "Scores"), ("two", "scores")):
         store.write(SampleRun(run_uid=uid, records=[{"table_name": table, "x": len(uid)}, {"table_name": "t", "x": 1}]))
+        _forget_spelling(tmp_path)
     store.write(SampleRun(run_uid="y", records=[{"table_name": "t", "y": 1}]))
+    _forget_spelling(tmp_path)
     other.write(SampleRun(run_uid="Y", records=[{"table_name": "t", "Y": 1}]))
     with pytest.raises(QueryError, match=r"'Scores' and 'scores' differ only in case.* read_table"):
         store.query_sql("select * from Scores")
-    with pytest.raises(QueryError, match="columns of 't' 'Y' and 'y' differ only in case"):
+    with pytest.raises(QueryError, match="columns of 't' 'y' and 'Y' differ only in case"):
         store.query_sql("select * from t")
     assert store.read_table("Scores").column("x").to_pylist() == [3]
+
+
+def test_of_names_that_sql_takes_for_one_the_first_wins_for_all_writers(tmp_path: Path) -> None:
+    """Also where a writer knows nothing of another: it has looked at the table before, or only at its first columns."""
+    ParquetStore(tmp_path).write(SampleRun(run_uid="x", records=[{"table_name": "Table", "x": 1}]))
+    early = ParquetStore(tmp_path)
+    early.write(SampleRun(run_uid="early", records=[{"table_name": "Table", "x": 2}]))
+    ParquetStore(tmp_path).write(SampleRun(run_uid="y", records=[{"table_name": "Table", "Accuracy": 0.5}]))
+    before = sorted(tmp_path.rglob("*"))
+    for store in (early, ParquetStore(tmp_path)):
+        with pytest.raises(RecordError, match=r"Table.accuracy: differs only in case.* from the column 'Accuracy'"):
+            store.write(SampleRun(run_uid="late", records=[{"table_name": "Table", "accuracy": 0.25}]))
+        with pytest.raises(RecordError, match=r"table.table_name: differs only in case.* from the table 'Table'"):
+            store.write(SampleRun(run_uid="late", records=[{"table_name": "table", "x": 3}]))
+    assert sorted(tmp_path.rglob("*")) == before
+    assert early.query_sql('select sum(accuracy) as s, max(x) as x from "table"').to_pylist() == [{"s": 0.5, "x": 2}]
+
+
+def test_of_racing_writers_one_says_how_a_name_is_written(tmp_path: Path) -> None:
+    names = ["scores", "Scores", "SCORES", "sCores"] * 3
+    stores = [ParquetStore(tmp_path) for _ in names]
+    together = threading.Barrier(len(names))
+
+    def write(number: int) -> str:
+        together.wait()
+        try:
+            row = {"table_name": names[number], "x": 1}
+            stores[number].write(SampleRun(run_uid=f"run-{number}", records=[row]))
+        except RecordError:
+            return ""
+        return names[number]
+
+    with ThreadPoolExecutor(len(names)) as threads:
+        written = list(threads.map(write, range(len(names))))
+    assert len(set(written)) == 2, "one name, and refusals"
+    assert ParquetStore(tmp_path).query_sql("select count(*) as n from scores").to_pylist() == [{"n": 3}]
+
+
+def test_a_name_is_free_again_in_an_emptied_folder(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path / "store")
+    store.write(SampleRun(run_uid="one", records=[{"table_name": "Scores", "x": 1}]))
+    shutil.rmtree(tmp_path / "store")
+    store.write(SampleRun(run_uid="one", records=[{"table_name": "scores", "x": 1}]))
+    assert store.list_tables() == ["runs", "scores"]
 
 
 def test_a_path_and_bad_arguments(tmp_path: Path) -> None:

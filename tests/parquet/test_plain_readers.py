@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from checkmaite.jobs import QueryError
 from checkmaite.jobs.testing import SampleRun
 from checkmaite.store_parquet import ParquetStore
 
@@ -109,6 +110,35 @@ def test_plain_readers_agree_with_ours(store: ParquetStore, read: Callable[[], R
     assert same(found, names) == same(ours.to_pylist(), names)
     assert same(ours.to_pylist(), names) == same(store.query_sql("from accuracy").to_pylist(), names)
     assert {plain(each["x"]) for each in found} >= {"1.0", "7.0", "100.0"}, "a folder's name is no value"
+
+
+@pytest.fixture
+def twins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ParquetStore:
+    """A store with two columns that differ only in case, each in many files: an earlier version has written them."""
+    monkeypatch.chdir(tmp_path)
+    store = ParquetStore("store")
+    for number in range(40):
+        name = ("accuracy", "Accuracy")[number % 2]
+        store.write(row(f"first-{number}", {"x": number}))
+        ParquetStore("store").write(row(f"run-{number}", {"x": number, name: number / 8}))
+        for path in Path("store/_schema/accuracy").glob("accuracy.json"):
+            path.rename(path.with_name(f"earlier {name}.json"))
+    return store
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_columns_that_differ_only_in_case_are_two_but_for_sql(twins: ParquetStore, compacted: bool) -> None:
+    """Since a new one of the kind is refused, only stores of earlier versions have them; see the how-to."""
+    if compacted:
+        twins.compact()
+    ours = twins.read_table("accuracy")
+    assert ours.column("accuracy").null_count == ours.column("Accuracy").null_count == 60
+    for read in (with_pandas, with_pyarrow, with_polars):
+        assert same(read(), ours.column_names) == same(ours.to_pylist(), ours.column_names)
+    one = [name for name in with_duckdb()[0] if name.lower() == "accuracy"]
+    assert len(one) == 1, "DuckDB makes one column of both, and the how-to says so"
+    with pytest.raises(QueryError, match="differ only in case"):
+        twins.query_sql("from accuracy")
 
 
 @pytest.mark.parametrize("rows", [5, 12, 5000])

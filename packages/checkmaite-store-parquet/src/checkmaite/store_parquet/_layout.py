@@ -7,8 +7,9 @@
 ``TABLE/<run>!2.parquet``       the rows of the run's second revision; a tag may follow likewise
 ``runs/<run>!2.parquet``        its commit object
 ``_schema/TABLE.json``          column types of the table's first run; never changed
-``_schema/TABLE/<column>.json`` type of a column that came later; never changed
+``_schema/TABLE/<column>.json`` type of a column that came later, by its name in lower case; never changed
 ``_schema/TABLE/,<column>.json`` what a column of whole numbers became: floats, or whole numbers that no float keeps
+``_schema/,<table>``            how a table's name is written, by that name in lower case
 ``_artifacts/<name>``           documents, such as large reports
 ``_compact/<number>.json``      which parts hold copies of rows; the highest number counts
 ``_compact/<part>/``            copies of the rows of many results: ``TABLE.parquet``, ``TABLE!2.parquet`` and so on
@@ -82,9 +83,14 @@ def schema_key(table: str) -> str:
     return f"{SCHEMA}/{table}.json"
 
 
+def spelling_key(table: str) -> str:
+    """Key of how a table's name is written: one for all names that SQL takes for one; no table's types are there."""
+    return f"{SCHEMA}/,{table.casefold()}"
+
+
 def column_key(table: str, column: str) -> str:
-    """Key of the type of a column that came after the table's first run."""
-    return f"{SCHEMA}/{table}/{object_name(column)}.json"
+    """Key of the type of a column that came after the table's first run: one for all names that SQL takes for one."""
+    return f"{SCHEMA}/{table}/{object_name(column.casefold())}.json"
 
 
 def widening_key(table: str, column: str) -> str:

@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 from checkmaite.jobs import Problem, RecordError, StoreNotFoundError
 from checkmaite.jobs.spi import ColumnType, ObjectStore, TableRows, fitted, two_types
 from checkmaite.store_parquet import _reading
-from checkmaite.store_parquet._layout import column_key, schema_key, widening_key
+from checkmaite.store_parquet._layout import column_key, schema_key, spelling_key, widening_key
 from checkmaite.store_parquet._schema import ColumnTypes, columns_to_json
 
 _EXACT = 2**53
@@ -42,7 +42,8 @@ class TableTypes:
     Neither ever changes, so what was read once is true as long as the table is there: somebody may have removed the
     folder, and a warm process asks no more than that. A column of whole numbers may become one other thing, once:
     floats, with the first run that has some, or whole numbers for good, with the first one that no float keeps. One
-    object says which, so that of two writers one wins and every number stays readable.
+    object says which, so that of two writers one wins and every number stays readable. Likewise one object says how a
+    name is written: of names that differ only in case, which SQL does not see, a table or a column has the first.
 
     Args:
         objects: The store.
@@ -74,13 +75,13 @@ class TableTypes:
         else:
             del self._known[table]
 
-    def _fitted(self, tables: Sequence[TableRows], ask: Callable[[TableRows, _Known], None]) -> list[TableRows]:
+    def _fitted(self, tables: Sequence[TableRows], ask: Callable[[TableRows, _Known], str | None]) -> list[TableRows]:
         fits: list[TableRows] = []
         problems: list[Problem] = []
         for table in tables:
             known = self._known.setdefault(table.name, _Known())
-            if _is_new(table, known):
-                ask(table, known)
+            if _is_new(table, known) and (twin := ask(table, known)):
+                problems.append(_written_otherwise(table.name, twin))
             fit, faults = fitted(table, known.types)
             faults += [_unwidened(table.name, name) for name in _wants_floats(table, known) if name in known.settled]
             fits.append(fit)
@@ -89,12 +90,12 @@ class TableTypes:
             raise RecordError("The run does not fit the tables; nothing was written.", problems, uri=self._objects.root)
         return fits
 
-    def _learn(self, table: TableRows, known: _Known) -> None:
-        """Ask which types the table has for these columns."""
+    def _learn(self, table: TableRows, known: _Known) -> str | None:
+        """Ask which types the table has for these columns; how a new one's name is written, if otherwise."""
         if not known.types:
             self._take(known, self._types_in(schema_key(table.name)))
         if not known.types:
-            return
+            return self._twin_of(table.name)
         for name in [name for name in table.columns if name not in known.types]:
             self._take(known, self._types_in(column_key(table.name, name)))
         for name in [*_wants_floats(table, known), *_wants_to_settle(table, known)]:
@@ -103,10 +104,15 @@ class TableTypes:
         for name in _wants_floats(table, known):
             if name not in known.settled and not self._holds_only_exact(table.name, name):
                 known.settled.add(name)
+        return None
 
-    def _agree(self, table: TableRows, known: _Known) -> None:
+    def _agree(self, table: TableRows, known: _Known) -> str | None:
         """Fix what the table does not say yet of these columns, or learn what another writer has just fixed."""
         if not known.types:
+            key = spelling_key(table.name)
+            _reading.check_inside(self._objects, key)
+            if not self._objects.create(key, table.name.encode()) and (twin := self._twin_of(table.name)):
+                return twin
             self._take(known, self._fixed(schema_key(table.name), table.columns))
         for name in [name for name in table.columns if name not in known.types]:
             self._take(known, self._fixed(column_key(table.name, name), {name: table.columns[name]}))
@@ -116,6 +122,13 @@ class TableTypes:
         ):
             for name in names:
                 self._take(known, self._fixed(widening_key(table.name, name), {name: kind}), settles=True)
+        return None
+
+    def _twin_of(self, table: str) -> str | None:
+        """How the name of the table that SQL takes for this one is written, if otherwise."""
+        there = self._objects.find(spelling_key(table))
+        spelling = there.decode(errors="replace") if there is not None else table
+        return spelling if spelling != table else None
 
     def _take(self, known: _Known, said: ColumnTypes, *, settles: bool = False) -> None:
         known.types.update(said.columns)
@@ -178,6 +191,14 @@ def _wants_to_settle(table: TableRows, known: _Known) -> list[str]:
         and name not in known.settled
         and any(abs(row.get(name) or 0) > _EXACT for row in table.rows)
     ]
+
+
+def _written_otherwise(table: str, twin: str) -> Problem:
+    return Problem(
+        f"{table}.table_name",
+        f"differs only in case, which SQL does not see, from the table {twin!r} of the runs stored before.",
+        "Write it as there, or give it another name.",
+    )
 
 
 def _unwidened(table: str, column: str) -> Problem:

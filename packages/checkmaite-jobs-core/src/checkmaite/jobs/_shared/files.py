@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 _HIDDEN = re.compile(r"\.[0-9a-f]{16}\.(tmp|probe|probe\.tmp)")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -36,17 +36,14 @@ def create_file(path: str, content: bytes | memoryview, private_root: str | None
     if private_root is not None and os.stat(private_root).st_mode & _OTHERS:
         os.chmod(private_root, stat.S_IRWXU)
     with _durable(folder):  # first: where nothing can be made durable nothing becomes visible
-        return not os.path.exists(path) and _linked(path, content, _open_private if private_root is not None else None)
+        return not os.path.exists(path) and _linked(path, content, is_private=private_root is not None)
 
 
-def _linked(path: str, content: bytes | memoryview, opener: Callable[[str, int], int] | None) -> bool:
+def _linked(path: str, content: bytes | memoryview, *, is_private: bool) -> bool:
     """Write a hidden file and give it its name; False when the name is taken."""
     hidden = f"{os.path.dirname(path)}/.{secrets.token_hex(8)}.tmp"
     try:
-        with open(hidden, "xb", opener=opener) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_durably(hidden, memoryview(content).cast("B"), is_private=is_private)
         try:
             os.link(hidden, path)
         except FileExistsError:
@@ -55,6 +52,19 @@ def _linked(path: str, content: bytes | memoryview, opener: Callable[[str, int],
         with contextlib.suppress(FileNotFoundError):
             os.unlink(hidden)
     return True
+
+
+def _write_durably(path: str, content: memoryview, *, is_private: bool) -> None:
+    """Write a new file by system calls alone: Python's own streams take half as long again."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if is_private else 0o666)
+    try:
+        if is_private:
+            os.fchmod(descriptor, 0o600)  # an umask may have taken the owner's rights, too
+        while content:
+            content = content[os.write(descriptor, content) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def probe_folder(folder: str) -> None:
@@ -127,12 +137,6 @@ def _make_folder(folder: str, private_root: str | None) -> None:
             if is_private:
                 os.chmod(folder, stat.S_IRWXU)  # an umask may have taken the owner's rights, too
         _sync_folder(above)
-
-
-def _open_private(path: str, flags: int) -> int:
-    descriptor = os.open(path, flags, stat.S_IRUSR | stat.S_IWUSR)
-    os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)  # as above
-    return descriptor
 
 
 def _sync_folder(folder: str) -> None:
