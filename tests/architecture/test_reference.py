@@ -8,7 +8,7 @@ from pathlib import Path
 
 from checkmaite import jobs
 
-from tools import options_page
+from tools import options_page, tables_page
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/errors.md").read_text("utf-8")
 
@@ -28,5 +28,17 @@ def test_every_error_has_its_cause_and_remedy() -> None:
 
 
 def test_the_page_of_options_is_what_the_classes_declare() -> None:
-    """`hatch run options` makes it anew."""
+    """`hatch run reference` makes it anew."""
     assert options_page.PAGE.read_text("utf-8") == options_page.page()
+
+
+def test_advice_on_options_is_about_options_that_there_are() -> None:
+    page = options_page.page()
+    assert [name for name, told in options_page.ADVICE.items() if told[1:] not in page] == []
+
+
+def test_the_page_of_tables_has_the_columns_that_stores_and_the_journal_have() -> None:
+    """`hatch run reference` makes it anew."""
+    text = tables_page.PAGE.read_text("utf-8")
+    assert text == tables_page.page(text)
+    assert [name for kind in tables_page.MEANINGS.values() for name in kind if f"| `{name}` |" not in text] == []

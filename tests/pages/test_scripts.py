@@ -10,13 +10,16 @@ from tests.pages.blocks import ROOT, blocks
 
 TESTS = {
     "README.md": "acceptance/test_readme.py",
+    "docs/explanation/durability.md": "acceptance/test_readme.py",
     "docs/explanation/identity-and-reuse.md": "acceptance/test_readme.py",
+    "docs/explanation/store-layout.md": "acceptance/test_readme.py",
     "docs/how-to/analytics-store.md": "acceptance/test_readme.py",
     "docs/how-to/failures.md": "core/shared/test_kinds.py",
     "docs/how-to/large-objects.md": "acceptance/test_readme.py",
     "docs/how-to/journal.md": "acceptance/test_readme.py",
     "docs/how-to/plug-ins.md": "contract/test_tutorial.py",
     "docs/how-to/submitting.md": "acceptance/test_readme.py",
+    "docs/reference/tables.md": "acceptance/test_readme.py",
 }
 """Pages whose scripts are run as they stand, and by what."""
 OF_THE_USER = {"docs/how-to/ray.md", "docs/how-to/ray-simple.md"}

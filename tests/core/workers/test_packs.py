@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -239,3 +240,26 @@ run(Line(("a", "b", "c")))
 
 def test_nothing_is_left_of_a_runner_that_never_was() -> None:
     assert take_left_pack("runner-that-never-was") is None
+
+
+class Trap:
+    """Says where it was unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("is_mine", [True, False])
+def test_nothing_of_another_account_is_unpickled(
+    is_mine: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Notes may lie in a folder of everybody's, where a name is no secret."""
+    mark, account = tmp_path / "unpickled", os.geteuid()
+    monkeypatch.setattr(pack_notes, "folder_of_remains", lambda: str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: account if is_mine else account + 1)
+    (tmp_path / "checkmaite-runner-1-7.pack").write_bytes(pickle.dumps((Trap(mark), None)))
+    assert (take_left_pack("runner-1") is not None) is is_mine
+    assert mark.exists() is is_mine

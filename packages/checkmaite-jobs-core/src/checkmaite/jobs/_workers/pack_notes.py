@@ -99,8 +99,13 @@ class PackNotes:
 
 
 def take_left_pack(runner: str) -> LeftPack | None:
-    """What is left of a runner on this node whose process has died; None when nothing is. It is deleted."""
+    """What is left of a runner on this node whose process has died; None when nothing is. It is deleted.
+
+    A file of another account is not: it would run code here when it is unpickled, and the folder may be everybody's.
+    """
     for path in Path(folder_of_remains()).glob(f"checkmaite-{runner}-*.pack"):
+        if path.lstat().st_uid != os.geteuid():
+            continue
         with path.open("rb") as file:
             found = _read(file)
         path.unlink()
