@@ -137,6 +137,32 @@ def test_both_of_one_batch_hear_the_news_that_overtakes_their_answer(
     assert subscription.live() == []
 
 
+def test_a_handle_that_is_made_while_another_is_told_of_the_end_hears_it_too(
+    subscription: Subscription, line: ParkedCalls
+) -> None:
+    made: queue.SimpleQueue[RayJob] = queue.SimpleQueue()
+
+    def join() -> None:
+        made.put(*subscription.handles([facts()._replace(reuse=joining)], make()))
+
+    joining = Reuse(kind=ReuseKind.REUSED, job_id="job-1")
+    (first,) = subscription.handles([facts()], make())
+    first.add_done_callback(lambda _: join())  # on the thread that hears, between one handle and the other
+    line.answers.put((Cursor("l", 1), [end()]))
+    assert first.wait(SOON_S) is JobStatus.CANCELLED
+    assert made.get(timeout=SOON_S).wait(SOON_S) is JobStatus.CANCELLED
+
+
+def test_news_that_cannot_be_read_keeps_no_other_job_from_its_own(
+    subscription: Subscription, line: ParkedCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, well = subscription.handles([facts("job-1"), facts("job-2")], make())
+    monkeypatch.setattr(broken, "learn", {}.__getitem__)
+    line.answers.put((Cursor("l", 1), [end("job-1"), end("job-2")]))
+    assert well.wait(SOON_S) is JobStatus.CANCELLED
+    assert not broken.status.is_final
+
+
 def test_every_handle_of_a_lost_job_says_so(subscription: Subscription) -> None:
     joining = Reuse(kind=ReuseKind.REUSED, job_id="job-1")
     jobs = subscription.handles([facts(), facts()._replace(reuse=joining)], make())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import threading
 import time
+from collections import deque
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -47,6 +49,31 @@ def test_a_result_that_cannot_be_read_fails_its_job_alone() -> None:
         await asyncio.sleep(0)
         assert [each.attempt_id[0] for each in ended_tasks] == ["broken", "well", "later"]
 
+    asyncio.run(story())
+
+
+def test_tasks_that_end_on_two_threads_at_once_are_both_taken_in() -> None:
+    """One was over before its future was asked for, so that its end is noted where it was launched."""
+
+    class Both(deque[Any]):
+        def append(self, ended: Any) -> None:
+            super().append(ended)
+            if len(self) == 1:
+                other = threading.Thread(target=tasks._note_ended, args=(("second", 1), result))
+                other.start()
+                other.join()
+
+    async def story() -> None:
+        nonlocal tasks
+        tasks = Tasks(None, ended_tasks.extend, lambda _: None)
+        tasks._ended = Both()
+        tasks._note_ended(("first", 1), result)
+        await asyncio.sleep(0)
+        assert [each.attempt_id[0] for each in ended_tasks] == ["first", "second"]
+
+    tasks: Any = None
+    ended_tasks: list[EndedTask] = []
+    result = gives(pickle.dumps(Finished(outcome=completed("run"))))
     asyncio.run(story())
 
 

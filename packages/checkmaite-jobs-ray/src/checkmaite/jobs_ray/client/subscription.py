@@ -200,14 +200,20 @@ class Subscription:
                 if not jobs:  # the answer that names the job is still on its way
                     self._keep(change)
             for job in jobs:
-                self._tell(job, change)
+                try:
+                    self._tell(job, change)
+                except Exception:  # noqa: BLE001 - what one cannot read must not keep the others from their news
+                    _log.exception("the news of job %s could not be read", job.job_id)
 
     def _tell(self, job: RayJob, said: JobFacts | Change) -> None:
         job.learn(said)
-        if said.outcome is not None:
-            with self._lock:
-                self._keep(said)
-                self._drop(job.job_id)
+        if said.outcome is None:
+            return
+        with self._lock:
+            self._keep(said)
+            handles = self._drop(job.job_id)
+        for each in handles:  # also one that was made since, of facts that were older
+            each.learn(said)
 
     def _keep(self, said: JobFacts | Change) -> None:
         """Remember the change of a job without a live handle, when an answer may be on its way that knows less."""

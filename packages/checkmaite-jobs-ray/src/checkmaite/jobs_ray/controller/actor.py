@@ -30,6 +30,7 @@ from checkmaite.jobs_ray.controller.cluster import (
 )
 from checkmaite.jobs_ray.controller.machine import Cancel, ControllerMachine
 from checkmaite.jobs_ray.controller.packing import LeftPackNews, Packing, RunnerNews, is_packed
+from checkmaite.jobs_ray.loops import take_turns
 from checkmaite.jobs_ray.memory import return_memory
 from checkmaite.jobs_ray.notifier import Notifier
 from checkmaite.jobs_ray.wire import AttemptId, Inventory, Launch, LostAttempt, Report, Stop, attempt_of
@@ -76,8 +77,10 @@ class JobController:
         self._has_ended = False
         self._launching: asyncio.Task[None] | None = None
         self._news = Notifier(lambda: self._machine.live)
-        self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
-        self._watching = asyncio.get_running_loop().create_task(self._watch())
+        self._sweeps = 0
+        self._watch_after_s = _WATCH_S
+        turns = self._sweep, self._watch
+        self._loops = [asyncio.get_running_loop().create_task(take_turns(each)) for each in turns]
 
     async def incarnation(self) -> str:
         """Which start of this process this is."""
@@ -228,9 +231,10 @@ class JobController:
             self._looking_into[runner, 0] = asyncio.get_running_loop().create_task(looking)
 
     async def _look_into_runner(self, runner: str, started: Started, launch: Launch) -> None:
-        left = await left_pack(runner, started, launch.context)
-        self._over(runner, left, started)
-        del self._looking_into[runner, 0]
+        try:
+            self._over(runner, await left_pack(runner, started, launch.context), started)
+        finally:
+            del self._looking_into[runner, 0]
 
     def _over(self, runner: str, left: LeftPackNews | None, started: Started | None = None) -> None:
         failed = lost_worker()
@@ -277,18 +281,23 @@ class JobController:
 
         Where Ray does not know how it died, that is waited for, since it may say so.
         """
-        death = self._tasks.death_of(known)
-        told, counts = told_of(failed, known, death)
-        at_once = known.is_stopped or is_known(death, known.last_words)
-        if at_once:
-            self._end_lost(attempt_id, told, counts=counts)
-        left = await left_output(attempt_id[0], told.node, known.launch.context.runtime_env)
-        if left is not None:
-            self._machine.recovered(attempt_id, left.printed)
-        if not at_once:
-            told, counts = told_of(failed, known, death, left)
-            self._end_lost(attempt_id, told, counts=counts)
-        del self._looking_into[attempt_id]
+        try:
+            death = self._tasks.death_of(known)
+            told, counts = told_of(failed, known, death)
+            at_once = known.is_stopped or is_known(death, known.last_words)
+            if at_once:
+                self._end_lost(attempt_id, told, counts=counts)
+            left = await left_output(attempt_id[0], told.node, known.launch.context.runtime_env)
+            if left is not None:
+                self._machine.recovered(attempt_id, left.printed)
+            if not at_once:
+                told, counts = told_of(failed, known, death, left)
+                self._end_lost(attempt_id, told, counts=counts)
+        except Exception:  # noqa: BLE001 - whatever cannot be found out, the attempt is over
+            _log.exception("what became of a job's worker could not be looked into")
+            self._end_lost(attempt_id, failed, counts=True)
+        finally:
+            del self._looking_into[attempt_id]
 
     def _end_lost(self, attempt_id: AttemptId, failed: Failed, *, counts: bool) -> None:
         self._machine.ended(attempt_id, failed, worker_lost=True, now=tell_time(self._machine), counts=counts)
@@ -326,23 +335,21 @@ class JobController:
             asyncio.get_running_loop().call_later(_FORCE_AGAIN_S, self._force_in_runner, runner, attempt_id)
 
     async def _watch(self) -> None:
-        while True:
-            began = time.monotonic()
-            begun, runners = self._machine.begun(), self._packing.begun()
-            if begun or runners:
-                lost, lost_runners = await self._tasks.lost(begun, runners)
-                self._take(lost)
-                for each in lost_runners:
-                    self._take_runner(each)
-            await asyncio.sleep(max(_WATCH_S, (time.monotonic() - began) / _WATCH_SHARE))
+        await asyncio.sleep(self._watch_after_s)
+        began = time.monotonic()
+        begun, runners = self._machine.begun(), self._packing.begun()
+        if begun or runners:
+            lost, lost_runners = await self._tasks.lost(begun, runners)
+            self._take(lost)
+            for each in lost_runners:
+                self._take_runner(each)
+        self._watch_after_s = max(_WATCH_S, (time.monotonic() - began) / _WATCH_SHARE)
 
     async def _sweep(self) -> None:
-        sweeps = 0
-        while True:
-            await asyncio.sleep(_SWEEP_S)
-            self._machine.sweep(tell_time(self._machine))
-            self._packing.sweep()
-            sweeps += 1
-            if self._has_ended and sweeps % _RETURN_AFTER == 0:
-                self._has_ended = False
-                await asyncio.to_thread(return_memory)
+        await asyncio.sleep(_SWEEP_S)
+        self._machine.sweep(tell_time(self._machine))
+        self._packing.sweep()
+        self._sweeps += 1
+        if self._has_ended and self._sweeps % _RETURN_AFTER == 0:
+            self._has_ended = False
+            await asyncio.to_thread(return_memory)

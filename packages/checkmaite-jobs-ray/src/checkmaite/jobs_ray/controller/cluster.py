@@ -100,6 +100,7 @@ class Tasks:
         self._refs: dict[AttemptId | str, Any] = {}
         self._contexts: dict[AttemptId, Context] = {}
         self._ended: deque[tuple[AttemptId | str, Future[Any]]] = deque()
+        self._is_woken = False
         self._deaths = Deaths()
         self._work = RemoteWork(partial(make_job_function, controller, leave_driver))
         self._runs = RemoteWork(partial(make_runner_function, controller, leave_driver))
@@ -186,25 +187,29 @@ class Tasks:
         self._maintain(launch.context)
 
     def _note_ended(self, task: AttemptId | str, future: Future[Any]) -> None:
-        """Called on a thread of Ray's; the loop is woken once for all that come before it looks."""
+        """Called on a thread of Ray's, or on the loop's own when the task was over before anybody asked.
+
+        The loop is woken once for all that come before it looks. Two threads at once may wake it twice, never not.
+        """
         self._ended.append((task, future))
-        if len(self._ended) == 1:
+        if not self._is_woken:
+            self._is_woken = True
             self._loop.call_soon_threadsafe(self._take_ended)
 
     def _take_ended(self) -> None:
+        self._is_woken = False  # before it looks: who has seen it as True has added to what is looked at now
         ended_tasks: list[EndedTask] = []
         while self._ended:
-            task, future = self._ended[0]
+            task, future = self._ended.popleft()
             is_known = self._refs.pop(task, None) is not None
             if isinstance(task, str):
                 if is_known:  # one that was given up has ended already
                     self._on_runner_ended(_end_of_runner(task, future))
-            else:
-                ended_tasks.append(_end_of(task, future))
-                context = self._contexts.pop(task, None)
-                if context is not None and isinstance(ended_tasks[-1].finished.outcome, Completed):
-                    self._maintain(context)
-            self._ended.popleft()  # not before it was dealt with: while there is one, nobody wakes the loop again
+                continue
+            ended_tasks.append(_end_of(task, future))
+            context = self._contexts.pop(task, None)
+            if context is not None and isinstance(ended_tasks[-1].finished.outcome, Completed):
+                self._maintain(context)
         self._on_ended(ended_tasks)
 
     def _maintain(self, context: Context) -> None:

@@ -1,0 +1,23 @@
+"""Loops that go on whatever happens in one of their turns; in registries and controllers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+_log = logging.getLogger("checkmaite.jobs")
+_AGAIN_S = 1.0
+
+
+async def take_turns(turn: Callable[[], Awaitable[object]]) -> None:
+    """Take turns for ever, each of which begins with its own wait.
+
+    One that fails is logged and the next one follows: nobody would miss a loop that has ended.
+    """
+    while True:
+        try:
+            await turn()
+        except Exception:  # noqa: BLE001 - whatever failed may succeed the next time
+            _log.exception("%s failed; it is done again", getattr(turn, "__qualname__", turn))
+            await asyncio.sleep(_AGAIN_S)
