@@ -112,6 +112,32 @@ def test_a_worker_is_killed(backend: JobBackend, tmp_path: Path, cluster: Cluste
     wait_until(lambda: job.logs().startswith(first), f"the first start's output is not there: {job.logs()}")
 
 
+def test_a_job_whose_worker_was_killed_on_a_full_cluster_waits_and_is_not_said_to_run(
+    backend: JobBackend, tmp_path: Path
+) -> None:
+    whole = {"num_cpus": 4}
+    (job,) = submit_waiting(tmp_path, 1, resources=whole, max_retries=1)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    waits = partial(capabilities.tells_its_start_and_waits, str(elsewhere))
+    other = submit(waits, elsewhere, resources=whole)
+    wait_until(lambda: other.status is JobStatus.SCHEDULING, "Ray does not have the other job")
+    pid = job.info.pid
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: other.status is JobStatus.RUNNING, "the other job did not take its place")
+    wait_until(lambda: job.status is JobStatus.SCHEDULING, "its next start is not given out")
+    info = job.info
+    assert (info.node, info.pid, info.started_at, info.pending_reason) == (None, None, None, PendingReason.BUSY)
+    assert [(each.number, each.pid) for each in info.attempts] == [(1, pid), (2, None)]
+    assert f"pid {pid}" not in job.explain()
+    assert f"Start 1 was lost: {info.attempts[0].end.partition(': ')[2]}" in job.explain()
+    assert list_jobs(status_filter=["RUNNING"]) == [other]
+    assert list_jobs(status_filter=["PENDING", "SCHEDULING"]) == [job]
+    for folder in (elsewhere, tmp_path):
+        (folder / "go").touch()
+    assert_each_ended_well(backend, [job, other])
+
+
 def test_a_worker_is_killed_in_the_middle_of_its_write(backend: JobBackend, tmp_path: Path) -> None:
     act = partial(capabilities.first_time, str(tmp_path), capabilities.dies_at_commit)
     job = submit(act, tmp_path, run_uid="torn", max_retries=1)

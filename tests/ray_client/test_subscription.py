@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from attrs import evolve
 from checkmaite.jobs import BackendUnavailableError, JobsError, JobStatus, Reuse, ReuseKind, as_completed
 from checkmaite.jobs.spi import Cancelled, StoreSpec, Terms
 from checkmaite.jobs_ray.client import subscription as subscription_module
 from checkmaite.jobs_ray.client.cluster import BrokenOffError
 from checkmaite.jobs_ray.client.job import RayJob
 from checkmaite.jobs_ray.client.subscription import Subscription
-from checkmaite.jobs_ray.wire import Change, Context, Cursor, JobFacts
+from checkmaite.jobs_ray.wire import Change, Context, Cursor, JobFacts, PastAttempt
+
+from tests.ray_registry.making import STARTED, completed
 
 SOON_S = 10.0
 
@@ -175,6 +178,42 @@ def test_what_an_answer_says_of_a_known_job_is_learnt(subscription: Subscription
     subscription.handles([facts()._replace(status=JobStatus.CANCELLED, outcome=Cancelled())], make())
     assert job.status is JobStatus.CANCELLED
     assert subscription.live() == []
+
+
+def test_a_job_waits_again_when_its_start_was_lost_and_older_answers_do_not_bring_it_back(
+    subscription: Subscription,
+) -> None:
+    running = facts()._replace(status=JobStatus.RUNNING, attempt=1, started=STARTED)
+    lost = facts()._replace(attempt=1, past=[PastAttempt(1, STARTED, 2.0, "Start 1 was lost: signal 9.")])
+    again = evolve(STARTED, pid=4712)
+    (job,) = subscription.handles([running], make())
+
+    def told(said: JobFacts) -> tuple[JobStatus, int | None, list[str]]:
+        subscription.handles([said], make())
+        return job.known.status, job.known.pid, [each.end for each in job.known.attempts]
+
+    ends = ["Start 1 was lost: signal 9."]
+    assert told(running) == (JobStatus.RUNNING, STARTED.pid, [""])
+    assert told(lost) == (JobStatus.PENDING, None, ends)
+    assert told(running) == (JobStatus.PENDING, None, ends), "an answer that was given before"
+    assert told(lost._replace(status=JobStatus.SCHEDULING, attempt=2)) == (JobStatus.SCHEDULING, None, [*ends, ""])
+    assert told(lost._replace(status=JobStatus.RUNNING, attempt=2, started=again)) == (
+        JobStatus.RUNNING,
+        4712,
+        [*ends, ""],
+    )
+    assert told(lost._replace(status=JobStatus.SCHEDULING, attempt=2)) == (JobStatus.RUNNING, 4712, [*ends, ""])
+
+
+def test_where_a_run_was_stored_before_its_controller_was_lost_is_told_again(subscription: Subscription) -> None:
+    asked = facts()._replace(attempt=1, past=[PastAttempt(1, STARTED, None, "Start 1 ended when it died.")])
+    (job,) = subscription.handles([facts()._replace(status=JobStatus.RUNNING, attempt=1, started=STARTED)], make())
+    subscription.handles([asked], make())
+    assert (job.known.status, job.known.pid) == (JobStatus.PENDING, None)
+    done = end()._replace(started=STARTED, status=JobStatus.COMPLETED, outcome=completed())
+    job.learn(done)
+    assert (job.known.status, job.known.pid) == (JobStatus.COMPLETED, STARTED.pid)
+    assert [each.end for each in job.known.attempts] == ["COMPLETED"]
 
 
 @pytest.mark.parametrize("trouble", [BackendUnavailableError("away"), RuntimeError("what Ray raises")])

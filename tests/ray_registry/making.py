@@ -16,7 +16,7 @@ from checkmaite.jobs_ray.registry.model.events import Adopted, Event, Introduced
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.placement import Limits
 from checkmaite.jobs_ray.registry.model.record import Final, Placed, Unresolved, Waiting
-from checkmaite.jobs_ray.wire import Basis, Context, JobSpec, Order, Policy
+from checkmaite.jobs_ray.wire import Basis, Change, Context, JobFacts, JobSpec, Order, Policy, lost_starts
 
 POLICY = Policy(max_retries=1, max_attempts=3, scheduling_timeout_s=None, resubmit=True)
 STARTED = Started(node="node-1", pid=4711, at=datetime.fromtimestamp(100.5, UTC))
@@ -123,6 +123,12 @@ def _check_scope(table: JobTable, scope: str) -> None:
             if (value := getattr(record.spec, label)) is not None:
                 expected[value].add(job_id)
         assert {value: set(groups[value]) for value in groups._of} == expected
+
+
+def follows(before: JobFacts | Change, now: JobFacts) -> bool:
+    """Whether what is told of a job may be told after that: its status goes back only with a start that was lost."""
+    is_later = before.status is now.status or before.status.may_become(now.status)
+    return is_later or (not before.status.is_final and lost_starts(before) < lost_starts(now))
 
 
 def _tails(machine: ControllerMachine) -> list[tuple[str, LogTail]]:

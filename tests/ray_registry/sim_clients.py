@@ -8,9 +8,9 @@ from typing import Any
 from attrs import define, field
 from checkmaite.jobs import JobStatus, Resources
 from checkmaite.jobs.spi import StoreSpec, Terms
-from checkmaite.jobs_ray.wire import Basis, Change, Context, Cursor, JobFacts, JobSpec, Order, Policy
+from checkmaite.jobs_ray.wire import Basis, Change, Context, Cursor, JobFacts, JobSpec, Order, Policy, lost_starts
 
-from tests.ray_registry.making import OTHER_PRINTS, PRINTS, spec
+from tests.ray_registry.making import OTHER_PRINTS, PRINTS, follows, spec
 from tests.ray_registry.sim_cluster import content_of, run_of
 from tests.ray_registry.sim_disk import SECRET
 from tests.ray_registry.sim_truth import Truth, ViolationError
@@ -186,7 +186,7 @@ class Clients:
         if ask.was_led and (before := ask.before.get(facts.job_id)) is not None:
             _check_later(before, facts)
         known = self.told.get(facts.job_id)
-        if known is None or (_rank(known), known.attempt) <= (_rank(facts), facts.attempt):
+        if known is None or _rank(known) <= _rank(facts):
             self.told[facts.job_id] = facts
 
     def _new_draft(self, dice: Any) -> JobSpec:
@@ -209,15 +209,14 @@ class Clients:
         return made._replace(order=Order(1000.5, uid), resources=resources)
 
 
-def _rank(facts: JobFacts) -> int:
-    return 3 if facts.status.is_final else list(JobStatus).index(facts.status)
+def _rank(facts: JobFacts) -> tuple[bool, int, int]:
+    return facts.status.is_final, lost_starts(facts), list(JobStatus).index(facts.status)
 
 
 def _check_later(before: JobFacts, now: JobFacts) -> None:
     """What was told later must go on from what was told before."""
-    same = before.status is now.status or before.status.may_become(now.status)
     # A start that never reached its controller is not counted any more.
-    if not same or now.attempt < before.attempt - 1 or now.created_at != before.created_at:
+    if not follows(before, now) or now.attempt < before.attempt - 1 or now.created_at != before.created_at:
         raise ViolationError(f"what was told went back from {before} to {now}", [now.job_id])
     if before.status.is_final and before._replace(reuse=now.reuse) != now:
         raise ViolationError(f"what was final changed from {before} to {now}", [now.job_id])

@@ -22,10 +22,10 @@ from checkmaite.jobs_ray.registry.model.events import (
     Submitted,
 )
 from checkmaite.jobs_ray.registry.model.job_table import JobTable, ReplayState
-from checkmaite.jobs_ray.registry.model.record import JobRecord, Stopping, Waiting, outcome_of
+from checkmaite.jobs_ray.registry.model.record import JobRecord, Stopping, Unresolved, Waiting, outcome_of
 from checkmaite.jobs_ray.wire import Change, JobFacts, JobSpec, StoredPayload
 
-from tests.ray_registry.making import job_of
+from tests.ray_registry.making import follows, job_of
 from tests.ray_registry.sim_cluster import Analytics, run_of
 
 
@@ -114,9 +114,9 @@ class Truth:
             return
         if (facts.created_at, facts.job_name) != self.created[job_id]:
             raise ViolationError(f"{facts} was told of a job that was accepted as {self.created[job_id]}", [job_id])
-        if facts.status is not record.status and not facts.status.may_become(record.status):
-            raise ViolationError(f"{facts.status} was told when {record.status} was durable", [job_id])
         now = self.table.facts(record)
+        if not follows(facts, now):
+            raise ViolationError(f"{facts} was told when {now} was durable", [job_id])
         if facts.status.is_final and facts._replace(reuse=now.reuse) != now:
             raise ViolationError(f"the end was told as {facts} and is {now}", [job_id])
 
@@ -127,10 +127,10 @@ class Truth:
         record = self.table.records.get(job_id)
         if record is None or job_id in self.anew:
             return
-        if change.status is not record.status and not change.status.may_become(record.status):
-            raise ViolationError(f"{change.status} was told when {record.status} was durable", [job_id])
-        now = self.table.change(job_id)
-        if change.outcome is not None and change != now:
+        now = self.table.facts(record)
+        if not follows(change, now):
+            raise ViolationError(f"{change} was told when {now} was durable", [job_id])
+        if change.outcome is not None and change != self.table.change(job_id):
             raise ViolationError(f"the end was told as {change} and is {now}", [job_id])
 
     def check_cancelled(self, job_id: str) -> None:
@@ -216,7 +216,8 @@ def _name_of(thing: object) -> str:
 
 def _check_later(before: JobRecord, now: JobRecord) -> None:
     job_id = now.spec.job_id
-    if before.status is not now.status and not before.status.may_become(now.status):
+    lost = isinstance(now.state, Waiting | Unresolved) or now.attempt > before.attempt  # the latter: it was adopted
+    if not (before.status is now.status or before.status.may_become(now.status) or lost):
         raise ViolationError(f"the status of {job_id} went back from {before.status} to {now.status}", [job_id])
     if before.started is not None and now.started is None and not isinstance(now.state, Waiting):
         raise ViolationError(f"where {job_id} runs was forgotten between {before} and {now}", [job_id])

@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 from checkmaite.jobs import FailureKind, JobProgress, JobStatus
 from checkmaite.jobs.spi import Cancelled, Completed
-from checkmaite.jobs_ray.wire import EndReport, Policy, ProgressReport, StartReport, Stop
+from checkmaite.jobs_ray.wire import EndReport, PastAttempt, Policy, ProgressReport, StartReport, Stop
 
 from tests.ray_registry.making import CONTEXTS, CRASH, ERROR, POLICY, STARTED, completed, finished, limits, spec
 from tests.ray_registry.rig import Rig
@@ -118,11 +118,11 @@ def test_a_lost_worker_is_followed_by_another_start() -> None:
         rig.registry.table.note_progress("job", JobProgress(done=1, total=2))
         rig.lose_worker("job")
         facts = rig.registry.facts("scope", "job")
-        assert (facts.status, facts.attempt, facts.started) == (JobStatus.RUNNING, attempt, None)
+        assert (facts.status, facts.attempt, facts.started) == (JobStatus.PENDING, attempt, None), "no worker has it"
         assert facts.progress is None
         assert f"Start {attempt} was lost: signal 9." in rig.notes("job")
         rig.go()
-        assert (rig.record("job").attempt, rig.status("job")) == (attempt + 1, JobStatus.RUNNING)
+        assert (rig.record("job").attempt, rig.status("job")) == (attempt + 1, JobStatus.SCHEDULING)
         assert f"start number {attempt + 1}" in rig.notes("job")
     rig.lose_worker("job")
     assert rig.outcome("job") == evolve(CRASH, exit_cause="signal 9; starts: 3")
@@ -219,9 +219,8 @@ def test_jobs_of_a_lost_controller_are_started_elsewhere(status: str) -> None:
         rig.go("a")
         if status == "running":
             rig.start("job")
-    before = rig.status("job")
     rig.lose("a")
-    assert rig.status("job") is before
+    assert rig.status("job") is JobStatus.PENDING
     assert "Start 1 ended when it died." in rig.notes("job")
     assert rig.place("a") == []  # it has no lease
     rig.go("b")
@@ -256,7 +255,8 @@ def test_a_job_in_doubt_is_not_started_before_the_store_has_answered() -> None:
     rig.tokens["a"] = rig.registry.grant("a", rig.now)
     for answers in (None, None, {}):
         facts = rig.registry.facts("scope", "job")
-        assert (facts.status, facts.attempt, facts.started) == (JobStatus.RUNNING, 1, STARTED)
+        assert (facts.status, facts.attempt, facts.started) == (JobStatus.PENDING, 1, None)
+        assert facts.past == (PastAttempt(1, STARTED, None, "Start 1 ended when it died."),)
         assert "It died; the store is asked" in rig.notes("job")
         assert rig.place() == []
         assert rig.asked() == ["job"]

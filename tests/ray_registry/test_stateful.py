@@ -33,6 +33,7 @@ from tests.ray_registry.making import (
     check_controller,
     check_table,
     completed,
+    follows,
     job_of,
     limits,
     spec,
@@ -489,7 +490,7 @@ class Interleavings(RuleBasedStateMachine):
             return
         facts, before = self.table.facts(record), self.seen.get(job_id)
         if before is not None:
-            assert facts.status is before.status or before.status.may_become(facts.status), f"{before} -> {facts}"
+            assert follows(before, facts), f"{before} -> {facts}"
             assert facts.attempt >= before.attempt
             assert facts.created_at == before.created_at
             assert not before.status.is_final or facts == before, f"{before} -> {facts}"

@@ -174,6 +174,25 @@ def test_that_a_worker_died_is_told_before_there_is_room_to_start_it_again(backe
     assert [job.wait(SOON_S) for job in (stays, waits)] == [JobStatus.COMPLETED] * 2
 
 
+def test_a_job_whose_worker_was_killed_waits_and_is_not_said_to_run(backend: JobBackend, tmp_path: Path) -> None:
+    folders = {name: tmp_path / name for name in ("dies", "waits")}
+    for folder in folders.values():
+        folder.mkdir()
+    whole = {"num_cpus": 2}
+    dies = submit(SampleCapability(act="wait", folder=str(folders["dies"])), max_retries=1, resources=whole)
+    wait_until(lambda: dies.info.pid is not None, "the job is not seen to run")
+    waits = submit(SampleCapability(act="wait", folder=str(folders["waits"])), resources=whole)
+    pid = dies.info.pid
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: waits.status is JobStatus.RUNNING, "the other job did not take its place")
+    wait_until(lambda: dies.status is JobStatus.SCHEDULING, "it is said to run")
+    assert (dies.info.pid, [(each.pid, each.end) for each in dies.info.attempts]) == (None, [(pid, "lost")])
+    for folder in folders.values():
+        mark(str(folder), "go")
+    assert [job.wait(SOON_S) for job in (dies, waits)] == [JobStatus.COMPLETED] * 2
+    assert [each.end for each in dies.info.attempts] == ["lost", "COMPLETED"]
+
+
 def test_a_job_that_never_yields_is_ended_by_force_and_not_retried(backend: JobBackend, tmp_path: Path) -> None:
     attempts = tmp_path / "attempts"
     alone = {"custom": {"bench": 1}}  # there is one of it: a second attempt has to pass through the same queue

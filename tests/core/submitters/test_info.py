@@ -10,7 +10,9 @@ import pytest
 from checkmaite.jobs import (
     ArgumentError,
     FailureKind,
+    Job,
     JobAttempt,
+    JobProgress,
     JobStatus,
     JobSubmissionError,
     PendingReason,
@@ -20,7 +22,7 @@ from checkmaite.jobs import (
     shutdown_job_backend,
     submit_capabilities,
 )
-from checkmaite.jobs.spi import Cancelled, Failed, JobControls, JobHandle, Started, Used
+from checkmaite.jobs.spi import Cancelled, Failed, JobControls, JobHandle, Progressed, Started, Used
 from checkmaite.jobs.testing import SampleCapability
 from checkmaite.jobs.testing._samples import mark
 
@@ -70,6 +72,35 @@ def test_every_start_is_told_and_how_it_ended() -> None:
     assert job.info.attempts == (lost, last)
     assert (job.info.peak_memory_bytes, job.info.peak_gpu_memory_bytes) == (2**20, None)
     assert (job.info.failure_kind, job.info.error_message) == (FailureKind.EXCEPTION, "no")
+
+
+def test_a_job_whose_worker_is_gone_is_not_said_to_run() -> None:
+    job = handle(Controls())
+    job.advance(JobStatus.SCHEDULING)
+    job.apply(started(1))
+    job.apply(Progressed(JobProgress(done=3, total=4)))
+    job.lose_start()
+    info = job.known
+    assert (info.status, info.node, info.pid, info.started_at) == (JobStatus.PENDING, None, None, None)
+    assert (info.progress, info.ran_s(AT)) == (None, None)
+    assert [(each.number, each.pid, each.end) for each in info.attempts] == [(1, 1, "lost")]
+    assert "pid" not in job.explain()
+    assert job.advance(JobStatus.SCHEDULING)
+    job.apply(started(2))
+    assert (job.status, job.info.pid, [each.pid for each in job.info.attempts]) == (JobStatus.RUNNING, 2, [1, 2])
+    job.finish(Cancelled())
+    job.lose_start()
+    assert job.status is JobStatus.CANCELLED, "a final status never changes"
+
+
+def test_whether_something_is_a_job_is_found_out_without_asking_its_backend() -> None:
+    controls = Controls()
+    assert isinstance(handle(controls), Job)
+    assert controls.asked == 0
+    own = type("Own", (), {name: None for name in dir(Job) if name[0] != "_" or name == "__await__"})
+    assert isinstance(own(), Job), "nothing need inherit"
+    del own.follow_logs  # type: ignore[attr-defined]
+    assert not any(isinstance(each, Job) for each in (own(), object(), None, "job"))
 
 
 def test_a_backend_that_knows_better_counts_the_attempts() -> None:

@@ -260,17 +260,23 @@ class RunningTasks:
         return self._deaths.of_task(started.pid, started.node) if started is not None else self._deaths.of_task(None)
 
     def _watch(self) -> None:
-        """End jobs whose worker has died and that may not start again: Ray itself reports them when it has room."""
+        """Find jobs whose worker has died: those that may not start again end, since Ray reports them when it has room.
+
+        The others wait until Ray has room for their next start.
+        """
         with self._lock:
-            running_tasks = self._under_way.values()
-            once = [each for each in running_tasks if each.request.max_retries == 0 and not each.given_up]
-            self._watching = bool(once) and self.connection.is_alive()
+            watched = [each for each in self._under_way.values() if not each.given_up]
+            self._watching = bool(watched) and self.connection.is_alive()
         if not self._watching:
             return
         self._at(time.monotonic() + _WATCH_S, self._watch)
-        begun = {each.started: each for each in once if each.started is not None}
+        begun = {each.started: each for each in watched if each.started and each.request.job.started}
         for started in dead_for_a_while(begun.keys()) if begun else ():
             running = begun[started]
+            if running.request.max_retries:
+                running.request.job.lose_start()
+                running.request.job.advance(JobStatus.SCHEDULING)
+                continue
             running.given_up = True
             cancel(running.ref, force=False)
             self._recover(running, lost_worker())

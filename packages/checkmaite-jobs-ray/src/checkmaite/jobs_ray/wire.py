@@ -240,6 +240,11 @@ class Change(NamedTuple):
     used: Used | None = None
 
 
+def lost_starts(told: JobFacts | Change) -> int:
+    """Number of the last start that is known to be lost, 0 for none: whoever tells a larger one knows more."""
+    return told.past[-1].number if told.past else 0
+
+
 class Cursor(NamedTuple):
     """How far a client has heard the changes of one subscription.
 

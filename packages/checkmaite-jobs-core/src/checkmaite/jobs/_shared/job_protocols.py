@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from abc import ABCMeta
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from functools import cache
+from inspect import getattr_static
+from typing import TYPE_CHECKING, Any, Protocol, _ProtocolMeta, runtime_checkable
 
 from attrs import frozen
 from checkmaite.jobs._shared.status import JobStatus
@@ -72,13 +75,32 @@ class SchedulingInfo:
         return self.created_at
 
 
+_ABSENT = object()
+
+
+class _EvaluatesNothing(_ProtocolMeta):
+    """`isinstance` looks for members. Before Python 3.12 it evaluated them, and `info` asks a registry."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:  # noqa: N805 - the class of a class
+        if cls is not Job:
+            return super().__instancecheck__(instance)
+        is_named = ABCMeta.__instancecheck__(cls, instance)  # its class says that it is one
+        return is_named or all(getattr_static(instance, name, _ABSENT) is not _ABSENT for name in _members_of_a_job())
+
+
+@cache
+def _members_of_a_job() -> list[str]:
+    return [name for name in vars(Job) if name[0] != "_" or name == "__await__"]
+
+
 @runtime_checkable
-class Job(Protocol):
+class Job(Protocol, metaclass=_EvaluatesNothing):
     """A handle on one submitted run. Cheap, thread-safe, and never the job itself: dropping it stops nothing.
 
     Promises of every backend:
 
-    - `status` moves forward only, and a final status never changes again.
+    - `status` moves forward, and a final status never changes again. Only of a job whose worker has died, and that is
+      started again, it goes back to PENDING or SCHEDULING: RUNNING means that a worker has it.
     - COMPLETED is reported after the results are durable, CANCELLED after the work has stopped.
     - An error of the run is never swallowed: `result` raises it, `exception` returns it.
     - It pickles as a reference: unpickled, it is the handle that the active backend has for the job. Without a backend

@@ -9,8 +9,9 @@ from typing import Any
 class JobStatus(StrEnum):
     """What is known of a job, never a guess.
 
-    A job moves forward only: ``PENDING -> SCHEDULING -> RUNNING -> COMPLETED | FAILED | CANCELLED``.
-    Stages may be skipped when nobody saw them; the last three are final and never change again.
+    A job moves forward: ``PENDING -> SCHEDULING -> RUNNING -> COMPLETED | FAILED | CANCELLED``. Stages may be skipped
+    when nobody saw them; the last three are final and never change again. It goes back in one case: when its worker has
+    died it is PENDING or SCHEDULING until another one has it.
 
     A status is a text, and equal to its name in lower case too, which is the value that ``checkmaite.jobs`` 0.6.1 gave
     it. A set or a mapping whose keys are lower-case texts does not find it.

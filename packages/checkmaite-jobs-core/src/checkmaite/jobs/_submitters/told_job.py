@@ -62,7 +62,7 @@ class ToldJob:
 
     @property
     def started(self) -> Started | None:
-        """What the worker of its last attempt has said of itself; None while none has."""
+        """What the worker of its last attempt has said of itself; None while none has, or after it was lost."""
         return self._started
 
     @property
@@ -119,7 +119,10 @@ class ToldJob:
         self._reuse = reuse
 
     def advance(self, status: JobStatus) -> bool:
-        """Move the status forward; a step back, or one to a final status, is dropped. Returns whether it moved."""
+        """Move the status forward; a step back, or one to a final status, is dropped. Returns whether it moved.
+
+        Back goes `lose_start` alone.
+        """
         with self._lock:
             if status.is_final or not self._status.may_become(status):
                 return False
@@ -128,17 +131,29 @@ class ToldJob:
                 self._queued_at = datetime.now(UTC)
             return True
 
+    def lose_start(self) -> None:
+        """Note that the worker of the last start is gone, and that another start follows: the job is PENDING again."""
+        with self._lock:
+            if self._outcome is None:
+                self._leave_start()
+                self._status = JobStatus.PENDING
+
+    def _leave_start(self) -> None:
+        """Count the start that was under way, if any, among those that were lost."""
+        if self._started is None:
+            return
+        self._past += (JobAttempt.of(self._attempt, self._started, end="lost"),)
+        self._lost = self._lost or LostOutput()
+        self._lost.add(len(self._lost) + 1, self._printed or LogTail())
+        self._started = self._printed = self._progress = None
+
     def apply(self, news: News) -> None:
         """Apply a message of the worker; one that comes after the end changes nothing but the logs."""
         match news:
             case Started():
                 with self._lock:
                     if self._outcome is None and self._started != news:
-                        if self._started is not None:  # another start: the one before was lost
-                            self._past += (JobAttempt.of(self._attempt, self._started, end="lost"),)
-                            self._lost = self._lost or LostOutput()
-                            self._lost.add(len(self._lost) + 1, self._printed or LogTail())
-                            self._printed = None
+                        self._leave_start()
                         self._started = news
                         self._attempt = self._begun = self._attempt + 1
                 self.advance(JobStatus.RUNNING)

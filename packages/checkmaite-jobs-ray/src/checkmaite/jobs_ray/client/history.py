@@ -28,7 +28,7 @@ from checkmaite.jobs_ray.journal.replay import rest_of, table_of
 from checkmaite.jobs_ray.journal.runner import perform
 from checkmaite.jobs_ray.journal.walls import WALLS, find_wall, proof_of
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
-from checkmaite.jobs_ray.registry.model.record import Final, JobRecord
+from checkmaite.jobs_ray.registry.model.record import Final, JobRecord, Unresolved
 
 _TEXTS = ("job_id", *LABELS, "status", "failure_kind", "error_type")
 _INSTANTS = ("created_at", "submitted_at", "started_at", "finished_at")
@@ -142,6 +142,7 @@ def _row(record: JobRecord) -> dict[str, Any]:
     spec, state = record.spec, record.state
     outcome = state.outcome if isinstance(state, Final) else None
     decided = spec.basis.decided
+    started = None if isinstance(state, Unresolved) else record.started  # that start is over, and another may follow
     ref = outcome.ref if isinstance(outcome, Completed) else None
     row = {
         "job_id": spec.job_id,
@@ -151,9 +152,9 @@ def _row(record: JobRecord) -> dict[str, Any]:
         "error_type": outcome.error_type if isinstance(outcome, Failed) else None,
         "created_at": (created_at := _instant(record.created_at)),
         "submitted_at": created_at,  # as it was called before; in the table `runs` that is by the submitter's clock
-        "started_at": record.started.at if record.started else None,
+        "started_at": started.at if started else None,
         "finished_at": _instant(state.at) if isinstance(state, Final) else None,
-        "node": record.started.node if record.started else None,
+        "node": started.node if started else None,
         "attempts": record.attempt,
         "run_uid": ref.run_uid if ref else None,
         "revision": ref.revision if ref else None,

@@ -18,7 +18,7 @@ from checkmaite.jobs.spi import (
     shortened,
     usable_grace_s,
 )
-from checkmaite.jobs_ray.wire import Change, JobFacts, PastAttempt
+from checkmaite.jobs_ray.wire import Change, JobFacts, PastAttempt, lost_starts
 
 _NO_OUTPUT = "[... the output of this job is no longer kept ...]\n"
 
@@ -55,19 +55,26 @@ class RayJob(JobHandle):
         self._registry = registry
         self.decided(facts.reuse)
         self._seen_attempt = 0
+        self._lost_starts = 0
         self._is_cancel_unconfirmed = False
         self.learn(facts)
 
     def learn(self, facts: JobFacts | Change) -> None:
         """Take in what the registry says."""
-        if facts.started is not None and facts.attempt > self._seen_attempt:
+        lost = lost_starts(facts)
+        if lost < self._lost_starts and facts.outcome is None:
+            return  # an answer that was given before, and comes later
+        if lost > self._lost_starts:
+            self.lose_start()
+        self._lost_starts = lost
+        if facts.started is not None and (facts.attempt > self._seen_attempt or self.started is None):
             self._seen_attempt = facts.attempt
             self.apply(facts.started)
         self.measured(facts.used)
         if facts.attempt:  # a registry that has forgotten the job does not know
             past = tuple(map(_attempt, facts.past))
-            begun = facts.started is not None
-            self.counted(facts.attempt, past, _instant(facts.queued_at), has_begun=begun)
+            has_begun = self._seen_attempt == facts.attempt
+            self.counted(facts.attempt, past, _instant(facts.queued_at), has_begun=has_begun)
         if facts.progress is not None:
             self.apply(Progressed(facts.progress))
         if facts.outcome is not None:

@@ -26,7 +26,7 @@ from checkmaite.jobs_ray.journal.schema import (
 )
 from checkmaite.jobs_ray.registry.model.events import Introduced
 from checkmaite.jobs_ray.registry.model.job_table import JobTable, ReplayState
-from checkmaite.jobs_ray.registry.model.record import STATUS_OF_ENDING, Final, JobRecord
+from checkmaite.jobs_ray.registry.model.record import STATUS_OF_ENDING, Final, JobRecord, status_in
 from checkmaite.jobs_ray.wire import JobSpec
 
 _JOBS_PER_ROW = 64
@@ -79,9 +79,8 @@ def _record_row(record: JobRecord) -> Row:
 def _record_from(said: Mapping[str, Any]) -> JobRecord:
     name_texts(with_basis(said), [])
     record, unknown = read(_RECORD, said)
-    state = record.state
-    status = STATUS_OF_ENDING[type(state.ending)] if isinstance(state, Final) else record.status
-    found: JobRecord = record._replace(status=status, unknown=unknown or None)
+    # Earlier versions wrote RUNNING of a job that had been lost and waited.
+    found: JobRecord = record._replace(status=status_in(record.state), unknown=unknown or None)
     return found
 
 

@@ -290,14 +290,11 @@ def _in(
     past: tuple[PastAttempt, ...] | None = None,
 ) -> JobRecord:
     """The record in another state. It is written out since `_replace`, four times in each job's life, costs double."""
-    status, meant = record.status, status_in(state)
-    if meant is not status and status.may_become(meant):
-        status = meant
     return JobRecord(
         record.spec if spec is None else spec,
         record.created_at,
         state,
-        status,
+        status_in(state),
         record.attempt if attempt is None else attempt,
         record.controller if controller is None else controller,
         record.losses if losses is None else losses,

@@ -38,7 +38,7 @@ from checkmaite.jobs_ray.registry.model.record import (
     Waiting,
 )
 from checkmaite.jobs_ray.registry.model.retention import finish_counts
-from checkmaite.jobs_ray.wire import Change, JobFacts, JobSpec, StoredPayload
+from checkmaite.jobs_ray.wire import Change, JobFacts, JobSpec, PastAttempt, StoredPayload
 
 
 class JobTable:
@@ -220,16 +220,20 @@ class JobTable:
     def _change(self, record: JobRecord) -> Change:
         state, job_id = record.state, record.spec.job_id
         ended = state if isinstance(state, Final) else None
+        started, past = record.started, record.past
+        if isinstance(state, Unresolved):  # whatever the store says, that start is over
+            past += (PastAttempt(record.attempt, started, None, f"Start {record.attempt} ended when {state.reason}."),)
+            started = None
         return Change(
             job_id=job_id,
             status=record.status,
             attempt=record.attempt,
-            started=record.started,
+            started=started,
             progress=self.progress.get(job_id),
             outcome=ended.outcome if ended else None,
             finished_at=ended.at if ended else None,
             queued_at=record.queued_at,
-            past=record.past,
+            past=past,
             used=record.used,
         )
 

@@ -121,7 +121,7 @@ class JobRecord(NamedTuple):
         spec: What was submitted; without order and payload once the job is final.
         created_at: When it was accepted, in seconds since the epoch; unique within a registry.
         state: What is known of it.
-        status: What users see. It never goes back, also when a lost job is started again.
+        status: What users see: what the state means, kept since it is asked for often.
         attempt: Number of the present or last attempt; 0 before the first.
         controller: The one that has it, or had it last: its output is there.
         losses: Starts that were lost with their worker.
