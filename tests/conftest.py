@@ -120,6 +120,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         Finalize(None, shutil.rmtree, (os.environ["TMPDIR"], True), exitpriority=after_its_own)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_syncs() -> Iterator[None]:
+    """Spare the disk: a sync takes milliseconds, there are thousands, and no test cuts the power."""
+
+    def sync(descriptor: int) -> None:
+        os.fstat(descriptor)  # raises, too, for what is not open
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", sync)
+        yield
+
+
 # -- an S3 server ------------------------------------------------------------------------------------------------------
 
 

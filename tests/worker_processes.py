@@ -13,7 +13,7 @@ from checkmaite.jobs import JobStatus, submit_capabilities, submit_capability, w
 
 from tests import soiling
 
-SOON_S = 120.0
+SOON_S = 240.0
 Acts = Callable[[Callable[[], object]], Any]
 """Gives a capability that calls a function."""
 

@@ -29,7 +29,7 @@ PRINTS = 'print("a job goes on in the meantime:", jobs[1].wait(0))'
 WAITS = """
 Path("go").touch()
 statuses = wait_all(jobs)
-[each.join(10) for each in threading.enumerate() if each.name == "checkmaite-notebook"]
+[each.join(60) for each in threading.enumerate() if each.name == "checkmaite-notebook"]
 """
 
 

@@ -95,7 +95,7 @@ def busy(submit: Callable[..., Job]) -> Iterator[threading.Event]:
             return SampleRun(run_uid="busy", records=[])
 
     job = submit(Busy())
-    assert Busy.ready.wait(5), job.explain()
+    assert Busy.ready.wait(60), job.explain()
     yield go
     go.set()
 

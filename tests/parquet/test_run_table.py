@@ -51,7 +51,7 @@ def submitted(capability: Any = None, **arguments: Any) -> Any:
 
 
 def test_rows_are_arrow_pandas_and_polars_in_one_call() -> None:
-    submitted().result(10)
+    submitted().result(60)
     table = submitted(force=True).table()
     assert (table.name, table.run_uid, len(table)) == ("sample_scores", "run", 1), "of the newest result alone"
     assert table.to_arrow().column("score").to_pylist() == [0.5]
@@ -71,7 +71,7 @@ def test_of_several_tables_one_is_named() -> None:
 
 
 def test_a_ref_reads_from_the_store_that_has_its_rows_whichever_backend_is_active() -> None:
-    ref = submitted().result(10)
+    ref = submitted().result(60)
     store = get_job_backend().analytics_store
     configure_job_backend("inline", analytics_store={"backend": "null"})
     assert len(ref.records()) == len(ref.records("sample_scores", store=store)) == 1

@@ -66,6 +66,7 @@ def test_jobs_are_seen_and_asked_about(cli: Callable[..., Said], tmp_path: Path)
     running = submit(partial(capabilities.tells_its_start_and_waits, str(tmp_path)), job_name="sweep-1")
     failed.wait(SOON_S)
     wait_until(running.logs, "the job has printed nothing")
+    wait_until(lambda: running.status is JobStatus.RUNNING, "the job is not seen to run")
 
     seen = {record["job_name"]: record for record in cli("jobs", "list", "--json").records}
     statuses = {name: record["status"] for name, record in seen.items()}

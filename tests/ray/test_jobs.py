@@ -63,7 +63,7 @@ def place_in_queue(job: Job) -> int:
 
 def test_a_request_for_gpus_that_are_not_there_is_explained(backend: JobBackend, tmp_path: Path) -> None:
     job = submit(capabilities.nothing, tmp_path, resources={"num_gpus": 5})
-    wait_until(lambda: "5 GPUs" in job.explain(), "the explanation does not say '5 GPUs'", 5.0)
+    wait_until(lambda: "5 GPUs" in job.explain(), "the explanation does not say '5 GPUs'")
     assert job.explain().endswith(PendingReason.NO_NODE.sentence)
     assert job.status in {JobStatus.PENDING, JobStatus.SCHEDULING}
     assert job.cancel()
@@ -75,7 +75,7 @@ def test_a_full_cluster_is_explained(backend: JobBackend, tmp_path: Path) -> Non
     holder = submit(waits, tmp_path, job_name="the-holder", resources={"num_cpus": CPUS})
     wait_until(lambda: holder.status is JobStatus.RUNNING, "the holder does not run")
     first, second = (submit(capabilities.nothing, job_name=name) for name in ("first", "second"))
-    wait_until(lambda: "the-holder" in second.explain(), "the explanation does not say what runs", 5.0)
+    wait_until(lambda: "the-holder" in second.explain(), "the explanation does not say what runs")
     assert (place_in_queue(first), place_in_queue(second)) == (1, 2)
     assert second.explain().endswith(PendingReason.BUSY.sentence)
     (tmp_path / "go").touch()
@@ -167,10 +167,8 @@ def test_a_lost_worker_is_replaced_as_often_as_asked(backend: JobBackend, tmp_pa
 
 def test_a_queued_job_is_cancelled_at_once(backend: JobBackend, tmp_path: Path) -> None:
     job = submit(capabilities.nothing, tmp_path, resources={"num_gpus": 5})
-    began = time.monotonic()
     assert job.cancel(grace=3600)
-    assert job.wait(SOON_S) is JobStatus.CANCELLED
-    assert time.monotonic() - began < 5
+    assert job.wait(SOON_S) is JobStatus.CANCELLED, "it waits for what is not there"
     assert starts(tmp_path) == 0
 
 
@@ -178,10 +176,9 @@ def test_a_queued_job_is_cancelled_at_once(backend: JobBackend, tmp_path: Path) 
 def test_a_running_job_is_stopped_and_publishes_nothing(backend: JobBackend, tmp_path: Path, act: str) -> None:
     job = submit(partial(getattr(capabilities, act), str(tmp_path)), tmp_path, run_uid="stopped", max_retries=3)
     wait_until(lambda: starts(tmp_path), "the job did not start")
-    began = time.monotonic()
-    assert job.cancel(grace=30 if act == "waits" else 0.5)
-    assert job.wait(SOON_S) is JobStatus.CANCELLED
-    assert time.monotonic() - began < 10, "it had to be stopped by force"
+    # Of the second the interruption comes first, also where its process is slow.
+    assert job.cancel(grace=3600 if act == "waits" else 3)
+    assert job.wait(SOON_S) is JobStatus.CANCELLED, "it has to be stopped by force"
     assert (tmp_path / "interrupted").exists() == (act == "swallows")
     (tmp_path / "go").touch()
     assert submit(capabilities.nothing).wait(SOON_S) is JobStatus.COMPLETED

@@ -250,7 +250,7 @@ say(error.error_type, error.error_message)
 def test_a_job_whose_controller_finds_no_node_says_so(configure: Configure, own_options: dict[str, Any]) -> None:
     configure(**own_options, controller_resources={"nowhere": 1})
     job = submit(capabilities.nothing)
-    wait_until(lambda: "'nowhere'" in job.explain(), "the missing resource is not named", 5.0)
+    wait_until(lambda: "'nowhere'" in job.explain(), "the missing resource is not named")
 
 
 # -- a registry that does not answer ----------------------------------------------------------------------------------
@@ -273,15 +273,13 @@ def test_a_stopped_registry_hangs_nobody(
             with pytest.raises(JobsError, match="registry") as caught:
                 call()
             assert not isinstance(caught.value, JobNotFoundError), "nobody knows whether it is there"
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < SOON_S
         began = time.monotonic()
         assert job.wait(0.5) is JobStatus.RUNNING
         assert job.explain()
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < SOON_S
         newcomer = client(
-            "began = time.monotonic()\n"
-            "try:\n    configure()\nexcept JobsError as error:\n    say(type(error).__name__, error)\n"
-            "assert time.monotonic() - began < 20",
+            "try:\n    configure()\nexcept JobsError as error:\n    say(type(error).__name__, error)\n",
             **own_options,
             **bounds,
         )

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from checkmaite.jobs import JobBackend
+from checkmaite.jobs import JobBackend, JobStatus
 from checkmaite.jobs.spi import TellsOccupancy
 from checkmaite.jobs_ui.facts import detail_of
 from checkmaite.jobs_ui.sources import KeptJobs, LiveJobs
@@ -25,6 +25,7 @@ def test_jobs_of_a_cluster_are_followed(backend: JobBackend, options: dict[str, 
     )
     failed.wait(SOON_S)
     wait_until(running.logs, "the job has printed nothing")
+    wait_until(lambda: running.status is JobStatus.RUNNING, "the job is not seen to run")
 
     assert {job.job_name: str(job.status) for job in page.summaries()} == {"fails": "FAILED", "runs": "RUNNING"}
     shown = detail_of(page.detail(running.job_id))

@@ -19,7 +19,7 @@ from checkmaite.jobs_ray.wire import Change, Context, Cursor, JobFacts, PastAtte
 
 from tests.ray_registry.making import STARTED, completed
 
-SOON_S = 10.0
+SOON_S = 60.0
 
 
 class ParkedCalls:
@@ -58,7 +58,7 @@ def subscription(line: ParkedCalls, monkeypatch: pytest.MonkeyPatch) -> Iterator
         None,  # type: ignore[arg-type] # the line stands for it
         "scope",
         Context(Terms(store=StoreSpec("null", {}), facts={}), None),
-        patience_s=SOON_S,
+        patience_s=10.0,
         idle=lambda: None,
     )
     yield made

@@ -176,8 +176,8 @@ def told(rig: Rig, story: Callable[[], Awaitable[None]]) -> None:
     async def both() -> None:
         running = asyncio.create_task(rig.session.run())
         try:
-            await asyncio.wait_for(rig.session.attached.wait(), 5.0)
-            await asyncio.wait_for(story(), 5.0)
+            await asyncio.wait_for(rig.session.attached.wait(), 60)
+            await asyncio.wait_for(story(), 60)
         finally:
             running.cancel()
             with suppress(asyncio.CancelledError):

@@ -177,7 +177,7 @@ def test_who_listened_before_the_scope_had_a_key_hears_nothing_more(told: Callab
         hearing = asyncio.ensure_future(hear())
         await asyncio.sleep(0)
         await greet(registry, PROOF)
-        await asyncio.wait_for(hearing, 20)
+        await asyncio.wait_for(hearing, 60)
         with pytest.raises(ScopeKeyError):
             await registry.follow("early", ["one"], "scope", CONTEXT)
         assert await registry.changes("early", cursor, 0.0, 30.0) is None

@@ -217,7 +217,7 @@ def test_what_is_not_ray_is_an_error_in_time(
     began = time.monotonic()
     with pytest.raises(ConfigurationError, match=cause) as caught:
         probe_address(address, 1)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30, "a hundred seconds are Ray's own wait"
     assert f"No Ray cluster answers at address='{address}'" in str(caught.value)
 
 
@@ -250,7 +250,7 @@ idle = threading.Event()  # then no thread of ours calls Ray
 _Shared.running_tasks._queue.put(idle.set)
 idle.wait()
 ray.shutdown()
-error = job.exception(timeout=10)
+error = job.exception(timeout=60)
 print(type(error).__name__, error.exit_cause)
 try:
     submit_capability(SampleCapability(), config={"run_uid": "v"})
@@ -277,7 +277,8 @@ shutdown_job_backend()
 
 # -- runtime environments that only the nodes can judge --------------------------------------------------------------
 
-NAMED_S = 5.0
+NAMED_S = 30.0
+"""Two seconds on a quiet machine; Ray itself says nothing for minutes."""
 NO_PROGRAM = """
 import time
 from checkmaite.jobs import *
@@ -291,7 +292,7 @@ while "py_executable" not in (said := job.explain()):
     pass
 print(time.monotonic() - began)
 print(said)
-print(job.cancel(grace=0), job.wait(30))
+print(job.cancel(grace=0), job.wait(60))
 """
 UNPREPARED = """
 import time

@@ -103,7 +103,7 @@ try:
     configure_job_backend("ray-simple", runtime_env={"working_dir": "/nowhere/at/all"}, **options)
 except ConfigurationError as error:
     print("/nowhere/at/all" in str(error))
-psutil.wait_procs(psutil.Process().children(recursive=True), timeout=20)
+psutil.wait_procs(psutil.Process().children(recursive=True), timeout=60)
 print(len(psutil.Process().children(recursive=True)), "processes")
 configure_job_backend("ray-simple", runtime_env={"working_dir": "."}, **options)
 print(submit_capability(SampleCapability(), config={"run_uid": "u"}).result(60).run_uid)

@@ -198,7 +198,7 @@ def test_any_iterable_of_jobs_will_do() -> None:
 @pytest.mark.parametrize("given", ["completed", JobStatus.COMPLETED, ("Completed", "FAILED"), iter(["COMPLETED"])])
 def test_a_status_is_known_by_its_name_in_any_case(given: Any) -> None:
     job = submit_capability(SampleCapability(), config={"run_uid": "one"})
-    job.result(10)
+    job.result(60)
     assert [each.job_id for each in list_jobs(status_filter=given)] == [job.job_id]
 
 

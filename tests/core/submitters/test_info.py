@@ -172,7 +172,7 @@ def test_a_queued_job_of_this_process_waits_for_those_before_it(tmp_path: Path) 
         jobs = submit_capabilities([{"capability": capability, "config": {"run_uid": uid}} for uid in ("one", "two")])
         assert jobs[1].info.pending_reason is PendingReason.BUSY
         mark(str(tmp_path), "go")
-        assert jobs[1].wait(10) is JobStatus.COMPLETED
+        assert jobs[1].wait(60) is JobStatus.COMPLETED
         assert jobs[1].info.pending_reason is None
     finally:
         mark(str(tmp_path), "go")

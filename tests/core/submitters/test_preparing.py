@@ -195,7 +195,7 @@ def delivered(*reports: tuple[Any, Any, Any]) -> list[News]:
         sys.stdout.write("printed")
         courier = threading.Thread(target=reporter.deliver, args=[reporter._due_at], daemon=True)
         courier.start()
-        courier.join(10)
+        courier.join(60)
         assert not courier.is_alive(), "the courier waits for itself"
     reporter.close()
     return sent[1:]

@@ -155,7 +155,7 @@ class Place:
 
     def until(self, text: str) -> None:
         with self.changed:
-            assert self.changed.wait_for(lambda: text in self.bundles[-1]["text/html"], 10), self.bundles[-1]
+            assert self.changed.wait_for(lambda: text in self.bundles[-1]["text/html"], 60), self.bundles[-1]
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ def test_a_table_in_a_notebook_follows_its_jobs_to_their_end(place: Place, monke
     place.until("1 failed, 1 cancelled")
     (follower,) = [each for each in threading.enumerate() if each.name == "checkmaite-notebook"] or [None]
     if follower is not None:
-        follower.join(10)
+        follower.join(60)
         assert not follower.is_alive()
 
 

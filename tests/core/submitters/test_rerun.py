@@ -48,7 +48,7 @@ def submitted(act: str = "return", folder: Path | None = None, **arguments: Any)
 def test_a_job_is_run_again_with_what_it_was_submitted_with(tmp_path: Path) -> None:
     model = Model()
     job = submitted("fail", models=[model], tags={"sweep": "12"}, resources={"num_cpus": 2}, job_name="named")
-    assert job.wait(10) is JobStatus.FAILED
+    assert job.wait(60) is JobStatus.FAILED
     other: Any = job
     same = other.rerun()
     assert same.job_id != job.job_id
@@ -56,13 +56,13 @@ def test_a_job_is_run_again_with_what_it_was_submitted_with(tmp_path: Path) -> N
     changed = other.rerun(job_name="larger", resources={"num_cpus": 4}, tags={}, report_threshold=0.9)
     assert (changed.job_name, changed.info.tags, changed.info.resources) == ("larger", {}, Resources(num_cpus=4))
     assert wait_all([same, changed], 10) == [JobStatus.FAILED] * 2
-    assert same.rerun().wait(10) is JobStatus.FAILED
+    assert same.rerun().wait(60) is JobStatus.FAILED
 
 
 def test_a_job_that_completed_is_run_again_on_purpose(tmp_path: Path) -> None:
     job: Any = submitted(folder=tmp_path)
-    assert job.wait(10) is JobStatus.COMPLETED
-    assert job.rerun().wait(10) is JobStatus.COMPLETED
+    assert job.wait(60) is JobStatus.COMPLETED
+    assert job.rerun().wait(60) is JobStatus.COMPLETED
     assert len(list(tmp_path.glob("executed-*"))) == 2
 
 
@@ -74,7 +74,7 @@ def test_a_job_that_is_not_final_is_not_run_a_second_time(tmp_path: Path) -> Non
 
 def test_a_submission_keeps_no_model_in_memory() -> None:
     job: Any = submitted("fail", models=[Model()])
-    job.wait(10)
+    job.wait(60)
     gc.collect()
     with pytest.raises(JobSubmissionError, match="let go of its models or datasets"):
         job.rerun()
@@ -83,7 +83,7 @@ def test_a_submission_keeps_no_model_in_memory() -> None:
 def test_what_has_changed_since_is_no_rerun() -> None:
     config = {"run_uid": "run"}
     job: Any = submitted("fail", config=config)
-    job.wait(10)
+    job.wait(60)
     config["run_uid"] = "another"
     with pytest.raises(JobSubmissionError, match="has changed since"):
         job.rerun()
@@ -101,7 +101,7 @@ def test_the_oldest_submissions_are_forgotten(monkeypatch: pytest.MonkeyPatch) -
 
 def test_several_jobs_are_cancelled_at_once(tmp_path: Path) -> None:
     done = submitted(tags={"sweep": "12"})
-    assert done.wait(10) is JobStatus.COMPLETED
+    assert done.wait(60) is JobStatus.COMPLETED
     capability = SampleCapability(act="wait", folder=str(tmp_path))
     jobs = submit_capabilities(
         [{"capability": capability, "config": {"run_uid": uid}, "tags": {"sweep": uid[0]}} for uid in ("1a", "1b", "2")]

@@ -140,7 +140,7 @@ def test_a_process_leaves_in_spite_of_a_thread_that_goes_on(
     thread = threading.Thread(target=stop.wait)
     run(thread.start, process if asked else WorkerProcess())
     assert left == ([asked] if asked else [])
-    assert ending.wait(10)
+    assert ending.wait(60)
     stop.set()
     thread.join()
 

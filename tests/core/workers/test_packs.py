@@ -184,7 +184,7 @@ def test_a_process_that_cannot_be_put_right_begins_nothing_more(tmp_path: Path) 
     said = run(
         """
 def leaves_a_thread():
-    threading.Thread(target=time.sleep, args=(1,)).start()
+    threading.Thread(target=threading.main_thread().join).start()  # for as long as the process has anything to do
 
 ACTS |= {"a": quick, "b": leaves_a_thread, "c": quick}
 run(Line(("a", "b", "c"), ("d",)))
