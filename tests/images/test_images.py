@@ -22,6 +22,7 @@ import pytest
 from tests.deploying.dockerfiles import NAMES, ROOT, Stage, read
 from tests.ray.clusters import Client, Cluster
 
+pytestmark = pytest.mark.timeout(1200)  # the first test downloads half a GB and compiles it, twice; the third once more
 S3 = {"AWS_ACCESS_KEY_ID": "test-access-key", "AWS_SECRET_ACCESS_KEY": "test-secret-key"}
 TOKENS = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
 LARGEST = 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,14 @@ def test_the_page_names_every_place_where_something_is_unpickled() -> None:
         if "testing" not in path.parts and _unpickles(path)
     }
     assert found == set(re.findall(r"^\| `([\w/]+\.py)` \|", page, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", ["README.md", "packages/checkmaite-jobs/README.md"])
+def test_a_readme_lists_every_extra(page: str) -> None:
+    project = tomllib.loads((ROOT / "packages/checkmaite-jobs/pyproject.toml").read_text("utf-8"))["project"]
+    (_, rows) = (ROOT / page).read_text("utf-8").split("| (none) |")
+    listed = re.findall(r"^\| `([\w-]+)` \|", rows.partition("\n\n")[0], flags=re.MULTILINE)
+    assert set(listed) == set(project["optional-dependencies"])
 
 
 def _unpickles(path: Path) -> bool:
