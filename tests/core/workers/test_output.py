@@ -26,6 +26,8 @@ def say(*what):
 
 told = os.fdopen(3, "w")
 """
+FORKS = ("-W", "ignore:This process:DeprecationWarning")
+"""From Python 3.12 on it warns where a process with threads forks, among what the job prints."""
 
 
 def run(text: str, folder: Path) -> tuple[list[str], bytes]:
@@ -33,7 +35,7 @@ def run(text: str, folder: Path) -> tuple[list[str], bytes]:
     reading, writing = os.pipe()
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
-            ["bash", "-c", f'exec "$@" 3>&{writing}', "-", sys.executable, "-c", PRELUDE + text],
+            ["bash", "-c", f'exec "$@" 3>&{writing}', "-", sys.executable, *FORKS, "-c", PRELUDE + text],
             stdout=log,
             stderr=log,
             pass_fds=[writing],
