@@ -31,7 +31,10 @@ def configure():
 def processes():
     found = {}
     for process in psutil.Process().children(recursive=True):
-        title = " ".join(process.cmdline())
+        try:
+            title = " ".join(process.cmdline())
+        except psutil.Error:  # it has ended
+            continue
         for actor in ("JobRegistry", "JobController"):
             if title.startswith("ray::") and actor in title:
                 found[actor] = process
