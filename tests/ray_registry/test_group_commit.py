@@ -93,3 +93,19 @@ def test_it_is_written_soon_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
         assert written.pieces[2:] == [["third"]], "nothing is written when nothing has happened"
 
     story(act)
+
+
+def test_what_fails_of_what_follows_keeps_nothing_else_back(caplog: pytest.LogCaptureFixture) -> None:
+    def fails() -> None:
+        raise KeyError("a client that is unknown")
+
+    async def act(written: Written) -> None:
+        written.commits.add([event("first")], fails)
+        written.add("second")
+        await written.wait(1)
+        written.add("third")
+        await written.wait(2)
+        assert written.done == ["second", "third"]
+
+    story(act)
+    assert "not all carried out" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
@@ -20,6 +21,7 @@ class Write(Protocol):
         ...
 
 
+_log = logging.getLogger("checkmaite.jobs")
 _MOST = 5_000
 """Events that are written in one piece."""
 _SOON_S = 0.1
@@ -61,7 +63,7 @@ class GroupCommit:
             self._events.extend(events)
             self._happened += len(events)
         if self._happened == self._durable:
-            then()
+            _carry_out(then)
         else:
             self._then.append((self._happened, then))
             if not can_wait:
@@ -124,7 +126,7 @@ class GroupCommit:
             if not self._events:
                 self._wanted.clear()
             while self._then and self._then[0][0] <= self._durable:
-                self._then.popleft()[1]()
+                _carry_out(self._then.popleft()[1])
             while self._waiting and self._waiting[0][0] <= self._durable:
                 _resolve(self._waiting.popleft()[1], None)
 
@@ -138,6 +140,14 @@ class GroupCommit:
         self._then.clear()
         for _, future in self._waiting:
             _resolve(future, error)
+
+
+def _carry_out(then: Callable[[], object]) -> None:
+    """Do what follows. What fails there is logged: nothing else would be written any more if it ended the writing."""
+    try:
+        then()
+    except Exception:  # noqa: BLE001 - whatever it was, the journal is written on
+        _log.exception("what follows from what is durable was not all carried out")
 
 
 def _resolve(future: asyncio.Future[None], error: JobsError | None) -> None:
