@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 from checkmaite.jobs import configure_job_backend
 from checkmaite.jobs._shared.config import ArtifactFolder
-from checkmaite.jobs._submitters.configuring import StoringOptions
+from checkmaite.jobs._submitters.configuring import CommonOptions
 
 PAGE = Path(__file__).parents[1] / "docs/reference/options.md"
 _FILE = Path(__file__).parent / "when_to_change.toml"
@@ -22,11 +22,13 @@ _HEAD = """# Options
 
 What the classes declare, made by `hatch run reference`; times are in seconds and sizes in bytes unless said otherwise.
 What stands behind an option is told by the pages on [backends](../how-to/job-backends.md), [`"ray"`](../how-to/ray.md),
-[`"ray-simple"`](../how-to/ray-simple.md), the [Parquet store](../how-to/analytics-store.md) and the
-[Delta store](../how-to/delta-store.md). Each can stand in a [profile](../how-to/command-line.md), too.
+[`"ray-simple"`](../how-to/ray-simple.md), the [Parquet store](../how-to/analytics-store.md), the
+[Delta store](../how-to/delta-store.md) and [hooks](../how-to/hooks.md). Each can stand in a
+[profile](../how-to/command-line.md), too.
 """
 _BACKENDS = ("inline", "ray-simple", "ray")
 _STORES = ("parquet", "delta")
+_HOOKS = ("webhook",)
 _GIVEN = {
     "kind": ('`"ray"`', "The job backend: one of those below, or a plug-in's."),
     "analytics_store": (
@@ -52,7 +54,7 @@ def page() -> str:
     """The text of the page."""
     parts = [_HEAD, f"## Of every backend\n\n{_heading()}"]
     parts[-1] += "".join(_row(name, *_GIVEN[name], _when("", name)) for name in _arguments())
-    parts[-1] += _rows(StoringOptions, "")
+    parts[-1] += _rows(CommonOptions, "")
     for kind in _BACKENDS:
         backend = _loaded("checkmaite.jobs.backends", kind)
         parts.append(f'## `configure_job_backend("{kind}", ...)`\n\n{_heading()}{_rows(backend.config_type, kind)}')
@@ -64,12 +66,16 @@ def page() -> str:
         store = _loaded("checkmaite.stores", kind)
         parts.append(f'### `{{"backend": "{kind}", ...}}`\n\n{_heading()}{_rows(store.config_type, kind)}')
     parts.append(f"## Artifact store\n\n{_heading()}{_rows(ArtifactFolder, 'artifacts')}")
+    parts.append("## Hooks\n")
+    for name in _HOOKS:
+        hook = _loaded("checkmaite.jobs.hooks", name)
+        parts.append(f'### `hooks={{"{name}": {{...}}}}`\n\n{_heading()}{_rows(hook.config_type, name)}')
     return "\n".join(parts)
 
 
 def _arguments() -> list[str]:
     """What `configure_job_backend` takes beside options that a class declares."""
-    declared = {item.alias for item in attrs.fields(StoringOptions)}
+    declared = {item.alias for item in attrs.fields(CommonOptions)}
     taken = inspect.signature(configure_job_backend).parameters.values()
     return [each.name for each in taken if each.kind is not each.VAR_KEYWORD and each.name not in declared]
 

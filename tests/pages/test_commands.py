@@ -24,6 +24,7 @@ LANGUAGES = ("console", "dockerfile", "json", "sh", "sql", "toml")
 ELSEWHERE = {
     ("docs/how-to/command-line.md", "console"): "cli/test_page.py",
     ("docs/how-to/command-line.md", "toml"): "cli/test_page.py",
+    ("docs/how-to/hooks.md", "toml"): "contract/test_hooks.py",
     ("docs/how-to/kubernetes.md", "json"): "deploying/test_rights.py",
     ("docs/how-to/plug-ins.md", "toml"): "contract/test_tutorial.py",
 }

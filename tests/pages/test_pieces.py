@@ -36,7 +36,8 @@ PAGES = {
         f"docs/how-to/{name}.md"
         for name in (
             *("analytics-store", "browser", "command-line", "delta-store"),
-            *("isolation", "job-backends", "journal", "kubernetes", "notebooks", "ray", "security", "submitting"),
+            *("hooks", "isolation", "job-backends", "journal", "kubernetes", "notebooks"),
+            *("ray", "security", "submitting"),
         )
     ),
 }

@@ -188,3 +188,17 @@ def test_a_worker_is_looked_at_and_runs_what_is_submitted(
     assert json.loads(done.stdout)["run_uid"] == "added"
     names = {record["job_name"] for record in cli("jobs", "list", "--json").records}
     assert names == {"adds", "checkmaite-jobs doctor"}
+
+
+def test_metrics_are_those_of_the_scope(cli: Callable[..., Said]) -> None:
+    jobs = [submit(capabilities.nothing) for _ in range(2)]
+    assert [job.wait(SOON_S) for job in jobs] == [JobStatus.COMPLETED] * 2
+    said = cli("metrics")
+    assert said.code == 0
+    counted = [line for line in said.out.splitlines() if line.startswith("ray_checkmaite_jobs_finished_total{")]
+    assert [line.rpartition(" ")[2] for line in counted] == ["2"]
+    assert 'status="COMPLETED"' in counted[0]
+    records = {each["metric"]: each for each in cli("metrics", "--json").records if each["value"]}
+    assert records["ray_checkmaite_jobs_submitted_total"]["value"] == 2
+    assert records["ray_checkmaite_jobs_run_seconds_total"]["kind"] == "counter"
+    assert {each["labels"]["scope"] for each in records.values()} == {counted[0].partition('scope="')[2].split('"')[0]}

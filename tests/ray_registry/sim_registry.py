@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from attrs import define
-from checkmaite.jobs.spi import Completed, Remains
+from checkmaite.jobs.spi import Completed, Metric, Remains
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.journal.leader import Leader
 from checkmaite.jobs_ray.journal.steps import Steps
@@ -294,6 +294,9 @@ class SimRay(RayCluster):
         pass
 
     async def return_memory(self) -> None:
+        pass
+
+    def publish(self, metrics: Sequence[Metric]) -> None:
         pass
 
 

@@ -94,6 +94,9 @@ class WireCluster(Cluster):
     def restart(self, controller: Any) -> None:
         controller.restarts += 1
 
+    def publish(self, metrics: Any) -> None:
+        pass
+
 
 class Given(Payloads):
     """Payloads, for some of which Ray has no room."""

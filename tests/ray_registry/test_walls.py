@@ -90,6 +90,9 @@ CALLS: dict[str, Callable[[JobRegistry, bytes | None], Awaitable[Any]]] = {
     "explain": lambda registry, proof: registry.explain("scope", "one", proof),
     "pending_reason": lambda registry, proof: registry.pending_reason("scope", "one", proof),
     "logs": lambda registry, proof: registry.logs("scope", "one", proof),
+    "metrics": lambda registry, proof: registry.metrics("scope", proof),
+    "hook_reports": lambda registry, proof: registry.hook_reports("scope", proof),
+    "settle_hooks": lambda registry, proof: registry.settle_hooks("scope", 1.0, proof),
 }
 
 

@@ -14,6 +14,7 @@ from checkmaite.jobs import JobsError
 from checkmaite.jobs_cli.commands.doctor import doctor
 from checkmaite.jobs_cli.commands.init import init
 from checkmaite.jobs_cli.commands.jobs import jobs
+from checkmaite.jobs_cli.commands.metrics import metrics
 from checkmaite.jobs_cli.commands.store import store
 from checkmaite.jobs_cli.commands.submit import submit
 from checkmaite.jobs_cli.exits import Exit, exit_of
@@ -67,7 +68,7 @@ def app() -> None:
     """
 
 
-for command in (doctor, init, jobs, store, submit):
+for command in (doctor, init, jobs, metrics, store, submit):
     app.add_command(command)
 
 

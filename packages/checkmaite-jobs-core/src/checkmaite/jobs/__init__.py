@@ -4,6 +4,8 @@ This is the users' door. Authors of job backends and stores use `checkmaite.jobs
 `checkmaite.jobs.testing`.
 """
 
+import typing
+
 from checkmaite.jobs._shared.capability_protocols import Capability, CapabilityRun
 from checkmaite.jobs._shared.errors import (
     ArgumentError,
@@ -77,6 +79,11 @@ from checkmaite.jobs._submitters.streams import watch
 from checkmaite.jobs._submitters.submission import Submission
 from checkmaite.jobs._submitters.waiting import as_completed, wait_all
 
+if typing.TYPE_CHECKING:
+    from checkmaite.jobs._submitters.executor import JobExecutor, JobFuture
+else:
+    from checkmaite.jobs._submitters.late_names import __getattr__  # noqa: F401 - the executor
+
 __all__ = [
     "AnalyticsStore",
     "AnalyticsStoreConfig",
@@ -95,7 +102,9 @@ __all__ = [
     "JobAttempt",
     "JobBackend",
     "JobCancelledError",
+    "JobExecutor",
     "JobFailedError",
+    "JobFuture",
     "JobInfo",
     "JobList",
     "JobLostError",

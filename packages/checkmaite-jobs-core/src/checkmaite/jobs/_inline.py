@@ -18,6 +18,8 @@ from attrs import evolve, frozen, validators
 from checkmaite.jobs._shared.config import BackendContext, option
 from checkmaite.jobs._shared.discovery import open_store
 from checkmaite.jobs._shared.errors import JobSubmissionError
+from checkmaite.jobs._shared.hook_lines import HookLines
+from checkmaite.jobs._shared.hooks import HookReport
 from checkmaite.jobs._shared.job_protocols import Job
 from checkmaite.jobs._shared.kinds import PendingReason
 from checkmaite.jobs._shared.news import News, Reporter
@@ -110,7 +112,13 @@ class InlineBackend:
         self.default_reuse = options.reuse
         self._store_spec = context.store
         self._store = open_store(context.store)
-        self._ledger = JobLedger(retained=options.max_retained_terminal_jobs, where="this process's inline backend")
+        self._hooks = HookLines(context.hooks)
+        self._ledger = JobLedger(
+            retained=options.max_retained_terminal_jobs,
+            where="this process's inline backend",
+            hooks=self._hooks,
+            backend=self.name,
+        )
         self._pool = ThreadPoolExecutor(options.max_workers, thread_name_prefix="checkmaite-job")
         self._running: dict[str, tuple[Future[None], Interrupt]] = {}
         self._lock = threading.Lock()
@@ -129,18 +137,23 @@ class InlineBackend:
         with self._lock:
             if self._closed:
                 raise JobSubmissionError("this inline backend was shut down; configure one again.", phase="launch")
-            return [self._accept(prepared) for prepared in submissions]
+            accepted = [self._accept(prepared) for prepared in submissions]
+            self._ledger.add(*(job for job, *_ in accepted))
+            for each in accepted:
+                self._queue(*each)
+            return [job for job, *_ in accepted]
 
-    def _accept(self, prepared: PreparedSubmission) -> Job:
+    def _accept(self, prepared: PreparedSubmission) -> tuple[JobHandle, WorkOrder, PreparedSubmission]:
         prepared = evolve(prepared, submission=evolve(prepared.submission, config=_copied(prepared.submission.config)))
         job, order = accept(prepared, controls=self, backend_name=self.name, store=self._store_spec)
+        return job, order, prepared
+
+    def _queue(self, job: JobHandle, order: WorkOrder, prepared: PreparedSubmission) -> None:
         interrupt = Interrupt()
-        self._ledger.add(job)
         job.advance(JobStatus.SCHEDULING)
         queued = self._pool.submit(self._run, job, order, prepared, interrupt)
         self._running[job.job_id] = queued, interrupt
         job.add_done_callback(lambda _: self._running.pop(job.job_id, None))
-        return job
 
     def _run(self, job: JobHandle, order: WorkOrder, prepared: PreparedSubmission, interrupt: Interrupt) -> None:
 
@@ -205,6 +218,10 @@ class InlineBackend:
         """What a job waits for: those before it, as threads are all that it needs."""
         return PendingReason.BUSY
 
+    def hook_reports(self) -> Sequence[HookReport]:
+        """See `TellsHooks`."""
+        return self._hooks.reports()
+
     def hand_over(self) -> None:
         """Accept nothing more; queued and running jobs go on in their threads."""
         with self._lock:
@@ -219,3 +236,5 @@ class InlineBackend:
             for job in self._ledger.live():
                 job.cancel(grace=0)
         self._pool.shutdown(wait=wait)
+        if wait:
+            self._hooks.close()

@@ -13,6 +13,9 @@ A job backend is a class named by an entry point of the group ``checkmaite.jobs.
   `TellsOccupancy`.
 - optionally classmethods ``read_history(options, context)`` for `checkmaite.jobs.read_job_history`, and
   ``read_logs(options, context, job_id)`` for `checkmaite.jobs.read_job_logs`.
+- optionally ``metrics()`` of `TellsMetrics`.
+- optionally ``hook_reports()`` of `TellsHooks`, where it tells the hooks of its context of its jobs: a `JobLedger` with
+  `HookLines` does.
 - the methods of `JobBackend`. `JobHandle` and `JobLedger` do most of the work; `execute` is the worker's side.
 
 A store is a class named by an entry point of the group ``checkmaite.stores``: ``config_type`` likewise;
@@ -24,6 +27,9 @@ and ``storage_options`` as fsspec takes them, the journal of jobs is kept beside
 wrong arguments.
 
 Check either with `checkmaite.jobs.testing`.
+
+A hook is a subclass of `JobHook` named by an entry point of the group ``checkmaite.jobs.hooks``. It is made with an
+instance of its ``config_type``, or with nothing where it has none.
 
 A command or a page of its own over jobs takes its arguments from `read_settings`, as the command line does.
 """
@@ -44,11 +50,15 @@ from checkmaite.jobs._shared.config import (
 from checkmaite.jobs._shared.deadline import Deadline
 from checkmaite.jobs._shared.discovery import forget_plugins, open_store, store_spec
 from checkmaite.jobs._shared.fitting import fitted, two_types
+from checkmaite.jobs._shared.hook_events import idle_event, job_event
+from checkmaite.jobs._shared.hook_lines import HookLines
+from checkmaite.jobs._shared.hooks import HookReport, HookSpec, JobEvent, JobEventKind, JobHook, TellsHooks
 from checkmaite.jobs._shared.job_info import Used
 from checkmaite.jobs._shared.job_protocols import PlansReuse, ResourceUse, TellsOccupancy
 from checkmaite.jobs._shared.keys import KeyPlace, SecretText
 from checkmaite.jobs._shared.logs import LOG_LIMIT_CHARACTERS, LogBudget, LogTail, LostOutput, joined_output
 from checkmaite.jobs._shared.mailbox import Letter, NewsMailbox
+from checkmaite.jobs._shared.metrics import Metric, TellsMetrics, exposition
 from checkmaite.jobs._shared.naming import case_twins, object_name
 from checkmaite.jobs._shared.news import Leaving, News, Post, Printed, Progressed, RemotePost, Started
 from checkmaite.jobs._shared.objects import ObjectStore
@@ -153,8 +163,14 @@ __all__ = [
     "FrameKind",
     "HasMaintenance",
     "HasProbe",
+    "HookLines",
+    "HookReport",
+    "HookSpec",
     "JobControls",
+    "JobEvent",
+    "JobEventKind",
     "JobHandle",
+    "JobHook",
     "JobLedger",
     "JobQuery",
     "KeepsArtifacts",
@@ -167,6 +183,7 @@ __all__ = [
     "LogBudget",
     "LogTail",
     "LostOutput",
+    "Metric",
     "News",
     "NewsMailbox",
     "NodeFolder",
@@ -196,6 +213,8 @@ __all__ = [
     "StoredRun",
     "TableRows",
     "Tags",
+    "TellsHooks",
+    "TellsMetrics",
     "TellsOccupancy",
     "TellsPendingReason",
     "Terms",
@@ -232,12 +251,15 @@ __all__ = [
     "duckdb_of",
     "earlier_ref",
     "execute",
+    "exposition",
     "failure",
     "fitted",
     "forget_plugins",
     "frame_converter",
     "hidden_accelerators",
+    "idle_event",
     "is_finite",
+    "job_event",
     "joined_output",
     "kind_of",
     "labels_for",

@@ -18,6 +18,8 @@ from checkmaite.jobs.spi import (
     BackendContext,
     Code,
     Deadline,
+    HookLines,
+    HookReport,
     JobHandle,
     JobLedger,
     JobQuery,
@@ -103,11 +105,15 @@ class RaySimpleBackend:
         self.default_reuse = options.reuse
         self._store_spec = context.store
         self._store = open_store(context.store)
-        self._ledger = JobLedger(
-            retained=options.max_retained_terminal_jobs, where='this process\'s "ray-simple" backend'
-        )
         self._closed = False
         self._running_tasks = _running_tasks_for(self, options)
+        self._hooks = HookLines(context.hooks)
+        self._ledger = JobLedger(
+            retained=options.max_retained_terminal_jobs,
+            where='this process\'s "ray-simple" backend',
+            hooks=self._hooks,
+            backend=self.name,
+        )
 
     def __repr__(self) -> str:
         return f"<JobBackend {self.name!r} at address {self._options.address!r}, store {self._store.uri}>"
@@ -128,8 +134,7 @@ class RaySimpleBackend:
             for prepared, payload in zip(submissions, payloads(submissions), strict=True)
         ]
         self._running_tasks.launch(requests)
-        for each in requests:
-            self._ledger.add(each.job)
+        self._ledger.add(*(each.job for each in requests))
         return [each.job for each in requests]
 
     def _request(self, prepared: PreparedSubmission, payload: bytes, code: Code) -> TaskRequest:
@@ -182,6 +187,10 @@ class RaySimpleBackend:
         """See `TellsOccupancy`; nothing once Ray has ended."""
         return occupancy() if self._running_tasks.connection.is_alive() else ()
 
+    def hook_reports(self) -> Sequence[HookReport]:
+        """See `TellsHooks`."""
+        return self._hooks.reports()
+
     def hand_over(self) -> None:
         """Accept nothing more; jobs go on, and when the last is final Ray ends if nobody else uses it."""
         self._closed = True
@@ -212,3 +221,5 @@ class RaySimpleBackend:
             job.wait(deadline.remaining_s())
         running_tasks.users.discard(self)
         _end_unused(running_tasks, only_idle=False)
+        if wait:
+            self._hooks.close()

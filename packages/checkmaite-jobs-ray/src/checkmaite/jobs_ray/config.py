@@ -116,6 +116,7 @@ class RegistrySettings:
     store_maintenance_jobs: int = DEFAULT_MAINTENANCE_JOBS
     journal_uri: str | None = None
     private_files: bool = False
+    hooks: Mapping[str, Mapping[str, Any]] | None = None
 
     def wire(self) -> dict[str, Any]:
         """As builtins."""
@@ -318,7 +319,9 @@ class RayOptions(ConnectionOptions):
     @property
     def asked(self) -> dict[str, Any]:
         """The settings of the registry that were given."""
-        names = [item.name for item in attrs.fields(RegistrySettings)]
+        names = [
+            item.name for item in attrs.fields(RegistrySettings) if item.name != "hooks"
+        ]  # those are no option of ours
         values: dict[str, Any] = {name: getattr(self, name) for name in names}
         given: dict[str, Any] = {
             name: _NO_LIMIT if value is None and name in _LIMITS else value for name, value in values.items()

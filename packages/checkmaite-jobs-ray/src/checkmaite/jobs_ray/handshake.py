@@ -64,7 +64,7 @@ def check_client(client: Mapping[str, Any], *, registry: str, settings: Registry
     problems = [
         Problem(
             name,
-            f"the registry {registry!r} runs with {has[name]!r}, not {value!r}.",
+            f"the registry {registry!r} runs with {_difference(name, has[name], value)}.",
             "Leave it out to use the registry as it is, or choose another registry_actor_name.",
         )
         for name, value in client["asked"].items()
@@ -73,3 +73,10 @@ def check_client(client: Mapping[str, Any], *, registry: str, settings: Registry
     if problems:
         raise ConfigurationError("The registry that runs already has other settings.", problems)
     return {**_speaks(), "journal_uri": settings.journal_uri}
+
+
+def _difference(name: str, has: Any, asked: Any) -> str:
+    """What a registry has instead of what was asked; of hooks the names alone, since their options may be secret."""
+    if name != "hooks":
+        return f"{has!r}, not {asked!r}"
+    return f"other ones or other options of them; it has {', '.join(sorted(has or ())) or 'none'}"

@@ -40,3 +40,8 @@ def registry_name(scope: str) -> str:
 def controller_name(registry: str, number: int) -> str:
     """The controller with this number of a registry's pool."""
     return f"{registry}-controller-{number}"
+
+
+def hooks_name(registry: str) -> str:
+    """The process of a registry's hooks."""
+    return f"{registry}-hooks"

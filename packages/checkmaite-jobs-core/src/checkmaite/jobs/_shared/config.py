@@ -13,6 +13,7 @@ from attrs import NOTHING, field, frozen
 from checkmaite.jobs._shared.codec import structure
 from checkmaite.jobs._shared.deprecation import deprecated
 from checkmaite.jobs._shared.errors import ConfigurationError
+from checkmaite.jobs._shared.hooks import HookSpec
 from checkmaite.jobs._shared.problems import Problem, unknown_name
 
 C = TypeVar("C")
@@ -169,9 +170,11 @@ class BackendContext:
 
     Attributes:
         store: The analytics store that its workers write to.
+        hooks: What it tells of its jobs, if it can.
     """
 
     store: StoreSpec
+    hooks: tuple[HookSpec, ...] = ()
 
 
 _SECRET_NAME = re.compile(r"secret|token|password|passwd|credential|access_?key|signature|sas\b|^sig$", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""Job backends and stores found by entry point; a plug-in that is broken breaks only itself."""
+"""Job backends, stores and hooks found by entry point; a plug-in that is broken breaks only itself."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import attrs
 from checkmaite.jobs._shared.config import ArtifactFolder, StoreSpec, parse_options, uri_problem
 from checkmaite.jobs._shared.errors import ConfigurationError, MissingDependencyError
+from checkmaite.jobs._shared.hooks import HookSpec, JobHook
 from checkmaite.jobs._shared.problems import Problem, nearest_name
 from checkmaite.jobs._shared.store_config import DEFAULT_STORE, as_mapping
 from checkmaite.jobs._shared.store_protocols import AnalyticsStore
@@ -22,12 +23,14 @@ C = TypeVar("C")
 
 BACKENDS_GROUP = "checkmaite.jobs.backends"
 STORES_GROUP = "checkmaite.stores"
+HOOKS_GROUP = "checkmaite.jobs.hooks"
 
 _KNOWN_EXTRAS: Mapping[str, Mapping[str, str]] = {
     BACKENDS_GROUP: {"ray": "checkmaite-jobs[ray]", "ray-simple": "checkmaite-jobs[ray-simple]"},
     STORES_GROUP: {"delta": "checkmaite-jobs[delta]", "parquet": "checkmaite-jobs[parquet]"},
+    HOOKS_GROUP: {},
 }
-_WHAT = {BACKENDS_GROUP: "job backend", STORES_GROUP: "analytics store"}
+_WHAT = {BACKENDS_GROUP: "job backend", STORES_GROUP: "analytics store", HOOKS_GROUP: "hook"}
 
 
 @cache
@@ -46,7 +49,7 @@ def load_plugin(group: str, name: object, *, path: str) -> tuple[Any, list[Probl
     """The object behind an entry point, or the problem why there is none.
 
     Args:
-        group: `BACKENDS_GROUP` or `STORES_GROUP`.
+        group: `BACKENDS_GROUP`, `STORES_GROUP` or `HOOKS_GROUP`.
         name: The name that the user gave.
         path: Where the user gave it.
     """
@@ -77,7 +80,8 @@ def _how_to_get(group: str, name: str, entries: Mapping[str, EntryPoint]) -> str
     if wanted in extras:
         meant = "" if wanted == name else f"Did you mean {wanted!r}? "
         return f'{meant}Install it with: pip install "{extras[wanted]}". Installed: {_names(entries)}.'
-    return f"Installed: {_names(entries)}. Others come with: {', '.join(sorted(set(extras.values())))}."
+    others = f" Others come with: {', '.join(sorted(set(extras.values())))}." if extras else ""
+    return f"Installed: {_names(entries)}.{others}"
 
 
 def _names(entries: Mapping[str, EntryPoint]) -> str:
@@ -131,6 +135,53 @@ def artifact_folder(
     from checkmaite.jobs._shared.objects import ObjectStore  # fsspec takes longer to import than all of core
 
     return attrs.evolve(found, uri=ObjectStore(found.uri).root), []
+
+
+def hook_specs(given: object, *, path: str = "hooks") -> tuple[tuple[HookSpec, ...], list[Problem]]:
+    """The hooks that a user named, with options that each one's own ``config_type`` has checked.
+
+    Args:
+        given: ``{name: {option: value, ...}, ...}``; None for none.
+        path: Where it stands in the configuration.
+    """
+    if given is None:
+        return (), []
+    if not isinstance(given, Mapping):
+        cause = f"expected a mapping, got {type(given).__name__}."
+        return (), [Problem(path, cause, 'Pass, for example, {"webhook": {"url": "https://example.org/jobs"}}.')]
+    specs: list[HookSpec] = []
+    problems: list[Problem] = []
+    for name, own in given.items():
+        hook_type, faults = load_plugin(HOOKS_GROUP, name, path=f"{path}.{name}")
+        if not faults and not isinstance(own, Mapping):
+            cause = f"expected a mapping of its options, got {type(own).__name__}."
+            faults = [Problem(f"{path}.{name}", cause, f'Pass {{}} for none: hooks={{"{name}": {{}}}}.')]
+        if not faults:
+            _, faults = parse_options(hook_type.config_type or _NoOptions, own, path=f"{path}.{name}")
+        problems += faults
+        if not faults:
+            specs.append(HookSpec(name, dict(own)))
+    return tuple(specs), problems
+
+
+@attrs.frozen
+class _NoOptions:
+    """Of a hook that has none."""
+
+
+def open_hook(spec: HookSpec) -> JobHook:
+    """The hook that a spec means, on whatever machine this is.
+
+    Raises:
+        ConfigurationError: Its package is not installed here, or does not import, or its options mean nothing here.
+    """
+    hook_type, problems = load_plugin(HOOKS_GROUP, spec.name, path=f"hooks.{spec.name}")
+    options = None
+    if not problems and hook_type.config_type is not None:
+        options, problems = parse_options(hook_type.config_type, spec.options, path=f"hooks.{spec.name}")
+    if problems:
+        raise ConfigurationError(f"The hook {spec.name!r} cannot be used here.", problems)
+    return cast(JobHook, hook_type() if options is None else hook_type(options))
 
 
 def _checked(

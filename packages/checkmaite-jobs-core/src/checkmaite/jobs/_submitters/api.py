@@ -40,6 +40,7 @@ class _LeftOut:
 _KIND: Any = _LeftOut("'ray'")
 _STORE: Any = _LeftOut("<required>")
 _RETRY_S: Any = _LeftOut("3600.0")
+_HOOKS: Any = _LeftOut("None")
 
 
 def configure_job_backend(
@@ -48,6 +49,7 @@ def configure_job_backend(
     analytics_store: Mapping[str, Any] | AnalyticsStoreConfig = _STORE,
     artifact_store: Mapping[str, Any] | ArtifactStoreConfig | None = None,
     store_retry_s: float | None = _RETRY_S,
+    hooks: Mapping[str, Mapping[str, Any]] | None = _HOOKS,
     profile: str | None = None,
     **backend_options: Any,
 ) -> JobBackend:
@@ -65,6 +67,8 @@ def configure_job_backend(
         store_retry_s: Seconds for which the results of a finished run are tried to be stored while a store does not
             answer; then their rows are kept in a file, which the job's error names. 0 tries once, None has no limit; an
             hour when left out.
+        hooks: What is told of each job that is submitted, started and finished, and of a scope that becomes idle: the
+            options of a hook by its name, for example ``{"webhook": {"url": "https://example.org/jobs"}}``.
         profile: Take what is left out here from the environment (``CHECKMAITE_JOBS_SCOPE`` and the like), then from
             this profile of the nearest ``checkmaite-jobs.toml``, or ``[tool.checkmaite-jobs]`` of ``pyproject.toml``.
             ``"default"`` is what stands there above all profiles. None reads neither.
@@ -81,7 +85,8 @@ def configure_job_backend(
     from checkmaite.jobs._shared.probing import probe_from_client
     from checkmaite.jobs._shared.staged_objects import StagingPlace
 
-    options = backend_options if store_retry_s is _RETRY_S else {"store_retry_s": store_retry_s, **backend_options}
+    common = {"store_retry_s": store_retry_s, "hooks": hooks}
+    options = {name: value for name, value in common.items() if not isinstance(value, _LeftOut)} | backend_options
     _, backend_type, config, context = _configuration(profile, kind, analytics_store, artifact_store, options)
     probe_from_client(context.store, remote=bool(getattr(config, "is_remote", False)))
     with active.lock:

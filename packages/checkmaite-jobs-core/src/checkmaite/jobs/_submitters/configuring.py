@@ -6,10 +6,18 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from attrs import NOTHING, evolve, frozen, validators
+from attrs import NOTHING, evolve, fields, frozen, validators
 from checkmaite.jobs._shared.config import DEFAULT_RETRY_S, BackendContext, option, parse_options
-from checkmaite.jobs._shared.discovery import BACKENDS_GROUP, artifact_folder, load_plugin, open_store, store_spec
+from checkmaite.jobs._shared.discovery import (
+    BACKENDS_GROUP,
+    artifact_folder,
+    hook_specs,
+    load_plugin,
+    open_store,
+    store_spec,
+)
 from checkmaite.jobs._shared.errors import ConfigurationError
+from checkmaite.jobs._shared.hooks import TellsHooks
 from checkmaite.jobs._shared.places import remember_place, remember_store
 from checkmaite.jobs._shared.problems import Problem
 
@@ -17,11 +25,12 @@ _STORES = ("analytics_store", "artifact_store")
 
 
 @frozen
-class StoringOptions:
-    """Options of storing that every backend has.
+class CommonOptions:
+    """Options that every backend has.
 
     Attributes:
         store_retry_s: See `configure_job_backend`.
+        hooks: Likewise.
     """
 
     store_retry_s: float | None = option(
@@ -30,9 +39,14 @@ class StoringOptions:
         default=DEFAULT_RETRY_S,
         validator=validators.optional(validators.ge(0)),
     )
+    hooks: Mapping[str, Any] | None = option(
+        "what is told of each job that is submitted, started and finished: options by the name of a hook, for example "
+        '{"webhook": {"url": "https://example.org/jobs"}}. None: nothing.',
+        default=None,
+    )
 
 
-_OF_STORING = frozenset({"store_retry_s"})
+_COMMON = frozenset(item.name for item in fields(CommonOptions))
 
 
 def read_configuration(
@@ -44,18 +58,18 @@ def read_configuration(
         kind: As for `configure_job_backend`; so are the others.
         analytics_store: `attrs.NOTHING` when it was left out.
         artifact_store: None when it was left out.
-        backend_options: The backend's own options, and those of storing.
+        backend_options: The backend's own options, and the common ones.
 
     Raises:
         ConfigurationError: Something is wrong; the error lists everything that is.
     """
     backend_type, problems = load_plugin(BACKENDS_GROUP, kind, path="kind")
     config = None
-    own = {name: value for name, value in backend_options.items() if name not in _OF_STORING}
+    own = {name: value for name, value in backend_options.items() if name not in _COMMON}
     if not problems:
-        config, problems = parse_options(backend_type.config_type, own, beside=(*_STORES, *_OF_STORING))
-    storing, faults = parse_options(
-        StoringOptions, {name: backend_options[name] for name in _OF_STORING if name in backend_options}
+        config, problems = parse_options(backend_type.config_type, own, beside=(*_STORES, *_COMMON))
+    common, faults = parse_options(
+        CommonOptions, {name: backend_options[name] for name in _COMMON if name in backend_options}
     )
     problems += faults
     remote = bool(getattr(config, "is_remote", False))
@@ -67,7 +81,11 @@ def read_configuration(
     problems += faults
     artifacts, faults = artifact_folder(artifact_store, remote=remote)
     problems += faults
-    if problems or spec is None or storing is None:
+    hooks, faults = hook_specs(common.hooks if common else None)
+    problems += faults
+    if hooks and config is not None and not issubclass(backend_type, TellsHooks):
+        problems.append(Problem("hooks", f"the job backend {kind!r} tells no hooks.", "Leave them out."))
+    if problems or spec is None or common is None:
         raise ConfigurationError(
             f"The job backend {kind!r} cannot be configured like this; nothing was changed.", problems
         )
@@ -76,4 +94,5 @@ def read_configuration(
         remember_store(uri, partial(open_store, spec))
     if artifacts is not None:
         remember_place(artifacts.uri, artifacts.storage_options)
-    return backend_type, config, BackendContext(evolve(spec, artifacts=artifacts, retry_s=storing.store_retry_s))
+    store = evolve(spec, artifacts=artifacts, retry_s=common.store_retry_s)
+    return backend_type, config, BackendContext(store, hooks)

@@ -49,6 +49,7 @@ class ToldJob:
         self._printed: LogTail | None = None
         self._lost: LostOutput | None = None
         self._callbacks: tuple[Callable[[], None], ...] = ()
+        self._start_callbacks: tuple[Callable[[], None], ...] = ()
 
     @property
     def outcome(self) -> Outcome | None:
@@ -147,16 +148,28 @@ class ToldJob:
         self._lost.add(len(self._lost) + 1, self._printed or LogTail())
         self._started = self._printed = self._progress = None
 
+    def add_start_callback(self, callback: Callable[[], None]) -> None:
+        """Call `callback()` each time that a worker has begun the job, and now when one has already."""
+        with self._lock:
+            self._start_callbacks += (callback,)
+            has_begun = self._started is not None
+        if has_begun:
+            callback()
+
     def apply(self, news: News) -> None:
         """Apply a message of the worker; one that comes after the end changes nothing but the logs."""
         match news:
             case Started():
+                callbacks: tuple[Callable[[], None], ...] = ()
                 with self._lock:
                     if self._outcome is None and self._started != news:
                         self._leave_start()
                         self._started = news
                         self._attempt = self._begun = self._attempt + 1
+                        callbacks = self._start_callbacks
                 self.advance(JobStatus.RUNNING)
+                for call in callbacks:
+                    call()
             case Progressed():
                 with self._lock:
                     if self._outcome is None:

@@ -6,6 +6,7 @@ import secrets
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -24,8 +25,10 @@ from checkmaite.jobs.spi import (
     BackendContext,
     Code,
     Deadline,
+    HookReport,
     JobHandle,
     JobQuery,
+    Metric,
     PreparedSubmission,
     ResourceUse,
     Terms,
@@ -54,6 +57,8 @@ _IN_MEMORY = (
     "Pass journal_uri, a folder or URL that outlives the cluster, to keep them."
 )
 _CANCEL_WAIT_S = 10.0
+_HOOKS_S = 5.0
+"""What hooks have to be told of the last jobs, where this process's Ray ends."""
 _START_S = 10.0
 """What the start of the registry's process may take of the time that it has to answer for the first time."""
 _MOST_CONTEXTS = 256
@@ -76,6 +81,8 @@ class RayBackend:
     def __init__(self, options: RayOptions, context: BackendContext) -> None:
         options.check_payload_key()
         self._options = options
+        hooks = {each.name: dict(each.options) for each in context.hooks}
+        self._asked = {**options.asked, **({"hooks": hooks} if hooks else {})}
         self.default_reuse = options.reuse
         self._scope = options.idempotency_scope
         self._home = f"{self.name!r} with idempotency_scope={self._scope!r} and address={options.address!r}"
@@ -211,6 +218,24 @@ class RayBackend:
         found: str | None = self._ask("logs", self._scope, job_id)
         return found
 
+    def metrics(self) -> Sequence[Metric]:
+        """See `TellsMetrics`.
+
+        Raises:
+            BackendUnavailableError: The registry does not answer.
+        """
+        found: list[Metric] = self._ask("metrics", self._scope)
+        return found
+
+    def hook_reports(self) -> Sequence[HookReport]:
+        """See `TellsHooks`.
+
+        Raises:
+            BackendUnavailableError: The registry, or the process of its hooks, does not answer.
+        """
+        found: list[HookReport] = self._ask("hook_reports", self._scope)
+        return found
+
     def hand_over(self) -> None:
         """Accept nothing more; jobs go on, and handles given out before stay up to date."""
         self._closed = True
@@ -231,12 +256,19 @@ class RayBackend:
             deadline = Deadline.after(None if wait else _CANCEL_WAIT_S)
             for job in jobs:
                 job.wait(deadline.remaining_s())
+            if wait and "hooks" in self._asked:
+                self._settle_hooks()
         self._subscription.close(
             "this process has shut its job backend down; the job itself goes on where a cluster runs it"
         )
         self._connection.release()
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _settle_hooks(self) -> None:
+        """Let hooks be told of the last jobs before their Ray ends."""
+        with suppress(JobsError):
+            self._ask("settle_hooks", self._scope, _HOOKS_S)
 
     def _ask(self, method: str, *arguments: Any, job_ids: Sequence[str] = ()) -> Any:
         """The registry's answer; `job_ids` names the jobs that a call without one may have changed."""
@@ -260,7 +292,7 @@ class RayBackend:
         actor: dict[str, Any] = {
             **named,
             "settings": {
-                **RegistrySettings(**options.asked).wire(),
+                **RegistrySettings(**self._asked).wire(),
                 **named,
                 "journal": self._journal.to_text() if self._journal else None,
                 "journal_uri": self._journal.uri if self._journal else None,
@@ -279,7 +311,7 @@ class RayBackend:
         """Agree with the registry; whether it keeps a journal."""
         timeout_s = self._options.registry_startup_timeout_s
         patience_s = max(timeout_s / 2, timeout_s - _START_S)
-        said = client_hello(self._options.asked, patience_s=patience_s, scope=self._scope, proof=self._proof)
+        said = client_hello(self._asked, patience_s=patience_s, scope=self._scope, proof=self._proof)
         try:
             return self._calls.ask("hello", said, timeout_s=timeout_s)["journal_uri"] is not None
         except BackendUnavailableError as error:

@@ -20,7 +20,7 @@ from checkmaite.jobs import (
     StoreError,
     UnconfirmedError,
 )
-from checkmaite.jobs.spi import JobQuery
+from checkmaite.jobs.spi import HookReport, JobQuery, Metric
 from checkmaite.jobs_ray.clock import tell_time
 from checkmaite.jobs_ray.cluster import arrived, end_this_actor
 from checkmaite.jobs_ray.config import RegistrySettings
@@ -283,6 +283,20 @@ class JobRegistry:
         """
         shell = await self._admitted(scope, proof)
         return await shell.logs(scope, job_id)
+
+    async def metrics(self, scope: str, proof: bytes | None = None) -> list[Metric]:
+        """What has happened to the jobs of a scope since this registry has begun, in numbers."""
+        return (await self._admitted(scope, proof)).metrics(scope)
+
+    async def hook_reports(self, scope: str, proof: bytes | None = None) -> list[HookReport]:
+        """How the hooks of this registry are doing."""
+        feed = (await self._admitted(scope, proof)).hook_feed
+        return [] if feed is None else await feed.reports()
+
+    async def settle_hooks(self, scope: str, timeout_s: float, proof: bytes | None = None) -> bool:
+        """Wait until hooks have been told everything, at most so long; whether they have."""
+        feed = (await self._admitted(scope, proof)).hook_feed
+        return feed is None or await feed.settle(timeout_s)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

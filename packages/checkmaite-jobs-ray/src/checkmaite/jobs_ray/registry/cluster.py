@@ -15,7 +15,7 @@ from typing import Any
 import ray
 import ray.exceptions as rx
 from checkmaite.jobs import JobsError, Resources, StorePermissionError
-from checkmaite.jobs.spi import Completed, Remains
+from checkmaite.jobs.spi import Completed, Metric, Remains
 from checkmaite.jobs_ray.cluster import (
     find,
     get_or_create,
@@ -29,7 +29,9 @@ from checkmaite.jobs_ray.cluster import (
 )
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.controller.actor import JobController
+from checkmaite.jobs_ray.hooks.actor import JobHooks
 from checkmaite.jobs_ray.memory import return_memory
+from checkmaite.jobs_ray.names import hooks_name
 from checkmaite.jobs_ray.wire import Context, JobSpec
 from checkmaite.jobs_ray_simple.cluster import (
     cluster_resources,
@@ -40,6 +42,8 @@ from checkmaite.jobs_ray_simple.cluster import (
     shortage,
     start_obstacle,
 )
+from ray.util.metrics import Counter as RayCounter
+from ray.util.metrics import Gauge as RayGauge
 
 _CPUS = 0.01
 """Keeps the question off nodes that run no jobs, without taking much of one that does."""
@@ -61,6 +65,7 @@ class Cluster:
         self._namespace = namespace
         self._settings = settings
         self._packages = Packages()
+        self._published = Published()
 
     # -- controllers --------------------------------------------------------------------------------------------------
 
@@ -76,6 +81,19 @@ class Cluster:
             memory=settings.controller_memory,
             resources=settings.controller_resources,
         )
+
+    def hooks(self, registry: str) -> Any:
+        """Handle of the process of a registry's hooks, which is made if there is none."""
+        settings = {"hooks": self._settings.hooks}
+        name = hooks_name(registry)
+        return get_or_create(JobHooks, name, self._namespace, settings, num_cpus=0, memory=None, resources=None)
+
+    def publish(self, metrics: Sequence[Metric]) -> None:
+        """Give metrics to Ray, which exports them with its own."""
+        try:
+            self._published.publish(metrics)
+        except Exception:  # noqa: BLE001 - an interface without promises: jobs go on, and the client can ask for metrics
+            _log.debug("Ray does not take metrics", exc_info=True)
 
     def has_controller(self, name: str) -> bool:
         """Whether there is a controller with this name."""
@@ -206,6 +224,30 @@ def _is_for_good(error: Exception) -> bool:
 
 
 # -- code that clients have sent ---------------------------------------------------------------------------------------
+
+
+class Published:
+    """What Ray was given of each metric: of a counter it takes what was added."""
+
+    def __init__(self) -> None:
+        self._ours: dict[str, Any] = {}
+        self._before: dict[tuple[str, tuple[str, ...]], float] = {}
+
+    def publish(self, metrics: Sequence[Metric]) -> None:
+        """Bring all of them up to date."""
+        for metric in metrics:
+            name = metric.name.removeprefix("ray_").removesuffix("_total")  # Ray adds both
+            make: Any = RayCounter if metric.kind == "counter" else RayGauge
+            ours = self._ours.get(name) or make(name, metric.meaning, metric.labels)
+            self._ours[name] = ours
+            for values, number in metric.samples.items():
+                tags = dict(zip(metric.labels, values, strict=True))
+                before = self._before.get((name, values), 0.0)
+                self._before[name, values] = number
+                if metric.kind == "gauge":
+                    ours.set(number, tags)
+                elif number > before:
+                    ours.inc(number - before, tags)
 
 
 class Packages:

@@ -12,19 +12,23 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from checkmaite.jobs.spi import Metric
 from checkmaite.jobs_ray.clock import tell_time
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.names import controller_name
 from checkmaite.jobs_ray.registry.cluster import Cluster, UnanswerableError
 from checkmaite.jobs_ray.registry.group_commit import GroupCommit
+from checkmaite.jobs_ray.registry.hook_feed import HookFeed
 from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
 from checkmaite.jobs_ray.registry.log_keeper import LogKeeper, Lost
 from checkmaite.jobs_ray.registry.model.events import Event, Launched
+from checkmaite.jobs_ray.registry.model.happenings import happenings
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.lifecycle import SURPLUS, AskStore, Effect, StopJobs
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
 from checkmaite.jobs_ray.registry.model.placement import WINDOW, Limits
 from checkmaite.jobs_ray.registry.model.record import Placed, Waiting
+from checkmaite.jobs_ray.registry.model.tallies import Tallies
 from checkmaite.jobs_ray.registry.payloads import MEMORY_BYTES, PayloadObjects, Payloads, keep_payloads
 from checkmaite.jobs_ray.registry.session import ControllerSession
 from checkmaite.jobs_ray.wire import JobSpec, StoredPayload
@@ -33,6 +37,7 @@ _log = logging.getLogger("checkmaite.jobs")
 _TICK_S = 0.5
 _KEEP_S = 60.0
 _RETURN_S = 20.0
+_PUBLISH_S = 5.0
 _ASK_AGAIN_S = 5.0
 _BATCH = 500
 """Jobs in one call to a controller."""
@@ -112,6 +117,8 @@ class Shell:
         self._unanswered: dict[str, str] = {}
         self._has_released = False
         self._log_keeper = self._keeper_of_logs(settings)
+        self.hook_feed = HookFeed(cluster.hooks(name), settings.hooks) if settings.hooks else None
+        self._tallies = Tallies()
         self._serving: set[str] = set()
         is_needed = self.machine.table.owned.get(spare) or cluster.has_controller(spare)
         self._gathered = asyncio.get_running_loop().create_task(self._gather(names if is_needed else pool))
@@ -121,7 +128,10 @@ class Shell:
             self._tick(),
             self._keep_packages(),
             self._return_memory(),
+            self._publish(),
         ]
+        if self.hook_feed is not None:
+            loops.append(self.hook_feed.run())
         self._loops = [asyncio.get_running_loop().create_task(each) for each in loops]
         for each in names if is_needed else pool:
             self._serve(each)
@@ -138,6 +148,9 @@ class Shell:
         table = self.machine.table
         events, changed, unneeded = table.take_events(), table.take_changed(), table.take_unneeded()
         effects = self.machine.take_effects()
+        self._tallies.note(events, table)
+        if self.hook_feed is not None and (happened := happenings(events, table)):
+            then = [*then, partial(self.hook_feed.add, happened)]
         self._placeable.set()  # first, so that what is submitted and where it is placed are written in one piece
         if events or changed or effects or then:
             # That Ray has a job follows from what is durable, and a short job's end comes soon after.
@@ -192,6 +205,10 @@ class Shell:
         """
         controller = self.machine.controller_of(scope, job_id)
         return await (self._log_keeper.read(job_id) if self._log_keeper else self._printed(controller, job_id))
+
+    def metrics(self, scope: str | None = None) -> list[Metric]:
+        """What has happened to the jobs of a scope, or of all of them, since this process has begun, in numbers."""
+        return self._tallies.metrics(self.machine.table, scope)
 
     def unanswered(self, job_id: str) -> str:
         """Why it is not known yet whether the store holds a job's run; empty when that is not asked."""
@@ -353,6 +370,11 @@ class Shell:
         while True:
             await asyncio.sleep(_KEEP_S)
             self._cluster.keep_packages(context.runtime_env for context in self.machine.contexts())
+
+    async def _publish(self) -> None:
+        while True:
+            self._cluster.publish(self.metrics())
+            await asyncio.sleep(_PUBLISH_S)
 
     async def _return_memory(self) -> None:
         while True:

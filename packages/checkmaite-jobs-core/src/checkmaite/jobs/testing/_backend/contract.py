@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from checkmaite.jobs.testing._backend.cancelling import CancellingContract
+from checkmaite.jobs.testing._backend.futures import FuturesContract
 from checkmaite.jobs.testing._backend.handles import HandleContract
 from checkmaite.jobs.testing._backend.results import ResultContract
 from checkmaite.jobs.testing._backend.running import RunningContract
 
 
-class JobBackendContract(RunningContract, CancellingContract, HandleContract, ResultContract):
+class JobBackendContract(RunningContract, CancellingContract, FuturesContract, HandleContract, ResultContract):
     """Inherit it, name the backend, and every promise of `Job` and `JobBackend` is tested.
 
     Attributes:

@@ -193,6 +193,10 @@ class ScopeIndex:
         """The live jobs of a run, which differ in what they stand on, as a rule the newest first."""
         return [*self._live_of[run_key]][::-1]
 
+    def count(self, status: JobStatus) -> int:
+        """How many jobs are in a status."""
+        return len(self._statuses[status])
+
     def with_status(self, *statuses: JobStatus) -> Iterator[str]:
         """Ids of the jobs in one of these statuses."""
         for status in statuses:
