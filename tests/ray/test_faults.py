@@ -166,7 +166,7 @@ def test_sigterm_loses_the_worker_and_not_the_job(backend: JobBackend, tmp_path:
         wait_until(lambda job=job: "pid " in job.explain(), "the job is not seen to run")
         pid = int(job.explain().partition("(pid ")[2].partition(")")[0])
         os.kill(pid, signal.SIGTERM)
-        wait_until(lambda pid=pid: pid not in cluster.pids("ray::"), "the process did not end", timeout_s=15)
+        wait_until(lambda pid=pid: pid not in cluster.pids("ray::"), "the process did not end")
     error = jobs[-1].exception(SOON_S)
     assert isinstance(error, JobFailedError)
     assert error.exit_cause == "its worker process died: it got SIGTERM; starts: 1"
@@ -405,7 +405,7 @@ def test_labels_say_on_which_nodes_jobs_run(
     assert second.info.pid in spot.pids()
     misspelt = submit(capabilities.nothing, tmp_path, resources={"labels": {market: "on_demand"}})
     said = f"Did you mean {market}=on-demand? There are: {market}: on-demand, spot."
-    wait_until(lambda: said in misspelt.explain(), "what labels there are is not told", 5.0)
+    wait_until(lambda: said in misspelt.explain(), "what labels there are is not told")
     assert misspelt.explain().endswith(PendingReason.NO_NODE.sentence)
     misspelt.cancel()
     assert not waits.status.is_final, "it was to wait for the first choice"
@@ -499,6 +499,7 @@ def test_two_nodes_fetch_a_staged_model_once_each_for_fifty_jobs(
     bucket: str,
     s3_options: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     from moto.s3.responses import S3Response
 
@@ -517,7 +518,7 @@ def test_two_nodes_fetch_a_staged_model_once_each_for_fifty_jobs(
     staged = stage(SimpleNamespace(metadata={"id": "net"}, weights=np.random.rand(2**18)))  # two parts and a bit
     jobs = submit_capabilities(
         {
-            "capability": capabilities.Weighs(),
+            "capability": capabilities.Weighs(str(tmp_path)),
             "models": [staged],
             "config": {"run_uid": uuid.uuid4().hex},
             "resources": {"num_cpus": 0.5, "custom": {where: 1}},
@@ -525,7 +526,7 @@ def test_two_nodes_fetch_a_staged_model_once_each_for_fifty_jobs(
         for where in ("head", "work") * 25
     )
     assert wait_all(jobs, SOON_S) == [JobStatus.COMPLETED] * 50
-    assert len({job.scheduling_info.pid for job in jobs}) > 2  # several processes of a node have raced for it
+    assert len({job.scheduling_info.pid for job in jobs}) >= 4, "two processes of each node have raced for it"
     parts = [f"documents/_staged/{staged.name}/{name}" for name in ("000000.part", "000001.part", "000002.part")]
     manifest = f"documents/_staged/{staged.name}/manifest.json"
     assert sorted(asked) == sorted([manifest, *parts] * 2)

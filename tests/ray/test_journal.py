@@ -284,7 +284,8 @@ time.sleep(600)
     assert rows == sum(each["status"] == "COMPLETED" for each in ended.values())
     finished = [each["name"] for each in finals.values()]
     assert {starts(tmp_path, uid) for uid in finished} == {1}, "finished jobs were run again"
-    assert not list((journal_of(tmp_path) / "payload").iterdir()), "a payload that nobody needs is left"
+    payloads = journal_of(tmp_path) / "payload"
+    wait_until(lambda: not list(payloads.iterdir()), "a payload that nobody needs is left")
 
 
 def test_secrets_are_not_written_and_come_from_the_next_client(
@@ -355,6 +356,8 @@ def a_place(request: pytest.FixtureRequest, place: dict[str, Any]) -> dict[str, 
 def test_the_registry_is_killed_in_a_burst_of_submissions(
     run: Callable[..., Client], tmp_path: Path, cluster: Cluster, a_place: dict[str, Any]
 ) -> None:
+    # Against the S3 server, which is this process, a submission takes several times as long.
+    before_kill, count = (40, 100) if "://" not in a_place["analytics_store"]["uri"] else (12, 30)
     space = {**a_place, "registry_namespace": f"burst-{tmp_path.name}"}
     before = cluster.pids(REGISTRY)
     warm = run(
@@ -364,13 +367,13 @@ def test_the_registry_is_killed_in_a_burst_of_submissions(
     wait_until(lambda: starts(tmp_path, "long"), "the job did not run")
     (registry,) = cluster.pids(REGISTRY) - before
     burst = run(
-        """
+        f"""
 configure()
 say("begins")
-for n in range(100):
+for n in range({count}):
     while True:
         try:
-            say(submit_capability(**submission(f"run-{n}")).job_id)
+            say(submit_capability(**submission(f"run-{{n}}")).job_id)
             break
         except JobsError as error:
             assert error.retryable, error
@@ -379,17 +382,17 @@ for n in range(100):
         **space,
     )
     assert burst.line() == "begins"
-    told = [burst.line() for _ in range(40)]
+    told = [burst.line() for _ in range(before_kill)]
     os.kill(registry, signal.SIGKILL)
-    told += [burst.line() for _ in range(60)]
+    told += [burst.line() for _ in range(count - before_kill)]
     burst.rest()
     (tmp_path / "marks" / "go").touch()
     ended = run("configure()\n" + FINISH, cluster.driver, **space)
     jobs = {each["id"]: each for each in json.loads(ended.line(120))}
     assert set(told) | {long_job} == set(jobs), "a job that was returned is gone, or one is there that nobody has"
-    assert len(set(told)) == 100
+    assert len(set(told)) == count
     assert {each["status"] for each in jobs.values()} == {"COMPLETED"}
-    assert ended.rest()[-1] == "101"
+    assert ended.rest()[-1] == f"{count + 1}"
     assert starts(tmp_path, "long") == 1, "a job that was running was started again"
 
 
@@ -493,7 +496,7 @@ def test_a_journal_that_is_away_for_a_while_costs_no_handle(
             time.sleep(4 * patience_s)  # twice what a client gives a registry that does not answer
             waits.say()
             assert waits.line() == "RUNNING"
-            assert waits.line(4 * patience_s) == "UnconfirmedError 1"
+            assert waits.line() == "UnconfirmedError 1"
             assert waits.line().startswith("The journal in s3://away/")
         finally:
             server.send_signal(signal.SIGCONT)

@@ -127,7 +127,7 @@ def cluster(meminfo: Path) -> Iterator[Cluster]:
     limits = {
         "RAY_memory_usage_threshold": "0.5",
         # Memory is high until the test has seen the death and said otherwise: Ray must not look again in between.
-        "RAY_memory_monitor_refresh_ms": "1000",
+        "RAY_memory_monitor_refresh_ms": "3000",
         "RAY_max_kill_memory_buffer_bytes": str(50 * 2**20),  # so many more than what is needed are freed
     }
     memory = _TOTAL_KIB * 2**9  # else Ray subtracts what the whole machine uses from what the file says there is
