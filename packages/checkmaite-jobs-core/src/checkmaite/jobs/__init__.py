@@ -82,7 +82,7 @@ from checkmaite.jobs._submitters.waiting import as_completed, wait_all
 if typing.TYPE_CHECKING:
     from checkmaite.jobs._submitters.executor import JobExecutor, JobFuture
 else:
-    from checkmaite.jobs._submitters.late_names import __getattr__  # noqa: F401 - the executor
+    from checkmaite.jobs._submitters.late_names import __dir__, __getattr__  # noqa: F401 - the executor
 
 __all__ = [
     "AnalyticsStore",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 _EXECUTOR = frozenset({"JobExecutor", "JobFuture"})
@@ -14,3 +15,8 @@ def __getattr__(name: str) -> Any:
     from checkmaite.jobs._submitters import executor
 
     return getattr(executor, name)
+
+
+def __dir__() -> list[str]:
+    """All users' names, for completion: the late ones too."""
+    return sorted({*vars(sys.modules["checkmaite.jobs"]), *_EXECUTOR})
