@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,10 @@ def test_a_job_that_fails_or_takes_long_is_no_concern_of_its_neighbours(
     check_completed(tmp_path, scope, [jobs["first"], jobs["next"], jobs["last"]])
     assert isinstance(jobs["fails"].exception(SOON_S), JobFailedError)
     assert jobs["fails"].logs() == "printed by fails\n"
+    ended, begun = jobs["first"].info.finished_at, jobs["fails"].info.started_at
+    assert ended is not None
+    assert begun is not None
+    assert ended <= begun + timedelta(milliseconds=100), "it ended when its worker was done, not when that was heard"
     (process,) = processes(tmp_path, ["long"])
     assert cluster.title(int(process)).startswith("ray::short jobs"), "it has a task of its own"
     long = jobs["long"]

@@ -66,7 +66,12 @@ def controller() -> Controller:
 
 
 def test_jobs_that_are_short_share_a_runner_and_no_others() -> None:
-    assert is_packed(spec("a", resources=SHORT))
+    def launch(*, is_short: bool = False, **changed: Any) -> Launch:
+        return Launch(spec("a", **changed), CONTEXT, 1, 1.0, None, 0, is_short=is_short)
+
+    assert is_packed(launch(resources=SHORT))
+    assert is_packed(launch(is_short=True)), "its capability has been short so far"
+    assert not is_packed(launch(is_short=True, resources=Resources(num_gpus=1)))
     for changed in (
         {"resources": Resources()},
         {"resources": evolve(SHORT, num_gpus=0.5)},
@@ -76,7 +81,7 @@ def test_jobs_that_are_short_share_a_runner_and_no_others() -> None:
         {"payload": bytes(2**20 + 1)},
         {"payload": object()},
     ):
-        assert not is_packed(spec("a", **{"resources": SHORT, **changed})), changed
+        assert not is_packed(launch(**{"resources": SHORT, **changed})), changed
 
 
 def test_a_pack_takes_as_long_as_it_is_to(controller: Controller) -> None:

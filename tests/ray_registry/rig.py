@@ -123,8 +123,9 @@ class Rig:
         worker_lost: bool = False,
         counts: bool = True,
         in_doubt: bool = False,
+        took_s: float | None = None,
     ) -> None:
-        """A job's worker is done with it."""
+        """A job's worker is done with it, and has told only now that it had begun, where it says what it took."""
         record = self.record(job_id)
         assert record.controller is not None
         self.pass_time(0.25)
@@ -135,6 +136,8 @@ class Rig:
             now=self.now,
             counts=counts,
             in_doubt=in_doubt,
+            started=None if took_s is None else STARTED,
+            took_s=took_s,
         )
         self.hear()
 

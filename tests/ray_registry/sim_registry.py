@@ -261,6 +261,9 @@ class SimRay(RayCluster):
     def has_controller(self, name: str) -> bool:
         return name in self._registry.cluster.processes
 
+    async def cpus(self) -> float:
+        return self._registry.cluster.dice.choice((2.0, 16.0, 64.0))
+
     async def leaving(self, controllers: Mapping[str, Any]) -> Collection[str]:
         return self._registry.cluster.leaving & controllers.keys()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from checkmaite.jobs_ray.registry.model.placement import shares
+import pytest
+from checkmaite.jobs_ray.registry.model.placement import shares, useful_controllers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,11 @@ def test_a_large_batch_makes_loads_even() -> None:
     assert shares(100, {"a": 0, "b": 60}, 1_000) == {"a": 80, "b": 20}
     assert shares(100, {"a": 0, "b": 10, "c": 1_000}, 1_000) == {"a": 55, "b": 45}
     assert shares(100, {"a": 0, "b": 10, "c": 1_000}, 50) == {"a": 50, "b": 45}
+
+
+@pytest.mark.parametrize(("cpus", "useful"), [(0, 1), (2, 1), (15.5, 1), (16, 2), (64, 8)])
+def test_a_controller_is_useful_for_every_eight_cpus(cpus: float, useful: int) -> None:
+    assert useful_controllers(cpus) == useful
 
 
 def test_nothing_is_given_to_nobody() -> None:

@@ -85,6 +85,9 @@ class WireCluster(Cluster):
     def has_controller(self, name: str) -> bool:
         return False
 
+    async def cpus(self) -> float:
+        return 64.0
+
     async def leaving(self, controllers: Any) -> list[str]:
         return []
 

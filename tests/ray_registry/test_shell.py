@@ -51,6 +51,11 @@ def test_what_is_submitted_and_where_it_is_placed_are_written_in_one_piece(
     asyncio.run(story())
 
 
+@pytest.mark.parametrize(("settings", "runs"), [({}, 20), ({"packs_by_history": False}, 2**53)])
+def test_capabilities_are_packed_by_their_history_unless_that_is_turned_off(settings: Any, runs: int) -> None:
+    assert shell_module._limits(RegistrySettings(**settings), window=1).short_runs == runs
+
+
 def test_drains_are_heeded_when_ray_has_once_not_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The controller has no jobs, so it moves at once, and a spare one is kept."""
     cluster = WireCluster(Wire(new_controller("first")))
@@ -74,5 +79,35 @@ def test_drains_are_heeded_when_ray_has_once_not_answered(tmp_path: Path, monkey
         await shell._gathered
         await asyncio.wait_for(moved.wait(), 30)
         assert shell._serving == {"r-controller-0", "r-controller-1"}
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(("cpus", "takers"), [(2.0, [0]), (16.0, [0, 1]), (64.0, [0, 1, 2])])
+def test_no_more_controllers_are_given_jobs_than_the_cluster_has_workers_for(
+    cpus: float, takers: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has workers of its own, and Ray ends those that are idle beyond the number of CPUs."""
+
+    async def story() -> None:
+        cluster = WireCluster(Wire(new_controller("none")))
+        wires = {f"r-controller-{number}": Wire(new_controller(f"{number}")) for number in range(4)}
+        counted = asyncio.Event()
+
+        async def count() -> float:
+            counted.set()
+            return cpus
+
+        monkeypatch.setattr(cluster, "controller", wires.__getitem__)
+        monkeypatch.setattr(cluster, "cpus", count)
+        settings = RegistrySettings(controller_pool_size=3)
+        shell = Shell("r", cluster, settings, journal_writer=None, table=None, tell=lambda _: None)
+        await shell._gathered
+        await counted.wait()
+        await asyncio.sleep(0)
+        assert shell._takers() == [f"r-controller-{number}" for number in takers]
+        lost = shell.sessions["r-controller-0"]
+        lost.attached.clear()
+        assert shell._takers() == [f"r-controller-{number + 1}" for number in takers][:2], "another one is given them"
 
     asyncio.run(story())

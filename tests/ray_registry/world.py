@@ -102,7 +102,7 @@ class Process:
         """Hand to Ray what was taken."""
         for launch in self.taken:
             attempt_id = launch.spec.job_id, launch.attempt
-            if is_packed(launch.spec):
+            if is_packed(launch):
                 self.packing.add(launch)
             elif self.machine.begins(attempt_id, now):
                 self.works[attempt_id] = Work(attempt_id, launch.spec)

@@ -1,6 +1,6 @@
 """Measures what checkmaite-jobs costs, each figure as a ratio or a difference to a baseline of the same run.
 
-Run it with ``hatch run bench``. It prints a table, and writes ``bench-output/bench.json`` and a chart. A figure that
+Run it with ``hatch run bench``. It prints a table, and writes ``bench-output/bench.json`` and charts. A figure that
 misses its reach is reported as missed, never left out; machines are noisy, so ratios count and absolute numbers do not.
 """
 
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from against_dask import dask
 from attrs import asdict
 from cluster import Cluster
 from figures import Figure
@@ -24,6 +25,7 @@ from importing import import_cost
 from latency import latency
 from memory import memory
 from queued import queued_jobs
+from recorded import CHART, RECORD, chart, record, regressions
 from recovery import journal_size, recovery
 from reporting import progress_cost
 from rich.console import Console
@@ -60,12 +62,15 @@ MEASURES: dict[str, Callable[[Cluster], list[Figure]]] = {
         growth,
         with_journals,
         pool_sizes,
+        dask,
         reading_of_many,
         staged_model,
     )
 }
-LONG = frozenset({"memory", "pool-sizes", "reading-of-many", "staged-model", "with-journals"})
-"""Measured only when they are asked for by name, or with ``--long``: they take minutes."""
+LONG = frozenset(
+    {"dask", "first-paint", "growth", "memory", "pool-sizes", "reading-of-many", "staged-model", "with-journals"}
+)
+"""Measured only when they are asked for by name, or with ``--long``: without them a run takes less than six minutes."""
 
 
 def main() -> None:
@@ -74,20 +79,28 @@ def main() -> None:
         "--only", metavar="NAME", action="append", choices=MEASURES, help=f"any of {', '.join(MEASURES)}"
     )
     parser.add_argument("--long", action="store_true", help="measure what takes minutes, too")
+    parser.add_argument("--record", action="store_true", help=f"keep the figures in {RECORD.name}, for later runs")
     asked = parser.parse_args()
     console = Console(width=150)
     figures: list[Figure] = []
+    took_s: dict[str, float] = {}
     with Cluster(long=asked.long) as cluster:
         for name in asked.only or [each for each in MEASURES if asked.long or each not in LONG]:
             began = time.monotonic()
             figures += MEASURES[name](cluster)
-            console.print(f"measured {name} in {time.monotonic() - began:.0f} s", highlight=False)
+            took_s[name] = time.monotonic() - began
+            console.print(f"measured {name} in {took_s[name]:.0f} s", highlight=False)
     console.print(table(figures))
+    console.print(compared := chart(figures), highlight=False, markup=False, soft_wrap=True)
     OUTPUT.mkdir(exist_ok=True)
     path = OUTPUT / "bench.json"
     machine = {"python": sys.version.split()[0], "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
-    path.write_text(json.dumps({"machine": machine, "figures": [asdict(each) for each in figures]}, indent=2))
-    for written in filter(None, (path, draw(figures, OUTPUT))):
+    given = {"machine": machine, "took_s": took_s, "figures": [asdict(each) for each in figures]}
+    path.write_text(json.dumps({**given, "regressions": list(regressions(figures))}, indent=2))
+    (OUTPUT / CHART).write_text(compared)
+    if asked.record:
+        record(figures)
+    for written in filter(None, (path, OUTPUT / CHART, draw(figures, OUTPUT))):
         console.print(f"Written to {written.resolve()}", soft_wrap=True)
 
 

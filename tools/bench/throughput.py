@@ -18,10 +18,17 @@ from figures import ROUNDS, Comparison, Figure, block, seconds
 
 _SIMPLE_JOBS = 1_000
 _JOBS = 2_000
+_STORING_JOBS = 1_000
+_STORED_SHORT_JOBS = 500
 _POOL_JOBS = 1_000
 _POOL_ROUNDS = 3
+_SHORT_ROUNDS = 3
 JOURNAL_REACHES = (0.85, 0.50)
 """Of the rate without a journal: on the local disk, and on an S3 endpoint."""
+SHORT: Any = {"resources": {"short": True}}
+"""Arguments of jobs that are said to be short."""
+_ONE_BY_ONE: Any = {"packs_by_history": False}
+"""Options of a registry whose jobs have a task each."""
 _numbers = itertools.count()
 
 
@@ -65,18 +72,17 @@ def null_store(cluster: Cluster) -> list[Figure]:
 
 def short_jobs(cluster: Cluster) -> list[Figure]:
     """Jobs that are said to be short, with the journal on the local disk: against raw tasks, and against other jobs."""
-    is_short: Any = {"resources": {"short": True}}
     raw = rates(_JOBS, cluster.raw)
-    with journal_places() as places, tempfile.TemporaryDirectory() as folder:
-        journal = next(iter(places.values()))
+    with tempfile.TemporaryDirectory() as folder:
+        journal = str(Path(folder) / "journal")
         with cluster.registry(journal_uri=journal):
-            short = rates(_JOBS, lambda count: run_jobs(count, **is_short))
+            short = rates(_JOBS, lambda count: run_jobs(count, **SHORT))
         parquet = {"backend": "parquet", "uri": str(Path(folder) / "store")}
-        with cluster.registry(parquet, journal_uri=journal):
-            others = rates(_JOBS, run_storing_jobs)
-            storing = rates(_JOBS, lambda count: run_jobs(count, work.OneRow(), **is_short))
+        with cluster.registry(parquet, journal_uri=journal, **_ONE_BY_ONE):
+            others = rates(_STORED_SHORT_JOBS, run_storing_jobs, _SHORT_ROUNDS)
+            storing = rates(_STORED_SHORT_JOBS, lambda count: run_jobs(count, work.OneRow(), **SHORT), _SHORT_ROUNDS)
     name = f'"ray": short jobs, {_JOBS:,} at once, journal on disk'
-    row = f"{name}, that store one row as Parquet, against jobs that are not said to be short"
+    row = f'"ray": short jobs that store one row as Parquet, {_STORED_SHORT_JOBS:,} at once, against others'
     return [
         Comparison(name=name, unit="1/s", baseline=raw, measured=short).at_least(1.5),
         Comparison(name=row, unit="1/s", baseline=others, measured=storing).at_least(2.0),
@@ -94,19 +100,19 @@ def parquet_store(cluster: Cluster) -> list[Figure]:
         def write(count: int) -> None:
             ray.get([write_two.remote(str(target), next(_numbers), contents) for _ in range(count)])
 
-        raw = rates(_JOBS, write)
+        raw = rates(_STORING_JOBS, write)
         with cluster.registry({"backend": "parquet", "uri": str(Path(folder) / "store")}):
-            ours = rates(_JOBS, run_storing_jobs)
-    name = f'"ray": jobs that store one row as Parquet, {_JOBS:,} at once'
+            ours = rates(_STORING_JOBS, run_storing_jobs)
+    name = f'"ray": jobs that store one row as Parquet, {_STORING_JOBS:,} at once'
     return [Comparison(name=name, unit="1/s", baseline=raw, measured=ours).at_least(0.60)]
 
 
 def pool_sizes(cluster: Cluster) -> list[Figure]:
-    """Pools of one, two and three, so that the default can be chosen."""
+    """Pools of one, two and four, so that the default can be chosen; each job has a task, so that they differ."""
     raw = rates(_POOL_JOBS, cluster.raw)
     found = []
-    for size in (1, 2, 3):
-        with cluster.registry(controller_pool_size=size):
+    for size in (1, 2, 4):
+        with cluster.registry(controller_pool_size=size, **_ONE_BY_ONE):
             ours = rates(_POOL_JOBS, run_jobs, _POOL_ROUNDS)
         name = f'"ray": no-op jobs with controller_pool_size={size}'
         found.append(Comparison(name=name, unit="1/s", baseline=raw, measured=ours).known())

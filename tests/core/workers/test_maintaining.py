@@ -46,13 +46,13 @@ def priorities(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_store_is_maintained_with_the_least_priority(priorities: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     store = Maintained()
     monkeypatch.setattr(maintaining, "open_store", lambda _: store)
-    maintain_store(TERMS)
+    assert maintain_store(TERMS)
     assert (store.times, priorities) == (1, [19])
 
 
 def test_a_store_that_wants_nothing_is_left_alone(priorities: list[int]) -> None:
     assert not isinstance(open_store(StoreSpec(backend="null")), HasMaintenance)
-    maintain_store(TERMS)
+    assert not maintain_store(TERMS), "nor later"
     assert priorities == []
 
 

@@ -225,7 +225,7 @@ class RunningTasks:
         job.finish(outcome)
         if running is not None and isinstance(outcome, Completed):
             terms = running.request.order.terms
-            self._maintenance.completed(lambda: terms.written, code=running.request.code)
+            self._maintenance.completed(terms, code=running.request.code)
 
     def _recover(self, running: RunningTask, failed: Failed) -> None:
         """End a job whose worker has died, after a look for what it had printed and not told, and for how it ended."""

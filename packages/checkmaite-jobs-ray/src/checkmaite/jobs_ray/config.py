@@ -114,6 +114,7 @@ class RegistrySettings:
     heartbeat_interval_s: float = 5.0
     lease_ttl_s: float = 30.0
     store_maintenance_jobs: int = DEFAULT_MAINTENANCE_JOBS
+    packs_by_history: bool = True
     journal_uri: str | None = None
     private_files: bool = False
     hooks: Mapping[str, Mapping[str, Any]] | None = None
@@ -224,6 +225,11 @@ class RayOptions(ConnectionOptions):
         "completed jobs after which a controller lets a worker maintain the store, beside the jobs and with the least "
         "priority; 200 when left out.",
         least=1,
+    )
+    packs_by_history: bool | None = option(
+        "whether jobs of a capability whose last 20 runs took less than 20 ms each are run in packs, as those with "
+        'resources={"short": True} are; True when left out.',
+        default=None,
     )
     keep_logs: str | None = option(
         'whose output is kept beside the journal: "failed" jobs\' (when left out), or that of "all".',

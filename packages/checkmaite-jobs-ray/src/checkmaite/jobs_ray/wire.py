@@ -271,6 +271,7 @@ class Launch(NamedTuple):
         context: The spec's.
         losses: Starts before this one that were lost with their worker.
         past: See `JobFacts`.
+        is_short: Whether the jobs of its capability have been short so far.
     """
 
     spec: JobSpec
@@ -280,6 +281,7 @@ class Launch(NamedTuple):
     supersedes: str | None
     losses: int
     past: Sequence[PastAttempt] = ()
+    is_short: bool = False
 
 
 class LostAttempt(NamedTuple):

@@ -73,7 +73,7 @@ class JobInfo:
         created_at: When it was accepted (UTC), by the clock of whoever accepted it.
         queued_at: When its last start was handed to what starts it: Ray, or the thread pool of "inline".
         started_at: When its last start began, by the worker's clock.
-        finished_at: When it became final.
+        finished_at: When its worker was done, else when it became final.
         node: Host of the last start.
         pid: Process of the last start there.
         attempts: Every start, the present or last one included; on "ray" of many lost ones the first and the newest.

@@ -53,12 +53,14 @@ class Finished:
         printed: The output that no news has carried yet.
         started: What the worker says of itself; a short job has not announced it.
         used: What the process has used at most.
+        took_s: How long all of it took; None where it is not known.
     """
 
     outcome: Outcome
     printed: Printed | None = None
     started: Started | None = None
     used: Used | None = None
+    took_s: float | None = None
 
 
 def execute(
@@ -86,6 +88,7 @@ def execute(
             enter(read.terms.code)
     except (IncompatibleVersionError, WrongProcessError) as error:
         return Finished(outcome=failure(error, phase="start"))
+    began = time.monotonic()  # before the reporter notes the date, so that both together are not before the write
     reporter, interrupt, used = Reporter(read.job_id, post), interrupt or Interrupt(), watch_memory()
 
     def load(say: Say) -> Arguments:
@@ -129,7 +132,8 @@ def execute(
         for_one_job(process) as before_write,
     ):
         outcome = copy_context().run(work, before_write)
-    return Finished(outcome=outcome, printed=reporter.close(), started=reporter.started, used=used())
+    took_s = time.monotonic() - began
+    return Finished(outcome=outcome, printed=reporter.close(), started=reporter.started, used=used(), took_s=took_s)
 
 
 def carry_out(

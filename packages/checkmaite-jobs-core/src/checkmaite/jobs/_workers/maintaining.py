@@ -12,13 +12,16 @@ from checkmaite.jobs._workers.report import DocumentFolder
 _LEAST_PRIORITY = 19
 
 
-def maintain_store(written_terms: bytes) -> None:
+def maintain_store(written_terms: bytes) -> bool:
     """Let the store that jobs write to maintain itself, if it is a store that does, and sweep their artifact store.
 
     It takes as long as it takes. The process is given the least priority, so it must do nothing else and then end.
 
     Args:
         written_terms: `Terms.written` of such jobs.
+
+    Returns:
+        Whether there was anything to do it for; if not, there will be nothing later.
 
     Raises:
         IncompatibleVersionError: This process cannot read them.
@@ -34,3 +37,4 @@ def maintain_store(written_terms: bytes) -> None:
         os.nice(_LEAST_PRIORITY)
     for chore in chores:
         chore()
+    return bool(chores)

@@ -185,7 +185,7 @@ class JobController:
 
     def _launch(self, launch: Launch) -> None:
         attempt_id = attempt_of(launch)
-        if is_packed(launch.spec):
+        if is_packed(launch):
             self._packing.add(launch)
             return
         try:
@@ -264,6 +264,7 @@ class JobController:
                 now=now,
                 started=finished.started,
                 used=finished.used,
+                took_s=finished.took_s,
             )
         self._news.notify()
 

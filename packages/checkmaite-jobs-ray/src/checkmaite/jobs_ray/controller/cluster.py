@@ -214,7 +214,7 @@ class Tasks:
 
     def _maintain(self, context: Context) -> None:
         code = context.terms.code.digest if context.terms.code else ""
-        self._maintenance.completed(lambda: context.terms.written, code=code, runtime_env=context.runtime_env)
+        self._maintenance.completed(context.terms, code=code, runtime_env=context.runtime_env)
 
 
 def _end_of(attempt_id: AttemptId, future: Future[Any]) -> EndedTask:

@@ -313,14 +313,17 @@ class ControllerMachine:
         counts: bool = True,
         used: Used | None = None,
         in_doubt: bool = False,
+        took_s: float | None = None,
     ) -> None:
-        """A job's work has stopped; see `EndReport`."""
+        """A job's work has stopped; see `EndReport`. When, follows from what it took its worker, if that is known."""
         task = self._live(attempt_id)
         if task is None:
             return
         job_id, attempt = attempt_id
         task.ended_at, at = now, now + self._ahead_s
         started = started or task.started
+        if started is not None and took_s is not None:  # ends are heard later, those of a pack together
+            at = min(at, started.at.timestamp() + took_s)
         task.end = EndReport(job_id, attempt, outcome, worker_lost, at, started, counts, used, in_doubt)
         spec = task.launch.spec
         if not (worker_lost and spec.policy.allows_retry(attempt, task.launch.losses, counts=counts)):

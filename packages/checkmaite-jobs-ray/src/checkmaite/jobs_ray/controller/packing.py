@@ -16,7 +16,7 @@ from attrs import define, field
 from checkmaite.jobs import Resources
 from checkmaite.jobs.spi import Cancelled, Failed, Finished, Started, accelerators_of
 from checkmaite.jobs_ray.controller.machine import ControllerMachine
-from checkmaite.jobs_ray.wire import AttemptId, JobSpec, Launch, attempt_of
+from checkmaite.jobs_ray.wire import AttemptId, Launch, attempt_of
 
 PACK_S = 0.05
 _UNKNOWN_S = 0.006
@@ -32,10 +32,11 @@ Kind = tuple[str, Resources]
 """What the jobs of one runner have in common: context and resources."""
 
 
-def is_packed(spec: JobSpec) -> bool:
+def is_packed(launch: Launch) -> bool:
     """Whether a job shares a runner: one that is short, needs no process of its own, and is small."""
+    spec = launch.spec
     return (
-        spec.resources.short
+        (launch.is_short or spec.resources.short)
         and spec.policy.isolation == "reuse"
         and not accelerators_of(spec.resources)
         and isinstance(spec.payload, bytes)
@@ -277,7 +278,13 @@ class Packing:
         if finished.printed is not None:
             self._machine.printed(attempt_id, finished.printed)
         self._machine.ended(
-            attempt_id, finished.outcome, worker_lost=False, now=now, started=finished.started, used=finished.used
+            attempt_id,
+            finished.outcome,
+            worker_lost=False,
+            now=now,
+            started=finished.started,
+            used=finished.used,
+            took_s=finished.took_s,
         )
 
     def _pace(self, launch: Launch) -> float:

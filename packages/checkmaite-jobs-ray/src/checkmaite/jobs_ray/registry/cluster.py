@@ -99,6 +99,11 @@ class Cluster:
         """Whether there is a controller with this name."""
         return find(name, self._namespace) is not None
 
+    async def cpus(self) -> float:
+        """Those of the nodes that stay."""
+        nodes = (await asyncio.to_thread(cluster_resources)).nodes
+        return sum(node.amounts.get("CPU", 0.0) for node in nodes)
+
     async def leaving(self, controllers: Mapping[str, Any]) -> Collection[str]:
         """Those that Ray drains the nodes of, where another node could take them. By name: their handles."""
         settings = self._settings

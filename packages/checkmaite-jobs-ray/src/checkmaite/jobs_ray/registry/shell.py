@@ -26,7 +26,7 @@ from checkmaite.jobs_ray.registry.model.happenings import happenings
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.lifecycle import SURPLUS, AskStore, Effect, StopJobs
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
-from checkmaite.jobs_ray.registry.model.placement import WINDOW, Limits
+from checkmaite.jobs_ray.registry.model.placement import SHORT_RUNS, WINDOW, Limits, useful_controllers
 from checkmaite.jobs_ray.registry.model.record import Placed, Waiting
 from checkmaite.jobs_ray.registry.model.tallies import Tallies
 from checkmaite.jobs_ray.registry.payloads import MEMORY_BYTES, PayloadObjects, Payloads, keep_payloads
@@ -49,6 +49,7 @@ _KEPT_S = 5.0
 _LOOKS = 5
 _LOOK_AGAIN_S = 1.0
 _LEAVES_S = 2.0
+_COUNT_S = 10.0
 _GATHER_S = 10.0
 """A registry that has just begun waits at most this long for all of its controllers."""
 
@@ -120,10 +121,12 @@ class Shell:
         self.hook_feed = HookFeed(cluster.hooks(name), settings.hooks) if settings.hooks else None
         self._tallies = Tallies()
         self._serving: set[str] = set()
+        self._cpus = 0.0
         is_needed = self.machine.table.owned.get(spare) or cluster.has_controller(spare)
         self._gathered = asyncio.get_running_loop().create_task(self._gather(names if is_needed else pool))
         loops = [
             self._heed_drains(),
+            self._count_cpus(),
             self._place(),
             self._tick(),
             self._keep_packages(),
@@ -327,11 +330,21 @@ class Shell:
                     self._cluster.restart(session.actor)
         self._placeable.set()
 
+    async def _count_cpus(self) -> None:
+        """Keep to the size of the cluster, where there is more than one controller."""
+        while len(self._pool) > 1:
+            try:
+                self._cpus = await self._cluster.cpus()
+            except Exception:  # noqa: BLE001 - whatever Ray raises here, it is asked again
+                _log.warning("how many CPUs the cluster has is not known", exc_info=True)
+            self._placeable.set()
+            await asyncio.sleep(_COUNT_S)
+
     def _takers(self) -> list[str]:
         """The controllers that may be given jobs now; the spare one only while another leaves or is not there."""
         there = [name for name, each in self.sessions.items() if each.attached.is_set() and not each.is_leaving]
         wanted = self._pool if set(self._pool) <= set(there) else there
-        return [name for name in wanted if self.sessions[name].is_ready]
+        return [name for name in wanted[: useful_controllers(self._cpus)] if self.sessions[name].is_ready]
 
     async def _gather(self, controllers: Sequence[str]) -> None:
         try:
@@ -418,4 +431,5 @@ def _limits(settings: RegistrySettings, window: int) -> Limits:
         terminal_job_retention_s=settings.terminal_job_retention_s,
         max_retained_terminal_jobs_per_scope=settings.max_retained_terminal_jobs_per_scope,
         window=window,
+        short_runs=SHORT_RUNS if settings.packs_by_history else _ALL,
     )

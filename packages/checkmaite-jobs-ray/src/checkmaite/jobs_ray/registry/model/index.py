@@ -11,6 +11,7 @@ from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import LABELS, JobQuery
 from checkmaite.jobs_ray.registry.model.record import JobRecord
 from checkmaite.jobs_ray.registry.model.retention import FinishTimes
+from checkmaite.jobs_ray.registry.model.short_runs import ShortRuns
 from checkmaite.jobs_ray.wire import Identity
 
 
@@ -102,6 +103,7 @@ class ScopeIndex:
         self.finished: deque[str] = deque()
         """Final jobs in the order in which they became so."""
         self.finish_times = FinishTimes()
+        self.short_runs = ShortRuns()
         self._timeline = Timeline()
         self._statuses: dict[JobStatus, dict[str, None]] = {status: {} for status in JobStatus}
         self._live_of = Groups()
@@ -130,6 +132,7 @@ class ScopeIndex:
                 live_of[spec.run_key].append(job_id)
             else:
                 index.finished.append(job_id)
+                index.short_runs.note(record)
                 if status is JobStatus.COMPLETED:
                     index.completed[spec.run_key] = job_id
         index._statuses.update((status, dict.fromkeys(jobs)) for status, jobs in ids.items())
@@ -167,6 +170,7 @@ class ScopeIndex:
 
     def _finish(self, record: JobRecord) -> None:
         self.finished.append(record.spec.job_id)
+        self.short_runs.note(record)
         if record.status is JobStatus.COMPLETED:
             self.completed[record.spec.run_key] = record.spec.job_id
 

@@ -256,7 +256,7 @@ class RegistryMachine:
                 attempt, spec = record.attempt + 1, record.spec
                 table.apply(Assigned(job_id, attempt, owner))
                 context = self._contexts[spec.context]
-                about = record.created_at, record.supersedes, record.losses, record.past
+                about = record.created_at, record.supersedes, record.losses, record.past, self._is_short(record)
                 launches.append(Launch(spec, context, attempt, *about))
             found.append(Assignment(name, owner.token, launches))
         return found
@@ -321,6 +321,18 @@ class RegistryMachine:
                 self.table.apply(Forgotten(oldest))
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _is_short(self, record: JobRecord) -> bool:
+        """Whether a job that begins is taken to be short.
+
+        One that was started before has a task of its own, and so has one that may be started once only: when a node is
+        lost, nobody knows which jobs of a pack had begun.
+        """
+        spec, policy = record.spec, record.spec.policy
+        may_begin_again = policy.resubmit and policy.allows_retry(1, 0, counts=True)
+        if record.attempt or not may_begin_again:
+            return False
+        return self.table.scopes[spec.scope].short_runs.in_a_row(spec.capability_id) >= self._limits.short_runs
 
     def _owned(self, job_id: str, attempt: int, owner: Owner) -> JobRecord | None:
         """The job, when it is this attempt of it that the controller has under this lease."""

@@ -13,6 +13,9 @@ WINDOW = 1_000
 """Jobs of one kind that are handed out before others of it have begun. They last a cluster that begins 2,000 a second
 for ten times as long as others take to come."""
 
+SHORT_RUNS = 20
+"""So many short runs of a capability in a row say that its next one is short."""
+
 
 @frozen
 class Lease:
@@ -93,6 +96,7 @@ class Limits:
         max_active_jobs_per_scope: Live jobs in a scope.
         max_backlog: Jobs that wait for a controller to take them, and not for others of their kind to begin.
         window: Jobs of one kind that controllers have and no worker has begun.
+        short_runs: A capability whose last runs were short, so many of them, is taken to be short.
         terminal_job_retention_s: Final jobs are listed for so long.
         max_retained_terminal_jobs_per_scope: And at most so many of them.
     """
@@ -103,6 +107,19 @@ class Limits:
     terminal_job_retention_s: float
     max_retained_terminal_jobs_per_scope: int
     window: int = WINDOW
+    short_runs: int = SHORT_RUNS
+
+
+# -- how many controllers ----------------------------------------------------------------------------------------------
+
+_CPUS_EACH = 8
+"""Ray keeps up to as many idle workers as a node has CPUs, and a worker serves one controller alone; see
+``docs/design/measurements.md``."""
+
+
+def useful_controllers(cpus: float) -> int:
+    """How many controllers a cluster with so many CPUs gains by: more would end each other's workers."""
+    return max(1, int(cpus) // _CPUS_EACH)
 
 
 # -- shares ------------------------------------------------------------------------------------------------------------

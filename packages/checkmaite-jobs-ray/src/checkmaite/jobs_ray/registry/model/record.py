@@ -95,6 +95,11 @@ class Final(NamedTuple):
         """How it ended, as clients are told it."""
         return outcome_of(self.ending)
 
+    @property
+    def took_s(self) -> float | None:
+        """The seconds from its last beginning to its end; None where no worker had spoken."""
+        return None if self.started is None else self.at - self.started.at.timestamp()
+
 
 State = Waiting | Unresolved | Placed | Scheduling | Running | Stopping | Final
 

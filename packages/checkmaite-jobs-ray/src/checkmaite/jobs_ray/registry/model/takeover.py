@@ -106,7 +106,7 @@ class Takeover:
 
     def _learn(self, found: ControllerJob, owner: Owner, now: float) -> bool:
         """Learn a job, or a later attempt of one, from the controller that has it; whether it shall keep that."""
-        (spec, context, attempt, created_at, supersedes, losses, past), started, told, end, age_s = found
+        (spec, context, attempt, created_at, supersedes, losses, past, _), started, told, end, age_s = found
         job_id, table, lifecycle = spec.job_id, self._table, self._lifecycle
         known = table.records.get(job_id)
         if known is None and end is not None and age_s >= self._retention_s:
