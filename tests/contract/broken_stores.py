@@ -367,7 +367,7 @@ class SharesOneConnection(SampleStore):
             self.refused.set()
             raise StoreError("the connection is in use.", uri=self.uri)
         try:
-            self.refused.wait(1)  # it is in use until another thread has asked
+            self.refused.wait(60)  # it is in use until another thread has asked
             return super().query_sql(sql)
         finally:
             self.free.release()

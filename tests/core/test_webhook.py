@@ -130,7 +130,7 @@ def test_an_end_of_the_process_does_not_wait_for_the_next_try() -> None:
         post.start()
         receiver.wait_for(lambda events: events, "it was not posted")
         hook.give_up()
-        post.join(10)
+        post.join(60)
         assert not post.is_alive()
         assert [type(each) for each in errors] == [NotTakenError]
 
