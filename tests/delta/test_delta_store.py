@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 from checkmaite.jobs import (
     ConfigurationError,
+    RecordError,
     Report,
     StoreCorruptError,
     StoreError,
@@ -51,6 +52,35 @@ def test_a_disk_and_s3_alike(open_store: Callable[[], DeltaStore]) -> None:
     uri = store.put_artifact("run/report.md", b"large")
     assert uri == f"{store.uri}/_artifacts/run/report.md"
     store.delete_artifact("run/report.md")
+
+
+def test_of_names_that_sql_takes_for_one_the_first_wins_for_all_writers(open_store: Callable[[], DeltaStore]) -> None:
+    for uid, row in (("one", {"x": 1}), ("two", {"Accuracy": 0.5})):
+        open_store().write(SampleRun(run_uid=uid, records=[{"table_name": "Scores", **row}]))
+    for said, row in (
+        (r"scores.table_name: differs only in case.* from the table 'Scores'", {"table_name": "scores", "x": 1}),
+        (
+            r"Scores.accuracy: differs only in case.* from the column 'Accuracy'",
+            {"table_name": "Scores", "accuracy": 1.0},
+        ),
+    ):
+        with pytest.raises(RecordError, match=said):
+            open_store().write(SampleRun(run_uid="late", records=[{"table_name": "new", "x": 1}, row]))
+    store = open_store()
+    assert store.list_tables() == ["Scores", "runs"]
+    assert store.query_sql("select max(accuracy) as m from scores").to_pylist() == [{"m": 0.5}]
+
+
+def test_the_doctor_tries_the_place_and_the_library(tmp_path: Path) -> None:
+    store = DeltaStore(tmp_path / "store")
+    store.write(run_of("one"))
+    assert {each.state for each in store.doctor()} == {"ok"}
+    for log in (tmp_path / "store/runs/_delta_log").iterdir():
+        log.write_bytes(b"no log")
+    faults = [each for each in store.doctor() if each.state == "fault"]
+    assert [each.check for each in faults] == ["tables"]
+    assert "runs" in faults[0].found
+    assert "_doctor" not in {each.name for each in (tmp_path / "store").iterdir()}
 
 
 def test_no_reader_loses_a_nan(tmp_path: Path) -> None:

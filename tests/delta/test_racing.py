@@ -24,7 +24,7 @@ from tests.delta.writing import (
 )
 
 WRITERS = 3
-STEPS = 12
+STEPS = 15
 """Of the first write of a run with three tables: each is created, has a file and a commit, and so has ``runs``."""
 
 

@@ -48,6 +48,11 @@ def _write(store: ParquetStore) -> WriteReceipt:
     return store.write_with_receipt(run("new", 5.0, later=1), provenance=_by("new"), report=report)
 
 
+def _write_to_a_new_table(store: ParquetStore) -> WriteReceipt:
+    records = [*run("new", 5.0).records, {"table_name": "New", "z": 1}]
+    return store.write_with_receipt(SampleRun(run_uid="new", records=records), provenance=_by("new"))
+
+
 def _revise(store: ParquetStore) -> WriteReceipt:
     return store.write_with_receipt(run("one", 6.0), provenance=_by("again"), supersede=True)
 
@@ -65,6 +70,7 @@ def _tag(store: ParquetStore) -> None:
 
 OPERATIONS: dict[str, Callable[[ParquetStore], Any]] = {
     "write": _write,
+    "write to a new table": _write_to_a_new_table,
     "write again": _rewrite,
     "revise": _revise,
     "compact": lambda store: store.compact(),

@@ -546,8 +546,9 @@ def test_of_names_that_sql_takes_for_one_the_first_wins_for_all_writers(tmp_path
     for store in (early, ParquetStore(tmp_path)):
         with pytest.raises(RecordError, match=r"Table.accuracy: differs only in case.* from the column 'Accuracy'"):
             store.write(SampleRun(run_uid="late", records=[{"table_name": "Table", "accuracy": 0.25}]))
+        rows = [{"table_name": "new", "x": 3}, {"table_name": "table", "x": 3}]
         with pytest.raises(RecordError, match=r"table.table_name: differs only in case.* from the table 'Table'"):
-            store.write(SampleRun(run_uid="late", records=[{"table_name": "table", "x": 3}]))
+            store.write(SampleRun(run_uid="late", records=rows))
     assert sorted(tmp_path.rglob("*")) == before
     assert early.query_sql('select sum(accuracy) as s, max(x) as x from "table"').to_pylist() == [{"s": 0.5, "x": 2}]
 

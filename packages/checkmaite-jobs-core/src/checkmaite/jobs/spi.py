@@ -23,8 +23,8 @@ A store is a class named by an entry point of the group ``checkmaite.stores``: `
 them independent of the working directory; the methods of `AnalyticsStore`, and optionally those of `HasMaintenance`,
 `HasProbe`, `KeepsArtifacts`, `KeepsHistory` and `KeepsRevisions`. Where its options have a ``uri`` that fsspec opens,
 and ``storage_options`` as fsspec takes them, the journal of jobs is kept beside its tables, in ``_jobs/``.
-`running_select` and what is beside it run SQL over tables that are Arrow datasets; `check_runs` and its like refuse
-wrong arguments.
+`TableStore` has what stores have in common whose tables are Arrow datasets, SQL among it; `running_select` and what is
+beside it run the SQL; `check_runs` and its like refuse wrong arguments.
 
 Check either with `checkmaite.jobs.testing`.
 
@@ -49,7 +49,8 @@ from checkmaite.jobs._shared.config import (
 )
 from checkmaite.jobs._shared.deadline import Deadline
 from checkmaite.jobs._shared.discovery import forget_plugins, open_store, store_spec
-from checkmaite.jobs._shared.fitting import fitted, two_types
+from checkmaite.jobs._shared.examining import Check
+from checkmaite.jobs._shared.fitting import fitted, twin_table, two_types, unwidened, wanting_floats
 from checkmaite.jobs._shared.hook_events import idle_event, job_event
 from checkmaite.jobs._shared.hook_lines import HookLines
 from checkmaite.jobs._shared.hooks import HookReport, HookSpec, JobEvent, JobEventKind, JobHook, TellsHooks
@@ -73,6 +74,7 @@ from checkmaite.jobs._shared.reuse import RUN, Prints, ReusePolicy, check_policy
 from checkmaite.jobs._shared.running import store_of_job
 from checkmaite.jobs._shared.scalars import text_cause
 from checkmaite.jobs._shared.sealing import check_key, sealed
+from checkmaite.jobs._shared.seen_results import AsOf, Revision, SeenResults, StoreTags, not_there
 from checkmaite.jobs._shared.sql_engine import (
     FrameKind,
     SqlLimits,
@@ -108,6 +110,7 @@ from checkmaite.jobs._shared.store_protocols import (
     KeepsRevisions,
 )
 from checkmaite.jobs._shared.stored import StoredRun
+from checkmaite.jobs._shared.table_store import ARTIFACTS, TableStore, artifact_key
 from checkmaite.jobs._shared.tags import Tags
 from checkmaite.jobs._shared.texts import shortened
 from checkmaite.jobs._shared.values import is_finite, shown
@@ -141,6 +144,7 @@ from checkmaite.jobs._workers.reconcile import stored_runs
 from checkmaite.jobs._workers.storing import outputs_uri_of
 
 __all__ = [
+    "ARTIFACTS",
     "DEFAULT_GRACE_S",
     "DEFAULT_PROFILE",
     "DEFAULT_RETRY_S",
@@ -150,8 +154,10 @@ __all__ = [
     "RUN",
     "SETTLED_NS",
     "ArtifactFolder",
+    "AsOf",
     "BackendContext",
     "Cancelled",
+    "Check",
     "Code",
     "ColumnType",
     "Comparison",
@@ -202,16 +208,20 @@ __all__ = [
     "RemotePost",
     "ResourceUse",
     "ReusePolicy",
+    "Revision",
     "RunKey",
     "RunOptions",
     "SecretText",
+    "SeenResults",
     "Settings",
     "SqlLimits",
     "SqlTables",
     "Started",
     "StoreSpec",
+    "StoreTags",
     "StoredRun",
     "TableRows",
+    "TableStore",
     "Tags",
     "TellsHooks",
     "TellsMetrics",
@@ -228,6 +238,7 @@ __all__ = [
     "accelerators_of",
     "accept",
     "amount_problem",
+    "artifact_key",
     "case_twins",
     "check_as_of",
     "check_choice",
@@ -267,6 +278,7 @@ __all__ = [
     "maintain_store",
     "nearest_name",
     "new_job_id",
+    "not_there",
     "object_name",
     "open_store",
     "option",
@@ -300,11 +312,14 @@ __all__ = [
     "take_left_pack",
     "terms_of",
     "text_cause",
+    "twin_table",
     "two_types",
     "unknown_name",
+    "unwidened",
     "uri_problem",
     "usable_grace_s",
     "usable_uri",
     "value_of",
     "versions_here",
+    "wanting_floats",
 ]

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Literal
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from attrs import frozen
 from checkmaite.jobs import (
-    ColumnDescription,
     QueryError,
     StoreCorruptError,
     StoreHistoryError,
     StoreNotFoundError,
     StoreUnavailableError,
-    TableDescription,
 )
-from checkmaite.jobs.spi import check_choice, check_query, nearest_name
+from checkmaite.jobs.spi import Revision, not_there
 from checkmaite.store_delta._columns import ATTEMPT, INTERNAL, REVISION, ROW, RUN, RUNS, TABLE
 from checkmaite.store_delta._errors import telling
 from checkmaite.store_delta._moments import Moment
 from checkmaite.store_delta._tables import Tables, reader_of, schema_of
 from deltalake import DeltaTable
 from pyarrow import fs
-
-Revision = int | Literal["all"] | None
 
 _NAMING = [RUN, REVISION, TABLE, ATTEMPT]
 _PRUNED = 100
@@ -124,17 +120,22 @@ class ChosenRuns:
             StoreNotFoundError: None of them has any.
         """
         if name not in (known := self.tables()):
-            near = nearest_name(name, known)
-            meant = f" Did you mean {near!r}?" if near else ""
-            uri = self._tables.uri_of(name)
-            raise StoreNotFoundError(
-                f"there is no table {name!r} in {self._tables.objects.root}.{meant} Tables: "
-                f"{', '.join(known) or 'none'}.",
-                uri=uri,
-            )
-        return self.rows(name)
+            raise not_there("table", name, known, root=self._tables.objects.root, uri=self._tables.uri_of(name))
+        return self._rows(name)
 
-    def rows(self, name: str) -> Any:
+    def no_rows(self, name: str) -> Any:
+        """See `checkmaite.jobs.spi.SeenResults`."""
+        return self._rows(name)
+
+    def in_order(self, name: str, dataset: Any, columns: list[str] | None, limit: int | None) -> pa.Table:
+        """See `checkmaite.jobs.spi.SeenResults`."""
+        return dataset.in_order(columns)[:limit]
+
+    def reading(self, name: str, dataset: Any) -> AbstractContextManager[None]:
+        """See `checkmaite.jobs.spi.SeenResults`."""
+        return self.telling(name)
+
+    def _rows(self, name: str) -> Any:
         """A dataset over the rows of these results in a table that is there; they may have none."""
         table = self._table if name == RUNS else self._open(name)
         if table is None:
@@ -228,47 +229,3 @@ def _chosen(named: pa.Table, revision: Revision) -> pa.Table:
         return named.filter(pc.field(REVISION) == revision)
     newest = named.group_by([RUN]).aggregate([(REVISION, "max")]).rename_columns([RUN, REVISION])
     return named.join(newest, keys=[RUN, REVISION], join_type="left semi")
-
-
-def read_table(
-    tables: Tables,
-    name: str,
-    *,
-    columns: Sequence[str] | None,
-    run_uids: Collection[str] | None,
-    limit: int | None,
-    revision: Revision,
-    moment: Moment | None,
-) -> pa.Table:
-    """Rows of one table; see `DeltaStore.read_table`."""
-    check_query("name", name)
-    check_choice(columns=columns, run_uids=run_uids, limit=limit)
-    runs = ChosenRuns(tables, run_uids, revision=revision, moment=moment)
-    chooses = run_uids is not None or revision is not None
-    if chooses and name not in runs.tables():  # which is an error only when no other result has it either
-        ChosenRuns(tables, revision="all", moment=moment).dataset(name)
-        dataset = runs.rows(name)
-    else:
-        dataset = runs.dataset(name)
-    if unknown := [column for column in columns or () if column not in dataset.schema.names]:
-        raise StoreNotFoundError(
-            f"the table {name!r} has no column {unknown[0]!r}. Its columns: {', '.join(dataset.schema.names)}.",
-            uri=tables.uri_of(name),
-        )
-    chosen = list(columns) if columns is not None else None
-    with runs.telling(name):
-        if moment is not None:
-            return dataset.in_order(chosen)[:limit]
-        if limit is not None:
-            return dataset.head(limit, columns=chosen)
-        return dataset.to_table(columns=chosen)
-
-
-def describe_table(tables: Tables, name: str, moment: Moment | None) -> TableDescription:
-    """Columns and size of one table."""
-    runs = ChosenRuns(tables, moment=moment)
-    dataset = runs.dataset(name)
-    with runs.telling(name):
-        rows = dataset.count_rows()
-    columns = tuple(ColumnDescription(name=each.name, type=str(each.type)) for each in dataset.schema)
-    return TableDescription(name=name, columns=columns, runs=runs.count_runs(name), rows=rows)

@@ -97,6 +97,15 @@ class Tables:
         except TableNotFoundError:
             return None
 
+    def spelling_of(self, name: str) -> str:
+        """How the table is written that SQL takes for one of this name; this name when there is none."""
+        found = self.objects.find(_spelling_key(name))
+        return found.decode(errors="replace") if found is not None else name
+
+    def settled_spelling_of(self, name: str) -> str:
+        """The same, and from now on no table is written otherwise."""
+        return name if self.objects.create(_spelling_key(name), name.encode()) else self.spelling_of(name)
+
     def columns(self, name: str, table: DeltaTable | None) -> dict[str, ColumnType]:
         """The columns of a table; none when there is no such table.
 
@@ -279,6 +288,10 @@ class Tables:
             yield table
             time.sleep(random.uniform(0, min(_LONGEST_PAUSE_S, 0.01 * 2**number)))  # noqa: S311 - a pause
         raise CommitFailedError(f"{_TRIES} times")
+
+
+def _spelling_key(name: str) -> str:
+    return f"_spelling/{name.casefold()}"
 
 
 def schema_of(table: DeltaTable) -> pa.Schema:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from checkmaite.jobs import StoreConflictError, StoreCorruptError, StoreNotFoundError, Tag
-from checkmaite.jobs.spi import check_tag, nearest_name
+from checkmaite.jobs.spi import check_tag, not_there
 from checkmaite.store_delta._columns import RUNS
 from checkmaite.store_delta._moments import Moment
 from checkmaite.store_delta._reading import ChosenRuns
@@ -109,13 +109,8 @@ class Tags:
             ) from error
 
     def _missing(self, name: str) -> StoreNotFoundError:
-        known = self._names()
-        near = nearest_name(name, known)
-        meant = f" Did you mean {near!r}?" if near else ""
         uri = self._objects.uri_of(_key(name))
-        return StoreNotFoundError(
-            f"there is no tag {name!r} in {self._objects.root}.{meant} Tags: {', '.join(known) or 'none'}.", uri=uri
-        )
+        return not_there("tag", name, self._names(), root=self._objects.root, uri=uri)
 
 
 def _key(name: str) -> str:

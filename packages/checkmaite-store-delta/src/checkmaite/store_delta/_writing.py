@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from functools import partial
 
 import pyarrow as pa
-from attrs import evolve
 from checkmaite.jobs import CapabilityRun, Problem, Provenance, RecordError, Report, StoreUnavailableError, WriteReceipt
-from checkmaite.jobs.spi import ColumnType, TableRows, fitted, outputs_uri_of, two_types
+from checkmaite.jobs.spi import ColumnType, TableRows, fitted, outputs_uri_of, twin_table, unwidened, wanting_floats
 from checkmaite.store_delta._columns import arrow_rows, arrow_runs, arrow_schema, facts_of
 from checkmaite.store_delta._runs import Result, Runs, rows_uri
 from checkmaite.store_delta._tables import Tables
@@ -107,17 +106,24 @@ class RunWriter:
         self._fitting(
             [(rows, self._tables.columns(rows.name, table)) for rows, table in zip(self._rows, there, strict=True)]
         )
+        self._spell([rows.name for rows, table in zip(self._rows, there, strict=True) if table is None])
         for rows, table in zip(self._rows, there, strict=True):
             if table is None:
                 self._tables.create(rows.name, arrow_schema(rows.columns))
             self._tables.append(rows.name, self._attempt, 1, partial(self._fit, rows), table=table)
         self._placed = True
 
+    def _spell(self, new: Sequence[str]) -> None:
+        """See that no other table has one of these names but for its case, and that none will have."""
+        for spelling_of in (self._tables.spelling_of, self._tables.settled_spelling_of):
+            if problems := [twin_table(name, twin) for name in new if (twin := spelling_of(name)) != name]:
+                raise self._misfit(problems)
+
     def _fit(self, table: TableRows, there: DeltaTable) -> pa.Table | None:
         """The rows for a table as it is; None when its columns of whole numbers had to become floats first."""
         known = self._tables.columns(table.name, there)
         (fit,) = self._fitting([(table, known)])
-        if wanted := _wants_floats(fit, known):
+        if wanted := wanting_floats(fit, known):
             self._tables.widen(table.name, dict.fromkeys(wanted, ColumnType.FLOAT))
             return None
         return arrow_rows(fit, self._attempt)
@@ -129,14 +135,17 @@ class RunWriter:
             fits.append(fit)
             problems += faults
             problems += [
-                _unwidened(table.name, name)
-                for name in _wants_floats(fit, known)
+                unwidened(table.name, name)
+                for name in wanting_floats(fit, known)
                 if not self._tables.holds_only_exact(table.name, name)
             ]
         if problems:
-            uri = self._tables.objects.root
-            raise RecordError("The run does not fit the tables; nothing of it can be read.", problems, uri=uri)
+            raise self._misfit(problems)
         return fits
+
+    def _misfit(self, problems: Sequence[Problem]) -> RecordError:
+        uri = self._tables.objects.root
+        return RecordError("The run does not fit the tables; nothing of it can be read.", problems, uri=uri)
 
     def _receipt(self, revision: int) -> WriteReceipt:
         uri = rows_uri(self._tables.uri_of(self._rows[0].name), self._run_uid, revision)
@@ -154,15 +163,3 @@ class RunWriter:
             created=created,
             rows={table.name: len(table.rows) for table in self._rows},
         )
-
-
-def _wants_floats(table: TableRows, known: Mapping[str, ColumnType]) -> list[str]:
-    """Columns of whole numbers for which the run has floats."""
-    return [
-        name for name, kind in table.columns.items() if kind is ColumnType.FLOAT and known.get(name) is ColumnType.INT
-    ]
-
-
-def _unwidened(table: str, column: str) -> Problem:
-    given = two_types(table, column, ColumnType.FLOAT, ColumnType.INT)
-    return evolve(given, cause=f"{given.cause[:-1]}, some of them beyond what a float keeps exactly.")

@@ -9,9 +9,9 @@ import pyarrow as pa
 from attrs import asdict, evolve, field, frozen
 from attrs.validators import deep_mapping, instance_of, optional
 from checkmaite.jobs import CapabilityRunRef, Provenance, Report, StoreCorruptError, StoreError
-from checkmaite.jobs.spi import ObjectStore, StoredRun, provenance_columns
+from checkmaite.jobs.spi import ObjectStore, StoredRun, artifact_key, provenance_columns
 from checkmaite.store_parquet._digests import COMMIT, SCHEME, commit_digest, facts_digest
-from checkmaite.store_parquet._layout import artifact_key, commit_key, is_artifact, is_payload
+from checkmaite.store_parquet._layout import commit_key, is_artifact, is_payload
 from checkmaite.store_parquet._originals import DeletedOriginals
 from checkmaite.store_parquet._rows import commit_bytes, read_commit
 

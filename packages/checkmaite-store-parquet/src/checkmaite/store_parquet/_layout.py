@@ -26,12 +26,11 @@ from __future__ import annotations
 
 import re
 
-from checkmaite.jobs.spi import object_name
+from checkmaite.jobs.spi import ARTIFACTS, object_name
 
 RUNS = "runs"
 SCHEMA = "_schema"
 COMPACTED = "_compact"
-ARTIFACTS = "_artifacts"
 TAGS = "_tags"
 SUFFIX = ".parquet"
 TABLE = r"[A-Za-z][A-Za-z0-9_]{0,99}"
@@ -139,11 +138,6 @@ def _revision_name(run_uid: str, revision: int) -> str:
 
 def _mark(revision: int) -> str:
     return f"!{revision}" if revision > 1 else ""
-
-
-def artifact_key(name: str) -> str:
-    """Key of a document."""
-    return "/".join([ARTIFACTS, *(object_name(part) for part in name.split("/"))])
 
 
 def is_artifact(key: object) -> bool:

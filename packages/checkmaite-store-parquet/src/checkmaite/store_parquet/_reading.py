@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from checkmaite.jobs import (
-    ColumnDescription,
     QueryError,
     StoreCorruptError,
     StoreError,
     StoreHistoryError,
-    StoreNotFoundError,
-    TableDescription,
 )
-from checkmaite.jobs.spi import ColumnType, ObjectStore, check_choice, check_query, nearest_name, object_name
+from checkmaite.jobs.spi import (
+    ColumnType,
+    ObjectStore,
+    Revision,
+    not_there,
+    object_name,
+)
 from checkmaite.store_parquet._compacted import CompactedRuns
 from checkmaite.store_parquet._datasets import REVISION, RUN, Piece, RetypedDataset, dataset_of, reading, revisions_of
 from checkmaite.store_parquet._foreign import ForeignRuns, is_commit, may_be_foreign, names_files
@@ -29,8 +33,6 @@ from checkmaite.store_parquet._manifest import is_among, newest_manifest
 from checkmaite.store_parquet._moments import Moment
 from checkmaite.store_parquet._parquet import BROKEN, is_damage
 from checkmaite.store_parquet._schema import RUNS_SCHEMA, ColumnTypes, arrow_schema, columns_from_json
-
-Revision = int | Literal["all"] | None
 
 _PAYLOAD = "payload"
 _NAMING = ["capability_table", _PAYLOAD, REVISION]
@@ -157,13 +159,7 @@ class CommittedRuns:
         pieces = self._pieces(name)
         if pieces or name in self.foreign.tables or (name == RUNS and self.foreign.runs.num_rows):
             return self._dataset(name, pieces, encodes)
-        known = self.tables()
-        near = nearest_name(name, known)
-        meant = f" Did you mean {near!r}?" if near else ""
-        raise StoreNotFoundError(
-            f"there is no table {name!r} in {self._objects.root}.{meant} Tables: {', '.join(known) or 'none'}.",
-            uri=self._objects.uri_of(name),
-        )
+        raise not_there("table", name, self.tables(), root=self._objects.root, uri=self._objects.uri_of(name))
 
     def no_rows(self, name: str) -> Any:
         """A dataset without files that has the columns of a table."""
@@ -172,6 +168,19 @@ class CommittedRuns:
     def count_runs(self, name: str) -> int:
         """How many of these results have rows in a table."""
         return len(self._files(name)) + self._compacted.count(name) + self.foreign.count(name)
+
+    def in_order(self, name: str, dataset: Any, columns: list[str] | None, limit: int | None) -> pa.Table:
+        """Rows of a table by their run, and those of one run as it gave them."""
+        if RUN not in dataset.schema.names:  # nothing is known of the table
+            return dataset.to_table(columns=columns).slice(0, limit)
+        keys = [RUN, REVISION] if name == RUNS or self._tells_revisions else [RUN]
+        chosen = dataset.schema.names if columns is None else columns
+        rows = dataset.to_table(columns=[*dict.fromkeys([*chosen, *keys])])
+        return rows.sort_by([(key, "ascending") for key in keys]).slice(0, limit).select(chosen)
+
+    def reading(self, name: str, dataset: Any) -> AbstractContextManager[None]:
+        """See `checkmaite.jobs.spi.SeenResults`."""
+        return reading(self._objects, name, dataset)
 
     def _pieces(self, name: str) -> list[Piece]:
         """The files of a table: those of commits, and copies."""
@@ -241,48 +250,6 @@ def _retyped(schema: pa.Schema, types: Mapping[str, pa.DataType]) -> pa.Schema:
     return pa.schema([each.with_type(types.get(each.name, each.type)) for each in schema])
 
 
-def read_table(
-    objects: ObjectStore,
-    name: str,
-    *,
-    columns: Sequence[str] | None,
-    run_uids: Collection[str] | None,
-    limit: int | None,
-    revision: Revision,
-    moment: Moment | None = None,
-) -> pa.Table:
-    """Rows of one table; see `ParquetStore.read_table`."""
-    check_query("name", name)
-    check_choice(columns=columns, run_uids=run_uids, limit=limit)
-    runs = CommittedRuns(objects, run_uids, revision=revision, moment=moment)
-    chooses = run_uids is not None or revision is not None
-    if chooses and name not in runs.tables():  # which is an error only when no other result has it either
-        CommittedRuns(objects, revision="all", moment=moment).dataset(name)
-        dataset = runs.no_rows(name)
-    else:
-        dataset = runs.dataset(name)
-    if unknown := [column for column in columns or () if column not in dataset.schema.names]:
-        raise StoreNotFoundError(
-            f"the table {name!r} has no column {unknown[0]!r}. Its columns: {', '.join(dataset.schema.names)}.",
-            uri=objects.uri_of(name),
-        )
-    chosen = list(columns) if columns is not None else None
-    with reading(objects, name, dataset):
-        if moment is not None and RUN in dataset.schema.names:  # as it is where anything is known of the table
-            keys = [RUN, REVISION] if name == RUNS or revision == "all" else [RUN]
-            return _in_order(dataset, keys, chosen, limit)
-        if limit is not None:
-            return dataset.head(limit, columns=chosen)
-        return dataset.to_table(columns=chosen)
-
-
-def _in_order(dataset: Any, keys: list[str], columns: list[str] | None, limit: int | None) -> pa.Table:
-    """Rows in an order that does not follow from where they are: by the keys, and those of one run as it gave them."""
-    chosen = dataset.schema.names if columns is None else columns
-    rows = dataset.to_table(columns=[*dict.fromkeys([*chosen, *keys])])
-    return rows.sort_by([(key, "ascending") for key in keys]).slice(0, limit).select(chosen)
-
-
 def values_of_all(objects: ObjectStore, name: str, column: str) -> pa.ChunkedArray:
     """What a column of a table holds in every committed result.
 
@@ -297,16 +264,6 @@ def values_of_all(objects: ObjectStore, name: str, column: str) -> pa.ChunkedArr
 def foreign_uri(objects: ObjectStore, run_uid: str) -> str | None:
     """A file of the CheckMAITE package's store with rows of a run."""
     return CommittedRuns(objects, [run_uid]).foreign.uri_of(run_uid)
-
-
-def describe_table(objects: ObjectStore, name: str, moment: Moment | None = None) -> TableDescription:
-    """Columns and size of one table."""
-    runs = CommittedRuns(objects, moment=moment)
-    dataset = runs.dataset(name)
-    with reading(objects, name, dataset):
-        rows = dataset.count_rows()
-    columns = tuple(ColumnDescription(name=each.name, type=str(each.type)) for each in dataset.schema)
-    return TableDescription(name=name, columns=columns, runs=runs.count_runs(name), rows=rows)
 
 
 def columns_of(

@@ -2,59 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from os import PathLike, fspath
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from attrs import frozen
 from checkmaite.jobs import (
     CapabilityRun,
     Provenance,
     Report,
-    TableDescription,
-    Tag,
     WriteReceipt,
 )
 from checkmaite.jobs.spi import (
+    AsOf,
     ObjectStore,
+    Revision,
+    SqlTables,
     StoredRun,
+    TableStore,
     check_as_of,
-    check_document,
     check_flag,
     check_one_run,
     check_place,
     check_revision,
-    check_runs,
     check_text,
-    check_whole,
     option,
     provenance_given,
     run_tables,
-    runs_of,
-    sql_limits,
     usable_uri,
 )
-from checkmaite.store_parquet import _reading, _sql
 from checkmaite.store_parquet._arguments import DEFAULT_GRACE_S, check_grace
 from checkmaite.store_parquet._commits import Commits
 from checkmaite.store_parquet._compacting import SMALL_PART_BYTES, Backlog, Compaction, Compactor
-from checkmaite.store_parquet._examining import Check, examined
 from checkmaite.store_parquet._instants import moment_at
-from checkmaite.store_parquet._layout import artifact_key
 from checkmaite.store_parquet._moments import Moment
 from checkmaite.store_parquet._originals import DeletedOriginals
+from checkmaite.store_parquet._parquet import BROKEN
+from checkmaite.store_parquet._reading import CommittedRuns, foreign_uri
 from checkmaite.store_parquet._repairing import Repair, Repairer
 from checkmaite.store_parquet._rows import runs_rows
+from checkmaite.store_parquet._sql import TablesOfNotebook, TablesOfQuery
 from checkmaite.store_parquet._tags import Tags
 from checkmaite.store_parquet._types import TableTypes
 from checkmaite.store_parquet._vacuum import Vacuum, Vacuumed
 from checkmaite.store_parquet._verifying import Verification, Verifier
 from checkmaite.store_parquet._writing import RunWriter
-
-AsOf = datetime | str | None
-"""A moment: an aware datetime, or the name of a tag; None for now."""
 
 
 @frozen
@@ -70,7 +63,7 @@ class ParquetOptions:
     )
 
 
-class ParquetStore:
+class ParquetStore(TableStore[Tags]):
     """An analytics store of plain Parquet files.
 
     A run's rows are written first, one object for each table, then one commit object that names them and makes the
@@ -88,6 +81,8 @@ class ParquetStore:
     """
 
     config_type: ClassVar[type[ParquetOptions]] = ParquetOptions
+    _distribution = "checkmaite-store-parquet"
+    _read_errors = BROKEN
 
     def __init__(
         self,
@@ -103,46 +98,8 @@ class ParquetStore:
         self._commits = Commits(self._objects, DeletedOriginals(self._objects))
         self._tags = Tags(self._objects)
 
-    def __repr__(self) -> str:
-        return f"ParquetStore({self.uri!r})"
-
     def __reduce__(self) -> tuple[Any, ...]:
         return ParquetStore, (self.uri, self._storage_options, self._private_files)
-
-    @classmethod
-    def normalized_options(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The options with an absolute uri, so that they mean the same in every working directory."""
-        return {**options, "uri": ObjectStore(options["uri"]).root}
-
-    @property
-    def uri(self) -> str:
-        """The absolute folder or URL, without secrets."""
-        return self._objects.root
-
-    def write(
-        self,
-        runs: CapabilityRun | Iterable[CapabilityRun],
-        *,
-        provenance: Provenance | Mapping[str, Any] | None = None,
-        supersede: bool = False,
-    ) -> list[WriteReceipt]:
-        """Store one run or several, each atomically, in order.
-
-        Args:
-            runs: One run, or several.
-            provenance: Who ran them; a mapping of the fields of `Provenance` will do.
-            supersede: See `KeepsRevisions.write_with_receipt`.
-
-        Returns:
-            A receipt for each.
-
-        Raises:
-            RecordError: A run's records cannot be stored; runs before it are stored.
-            StoreError: The store refused or could not be reached.
-            ArgumentError: There are no runs in `runs`, or another argument is of the wrong kind.
-        """
-        check_runs(runs)
-        return [self.write_with_receipt(run, provenance=provenance, supersede=supersede) for run in runs_of(runs)]
 
     def write_with_receipt(
         self,
@@ -180,7 +137,7 @@ class ParquetStore:
         """The file with the newest rows of the run in its first table; None when the store does not hold the run."""
         check_text("run_uid", run_uid)
         found = self._commits.newest(run_uid)
-        return found.stored.ref.store_uri if found is not None else _reading.foreign_uri(self._objects, run_uid)
+        return found.stored.ref.store_uri if found is not None else foreign_uri(self._objects, run_uid)
 
     def compact(self) -> Compaction:
         """Copy the rows of all results that are not copied yet into few large files, which readers then take instead.
@@ -272,189 +229,12 @@ class ParquetStore:
         """See that runs can be written here and read; see `checkmaite.jobs.spi.HasProbe`."""
         self._objects.probe()
 
-    def doctor(self) -> list[Check]:
-        """Try all that a store needs of its place from this process, and say what to do about what fails.
+    def _sql_tables(self, revision: Revision, as_of: AsOf, *, is_for_notebook: bool) -> SqlTables:
+        kind = TablesOfNotebook if is_for_notebook else TablesOfQuery
+        return kind(self._objects, self._seen(revision, as_of))
 
-        Objects are written, read, created by several at once, listed and deleted, and the store's clock is compared;
-        nothing of it stays. `probe` is the cheap part of it, which every worker asks for.
-        """
-        return list(examined(self._objects))
-
-    def put_artifact(self, name: str, content: bytes) -> str:
-        """Keep a document under ``_artifacts/`` and return its URI; the first write of a name wins."""
-        check_document(name)
-        key = artifact_key(name)
-        self._objects.create(key, content)
-        return self._objects.uri_of(key)
-
-    def delete_artifact(self, name: str) -> None:
-        """Delete a document; one that is not there is fine."""
-        check_document(name)
-        self._objects.delete(artifact_key(name))
-
-    def tag(self, name: str) -> Tag:
-        """Give what the store holds now a name, for ``as_of=``; see `KeepsHistory.tag`.
-
-        It costs one object, with the names of all commits: 40 bytes for each result. Nothing else is copied or kept
-        because of it, since results are never deleted.
-        """
-        return self._tags.make(name)
-
-    def tags(self) -> list[Tag]:
-        """The tags, oldest first."""
-        return self._tags.all()
-
-    def delete_tag(self, name: str) -> None:
-        """Forget a tag; see `KeepsHistory.delete_tag`. No result goes with it."""
-        self._tags.delete(name)
-
-    def list_tables(self, *, as_of: AsOf = None) -> list[str]:
-        """Names of the tables that hold rows of committed runs, ``runs`` included, sorted.
-
-        Args:
-            as_of: As in `read_table`.
-        """
-        return self._runs(None, as_of).tables()
-
-    def describe_table(self, name: str, *, as_of: AsOf = None) -> TableDescription:
-        """Columns and size of a table; see `AnalyticsStore.describe_table`.
-
-        Args:
-            name: The table.
-            as_of: As in `read_table`.
-        """
-        check_text("name", name)
-        return _reading.describe_table(self._objects, name, self._moment(as_of))
-
-    def read_table(
-        self,
-        name: str,
-        *,
-        columns: Sequence[str] | None = None,
-        run_uids: Sequence[str] | None = None,
-        limit: int | None = None,
-        revision: int | Literal["all"] | None = None,
-        as_of: AsOf = None,
-    ) -> Any:
-        """Rows of committed runs as a ``pyarrow.Table``: of each run the newest revision.
-
-        Args:
-            name: The table.
-            columns: Only these, in this order.
-            run_uids: Only rows of these runs; only their files are opened.
-            limit: At most this many rows.
-            revision: Of each run this revision, if it has so many; ``"all"`` for every one, with a column ``revision``.
-            as_of: What the store held then: a name that `tag` was given, or an aware datetime. Rows are then sorted by
-                run, so that the answer is the same for ever.
-
-        Raises:
-            StoreNotFoundError: There is no such table, column or tag; the message names those there are.
-            StoreHistoryError: A result that the tag names is not there any more.
-            QueryError: An argument makes no sense.
-        """
-        return _reading.read_table(
-            self._objects,
-            name,
-            columns=columns,
-            run_uids=run_uids,
-            limit=limit,
-            revision=revision,
-            moment=self._moment(as_of),
-        )
-
-    def query_sql(
-        self,
-        sql: str,
-        *,
-        revision: int | Literal["all"] | None = None,
-        as_of: AsOf = None,
-        to: Literal["arrow", "pandas", "polars"] = "arrow",
-        timeout_s: float | None = None,
-        max_memory_bytes: int = 4 * 1024**3,
-        threads: int = 4,
-    ) -> Any:
-        """The result of one SELECT over the tables. Needs DuckDB: ``checkmaite-jobs[sql]``.
-
-        Each table, ``runs`` too, is a view of the newest revision of each run, so that a join through ``run_uid`` never
-        mixes them. The engine can read nothing else: no files, no network, no extensions.
-
-        Args:
-            sql: The text.
-            revision: As in `read_table`.
-            as_of: As in `read_table`, but for the order of rows, which is that of ``ORDER BY``.
-            to: What the result is: a ``pyarrow.Table``, or a data frame of pandas or Polars.
-            timeout_s: Seconds that it may take; None for as long as it takes.
-            max_memory_bytes: Memory that the engine may take.
-            threads: Threads that it may use.
-
-        Raises:
-            QueryError: The text is not one SELECT, DuckDB refused it, or it hit a limit, which the message names.
-            StoreError: The store refused or could not be reached.
-        """
-        limits = sql_limits(timeout_s, max_memory_bytes, threads)
-        return _sql.query(self._objects, sql, partial(self._runs, revision, as_of), limits, to)
-
-    def query_batches(
-        self,
-        sql: str,
-        *,
-        revision: int | Literal["all"] | None = None,
-        as_of: AsOf = None,
-        batch_rows: int = 64 * 1024,
-        timeout_s: float | None = None,
-        max_memory_bytes: int = 4 * 1024**3,
-        threads: int = 4,
-    ) -> Generator[Any, None, None]:
-        """The result of one SELECT as ``pyarrow.RecordBatch`` after another, for results that no memory holds.
-
-        Nothing is asked before the first is taken. Sums of whole numbers are ``decimal128(38, 0)`` here. The arguments
-        are those of `query_sql`; `timeout_s` is for all of it, with what is done between two batches.
-
-        Args:
-            sql: The text.
-            revision: As in `read_table`.
-            as_of: As in `query_sql`.
-            batch_rows: At most so many rows in each.
-            timeout_s: Seconds that it may take.
-            max_memory_bytes: Memory that the engine may take.
-            threads: Threads that it may use.
-
-        Raises:
-            QueryError: See `query_sql`.
-            StoreError: The store refused or could not be reached.
-        """
-        limits = sql_limits(timeout_s, max_memory_bytes, threads)
-        check_whole("batch_rows", batch_rows)
-        return _sql.query_batches(self._objects, sql, partial(self._runs, revision, as_of), limits, batch_rows)
-
-    def connect(
-        self,
-        *,
-        revision: int | Literal["all"] | None = None,
-        as_of: AsOf = None,
-        max_memory_bytes: int = 4 * 1024**3,
-        threads: int = 4,
-    ) -> Any:
-        """A DuckDB connection with a view of each table as it is now, for notebooks. Needs ``checkmaite-jobs[sql]``.
-
-        It is locked down as that of `query_sql`: tables may be made in its own memory, but nothing is read or written
-        outside, and no setting changed. It shows what was stored when it was opened; open another one for what came
-        later, and within the grace of the next `vacuum`.
-
-        Args:
-            revision: As in `read_table`.
-            as_of: As in `query_sql`.
-            max_memory_bytes: Memory that the engine may take.
-            threads: Threads that it may use.
-
-        Raises:
-            StoreError: The store refused or could not be reached.
-        """
-        limits = sql_limits(None, max_memory_bytes, threads)
-        return _sql.connect(self._objects, partial(self._runs, revision, as_of), limits)
-
-    def _runs(self, revision: _reading.Revision, as_of: AsOf) -> _reading.CommittedRuns:
-        return _reading.CommittedRuns(self._objects, revision=revision, moment=self._moment(as_of))
+    def _seen(self, revision: Revision, as_of: AsOf, run_uids: Sequence[str] | None = None) -> CommittedRuns:
+        return CommittedRuns(self._objects, run_uids, revision=revision, moment=self._moment(as_of))
 
     def _moment(self, as_of: AsOf) -> Moment | None:
         check_as_of(as_of)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from attrs import frozen
 from checkmaite.jobs import StoreConflictError, StoreCorruptError, StoreError, StoreNotFoundError, Tag
-from checkmaite.jobs.spi import ColumnType, ObjectStore, check_tag, nearest_name
+from checkmaite.jobs.spi import ColumnType, ObjectStore, check_tag, not_there
 from checkmaite.store_parquet._datasets import open_file, reading
 from checkmaite.store_parquet._layout import SCHEMA, SUFFIX, TAGS, tag_key
 from checkmaite.store_parquet._moments import Moment
@@ -136,13 +136,8 @@ class Tags:
             raise self._broken(name, error) from error
 
     def _missing(self, name: str) -> StoreNotFoundError:
-        known = self._names()
-        near = nearest_name(name, known)
-        meant = f" Did you mean {near!r}?" if near else ""
-        return StoreNotFoundError(
-            f"there is no tag {name!r} in {self._objects.root}.{meant} Tags: {', '.join(known) or 'none'}.",
-            uri=self._objects.uri_of(tag_key(name)),
-        )
+        uri = self._objects.uri_of(tag_key(name))
+        return not_there("tag", name, self._names(), root=self._objects.root, uri=uri)
 
     def _broken(self, name: str, error: Exception) -> StoreCorruptError:
         uri = self._objects.uri_of(tag_key(name))

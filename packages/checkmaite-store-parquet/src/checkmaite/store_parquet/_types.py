@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pyarrow.compute as pc
 from attrs import evolve, field, frozen
 from checkmaite.jobs import Problem, RecordError, StoreNotFoundError
-from checkmaite.jobs.spi import ColumnType, ObjectStore, TableRows, fitted, two_types
+from checkmaite.jobs.spi import ColumnType, ObjectStore, TableRows, fitted, twin_table, unwidened, wanting_floats
 from checkmaite.store_parquet import _reading
 from checkmaite.store_parquet._layout import column_key, schema_key, spelling_key, widening_key
 from checkmaite.store_parquet._schema import ColumnTypes, columns_to_json
@@ -81,9 +81,11 @@ class TableTypes:
         for table in tables:
             known = self._known.setdefault(table.name, _Known())
             if _is_new(table, known) and (twin := ask(table, known)):
-                problems.append(_written_otherwise(table.name, twin))
+                problems.append(twin_table(table.name, twin))
             fit, faults = fitted(table, known.types)
-            faults += [_unwidened(table.name, name) for name in _wants_floats(table, known) if name in known.settled]
+            faults += [
+                unwidened(table.name, name) for name in wanting_floats(table, known.types) if name in known.settled
+            ]
             fits.append(fit)
             problems += faults
         if problems:
@@ -98,10 +100,10 @@ class TableTypes:
             return self._twin_of(table.name)
         for name in [name for name in table.columns if name not in known.types]:
             self._take(known, self._types_in(column_key(table.name, name)))
-        for name in [*_wants_floats(table, known), *_wants_to_settle(table, known)]:
+        for name in [*wanting_floats(table, known.types), *_wants_to_settle(table, known)]:
             if name in known.types:
                 self._take(known, self._types_in(widening_key(table.name, name)), settles=True)
-        for name in _wants_floats(table, known):
+        for name in wanting_floats(table, known.types):
             if name not in known.settled and not self._holds_only_exact(table.name, name):
                 known.settled.add(name)
         return None
@@ -117,7 +119,7 @@ class TableTypes:
         for name in [name for name in table.columns if name not in known.types]:
             self._take(known, self._fixed(column_key(table.name, name), {name: table.columns[name]}))
         for kind, names in (
-            (ColumnType.FLOAT, _wants_floats(table, known)),
+            (ColumnType.FLOAT, wanting_floats(table, known.types)),
             (ColumnType.INT, _wants_to_settle(table, known)),
         ):
             for name in names:
@@ -168,18 +170,9 @@ def _is_new(table: TableRows, known: _Known) -> bool:
     """Whether the run has something for these columns that this process does not know how to store."""
     return (
         any(name not in known.types for name in table.columns)
-        or bool(_wants_floats(table, known))
+        or bool(wanting_floats(table, known.types))
         or bool(_wants_to_settle(table, known))
     )
-
-
-def _wants_floats(table: TableRows, known: _Known) -> list[str]:
-    """Columns of whole numbers for which the run has floats."""
-    return [
-        name
-        for name, kind in table.columns.items()
-        if kind is ColumnType.FLOAT and known.types.get(name) is ColumnType.INT
-    ]
 
 
 def _wants_to_settle(table: TableRows, known: _Known) -> list[str]:
@@ -191,16 +184,3 @@ def _wants_to_settle(table: TableRows, known: _Known) -> list[str]:
         and name not in known.settled
         and any(abs(row.get(name) or 0) > _EXACT for row in table.rows)
     ]
-
-
-def _written_otherwise(table: str, twin: str) -> Problem:
-    return Problem(
-        f"{table}.table_name",
-        f"differs only in case, which SQL does not see, from the table {twin!r} of the runs stored before.",
-        "Write it as there, or give it another name.",
-    )
-
-
-def _unwidened(table: str, column: str) -> Problem:
-    given = two_types(table, column, ColumnType.FLOAT, ColumnType.INT)
-    return evolve(given, cause=f"{given.cause[:-1]}, some of them beyond what a float keeps exactly.")

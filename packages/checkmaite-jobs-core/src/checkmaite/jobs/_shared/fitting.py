@@ -49,6 +49,28 @@ def two_types(table: str, column: str, given: ColumnType, known: ColumnType) -> 
     )
 
 
+def wanting_floats(table: TableRows, known: Mapping[str, ColumnType]) -> list[str]:
+    """Columns of whole numbers for which a run has floats."""
+    return [
+        name for name, kind in table.columns.items() if kind is ColumnType.FLOAT and known.get(name) is ColumnType.INT
+    ]
+
+
+def unwidened(table: str, column: str) -> Problem:
+    """The problem of a column of whole numbers that cannot become one of floats."""
+    given = two_types(table, column, ColumnType.FLOAT, ColumnType.INT)
+    return evolve(given, cause=f"{given.cause[:-1]}, some of them beyond what a float keeps exactly.")
+
+
+def twin_table(table: str, twin: str) -> Problem:
+    """The problem of a table that SQL would take for one that the store has."""
+    return Problem(
+        f"{table}.table_name",
+        f"differs only in case, which SQL does not see, from the table {twin!r} of the runs stored before.",
+        "Write it as there, or give it another name.",
+    )
+
+
 def _twins(table: TableRows, known: Mapping[str, ColumnType]) -> list[Problem]:
     """Columns new to the table that SQL would take for one that it has; the table could not be queried any more."""
     new = [name for name in table.columns if name not in known]

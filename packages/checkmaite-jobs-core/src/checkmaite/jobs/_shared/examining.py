@@ -12,8 +12,8 @@ from threading import Barrier
 from typing import Literal
 
 from attrs import frozen
-from checkmaite.jobs import StoreError
-from checkmaite.jobs.spi import ObjectStore
+from checkmaite.jobs._shared.errors import StoreError
+from checkmaite.jobs._shared.objects import ObjectStore
 
 _FOLDER = "_doctor"
 _WRITERS = 8
