@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import itertools
 import logging
-import os
 import socket
 import threading
 import time
@@ -30,15 +29,14 @@ from checkmaite.jobs_ray_simple.cluster.client_server import (
     no_wait_after_a_refusal,
     refuse_unstartable,
 )
+from checkmaite.jobs_ray_simple.cluster.local_ray import start_local_ray
 from checkmaite.jobs_ray_simple.cluster.options import ConnectionOptions
 from checkmaite.jobs_ray_simple.cluster.probe import CLIENT, no_cluster, probe_address
 from checkmaite.jobs_ray_simple.cluster.ray_state import client_worker, connected, is_own, through_client
 from checkmaite.jobs_ray_simple.cluster.runtime_env import upload_problem
 from checkmaite.jobs_ray_simple.cluster.versions import incompatible, is_mismatch
-from ray._private import ray_constants
 
 _log = logging.getLogger("checkmaite.jobs")
-_LOOPBACK = "127.0.0.1"
 _untyped: Any = ray  # the parts of Ray's API that carry no types
 _RETRY_AFTER_S = 0.5
 
@@ -131,6 +129,7 @@ def connect(
 
     Raises:
         ConfigurationError: There is no cluster, or the one that is there differs from the options.
+        BackendUnavailableError: A Ray of this process's own did not start in time.
         IncompatibleVersionError: The cluster's Ray or Python is another than this process's.
     """
     wish = _Wish.of(options)
@@ -202,10 +201,17 @@ def _end() -> None:
     ray.shutdown()
 
 
-@atexit.register  # Ray registered its own end before, when it was imported, so this comes first
 def _silence() -> None:
     for user in list(_Now.users):
         user._fall_silent()
+
+
+@atexit.register  # Ray registered its own end before, when it was imported, so this comes first
+def _end_with_process() -> None:
+    """End what this package started. Ray's own end would wait for workers' output, half a second, and there is none."""
+    _silence()
+    if _Now.wish is not None and is_own():
+        ray.shutdown()
 
 
 def _differences(wish: _Wish) -> list[str]:
@@ -289,7 +295,14 @@ def _start(wish: _Wish, deadline: Deadline, timeout_s: float) -> None:
 
 def _initialise(address: str, wish: _Wish, env: Mapping[str, Any]) -> None:
     if address == "local":
-        _start_local(wish, env)
+        start_local_ray(
+            {
+                "num_cpus": wish.num_cpus,
+                "num_gpus": wish.num_gpus,
+                "object_store_memory": wish.object_store_memory,
+                **env,
+            }
+        )
     elif address.startswith(CLIENT):
         refuse_unstartable(address, wish.runtime_env or {})
         with no_wait_after_a_refusal():
@@ -307,37 +320,3 @@ def _nothing_left_of_a_failure() -> Iterator[None]:
         if not is_connected():  # else somebody else has connected this process meanwhile
             ray.shutdown()
         raise
-
-
-def _start_local(wish: _Wish, env: Mapping[str, Any]) -> None:
-    with _on_loopback():
-        ray.init(
-            address="local",
-            num_cpus=wish.num_cpus,
-            num_gpus=wish.num_gpus,
-            object_store_memory=wish.object_store_memory,
-            include_dashboard=False,
-            log_to_driver=False,
-            _node_ip_address=_LOOPBACK,
-            **env,
-        )
-
-
-@contextmanager
-def _on_loopback() -> Iterator[None]:
-    """Keep Ray from replacing 127.0.0.1 by the network interface's address.
-
-    The variable is for the processes that Ray starts, the constant for this one, which read it at import.
-    """
-    name, constant = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, "ENABLE_RAY_CLUSTER"
-    variable, value = os.environ.get(name), getattr(ray_constants, constant)
-    os.environ[name] = "0"
-    setattr(ray_constants, constant, False)
-    try:
-        yield
-    finally:
-        setattr(ray_constants, constant, value)
-        if variable is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = variable
