@@ -9,7 +9,12 @@ from checkmaite.jobs_ray_simple.cluster.actors import enter_namespace, leave_dri
 from checkmaite.jobs_ray_simple.cluster.code import code_here
 from checkmaite.jobs_ray_simple.cluster.connection import Connection, cancel, connect, is_connected
 from checkmaite.jobs_ray_simple.cluster.deaths import Death, Deaths, dead_for_a_while
-from checkmaite.jobs_ray_simple.cluster.job_function import make_job_function, make_runner_function, packed_order
+from checkmaite.jobs_ray_simple.cluster.job_function import (
+    make_job_function,
+    make_runner_function,
+    packed_order,
+    start_worker,
+)
 from checkmaite.jobs_ray_simple.cluster.maintenance import DEFAULT_MAINTENANCE_JOBS, StoreMaintenance
 from checkmaite.jobs_ray_simple.cluster.nodes import cluster_resources, leaving_nodes, occupancy
 from checkmaite.jobs_ray_simple.cluster.options import ConnectionOptions, isolation_level
@@ -57,4 +62,5 @@ __all__ = [
     "shortage",
     "stand_in",
     "start_obstacle",
+    "start_worker",
 ]

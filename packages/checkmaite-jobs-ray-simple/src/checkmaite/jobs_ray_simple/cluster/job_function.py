@@ -54,6 +54,22 @@ def make_job_function(
     return checkmaite_job
 
 
+def start_worker() -> Any:
+    """Have Ray start a worker process, which the first job of this owner finds then; the reference of its task.
+
+    It reserves nothing, so that it keeps no job waiting, and asks no autoscaler for a node.
+    """
+    untyped: Any = ray
+    return untyped.remote(num_cpus=0, max_retries=0)(_make_nothing()).remote()
+
+
+def _make_nothing() -> Callable[[], None]:
+    def checkmaite_worker() -> None:  # it travels by value
+        return None
+
+    return checkmaite_worker
+
+
 def make_runner_function(
     receiver: Any, prepare: Callable[[], None] | None, leave: Leave | None
 ) -> Callable[[str, bytes], bytes]:

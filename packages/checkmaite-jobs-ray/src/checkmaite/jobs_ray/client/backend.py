@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 import warnings
 from collections.abc import Sequence
@@ -38,7 +39,6 @@ from checkmaite.jobs.spi import (
     terms_of,
 )
 from checkmaite.jobs_ray.client.cluster import Calls, UnansweredError, create_cleanly, runtime_env_here
-from checkmaite.jobs_ray.client.history import read_history, read_kept_log
 from checkmaite.jobs_ray.client.job import RayJob
 from checkmaite.jobs_ray.client.payload_limits import refuse_large
 from checkmaite.jobs_ray.client.subscription import Subscription
@@ -48,7 +48,7 @@ from checkmaite.jobs_ray.config import RayOptions, RayRunOptions, RegistrySettin
 from checkmaite.jobs_ray.handshake import client_hello
 from checkmaite.jobs_ray.journal.location import JournalLocation
 from checkmaite.jobs_ray.journal.walls import proof_of
-from checkmaite.jobs_ray.registry.actor import JobRegistry
+from checkmaite.jobs_ray.names import controller_name
 from checkmaite.jobs_ray.wire import Basis, Context, JobFacts, JobSpec, Order, Policy, named
 from checkmaite.jobs_ray_simple.cluster import Connection, carried, code_here, connect, dumps, occupancy, payloads
 
@@ -62,6 +62,11 @@ _HOOKS_S = 5.0
 _START_S = 10.0
 """What the start of the registry's process may take of the time that it has to answer for the first time."""
 _MOST_CONTEXTS = 256
+
+
+def _import_actors() -> None:
+    """Import what a new registry needs of this process. While Ray starts, this process mostly waits."""
+    import checkmaite.jobs_ray.registry.actor  # noqa: F401
 
 
 @lru_cache(maxsize=64)
@@ -93,6 +98,7 @@ class RayBackend:
         self._closed = False
         self._contexts: dict[bytes, tuple[str, Context]] = {}
         self._unconfirmed = Unconfirmed()
+        threading.Thread(target=_import_actors, name="checkmaite-imports", daemon=True).start()
         self._connection: Connection = connect(
             options, live_jobs=self._would_be_lost, fall_silent=lambda: self._subscription.fall_silent()
         )
@@ -115,11 +121,15 @@ class RayBackend:
     @classmethod
     def read_history(cls, options: RayOptions, context: BackendContext) -> Any:
         """The jobs of a scope as a table; see `checkmaite.jobs.read_job_history`."""
+        from checkmaite.jobs_ray.client.history import read_history
+
         return read_history(options, context.store)
 
     @classmethod
     def read_logs(cls, options: RayOptions, context: BackendContext, job_id: str) -> str:
         """What a job has printed, as it is kept; see `checkmaite.jobs.read_job_logs`."""
+        from checkmaite.jobs_ray.client.history import read_kept_log
+
         return read_kept_log(options, context.store, job_id)
 
     def __repr__(self) -> str:
@@ -289,6 +299,8 @@ class RayBackend:
         found = find(**named)
         if found is not None:
             return found
+        from checkmaite.jobs_ray.registry.actor import JobRegistry
+
         actor: dict[str, Any] = {
             **named,
             "settings": {
@@ -305,7 +317,24 @@ class RayBackend:
         if self._runtime_env:
             told = {"actor_class": f"{JobRegistry.__module__}:{JobRegistry.__name__}", **actor}
             create_cleanly(self._connection.address, told, timeout_s=options.registry_startup_timeout_s)
-        return get_or_create(JobRegistry, **actor)
+            return get_or_create(JobRegistry, **actor)
+        made = get_or_create(JobRegistry, **actor)
+        if self._connection.ends_with_process:
+            self._make_controllers()
+        return made
+
+    def _make_controllers(self) -> None:
+        """Make the controllers of a registry that has just been made, beside it instead of after it.
+
+        Only on a Ray of this process's own, where no other client may have made the registry with other settings.
+        """
+        from checkmaite.jobs_ray.registry.cluster import Cluster
+
+        options = self._options
+        settings = RegistrySettings(**options.asked)
+        cluster = Cluster(options.registry_namespace, settings)
+        for number in range(settings.controller_pool_size):
+            cluster.controller(controller_name(options.registry_name, number))
 
     def _handshake(self) -> bool:
         """Agree with the registry; whether it keeps a journal."""

@@ -70,6 +70,7 @@ class JobController:
         )
         self._packing = Packing(self._incarnation, self._machine)
         self._tasks = Tasks(this_actor(), self._take, self._take_runner, settings.store_maintenance_jobs)
+        self._tasks.prepare()
         self._arrivals = Arrivals()
         self._patience_s = settings.lease_ttl_s / 2  # a registry that has no answer within a lease asks again
         self._looking_into: dict[AttemptId, asyncio.Task[None]] = {}

@@ -32,6 +32,7 @@ from checkmaite.jobs_ray_simple.cluster import (
     make_runner_function,
     pack_left_by,
     packed_order,
+    start_worker,
 )
 
 _log = logging.getLogger("checkmaite.jobs")
@@ -104,6 +105,11 @@ class Tasks:
         self._deaths = Deaths()
         self._work = RemoteWork(partial(make_job_function, controller, leave_driver))
         self._runs = RemoteWork(partial(make_runner_function, controller, leave_driver))
+        self._first_worker: Any = None
+
+    def prepare(self) -> None:
+        """Have a worker process started before the first job comes: none that is there already runs its tasks."""
+        self._first_worker = start_worker()
 
     def launch(self, launch: Launch) -> None:
         """Hand a job to Ray.
