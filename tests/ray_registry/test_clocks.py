@@ -127,6 +127,8 @@ def test_a_journal_of_before_goes_on_with_the_count() -> None:
     run(rig, "new")
     rows = rig.rows()
     for row in rows:
+        if row[0] == "introduced":  # the context of both
+            continue
         assert row[0] == "finished"
         row[1]["columns"].pop("state.counted_s")
     rig.take_over(10**12, rows)

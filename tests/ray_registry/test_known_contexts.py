@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pytest
 from attrs import evolve
 from checkmaite.jobs.spi import ArtifactFolder, Code, StoreSpec, Terms
 from checkmaite.jobs_ray.journal.schema import REDACTED
 from checkmaite.jobs_ray.registry.model.contexts import redacted_context, whole_context
+from checkmaite.jobs_ray.registry.model.events import Event, Introduced
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
 from checkmaite.jobs_ray.wire import Context
@@ -85,3 +87,41 @@ def test_a_job_that_waited_when_its_cluster_was_lost_runs_the_code_that_it_was_s
     assert whole_context(REDACTED.value(row)) == before
     if code is None:
         assert "code" not in row, "as in journals that were written before codes were"
+
+
+def test_the_context_of_jobs_that_follow_each_other_is_written_once() -> None:
+    """With it workers are told of the submitter's code, in up to 32 KB."""
+    machine = RegistryMachine(limits())
+    for number in range(3):
+        run_and_cancel(machine, f"job {number}", "mine")
+    assert introductions(machine.table.take_events()) == ["mine"]
+    assert machine.contexts() == [], "secrets, and the code that they name, are not kept for a job that may never come"
+
+
+def test_of_contexts_without_a_live_job_the_last_introduced_are_remembered_by_all_who_read_the_journal() -> None:
+    machine = RegistryMachine(limits())
+    for number in range(10):
+        run_and_cancel(machine, f"job {number}", f"context {number}")
+    events = machine.table.take_events()
+    known = machine.table.redacted_contexts.items()
+    assert [name for name, _ in known] == [f"context {number}" for number in range(2, 10)]
+    table = JobTable()
+    for event in events:
+        table.apply(event)
+    table.take_events()
+    assert table.redacted_contexts.items() == known
+    for again in (machine, RegistryMachine(limits(), table=table)):
+        run_and_cancel(again, "one more", "context 0")
+        assert introductions(again.table.take_events()) == ["context 0"]
+
+
+def run_and_cancel(machine: RegistryMachine, job_id: str, name: str) -> None:
+    """A job that has this context, and is final."""
+    job = spec(job_id)._replace(context=name)
+    machine.submit([job], {name: context("secret")}, 1_000.0)
+    assert machine.cancel(job.scope, job.job_id, 0.0, 1_000.0)
+    machine.tick(1_000.0)
+
+
+def introductions(events: Sequence[Event]) -> list[str]:
+    return [event.context for event in events if isinstance(event, Introduced)]

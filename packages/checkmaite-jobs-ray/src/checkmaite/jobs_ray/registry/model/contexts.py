@@ -148,11 +148,19 @@ def _redacted_runtime_env(runtime_env: Mapping[str, Any] | None) -> Mapping[str,
     return redacted
 
 
-# -- those of live jobs ------------------------------------------------------------------------------------------------
+# -- those of live jobs, and of the last that have ended ---------------------------------------------------------------
+
+_IDLE = 8
+"""Contexts without a live job that are remembered: else a client that submits one job after the other would have its
+context written with each of them, with what workers are told of its code, up to 32 KB."""
 
 
 class RedactedContexts:
-    """Redacted contexts by their ids."""
+    """Redacted contexts by their ids, in the order in which they were introduced.
+
+    What is forgotten, and when, follows from that order and from which jobs live: so a registry and whoever reads its
+    journal, from a snapshot on or not, know the same.
+    """
 
     def __init__(self) -> None:
         self._known: dict[str, RedactedContext] = {}
@@ -176,9 +184,15 @@ class RedactedContexts:
         """One more live job has it."""
         self._uses[context] += 1
 
+    def is_used(self, context: str) -> bool:
+        """Whether a live job has it."""
+        return context in self._uses
+
     def drop(self, context: str) -> None:
         """A job that had it is final."""
         self._uses[context] -= 1
         if self._uses[context] <= 0:
             del self._uses[context]
-            self._known.pop(context, None)
+            idle = [each for each in self._known if each not in self._uses]
+            for each in idle[:-_IDLE]:
+                del self._known[each]

@@ -47,7 +47,7 @@ class JobTable:
     Attributes:
         records: Every job by its id.
         scopes: Each scope's index.
-        redacted_contexts: The contexts of live jobs, as far as they may be written down.
+        redacted_contexts: The contexts of live jobs, and the last of others, as far as they may be written down.
         waiting: Jobs that no controller has, and how many of each kind are with one and not begun.
         unresolved: Jobs of which the store has to be asked.
         owned: Jobs of each controller.
@@ -343,7 +343,7 @@ class ReplayState:
     Attributes:
         records: Every job by its id: those that are final in the order in which they became so, those that live in
             that in which they were accepted.
-        redacted_contexts: The contexts of live jobs.
+        redacted_contexts: The contexts of live jobs, and the last of others.
         last_at: When the last of the forgotten jobs was accepted.
         last_token: The largest token of a lease that an event has named.
     """

@@ -59,7 +59,7 @@ class KnownContexts:
                 self._offered.add(name)
 
     def sweep(self) -> None:
-        """Forget the contexts that no live job has."""
-        for name in [each for each in self._known if each not in self._table.redacted_contexts]:
+        """Forget the contexts that no live job has: their secrets, and what keeps the code that they name."""
+        for name in [each for each in self._known if not self._table.redacted_contexts.is_used(each)]:
             del self._known[name]
             self._offered.discard(name)
