@@ -19,6 +19,7 @@ from attrs import asdict
 from cluster import Cluster
 from figures import Figure
 from first_paint import first_paint
+from first_result import first_result
 from growth import draw, growth
 from history import history
 from importing import import_cost
@@ -42,6 +43,7 @@ MEASURES: dict[str, Callable[[Cluster], list[Figure]]] = {
     measure.__name__.replace("_", "-"): measure
     for measure in (
         import_cost,
+        first_result,
         write_cost,
         s3_requests,
         store_reading,
@@ -68,7 +70,17 @@ MEASURES: dict[str, Callable[[Cluster], list[Figure]]] = {
     )
 }
 LONG = frozenset(
-    {"dask", "first-paint", "growth", "memory", "pool-sizes", "reading-of-many", "staged-model", "with-journals"}
+    {
+        "dask",
+        "first-paint",
+        "first-result",
+        "growth",
+        "memory",
+        "pool-sizes",
+        "reading-of-many",
+        "staged-model",
+        "with-journals",
+    }
 )
 """Measured only when they are asked for by name, or with ``--long``: without them a run takes less than six minutes."""
 
