@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import uuid
@@ -203,28 +204,89 @@ def outage(monkeypatch: pytest.MonkeyPatch) -> Outage:
 @pytest.fixture
 def expired_keys(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Access keys that this server takes no more: its replies to HEAD have no body, as from S3."""
+    return _refused_keys(monkeypatch, 400, "ExpiredToken", "The provided token has expired.")
+
+
+@pytest.fixture
+def deleted_keys(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Access keys that this server does not know any more."""
+    said = "The AWS Access Key Id you provided does not exist in our records."
+    return _refused_keys(monkeypatch, 403, "InvalidAccessKeyId", said)
+
+
+def _refused_keys(monkeypatch: pytest.MonkeyPatch, status: int, name: str, said: str) -> set[str]:
     from moto.s3.exceptions import S3ClientError
     from moto.s3.responses import S3Response
 
-    class ExpiredTokenError(S3ClientError):
-        code = 400
+    class RefusedKeyError(S3ClientError):
+        code = status
 
         def __init__(self) -> None:
-            super().__init__("ExpiredToken", "The provided token has expired.")
+            super().__init__(name, said)
 
-    expired = set[str]()
+    refused = set[str]()
 
-    def unless_expired(answer: Any) -> Any:
+    def unless_refused(answer: Any) -> Any:
         def answered(self: S3Response, *args: Any, **kwargs: Any) -> Any:
-            if any(f"Credential={key}/" in self.headers.get("Authorization", "") for key in expired):
-                raise ExpiredTokenError
+            if any(f"Credential={key}/" in self.headers.get("Authorization", "") for key in refused):
+                raise RefusedKeyError
             return answer(self, *args, **kwargs)
 
         return answered
 
-    for name in ("put_object", "get_object", "head_object", "list_objects_v2"):
-        monkeypatch.setattr(S3Response, name, unless_expired(getattr(S3Response, name)))
-    return expired
+    for method in ("put_object", "get_object", "head_object", "list_objects_v2"):
+        monkeypatch.setattr(S3Response, method, unless_refused(getattr(S3Response, method)))
+    return refused
+
+
+class FoundCredentials:
+    """Where this process and its children look for S3 credentials, in a folder of the test's own.
+
+    Args:
+        folder: The folder.
+        monkeypatch: Puts the environment back.
+    """
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._folder, self._monkeypatch = folder, monkeypatch
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "credentials"))
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "config"))
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # nobody is asked beyond this machine
+
+    def in_file(self, key: str, profile: str = "default") -> None:
+        """In the file of credentials, which says nothing of their end."""
+        found = f"[{profile}]\naws_access_key_id = {key}\naws_secret_access_key = s\n"
+        (self._folder / "credentials").write_text(found)
+
+    def in_environment(self, key: str) -> None:
+        """In variables."""
+        self._monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+        self._monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+
+    def by_process(self, key: str) -> None:
+        """From a program, the ``credential_process`` of a profile, which says that they end in an hour."""
+        program = self._folder / "program.py"
+        program.write_text(
+            "import datetime, json\n"
+            "end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)\n"
+            f"found = dict(Version=1, AccessKeyId={key!r}, SecretAccessKey='s', SessionToken='t')\n"
+            "print(json.dumps({**found, 'Expiration': end.isoformat()}))\n"
+        )
+        (self._folder / "config").write_text(f"[default]\ncredential_process = {sys.executable} {program}\n")
+
+
+@pytest.fixture
+def found_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FoundCredentials]:
+    """Where S3 credentials are looked for, which is empty."""
+    import s3fs
+
+    folder = tmp_path / "aws"
+    folder.mkdir()
+    s3fs.S3FileSystem.clear_instance_cache()  # one with the same options has what others have found
+    yield FoundCredentials(folder, monkeypatch)
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture

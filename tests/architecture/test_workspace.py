@@ -77,7 +77,18 @@ def test_siblings_are_held_to_compatible_versions(package: Path) -> None:
 def test_one_module_of_core_talks_to_fsspec() -> None:
     core = ROOT / "packages/checkmaite-jobs-core/src/checkmaite/jobs"
     importers = {path.stem for path in core.rglob("*.py") if "fsspec" in _imported(path)}
-    assert importers == {"objects"}
+    assert importers == {"drivers"}
+
+
+def test_stores_name_the_drivers_of_core() -> None:
+    """Which refuse to overwrite: earlier ones may not."""
+    drivers = ("s3", "gcs", "azure")
+    core, *stores = (
+        project(ROOT / "packages" / name)["optional-dependencies"]
+        for name in ("checkmaite-jobs-core", "checkmaite-store-parquet", "checkmaite-store-delta")
+    )
+    for store in stores:
+        assert [store[extra] for extra in drivers] == [core[extra] for extra in drivers]
 
 
 def _imported(path: Path) -> set[str]:

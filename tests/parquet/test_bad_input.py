@@ -15,7 +15,7 @@ from checkmaite.jobs import (
     configure_job_backend,
     shutdown_job_backend,
 )
-from checkmaite.jobs._shared import objects
+from checkmaite.jobs._shared import drivers
 from checkmaite.jobs.testing import SampleCapability, SampleRun
 from checkmaite.store_parquet import ParquetStore
 
@@ -59,11 +59,19 @@ def test_a_bad_store(active: JobBackend, store: dict[str, Any], said: Said) -> N
     assert_refused(active, "inline", {"analytics_store": {"backend": "parquet", **store}}, said)
 
 
-def test_s3_without_its_extra(active: JobBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects.fsspec, "registry", {})  # what other tests have imported is not there either
-    monkeypatch.setattr(objects, "find_spec", lambda name: None)
-    said = Said("analytics_store.uri", 's3fs, which is not installed: pip install "checkmaite-jobs[s3]"', "a folder")
-    assert_refused(active, "inline", {"analytics_store": {"backend": "parquet", "uri": "s3://bucket/x"}}, said)
+@pytest.mark.parametrize("backend", ["parquet", "delta"])
+@pytest.mark.parametrize(
+    ("scheme", "package", "extra"),
+    [("s3", "s3fs", "s3"), ("gs", "gcsfs", "gcs"), ("az", "adlfs", "azure"), ("abfss", "adlfs", "azure")],
+)
+def test_a_service_without_its_extra(
+    active: JobBackend, monkeypatch: pytest.MonkeyPatch, backend: str, scheme: str, package: str, extra: str
+) -> None:
+    monkeypatch.setattr(drivers.fsspec, "registry", {})  # what other tests have imported is not there either
+    monkeypatch.setattr(drivers, "find_spec", lambda name: None)
+    cause = f'{package}, which is not installed: pip install "checkmaite-jobs[{extra}]"'
+    said = Said("analytics_store.uri", cause, "a folder")
+    assert_refused(active, "inline", {"analytics_store": {"backend": backend, "uri": f"{scheme}://bucket/x"}}, said)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from checkmaite.jobs import (
     submit_capabilities,
     submit_capability,
 )
-from checkmaite.jobs._shared import discovery, objects
+from checkmaite.jobs._shared import discovery, drivers
 from checkmaite.jobs._shared.discovery import BACKENDS_GROUP, STORES_GROUP
 from checkmaite.jobs._shared.resources import resolve_resources
 from checkmaite.jobs._submitters.capability import capability_problems
@@ -239,9 +239,9 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         return {str(getattr(each, "name", each)): found.get(str(each), each) for each in own[group]}
 
     monkeypatch.setattr(discovery, "_entries", installed)
-    monkeypatch.setattr(objects.fsspec, "registry", {})  # what other tests have imported is not there either
+    monkeypatch.setattr(drivers.fsspec, "registry", {})  # what other tests have imported is not there either
     find = importlib.util.find_spec
-    monkeypatch.setattr(objects, "find_spec", lambda name: None if name == "s3fs" else find(name))
+    monkeypatch.setattr(drivers, "find_spec", lambda name: None if name == "s3fs" else find(name))
 
 
 @pytest.mark.usefixtures("nothing_installed")

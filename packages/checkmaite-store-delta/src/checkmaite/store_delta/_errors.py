@@ -60,7 +60,7 @@ def _tell(objects: ObjectStore, name: str, error: Any) -> None:
         raise StoreError(
             f"{uri}: this version of the deltalake library cannot use the table. Install a later one.", uri=uri
         ) from error
-    if cause := _cause(said):
+    if cause := refusal_in(error):
         with objects.errors_of(name):
             raise cause from error
     if isinstance(error, FileNotFoundError):
@@ -77,8 +77,9 @@ def _tell(objects: ObjectStore, name: str, error: Any) -> None:
         raise error
 
 
-def _cause(said: str) -> OSError | None:
+def refusal_in(error: Exception) -> OSError | None:
     """What went wrong below the library, where its text says that."""
+    said = str(error)
     if code := _CODE.search(said):
         return _RefusedError(code[1])
     if status := _STATUS.search(said):

@@ -17,6 +17,8 @@ _S3 = {
     "region_name": "aws_region",
     "anon": "aws_skip_signature",
 }
+_FINDING = frozenset({"profile"})
+"""Options of fsspec that say where credentials are: the library is told what is found there."""
 _READING_ONLY = frozenset({"default_block_size", "default_cache_type", "default_fill_cache", "use_listings_cache"})
 """Options of fsspec that are about how it reads; the library reads in its own way."""
 
@@ -78,7 +80,7 @@ def check_delta_place(uri: object, storage_options: object, delta_options: objec
         cause = f"the library takes texts, which {shown(wrong[0])} or its value is not."
         problems.append(Problem("delta_options", cause, 'Pass, for example, {"timeout": "30s"}.'))
     if isinstance(uri, str) and is_s3(uri):
-        unknown = [name for name in _flat(storage_options) if name not in _S3 and name not in _READING_ONLY]
+        unknown = [name for name in _flat(storage_options) if name not in {*_S3, *_FINDING, *_READING_ONLY}]
         problems += [
             Problem(
                 f"storage_options.{name}",
@@ -94,7 +96,7 @@ def check_delta_place(uri: object, storage_options: object, delta_options: objec
 def delta_options_of(uri: str, storage_options: Any, delta_options: Mapping[str, str] | None) -> dict[str, str]:
     """The options of the library: those of fsspec in its words, then its own.
 
-    Credentials that are not among them each process finds for itself, and again when they have expired.
+    Credentials that are not among them each process finds for itself, see `FoundCredentials`.
     """
     found: dict[str, str] = {}
     if is_s3(uri):
@@ -106,6 +108,11 @@ def delta_options_of(uri: str, storage_options: Any, delta_options: Mapping[str,
             if endpoint.startswith("http://"):
                 found["aws_allow_http"] = "true"
     return {**found, **(delta_options or {})}
+
+
+def profile_of(storage_options: Any) -> str | None:
+    """The profile whose credentials are meant, if one was named."""
+    return _flat(storage_options).get("profile")
 
 
 def _flat(storage_options: Any) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from checkmaite.store_delta._places import (
     check_delta_place,
     check_grace,
     delta_options_of,
+    profile_of,
     usable_place,
 )
 from checkmaite.store_delta._reading import ChosenRuns
@@ -87,7 +88,9 @@ class DeltaStore(TableStore[Tags]):
         check_delta_place(uri, storage_options, delta_options)
         self._options = storage_options, delta_options
         self._objects = ObjectStore(fspath(uri), storage_options)
-        self._tables = Tables(self._objects, delta_options_of(self._objects.root, *self._options))
+        self._tables = Tables(
+            self._objects, delta_options_of(self._objects.root, *self._options), profile_of(storage_options)
+        )
         self._runs = Runs(self._tables)
         self._tags = Tags(self._tables)
 

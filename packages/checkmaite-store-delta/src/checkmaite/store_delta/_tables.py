@@ -28,8 +28,9 @@ import pyarrow.parquet as pq
 from checkmaite.jobs import StoreCorruptError, StoreNotFoundError
 from checkmaite.jobs.spi import ColumnType, ObjectStore
 from checkmaite.store_delta._columns import ATTEMPT, RUN, arrow_schema, columns_of
+from checkmaite.store_delta._credentials import FoundCredentials
 from checkmaite.store_delta._durable import settle_log, sync_files
-from checkmaite.store_delta._errors import telling
+from checkmaite.store_delta._errors import FOREIGN, refusal_in, telling
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, SchemaMismatchError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
@@ -61,11 +62,17 @@ class Tables:
     Args:
         objects: Its place.
         options: Those of the library.
+        profile: Of which profile credentials are that are not among them.
     """
 
-    def __init__(self, objects: ObjectStore, options: Mapping[str, str]) -> None:
+    def __init__(self, objects: ObjectStore, options: Mapping[str, str], profile: str | None = None) -> None:
         self.objects = objects
-        self._options = dict(options)
+        self._given = dict(options)
+        self._found = FoundCredentials(objects, options, profile)
+
+    @property
+    def _options(self) -> dict[str, str]:
+        return {**self._found.options(), **self._given}
 
     def uri_of(self, name: str) -> str:
         """Where a table is."""
@@ -92,6 +99,15 @@ class Tables:
             return table
 
     def _opened(self, name: str) -> DeltaTable | None:
+        try:
+            return self._found_by_library(name)
+        except FOREIGN as error:
+            said = refusal_in(error)
+            if said is None or not self.objects.look_again(said):
+                raise
+        return self._found_by_library(name)
+
+    def _found_by_library(self, name: str) -> DeltaTable | None:
         try:
             return DeltaTable(self.uri_of(name), storage_options=self._options)
         except TableNotFoundError:

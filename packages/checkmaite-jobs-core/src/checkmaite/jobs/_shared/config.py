@@ -122,7 +122,7 @@ def usable_uri(_: object, attribute: Any, value: str) -> None:
     Raises:
         ValueError: It is not; the message says what to install.
     """
-    from checkmaite.jobs._shared.objects import check_scheme  # fsspec takes longer to import than all of core
+    from checkmaite.jobs._shared.drivers import check_scheme  # fsspec takes longer to import than all of core
 
     check_scheme(value)
 

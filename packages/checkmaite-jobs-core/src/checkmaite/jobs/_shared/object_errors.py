@@ -9,15 +9,53 @@ from collections.abc import Mapping
 
 from checkmaite.jobs._shared.errors import StoreError, StoreNotFoundError, StorePermissionError, StoreUnavailableError
 
-_PERMISSION_CODES = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "403"})
 _EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
-_MISSING_CODES = frozenset({"NoSuchBucket", "NoSuchKey", "404"})
+_NOT_TAKEN_CODES = frozenset({"401", "AuthenticationFailed", "InvalidAuthenticationInfo"})
+"""What Google and Azure say of credentials that have expired, and of wrong ones too."""
+_UNKNOWN_CALLER_CODES = frozenset(
+    {
+        *_EXPIRED_CODES,
+        *_NOT_TAKEN_CODES,
+        "403",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "InvalidToken",
+        "NoAuthenticationInformation",
+        "AuthorizationFailure",
+    }
+)
+"""Somebody with other credentials may be let in: a key was replaced, a secret changed, a signature has ended."""
+_PERMISSION_CODES = frozenset(
+    {
+        *(_UNKNOWN_CALLER_CODES - _EXPIRED_CODES - _NOT_TAKEN_CODES),
+        "AccessDenied",
+        "AccountIsDisabled",
+        "AuthorizationPermissionMismatch",
+        "AuthorizationProtocolMismatch",
+        "AuthorizationResourceTypeMismatch",
+        "AuthorizationServiceMismatch",
+        "AuthorizationSourceIPMismatch",
+        "InsufficientAccountPermissions",
+        "KeyBasedAuthenticationNotPermitted",
+        "PublicAccessNotPermitted",
+        "UnauthorizedBlobOverwrite",
+    }
+)
+_NO_CREDENTIALS = frozenset(
+    {"NoCredentialsError", "ClientAuthenticationError", "CredentialUnavailableError", "DefaultCredentialsError"}
+)
+"""Exceptions of botocore, Azure and Google that are raised before anything is sent: none were found."""
+_MISSING_CODES = frozenset(
+    {"NoSuchBucket", "NoSuchKey", "BlobNotFound", "ContainerNotFound", "ResourceNotFound", "404"}
+)
 _CONFLICT_CODES = frozenset({"ConditionalRequestConflict", "409"})
 _PASSING_CODES = frozenset(
     {
         *_CONFLICT_CODES,
         "InternalError",
         "OperationAborted",
+        "OperationTimedOut",
+        "ServerBusy",
         "RequestTimeout",
         "RequestTimeoutException",
         "PriorRequestNotComplete",
@@ -47,6 +85,16 @@ _PASSING_CODES = frozenset(
 """What S3 and its like say when the same request may succeed later: botocore retries these too, but not for long."""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 """A full disk, or a full quota: somebody makes room, and the same call succeeds."""
+_UNREACHED = (
+    "Connect",
+    "Timeout",
+    "ProxyError",
+    "TransportError",
+    "ServiceRequestError",
+    "ServiceResponseError",
+    "ClientOSError",
+)
+"""In the names of what HTTP clients raise when there was no whole answer."""
 _EXISTS_CODES = frozenset({"PreconditionFailed", "412"})
 
 
@@ -60,9 +108,14 @@ def means_conflict(error: OSError) -> bool:
     return code_of(error) in _CONFLICT_CODES
 
 
-def means_expired(error: Exception) -> bool:
-    """Whether the credentials have expired."""
-    return code_of(error) in _EXPIRED_CODES
+def means_unknown_caller(error: Exception) -> bool:
+    """Whether a store does not know the credentials that it was shown, or not any more, or there were none."""
+    return code_of(error) in _UNKNOWN_CALLER_CODES or type(error).__name__ in _NO_CREDENTIALS
+
+
+def means_refused(error: Exception) -> bool:
+    """Whether these credentials may not do this."""
+    return isinstance(error, PermissionError) or code_of(error) in _PERMISSION_CODES
 
 
 def has_no_words(error: Exception) -> bool:
@@ -80,21 +133,22 @@ def translation(error: Exception, uri: str, said: str, *, renews: bool = False) 
         renews: Whether credentials come from where there may be new ones: the environment, a file, a provider.
     """
     code, name = code_of(error), type(error).__name__
-    if code in _EXPIRED_CODES:
+    if code in _EXPIRED_CODES | _NOT_TAKEN_CODES:
         whence = (
             "They are the environment's, a file's or a provider's, which is asked again each time: renew them there."
             if renews
             else "They are in storage_options, and stay as they were when the backend was configured: configure it "
             "with new ones, or leave them out there and let the environment of each process supply them."
         )
-        expired = StorePermissionError(f"{uri}: the credentials have expired ({code}). {whence}", uri=uri)
+        what = "have expired" if code in _EXPIRED_CODES else "have expired, or were never right"
+        expired = StorePermissionError(f"{uri}: the credentials {what} ({code}). {whence}", uri=uri)
         expired.retryable = renews
         return expired
     reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else code or name
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return StoreUnavailableError(f"{uri}: there is no room left ({reason}). Make some, then try again.", uri=uri)
     is_read_only = isinstance(error, OSError) and error.errno == errno.EROFS
-    if isinstance(error, PermissionError) or is_read_only or code in _PERMISSION_CODES or name == "NoCredentialsError":
+    if means_refused(error) or is_read_only or name in _NO_CREDENTIALS:
         return StorePermissionError(
             f"{uri}: access was refused ({code or name}). Check the credentials and what they may do there.", uri=uri
         )
@@ -108,8 +162,7 @@ def translation(error: Exception, uri: str, said: str, *, renews: bool = False) 
     unreachable = (ConnectionError, TimeoutError, asyncio.TimeoutError)
     if (
         isinstance(error, unreachable)
-        or "Connect" in name
-        or "Timeout" in name
+        or any(word in name for word in _UNREACHED)
         or code in _PASSING_CODES | _CONFLICT_CODES
     ):
         return StoreUnavailableError(f"{uri}: the store did not answer ({code or name}). Try again later.", uri=uri)
@@ -121,10 +174,27 @@ def translation(error: Exception, uri: str, said: str, *, renews: bool = False) 
 
 
 def code_of(error: BaseException | None) -> str:
-    """The code that an S3 reply carried, found along the chain of causes; empty when there is none."""
+    """The code that a store's reply carried, found along the chain of causes; empty when there is none."""
     while error is not None:
         response = getattr(error, "response", None)
-        if isinstance(response, Mapping):
+        if isinstance(response, Mapping):  # botocore's
             return str(response.get("Error", {}).get("Code", ""))
+        if found := _azure_code(error) or _google_code(error):
+            return found
         error = error.__cause__ or error.__context__
     return ""
+
+
+def _azure_code(error: BaseException) -> str:
+    """The word of a reply of Azure if that is known here, else its status."""
+    word, status = getattr(error, "error_code", None), getattr(error, "status_code", None)
+    text = str(getattr(word, "value", word))
+    is_known = text in _PERMISSION_CODES | _UNKNOWN_CALLER_CODES | _MISSING_CODES | _PASSING_CODES
+    return text if is_known else str(status) if isinstance(status, int) else ""
+
+
+def _google_code(error: BaseException) -> str:
+    """The status of a reply of Google's: gcsfs keeps that of most, and tells a 403 in an `OSError` of its own words."""
+    if type(error) is OSError and str(error).startswith("Forbidden: "):
+        return "403"
+    return str(getattr(error, "code", "")) if type(error).__module__ == "gcsfs.retry" else ""

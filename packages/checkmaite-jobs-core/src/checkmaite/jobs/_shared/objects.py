@@ -1,6 +1,6 @@
 """Objects in a folder or bucket, created exclusively: the one storage primitive that everything durable is built on.
 
-This is the only module that knows fsspec. What its filesystems raise never leaves it: see `_object_errors`.
+What filesystems are, `drivers` knows. What they raise never leaves this module: see `object_errors`.
 """
 
 from __future__ import annotations
@@ -9,62 +9,39 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import fsspec.registry
+from checkmaite.jobs._shared import drivers
 from checkmaite.jobs._shared.errors import (
     JobsError,
-    MissingDependencyError,
     StoreCorruptError,
     StoreError,
     StoreUnavailableError,
 )
 from checkmaite.jobs._shared.files import create_file, list_folder, modified_in, probe_folder, sweep_hidden
-from checkmaite.jobs._shared.object_errors import has_no_words, means_conflict, means_exists, means_expired, translation
-from fsspec.implementations.local import LocalFileSystem
-from fsspec.registry import known_implementations
+from checkmaite.jobs._shared.object_errors import (
+    has_no_words,
+    means_conflict,
+    means_exists,
+    means_refused,
+    means_unknown_caller,
+    translation,
+)
 
-_EXTRAS = {"s3": "checkmaite-store-parquet[s3]", "s3a": "checkmaite-store-parquet[s3]"}
-
-_PACKAGES = {"s3": "checkmaite-jobs[s3]", "s3a": "checkmaite-jobs[s3]"}
-
-_KEEP_LISTINGS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl"})
-"""Filesystems that answer from their last listing, without end: an object that came after it would be 'not there'."""
-
-_CREDENTIALS = frozenset({"key", "secret", "token", "username", "password", "aws_access_key_id", "aws_session_token"})
-"""Options of a filesystem, or of its client, that hold credentials: without them it looks for some around it."""
-
+_T = TypeVar("_T")
 _DAY_S = 24 * 3600.0
 _CONFLICT_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Before an object is created again whose creation met another request about it, as S3 asks for (409), or was refused
 because of one that is not there (412)."""
 
+_WRITTEN_AT = ("LastModified", "last_modified", "mtime", "created")
+"""What filesystems call the instant of an object in a listing."""
 _SECRET_LENGTH = 4
 _PROBE = "_probe"
 _PROBED = b"Made by checkmaite-jobs, to see that objects can be created and read here. It may be deleted."
-
-
-def check_scheme(uri: str) -> None:
-    """See that the filesystem of a path or an fsspec URL is installed here, without importing it.
-
-    Raises:
-        ValueError: It is not, or there is none for such URLs; the message says what to do.
-    """
-    scheme, separator, _ = uri.partition("://")
-    if not separator or scheme in fsspec.registry:
-        return
-    known = known_implementations.get(scheme)
-    if known is None:
-        raise ValueError(f"no filesystem is known for {scheme}:// URLs")
-    package = str(known["class"]).partition(".")[0]
-    if find_spec(package) is None:
-        raise ValueError(
-            f"{scheme}:// URLs need {package}, which is not installed: "
-            f'pip install "{_PACKAGES.get(scheme, package)}" brings it'
-        )
 
 
 class ObjectStore:
@@ -92,9 +69,9 @@ class ObjectStore:
         self._root = uri.rstrip("/") or "/"
         self._options = dict(storage_options or {})
         self._private = private
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # what is wrong with the options is told while it is held
         self._filesystem: Any = None
-        self._looks_for_credentials = False
+        self._looks_again = False
         self._bucket_was_there = False
 
     def __repr__(self) -> str:
@@ -147,8 +124,10 @@ class ObjectStore:
             )
 
     def _create_remote(self, key: str, content: bytes | memoryview) -> bool:
+        given = bytes(content)
+        options = drivers.creation_options(self._scheme, len(given))
         try:
-            self.filesystem.pipe_file(self.uri_of(key), bytes(content), mode="create")
+            self._ask(key, lambda filesystem: filesystem.pipe_file(self.uri_of(key), given, **options))
         except FileExistsError:
             return False
         except OSError as error:
@@ -164,8 +143,7 @@ class ObjectStore:
             StoreNotFoundError: There is no such object.
         """
         with self.errors_of(key):
-            content: bytes = self.filesystem.cat_file(self.uri_of(key))
-            return content
+            return self._content(key)
 
     def find(self, key: str) -> bytes | None:
         """The content of an object, None when there is none; raises rather than guess."""
@@ -173,12 +151,15 @@ class ObjectStore:
             try:
                 if not self.is_local:
                     self.filesystem.invalidate_cache(self.uri_of(key).rpartition("/")[0])
-                content: bytes = self.filesystem.cat_file(self.uri_of(key))
+                return self._content(key)
             except FileNotFoundError:
                 if not self._bucket_was_there:
                     self._check_bucket()
                 return None
-            return content
+
+    def _content(self, key: str) -> bytes:
+        content: bytes = self._ask(key, lambda filesystem: filesystem.cat_file(self.uri_of(key)))
+        return content
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object; raises rather than guess. Costs one request, two when there is none."""
@@ -188,7 +169,7 @@ class ObjectStore:
                     os.stat(self.uri_of(key))
                 else:
                     self.filesystem.invalidate_cache(self.uri_of(key).rpartition("/")[0])
-                    self.filesystem.info(self.uri_of(key))
+                    self._ask(key, lambda filesystem: filesystem.info(self.uri_of(key)))
             except FileNotFoundError:
                 if not self._bucket_was_there:
                     self._check_bucket()
@@ -202,7 +183,7 @@ class ObjectStore:
                 Path(self.uri_of(key)).unlink(missing_ok=True)
                 return
             try:
-                self.filesystem.rm_file(self.path_of(key))
+                self._ask(key, lambda filesystem: filesystem.rm_file(self.path_of(key)))
             except FileNotFoundError:
                 self._check_bucket()
 
@@ -242,9 +223,12 @@ class ObjectStore:
         with self.errors_of(prefix):
             if self.is_local:
                 return modified_in(self.uri_of(prefix), names)
-            entries = self.filesystem.ls(self.uri_of(prefix), detail=True, refresh=True) if names else []
-            found = {each["name"].rpartition("/")[2]: each.get("LastModified", each.get("created")) for each in entries}
-            return {name: found[name].timestamp() for name in names if hasattr(found.get(name), "timestamp")}
+            found = dict[str, float]()
+            for each in self._entries(prefix) if names else ():
+                instants = [each[word] for word in _WRITTEN_AT if isinstance(each.get(word), datetime)]
+                if instants:
+                    found[each["name"].rpartition("/")[2]] = instants[0].timestamp()
+            return {name: found[name] for name in names if name in found}
 
     def sweep(self, before: float | None = None) -> int:
         """Delete what writers that were killed have left of objects they were creating, if it is older than an instant.
@@ -266,12 +250,11 @@ class ObjectStore:
 
     def _listed(self, prefix: str, kind: str) -> list[str]:
         with self.errors_of(prefix):
-            folder = self.uri_of(prefix) if prefix else self._root
             try:
                 if self.is_local:
-                    found = list_folder(folder, folders=kind == "directory")
+                    found = list_folder(self._uri_at(prefix), folders=kind == "directory")
                 else:
-                    entries = self.filesystem.ls(folder, detail=True, refresh=True)
+                    entries = self._entries(prefix)
                     found = [each["name"].rstrip("/").rpartition("/")[2] for each in entries if each["type"] == kind]
             except FileNotFoundError:
                 if not self._bucket_was_there:
@@ -279,47 +262,67 @@ class ObjectStore:
                 return []
             return sorted(name for name in found if name and not name.startswith("."))
 
+    def _entries(self, prefix: str) -> list[Any]:
+        uri = self._uri_at(prefix)
+        entries: list[Any] = self._ask(prefix, lambda filesystem: filesystem.ls(uri, detail=True, refresh=True))
+        return entries
+
+    def _uri_at(self, key: str) -> str:
+        return self.uri_of(key) if key else self._root
+
     def _check_bucket(self) -> None:
         """A missing folder is empty, but a missing bucket is an error."""
-        if not self.is_local and self._scheme in _EXTRAS:
+        if drivers.service_of(self._scheme) is not None:
             bucket = self._root.partition("://")[2].partition("/")[0]
-            with contextlib.suppress(PermissionError):  # who may not ask about a bucket that is none is told so
-                self.filesystem.info(bucket)
+            try:
+                drivers.ask_about_bucket(self._scheme, self.filesystem, bucket)
+            except Exception as error:
+                if not means_refused(error):  # who may not ask about a bucket that is none is told so
+                    raise
             self._bucket_was_there = True
+
+    def _ask(self, key: str, ask: Callable[[Any], _T]) -> _T:
+        """What a filesystem answers; asked once more, with credentials found anew, when it does not take those it had.
+
+        Whoever renews the file, the environment or the token that they came from is thus seen by stores that are open.
+        """
+        filesystem = self.filesystem
+        try:
+            return ask(filesystem)
+        except Exception as error:
+            if not self.look_again(self._in_words(error, key), filesystem):
+                raise
+        return ask(self.filesystem)
+
+    def look_again(self, error: Exception, filesystem: Any = None) -> bool:
+        """Forget credentials that were refused, where they were found and not given; whether they were.
+
+        Args:
+            error: What the store said.
+            filesystem: The one that it said that to, which may have been replaced since; the present one when None.
+        """
+        if not means_unknown_caller(error) or drivers.has_credentials(self._scheme, self._options):
+            return False
+        with self._lock:
+            if filesystem is None or self._filesystem is filesystem:
+                self._filesystem, self._looks_again = None, True
+        return True
 
     @property
     def filesystem(self) -> Any:
-        """The fsspec filesystem, for readers that take one; opened once."""
-        if self._filesystem is None:
-            with self._lock:
-                self._filesystem = self._filesystem or self._opened()
-        return self._filesystem
+        """The fsspec filesystem, for readers that take one; opened once, and again when its credentials are refused."""
+        filesystem = self._filesystem
+        if filesystem is None:
+            with self._lock, self.errors_of(""):
+                filesystem = self._filesystem = self._filesystem or drivers.opened(
+                    self._root, self._options, looks_again=self._looks_again
+                )
+        return filesystem
 
     def path_of(self, key: str) -> str:
         """The object's path as `filesystem` takes it, without the scheme."""
         path: str = self.filesystem._strip_protocol(self.uri_of(key))
         return path
-
-    def _opened(self) -> Any:
-        if self.is_local:
-            return LocalFileSystem()
-        options = dict(self._options)
-        if self._scheme in _KEEP_LISTINGS:
-            options["use_listings_cache"] = False  # also when the user says otherwise: it would give wrong answers
-        if self._looks_for_credentials:
-            options["skip_instance_cache"] = True
-        if self._scheme in _EXTRAS and "endpoint_url" in options:
-            client = dict(options.get("client_kwargs") or {})
-            options["client_kwargs"] = {"endpoint_url": options.pop("endpoint_url"), **client}
-        try:
-            return fsspec.filesystem(self._scheme, **options)
-        except ImportError as error:
-            requirement = _EXTRAS.get(self._scheme, error.name or self._scheme)
-            raise MissingDependencyError(
-                f"{self._scheme}:// URLs need a package that is not installed.", requirement=requirement
-            ) from error
-        except ValueError as error:
-            raise StoreError(f"{self._root}: no filesystem is known for {self._scheme}://.", uri=self._root) from error
 
     @contextlib.contextmanager
     def errors_of(self, key: str) -> Iterator[None]:
@@ -342,12 +345,8 @@ class ObjectStore:
         return error
 
     def _told(self, error: Exception, uri: str) -> StoreError:
-        """What users see; after it, credentials that have expired are looked for again."""
-        given = _CREDENTIALS.intersection((*self._options, *(self._options.get("client_kwargs") or ())))
-        renews = means_expired(error) and not given
-        if renews:
-            self._filesystem, self._looks_for_credentials = None, True
-        return translation(error, uri, self._masked(error), renews=renews)
+        """What users see; after it, credentials that were refused are looked for again."""
+        return translation(error, uri, self._masked(error), renews=self.look_again(error))
 
     def _masked(self, error: Exception) -> str:
         """The first line of a foreign error, without any value of the options."""
