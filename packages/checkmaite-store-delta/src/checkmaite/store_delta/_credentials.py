@@ -26,8 +26,8 @@ class FoundCredentials:
     """
 
     def __init__(self, objects: ObjectStore, options: Mapping[str, str], profile: str | None) -> None:
-        given = {name.lower() for name in options}
-        self._is_wanted = is_s3(objects.root) and not given & _GIVEN and options.get(_NOBODY) != "true"
+        self._given = {name.lower() for name in options}
+        self._is_wanted = is_s3(objects.root) and not self._given & _GIVEN and options.get(_NOBODY) != "true"
         self._objects = objects
         self._profile = profile
         self._found: tuple[Any, Any] = (None, None)
@@ -60,4 +60,4 @@ class FoundCredentials:
             "aws_session_token": frozen.token,
             "aws_region": region,
         }
-        return {name: value for name, value in found.items() if value}
+        return {name: value for name, value in found.items() if value and name not in self._given}
