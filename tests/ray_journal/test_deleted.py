@@ -182,7 +182,7 @@ def test_a_registry_writes_all_that_it_knows_into_a_folder_that_was_emptied(
         table = await writer.open()
         settings = RegistrySettings(controller_pool_size=1)
         shell = Shell("r", cluster, settings, journal_writer=writer, table=table, tell=lambda _: None)
-        await shell._gathered
+        await shell.pool.gathered
         shell.machine.submit([spec("a")], CONTEXTS, time.monotonic())
         shell.after()
         await shell.commits.durable()

@@ -264,10 +264,13 @@ class SimRay(RayCluster):
     async def cpus(self) -> float:
         return self._registry.cluster.dice.choice((2.0, 16.0, 64.0))
 
-    async def leaving(self, controllers: Mapping[str, Any]) -> Collection[str]:
-        return self._registry.cluster.leaving & controllers.keys()
+    async def drained(self) -> Collection[str]:
+        return {*self._registry.cluster.leaving}
 
-    async def moves_registry(self) -> bool:
+    async def leaving(self, controllers: Mapping[str, Any], nodes: Collection[str]) -> Collection[str]:
+        return controllers.keys() & nodes  # each is a node of its own
+
+    async def moves_registry(self, nodes: Collection[str]) -> bool:
         return False
 
     def restart(self, controller: Any) -> None:

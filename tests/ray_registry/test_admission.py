@@ -20,12 +20,12 @@ def ids(admissions: object) -> list[tuple[str, bool]]:
 def test_a_job_goes_through_its_statuses_and_keeps_no_payload() -> None:
     rig = Rig()
     rig.submit(spec("job"))
-    assert (rig.status("job"), rig.registry.controller_of("scope", "job")) == (JobStatus.PENDING, None)
+    assert (rig.status("job"), rig.record("job").controller) == (JobStatus.PENDING, None)
     (assignment,) = rig.place()
     assert rig.status("job") is JobStatus.PENDING
     rig.controllers["a"].launch(assignment.token, assignment.launches)
     rig.registry.confirm(assignment, ["job"], rig.now)
-    assert (rig.status("job"), rig.registry.controller_of("scope", "job")) == (JobStatus.SCHEDULING, "a")
+    assert (rig.status("job"), rig.record("job").controller) == (JobStatus.SCHEDULING, "a")
     rig.start("job")
     facts = rig.registry.facts("scope", "job")
     assert (facts.status, facts.attempt, facts.started) == (JobStatus.RUNNING, 1, assignment and facts.started)
@@ -71,7 +71,7 @@ def test_scopes_do_not_share_jobs() -> None:
     assert ids(rig.submit(spec("two", "run", scope="other"))) == [("two", True)]
     with pytest.raises(JobNotFoundError, match="'other'"):
         rig.registry.facts("other", "one")
-    for ask in (rig.registry.explain, rig.registry.controller_of):
+    for ask in (rig.registry.explain, rig.registry.table.of_scope):
         with pytest.raises(JobNotFoundError):
             ask("other", "one")
     with pytest.raises(JobNotFoundError):

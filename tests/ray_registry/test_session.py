@@ -88,11 +88,8 @@ class WireCluster(Cluster):
     async def cpus(self) -> float:
         return 64.0
 
-    async def leaving(self, controllers: Any) -> list[str]:
+    async def drained(self) -> list[str]:
         return []
-
-    async def moves_registry(self) -> bool:
-        return False
 
     def restart(self, controller: Any) -> None:
         controller.restarts += 1

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs_ray.config import RegistrySettings
-from checkmaite.jobs_ray.registry import shell as shell_module
+from checkmaite.jobs_ray.registry import pool as pool_module
 from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
 from checkmaite.jobs_ray.registry.model.events import Assigned, Event, Introduced, Submitted
 from checkmaite.jobs_ray.registry.shell import Shell
@@ -40,7 +40,7 @@ def test_what_is_submitted_and_where_it_is_placed_are_written_in_one_piece(
         monkeypatch.setattr(writer, "write", noted)
         settings = RegistrySettings(controller_pool_size=1)
         shell = Shell("r", cluster, settings, journal_writer=writer, table=table, tell=lambda _: None)
-        await shell._gathered
+        await shell.pool.gathered
         while shell._placeable.is_set():  # noqa: ASYNC110 - nobody says that it has been cleared
             await asyncio.sleep(0)
         shell.machine.submit([spec("a")], CONTEXTS, time.monotonic())
@@ -59,16 +59,24 @@ def test_capabilities_are_packed_by_their_history_unless_that_is_turned_off(sett
 def test_drains_are_heeded_when_ray_has_once_not_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The controller has no jobs, so it moves at once, and a spare one is kept."""
     cluster = WireCluster(Wire(new_controller("first")))
-    answers = [ConnectionError("the control plane is away"), ["r-controller-0"]]
+    answers = [ConnectionError("the control plane is away"), ["its node"]]
 
-    async def leaving(controllers: Any) -> Any:
+    async def drained() -> Any:
         answer = answers.pop(0) if answers else []
         if isinstance(answer, Exception):
             raise answer
         return answer
 
+    async def leaving(controllers: Any, nodes: Any) -> Any:
+        return ["r-controller-0"] if nodes else []
+
+    async def stays(nodes: Any) -> bool:
+        return False
+
+    monkeypatch.setattr(cluster, "drained", drained)
     monkeypatch.setattr(cluster, "leaving", leaving)
-    monkeypatch.setattr(shell_module, "_LEAVES_S", 0.01)
+    monkeypatch.setattr(cluster, "moves_registry", stays)
+    monkeypatch.setattr(pool_module, "_LEAVES_S", 0.01)
 
     async def story() -> None:
         moved = asyncio.Event()
@@ -76,9 +84,9 @@ def test_drains_are_heeded_when_ray_has_once_not_answered(tmp_path: Path, monkey
         writer = JournalWriter(Storage(ObjectStore(str(tmp_path))), name="r", address="here")
         settings = RegistrySettings(controller_pool_size=1)
         shell = Shell("r", cluster, settings, journal_writer=writer, table=await writer.open(), tell=lambda _: None)
-        await shell._gathered
+        await shell.pool.gathered
         await asyncio.wait_for(moved.wait(), 30)
-        assert shell._serving == {"r-controller-0", "r-controller-1"}
+        assert {*shell.pool.serving} == {"r-controller-0", "r-controller-1"}
 
     asyncio.run(story())
 

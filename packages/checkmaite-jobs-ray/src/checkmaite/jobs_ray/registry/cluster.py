@@ -104,23 +104,31 @@ class Cluster:
         nodes = (await asyncio.to_thread(cluster_resources)).nodes
         return sum(node.amounts.get("CPU", 0.0) for node in nodes)
 
-    async def leaving(self, controllers: Mapping[str, Any]) -> Collection[str]:
-        """Those that Ray drains the nodes of, where another node could take them. By name: their handles."""
+    async def drained(self) -> Collection[str]:
+        """Ids of the nodes that Ray drains now."""
+        return await asyncio.to_thread(leaving_nodes)
+
+    async def leaving(self, controllers: Mapping[str, Any], nodes: Collection[str]) -> Collection[str]:
+        """Those on these nodes, which Ray drains, where another node could take them. By name: their handles."""
         settings = self._settings
         wanted = Resources(
             num_cpus=settings.controller_num_cpus,
             memory=settings.controller_memory,
             custom=place_of(settings.controller_num_cpus, settings.controller_resources),
         )
-        nodes = await asyncio.to_thread(_left_for_others, wanted)
-        return [name for name, actor in controllers.items() if nodes and actor is not None and node_of(actor) in nodes]
+        if not await _others_have(wanted, nodes):
+            return []
+        return [name for name, actor in controllers.items() if actor is not None and node_of(actor) in nodes]
 
-    async def moves_registry(self) -> bool:
-        """Whether Ray drains this registry's node, and another could take it: then it begins anew there."""
+    async def moves_registry(self, nodes: Collection[str]) -> bool:
+        """Whether this registry is on one of these nodes, which Ray drains, and another could take it.
+
+        Then it begins anew there.
+        """
         here = ray.get_runtime_context()
         reserved: dict[str, Any] = dict(here.get_assigned_resources())  # type: ignore[no-untyped-call]
         wanted = Resources(num_cpus=reserved.pop("CPU", 0), memory=reserved.pop("memory", None), custom=reserved)
-        moves = here.get_node_id() in await asyncio.to_thread(_left_for_others, wanted)
+        moves = here.get_node_id() in nodes and await _others_have(wanted, nodes)
         if moves:
             restart(this_actor())
         return moves
@@ -174,10 +182,9 @@ class Cluster:
         return await asyncio.to_thread(start_obstacle, runtime_env)
 
 
-def _left_for_others(wanted: Resources) -> Collection[str]:
-    """Ids of the nodes that Ray drains; none where no other node has what is wanted."""
-    nodes = leaving_nodes()
-    return nodes if nodes and not fits_no_node(wanted, cluster_resources()) else ()
+async def _others_have(wanted: Resources, nodes: Collection[str]) -> bool:
+    """Whether any of these nodes is left, and another one has what is wanted."""
+    return bool(nodes) and not fits_no_node(wanted, await asyncio.to_thread(cluster_resources))
 
 
 # -- what a store holds ------------------------------------------------------------------------------------------------

@@ -8,28 +8,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 from checkmaite.jobs.spi import Metric
 from checkmaite.jobs_ray.clock import tell_time
 from checkmaite.jobs_ray.config import RegistrySettings
-from checkmaite.jobs_ray.names import controller_name
 from checkmaite.jobs_ray.registry.cluster import Cluster, UnanswerableError
 from checkmaite.jobs_ray.registry.group_commit import GroupCommit
 from checkmaite.jobs_ray.registry.hook_feed import HookFeed
+from checkmaite.jobs_ray.registry.job_output import JobOutput
 from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
-from checkmaite.jobs_ray.registry.log_keeper import LogKeeper, Lost
 from checkmaite.jobs_ray.registry.model.events import Event, Launched
 from checkmaite.jobs_ray.registry.model.happenings import happenings
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
-from checkmaite.jobs_ray.registry.model.lifecycle import SURPLUS, AskStore, Effect, StopJobs
+from checkmaite.jobs_ray.registry.model.lifecycle import AskStore, Effect, StopJobs
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
-from checkmaite.jobs_ray.registry.model.placement import SHORT_RUNS, WINDOW, Limits, useful_controllers
+from checkmaite.jobs_ray.registry.model.placement import SHORT_RUNS, WINDOW, Limits
 from checkmaite.jobs_ray.registry.model.record import Placed, Waiting
 from checkmaite.jobs_ray.registry.model.tallies import Tallies
 from checkmaite.jobs_ray.registry.payloads import MEMORY_BYTES, PayloadObjects, Payloads, keep_payloads
+from checkmaite.jobs_ray.registry.pool import ControllerPool
 from checkmaite.jobs_ray.registry.session import ControllerSession
 from checkmaite.jobs_ray.wire import JobSpec, StoredPayload
 
@@ -46,12 +46,6 @@ _CONFIRM_S = 2.0
 _ALL = 2**53
 _KEPT_S = 5.0
 """The end of a job is told after so long at the latest, whether or not its output is kept by then."""
-_LOOKS = 5
-_LOOK_AGAIN_S = 1.0
-_LEAVES_S = 2.0
-_COUNT_S = 10.0
-_GATHER_S = 10.0
-"""A registry that has just begun waits at most this long for all of its controllers."""
 
 
 class Window(NamedTuple):
@@ -107,43 +101,33 @@ class Shell:
         self._confirmed = asyncio.Event()
         self._payload_objects = PayloadObjects(journal_writer.storage) if journal_writer else None
         payloads = Payloads(cluster, self._payload_objects, self.machine.table.goes_on)
-        *pool, spare = names = [controller_name(name, number) for number in range(settings.controller_pool_size + 1)]
-        self._pool, self._spare = pool, spare
-        self.sessions = {
-            each: ControllerSession(each, cluster, settings, self.machine, self.after, self.commits.durable, payloads)
-            for each in names
-        }
-        self.machine.keep_to(names, SURPLUS, tell_time(self.machine))
+
+        def session(controller: str) -> ControllerSession:
+            told = self.machine, self.after, self.commits.durable
+            return ControllerSession(controller, cluster, settings, *told, payloads)
+
+        size = settings.controller_pool_size
+        self.pool = ControllerPool(name, size, cluster, self.machine, session, self._placeable.set)
+        self._output = JobOutput(settings, self.machine, cluster, self.pool.sessions, journal_writer)
         self._chores: set[asyncio.Task[None]] = set()
         self._unanswered: dict[str, str] = {}
         self._has_released = False
-        self._log_keeper = self._keeper_of_logs(settings)
         self.hook_feed = HookFeed(cluster.hooks(name), settings.hooks) if settings.hooks else None
         self._tallies = Tallies()
-        self._serving: set[str] = set()
-        self._cpus = 0.0
-        is_needed = self.machine.table.owned.get(spare) or cluster.has_controller(spare)
-        self._gathered = asyncio.get_running_loop().create_task(self._gather(names if is_needed else pool))
         loops = [
-            self._heed_drains(),
-            self._count_cpus(),
             self._place(),
             self._tick(),
             self._keep_packages(),
             self._return_memory(),
             self._publish(),
+            self._output.watch(self.pool.gathered),
         ]
         if self.hook_feed is not None:
             loops.append(self.hook_feed.run())
         self._loops = [asyncio.get_running_loop().create_task(each) for each in loops]
-        for each in names if is_needed else pool:
-            self._serve(each)
         if journal_writer is not None:
             self._spawn(self._write())
-            self._spawn(self._catch_up(self.machine.table.latest_date() - settings.controller_retention_s))
             self._loops.append(asyncio.get_running_loop().create_task(journal_writer.watch(self.commits.prove)))
-        if self._log_keeper is not None:
-            self._loops.append(asyncio.get_running_loop().create_task(self._log_keeper.watch()))
         self.after()
 
     def after(self, then: Iterable[Callable[[], object]] = ()) -> None:
@@ -192,12 +176,11 @@ class Shell:
     async def recover(self) -> None:
         """Without a journal, learn from the controllers that are there what an earlier registry had accepted."""
         if self._journal_writer is None:
-            await asyncio.shield(self._gathered)
+            await asyncio.shield(self.pool.gathered)
 
     def controllers_trouble(self) -> str:
         """Why no controller can take jobs, as a sentence; empty when one can."""
-        sessions = list(self.sessions.values())
-        return "" if any(each.attached.is_set() for each in sessions) else sessions[0].trouble()
+        return self.pool.trouble()
 
     async def logs(self, scope: str, job_id: str) -> str | None:
         """What a job has printed; None when it is kept no more.
@@ -206,8 +189,8 @@ class Shell:
             JobNotFoundError: The scope has no such job.
             StoreError: It is kept, and cannot be read.
         """
-        controller = self.machine.controller_of(scope, job_id)
-        return await (self._log_keeper.read(job_id) if self._log_keeper else self._printed(controller, job_id))
+        self.machine.table.of_scope(scope, job_id)
+        return await self._output.of(job_id)
 
     def metrics(self, scope: str | None = None) -> list[Metric]:
         """What has happened to the jobs of a scope, or of all of them, since this process has begun, in numbers."""
@@ -220,47 +203,6 @@ class Shell:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _keeper_of_logs(self, settings: RegistrySettings) -> LogKeeper | None:
-        if self._journal_writer is None:
-            return None
-        records = self.machine.table.records
-
-        async def fetch(job_id: str) -> str | None:
-            record = records.get(job_id)
-            return await self._printed(record.controller, job_id) if record else None
-
-        return LogKeeper(
-            self._journal_writer.storage,
-            self._journal_writer.logs_before,
-            keeps_all=settings.keep_logs == "all",
-            most_bytes=settings.max_kept_log_bytes,
-            fetch=fetch,
-            records=records,
-            look_for=self._look_for,
-        )
-
-    def _look_for(self, job_id: str) -> Lost | None:
-        """Have the output of a job looked for on its worker's node: the controller's death ends the worker."""
-        record = self.machine.table.records.get(job_id)
-        if record is None or record.started is None:
-            return None
-        node, runtime_env = record.started.node, self.machine.runtime_env_of(record.spec)
-
-        async def found() -> str | None:
-            for _ in range(_LOOKS):
-                left = await self._cluster.left_output(job_id, node, runtime_env)
-                if left is not None:
-                    return left.printed.text
-                await asyncio.sleep(_LOOK_AGAIN_S)
-            return None
-
-        return record.attempt, found()
-
-    async def _printed(self, controller: str | None, job_id: str) -> str | None:
-        """A job's output, as its controller remembers it; None when it does not, or is not there."""
-        session = self.sessions.get(controller or "")
-        return None if session is None else await session.logs(job_id)
-
     def _release(
         self,
         events: Sequence[Event],
@@ -270,13 +212,13 @@ class Shell:
         then: Iterable[Callable[[], object]],
     ) -> None:
         self._has_released = True
-        late = self._log_keeper.note(events) if self._log_keeper else {}
+        late = self._output.note(events)
         for job_id, kept in late.items():
             self._spawn(self._tell_when(job_id, kept))
         for effect in effects:
             match effect:
                 case StopJobs():
-                    self.sessions[effect.controller].stop(effect)
+                    self.pool.sessions[effect.controller].stop(effect)
                 case AskStore():
                     self._spawn(self._ask(effect))
         for act in then:
@@ -290,88 +232,25 @@ class Shell:
         await asyncio.wait({kept}, timeout=_KEPT_S)
         self._tell([job_id])
 
-    async def _catch_up(self, since: float) -> None:
-        await asyncio.shield(self._gathered)
-        assert self._log_keeper is not None, "there is a journal"
-        self._log_keeper.catch_up(self.machine.table.records.values(), since)
-
-    def _serve(self, controller: str) -> None:
-        """Keep up the session with a controller from now on."""
-        if controller not in self._serving:
-            self._serving.add(controller)
-            self._loops.append(asyncio.get_running_loop().create_task(self.sessions[controller].run()))
-
-    async def _heed_drains(self) -> None:
-        """Let controllers, and this registry, move away from nodes that Ray drains.
-
-        A controller moves when the last of its jobs has ended: with its process they would end. New jobs are for the
-        others meanwhile, and for a spare one.
-        """
-        while True:
-            await asyncio.sleep(_LEAVES_S)
-            try:
-                if await self._cluster.moves_registry():
-                    return
-                leaving = await self._cluster.leaving({name: self.sessions[name].actor for name in self._serving})
-            except Exception:  # noqa: BLE001 - whatever Ray raises here, it is asked again
-                _log.warning("whether a node is drained is not known", exc_info=True)
-                continue
-            self._leave(leaving)
-
-    def _leave(self, leaving: Collection[str]) -> None:
-        """These controllers, and no others, are on nodes that Ray drains."""
-        for name in [*self._serving]:
-            session = self.sessions[name]
-            session.is_leaving = name in leaving
-            if session.is_leaving:
-                _log.info("controller %s is on a node that Ray drains", name)
-                self._serve(self._spare)
-                if session.is_ready and not self.machine.table.owned.get(name):
-                    self._cluster.restart(session.actor)
-        self._placeable.set()
-
-    async def _count_cpus(self) -> None:
-        """Keep to the size of the cluster, where there is more than one controller."""
-        while len(self._pool) > 1:
-            try:
-                self._cpus = await self._cluster.cpus()
-            except Exception:  # noqa: BLE001 - whatever Ray raises here, it is asked again
-                _log.warning("how many CPUs the cluster has is not known", exc_info=True)
-            self._placeable.set()
-            await asyncio.sleep(_COUNT_S)
-
-    def _takers(self) -> list[str]:
-        """The controllers that may be given jobs now; the spare one only while another leaves or is not there."""
-        there = [name for name, each in self.sessions.items() if each.attached.is_set() and not each.is_leaving]
-        wanted = self._pool if set(self._pool) <= set(there) else there
-        return [name for name in wanted[: useful_controllers(self._cpus)] if self.sessions[name].is_ready]
-
-    async def _gather(self, controllers: Sequence[str]) -> None:
-        try:
-            async with asyncio.timeout(_GATHER_S):
-                for name in controllers:
-                    await self.sessions[name].attached.wait()
-        except TimeoutError:
-            _log.warning("the registry begins without some of its controllers")
-
     async def _write(self) -> None:
         try:
             await self.commits.run()
         finally:
+            self.pool.close()
             for loop in self._loops:  # another registry leads now: this one changes nothing any more
                 loop.cancel()
 
     async def _place(self) -> None:
-        await asyncio.shield(self._gathered)  # else the first controller would get all jobs that were waiting
+        await asyncio.shield(self.pool.gathered)  # else the first controller would get all jobs that were waiting
         while True:
             await self._placeable.wait()
             self._placeable.clear()
-            ready = self._takers()
+            ready = self.pool.takers()
             assignments = self.machine.place(ready, _BATCH, tell_time(self.machine)) if ready else []
             for each in assignments:
-                self.sessions[each.controller].reserve()
+                self.pool.sessions[each.controller].reserve()
             if assignments:
-                self.after([partial(self.sessions[each.controller].give, each) for each in assignments])
+                self.after([partial(self.pool.sessions[each.controller].give, each) for each in assignments])
 
     async def _tick(self) -> None:
         while True:

@@ -167,14 +167,6 @@ class RegistryMachine:
         """How the workers of a job are prepared; None also while that is not known."""
         return self._contexts[spec.context].runtime_env if spec.context in self._contexts else None
 
-    def controller_of(self, scope: str, job_id: str) -> str | None:
-        """The controller that has, or last had, a job's output; None when none ever had it.
-
-        Raises:
-            JobNotFoundError: The scope has no such job.
-        """
-        return self.table.of_scope(scope, job_id).controller
-
     # -- what controllers say -----------------------------------------------------------------------------------------
 
     def grant(self, controller: str, now: float) -> int:
