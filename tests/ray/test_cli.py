@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import platform
 import subprocess
 import sys
 import threading
@@ -85,6 +86,22 @@ def test_jobs_are_seen_and_asked_about(cli: Callable[..., Said], tmp_path: Path)
     assert cli("jobs", "logs", running.job_id).out.startswith("started in")
     missing = cli("jobs", "explain", "job-x")
     assert (missing.code, missing.out) == (3, "")
+
+
+def test_all_scopes_of_a_cluster_are_listed_and_nothing_is_begun(
+    cli: Callable[..., Said], options: dict[str, Any], attached: Any
+) -> None:
+    submit(capabilities.nothing).wait(SOON_S)
+    actors = {each["name"] for each in attached.util.list_named_actors(all_namespaces=True)}
+    address, journals = options["address"], f"journal_uri={options['journal_uri']}"
+    said = cli("scopes", "list", "--address", address, "--scope", "nobody", "--set", journals, "--json")
+    assert said.code == 0, said.err
+    found = {record["scope"]: record for record in said.records}
+    own = found[options["idempotency_scope"]]
+    assert (own["is_alive"], own["jobs"], own["node"]) == (True, {"COMPLETED": 1}, platform.node())
+    assert own["registry"] == options["registry_actor_name"]
+    assert "nobody" not in found
+    assert {each["name"] for each in attached.util.list_named_actors(all_namespaces=True)} == actors
 
 
 def test_waiting_says_by_its_code_how_jobs_ended(cli: Callable[..., Said], tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from checkmaite.jobs import (
     Reuse,
     RunTable,
     SchedulingInfo,
+    ScopeSummary,
     Staged,
     Submission,
     as_completed,
@@ -41,6 +42,7 @@ from checkmaite.jobs import (
     get_job,
     get_job_backend,
     list_jobs,
+    list_scopes,
     plan_capabilities,
     shutdown_job_backend,
     stage,
@@ -174,6 +176,7 @@ def many(jobs: list[Job]) -> None:
     assert_type(list_jobs()[:1], JobList)
     assert_type(list_jobs()[0], Job)
     assert_type(cancel_all(tags={"sweep": "12"}), JobList)
+    assert_type(list_scopes(profile="team"), list[ScopeSummary])
     wait_all(jobs[0])  # type: ignore[arg-type]
     list_jobs(limit="3")  # type: ignore[arg-type]
 

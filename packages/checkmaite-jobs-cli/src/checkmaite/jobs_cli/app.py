@@ -15,6 +15,7 @@ from checkmaite.jobs_cli.commands.doctor import doctor
 from checkmaite.jobs_cli.commands.init import init
 from checkmaite.jobs_cli.commands.jobs import jobs
 from checkmaite.jobs_cli.commands.metrics import metrics
+from checkmaite.jobs_cli.commands.scopes import scopes
 from checkmaite.jobs_cli.commands.store import store
 from checkmaite.jobs_cli.commands.submit import submit
 from checkmaite.jobs_cli.exits import Exit, exit_of
@@ -68,7 +69,7 @@ def app() -> None:
     """
 
 
-for command in (doctor, init, jobs, metrics, store, submit):
+for command in (doctor, init, jobs, metrics, scopes, store, submit):
     app.add_command(command)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from checkmaite.jobs import JobStatus
+from checkmaite.jobs import JobStatus, ScopeSummary
 from checkmaite.jobs.spi import span_text
 from checkmaite.jobs_cli.summaries import JobSummary
 from rich.table import Table
@@ -44,6 +44,27 @@ def jobs_table(jobs: Iterable[JobSummary], *, width: int, now: datetime | None =
         if is_roomy:
             cells += [job.node or "", _kind(job)]
         table.add_row(*cells, job.job_id)
+    return table
+
+
+def scopes_table(scopes: Iterable[ScopeSummary], *, now: datetime) -> Table:
+    """Scopes, one a row."""
+    table = _table()
+    table.add_column("SCOPE", overflow="fold")
+    table.add_column("LAST", justify="right", no_wrap=True)
+    table.add_column("NODE", no_wrap=True)
+    table.add_column("REGISTRY", overflow="fold")
+    table.add_column("JOBS", overflow="fold")
+    for scope in scopes:
+        last = scope.last_activity_at
+        jobs = ", ".join(f"{count:,} {str(status).lower()}" for status, count in scope.jobs.items())
+        table.add_row(
+            scope.scope,
+            span_text(None if last is None else (now - last).total_seconds()),
+            scope.node or "not running",
+            scope.registry,
+            "has a key" if scope.has_key else jobs,
+        )
     return table
 
 

@@ -55,6 +55,7 @@ from checkmaite.jobs._shared.reuse import Reuse, ReuseKind
 from checkmaite.jobs._shared.run_table import RunTable
 from checkmaite.jobs._shared.running import report_progress
 from checkmaite.jobs._shared.salvaged import SalvagedRun, Unreadable
+from checkmaite.jobs._shared.scopes import ScopeSummary
 from checkmaite.jobs._shared.staged import Staged
 from checkmaite.jobs._shared.status import JobStatus
 from checkmaite.jobs._shared.store_config import AnalyticsStoreConfig, ArtifactStoreConfig
@@ -65,6 +66,7 @@ from checkmaite.jobs._submitters.api import (
     configure_job_backend,
     get_job,
     list_jobs,
+    list_scopes,
     plan_capabilities,
     read_job_history,
     read_job_logs,
@@ -131,6 +133,7 @@ __all__ = [
     "SalvagedRun",
     "SchedulingInfo",
     "ScopeKeyError",
+    "ScopeSummary",
     "Staged",
     "StagedObjectError",
     "StaleResultError",
@@ -155,6 +158,7 @@ __all__ = [
     "get_job_backend",
     "get_provenance_defaults",
     "list_jobs",
+    "list_scopes",
     "plan_capabilities",
     "read_job_history",
     "read_job_logs",

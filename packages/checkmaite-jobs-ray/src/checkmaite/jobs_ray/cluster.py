@@ -38,6 +38,12 @@ def find(name: str, namespace: str) -> Any:
         return None
 
 
+def actor_names(namespace: str) -> list[str]:
+    """The names of all actors in a namespace."""
+    named = ray.util.list_named_actors(all_namespaces=True)
+    return [each["name"] for each in named if each["namespace"] == namespace]
+
+
 def place_of(num_cpus: float, resources: Mapping[str, float] | None) -> Mapping[str, float]:
     """The custom resources that an actor of the control plane asks for: the head's own, unless it is to be elsewhere.
 

@@ -245,6 +245,21 @@ def lost_starts(told: JobFacts | Change) -> int:
     return told.past[-1].number if told.past else 0
 
 
+class ScopeFacts(NamedTuple):
+    """What is known of a scope as a whole.
+
+    Attributes:
+        jobs: How many are listed, by status.
+        last_at: When something has happened to one of them last, in seconds since the epoch.
+        has_key: Whether it has one: then nothing is told of its jobs.
+    """
+
+    scope: str
+    jobs: Mapping[JobStatus, int]
+    last_at: float | None
+    has_key: bool
+
+
 class Cursor(NamedTuple):
     """How far a client has heard the changes of one subscription.
 

@@ -22,6 +22,7 @@ from checkmaite.jobs._submitters.submission import Submission, submissions_of
 if TYPE_CHECKING:
     from checkmaite.jobs._shared.config import BackendContext
     from checkmaite.jobs._shared.reuse import Reuse
+    from checkmaite.jobs._shared.scopes import ScopeSummary
     from checkmaite.jobs._shared.store_config import AnalyticsStoreConfig, ArtifactStoreConfig
     from checkmaite.jobs._submitters.job_list import JobList
     from checkmaite.jobs._submitters.preparing import PreparedSubmission
@@ -39,6 +40,7 @@ class _LeftOut:
 
 _KIND: Any = _LeftOut("'ray'")
 _STORE: Any = _LeftOut("<required>")
+_SCOPE = "idempotency_scope"
 _RETRY_S: Any = _LeftOut("3600.0")
 _HOOKS: Any = _LeftOut("None")
 
@@ -450,6 +452,47 @@ def read_job_logs(
         raise ConfigurationError(f"The job backend {kind!r} keeps no journal: what jobs print ends with its process.")
     text: str = read(config, context, job_id)
     return text
+
+
+def list_scopes(
+    kind: str = _KIND,
+    *,
+    analytics_store: Mapping[str, Any] | AnalyticsStoreConfig = _STORE,
+    artifact_store: Mapping[str, Any] | ArtifactStoreConfig | None = None,
+    profile: str | None = None,
+    **backend_options: Any,
+) -> list[ScopeSummary]:
+    """The scopes of a cluster, and those that only their journals know of: who shares it, and who does something.
+
+    Nothing is configured or begun. The registries of the cluster at ``address`` are asked, those of one
+    ``registry_namespace``; the others are read from their journals below ``journal_uri``.
+
+    Args:
+        kind: As for `configure_job_backend`; so are the others.
+        analytics_store: The store that the jobs write to; by default the journals are in it.
+        artifact_store: Not needed; taken so that the same arguments fit both.
+        profile: As for `configure_job_backend`.
+        **backend_options: The backend's own options; ``idempotency_scope`` is not needed.
+
+    Returns:
+        One for each scope, by name.
+
+    Raises:
+        ConfigurationError: Something is wrong with the arguments, or this kind of backend has no scopes.
+        StoreError: A journal cannot be read, or is damaged.
+    """
+    asked = profile, kind, analytics_store, artifact_store
+    try:
+        kind, backend_type, config, context = _configuration(*asked, backend_options)
+    except ConfigurationError as error:
+        if _SCOPE in backend_options or [each.path for each in error.problems] != [_SCOPE]:
+            raise
+        kind, backend_type, config, context = _configuration(*asked, {**backend_options, _SCOPE: "any"})
+    read = getattr(backend_type, "read_scopes", None)
+    if read is None:
+        raise ConfigurationError(f"The job backend {kind!r} has no scopes: its jobs are known to its process alone.")
+    scopes: list[ScopeSummary] = read(config, context)
+    return scopes
 
 
 def read_salvaged_run(uri: str, storage_options: Mapping[str, Any] | None = None) -> SalvagedRun:

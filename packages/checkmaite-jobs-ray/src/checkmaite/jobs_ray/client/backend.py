@@ -20,6 +20,7 @@ from checkmaite.jobs import (
     JobSubmissionError,
     PendingReason,
     Reuse,
+    ScopeSummary,
     UnconfirmedError,
 )
 from checkmaite.jobs.spi import (
@@ -41,6 +42,7 @@ from checkmaite.jobs.spi import (
 from checkmaite.jobs_ray.client.cluster import Calls, UnansweredError, create_cleanly, runtime_env_here
 from checkmaite.jobs_ray.client.job import RayJob
 from checkmaite.jobs_ray.client.payload_limits import refuse_large
+from checkmaite.jobs_ray.client.scopes import read_scopes
 from checkmaite.jobs_ray.client.subscription import Subscription
 from checkmaite.jobs_ray.client.unconfirmed import Unconfirmed
 from checkmaite.jobs_ray.cluster import find, get_or_create, withdraw_unplaced
@@ -131,6 +133,11 @@ class RayBackend:
         from checkmaite.jobs_ray.client.history import read_kept_log
 
         return read_kept_log(options, context.store, job_id)
+
+    @classmethod
+    def read_scopes(cls, options: RayOptions, context: BackendContext) -> list[ScopeSummary]:
+        """The scopes of a cluster, and of journals that are no cluster's; see `checkmaite.jobs.list_scopes`."""
+        return read_scopes(options, context.store)
 
     def __repr__(self) -> str:
         where = f"scope {self._scope!r} at address {self._options.address!r}"

@@ -41,7 +41,7 @@ def read_history(options: RayOptions, store: StoreSpec) -> Any:
     scope = options.idempotency_scope
     if (wall := find_wall(objects, scope)) is not None:
         wall.check(proof_of(options))
-    table = _table(objects)
+    table = table_in(objects)
     return table_of_records([record for record in table.records.values() if record.spec.scope == scope])
 
 
@@ -87,7 +87,7 @@ def read_kept_log(options: RayOptions, store: StoreSpec, job_id: str) -> str:
     if objects.names(WALLS):
         if (wall := find_wall(objects, options.idempotency_scope)) is not None:
             wall.check(proof_of(options))
-        record = _table(objects).records.get(job_id)
+        record = table_in(objects).records.get(job_id)
         if record is None or record.spec.scope != options.idempotency_scope:
             raise StoreNotFoundError(
                 f"{objects.root}: the scope {options.idempotency_scope!r} has no job {job_id!r}.", uri=objects.root
@@ -95,7 +95,7 @@ def read_kept_log(options: RayOptions, store: StoreSpec, job_id: str) -> str:
     return find_log(objects, job_id)
 
 
-def _table(objects: ObjectStore) -> JobTable:
+def table_in(objects: ObjectStore) -> JobTable:
     """What the journal says; of one with a gap what is left, with a warning.
 
     Raises:

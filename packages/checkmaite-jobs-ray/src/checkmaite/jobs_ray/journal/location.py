@@ -6,7 +6,7 @@ import pickle
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from attrs import field, frozen
 from checkmaite.jobs import StoreError
@@ -44,6 +44,10 @@ class JournalLocation:
         """The folder of one registry; `private` is as for `ObjectStore`."""
         folder = f"{self.uri}/{_folder_of(namespace)}/{_folder_of(registry)}"
         return ObjectStore(folder, self.storage_options, private)
+
+    def registries(self, namespace: str) -> list[str]:
+        """The registries of a namespace that have a folder here, by name."""
+        return sorted(map(unquote, ObjectStore(self.uri, self.storage_options).folders(_folder_of(namespace))))
 
     def to_text(self) -> str:
         """The place as text, for `from_text`."""

@@ -101,6 +101,16 @@ def wall_of(content: bytes, uri: str) -> Wall:
     return wall
 
 
+def walled_scopes(objects: ObjectStore) -> set[str]:
+    """The scopes that have a key, by the folder of a journal.
+
+    Raises:
+        StoreError: What is kept of one cannot be read, or is damaged.
+    """
+    keys = [f"{WALLS}/{name}" for name in objects.names(WALLS)]
+    return {wall_of(objects.read(key), objects.uri_of(key)).scope for key in keys}
+
+
 def find_wall(objects: ObjectStore, scope: str) -> Wall | None:
     """The wall of a scope in the folder of a journal; None when it has none.
 

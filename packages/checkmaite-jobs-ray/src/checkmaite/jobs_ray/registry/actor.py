@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import platform
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ from checkmaite.jobs_ray.registry.shell import Shell, Window
 from checkmaite.jobs_ray.registry.storage import Storage
 from checkmaite.jobs_ray.registry.subscriptions import Subscriptions
 from checkmaite.jobs_ray.registry.walls import Walls
-from checkmaite.jobs_ray.wire import Change, Context, Cursor, JobFacts, JobSpec, named
+from checkmaite.jobs_ray.wire import Change, Context, Cursor, JobFacts, JobSpec, ScopeFacts, named
 
 _log = logging.getLogger("checkmaite.jobs")
 _FORGET_S = 10.0
@@ -220,6 +221,13 @@ class JobRegistry:
         self._subscriptions.follow(client, [each.job_id for each in found if each.outcome is None])
         await self._durable(shell)
         return found
+
+    async def scopes(self) -> tuple[str, list[ScopeFacts]]:
+        """The host that this registry is on, and what is known of each of its scopes; of one with a key its name."""
+        shell = await self._shell()
+        found = shell.machine.table.summaries(self._walls.scopes())
+        await self._durable(shell)
+        return platform.node(), found
 
     async def cancel(self, scope: str, job_id: str, grace_s: float, proof: bytes | None = None) -> bool:
         """Begin to stop a job; whether it is, or is going to be, cancelled.

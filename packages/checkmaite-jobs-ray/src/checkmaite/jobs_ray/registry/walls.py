@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from checkmaite.jobs import ConfigurationError, Problem
 from checkmaite.jobs_ray.journal.steps import Create, Exists, Names
 from checkmaite.jobs_ray.journal.walls import WALLS, Wall, wall_of
@@ -40,6 +42,10 @@ class Walls:
         for wall in list(self._known.values()):
             if not await self._storage.ask(Exists(wall.key)):
                 await self._storage.ask(Create(wall.key, wall.content()))
+
+    def scopes(self) -> Collection[str]:
+        """The scopes that have a key."""
+        return self._known.keys()
 
     def check(self, scope: str, proof: bytes | None) -> None:
         """Let those through who may use a scope.

@@ -201,6 +201,14 @@ class ScopeIndex:
         """How many jobs are in a status."""
         return len(self._statuses[status])
 
+    def counts(self) -> dict[JobStatus, int]:
+        """How many jobs there are, by status; without those that are none."""
+        return {status: len(ids) for status, ids in self._statuses.items() if ids}
+
+    def newest(self) -> str | None:
+        """The job that was accepted last."""
+        return next(self._timeline.newest_first(None), None)
+
     def with_status(self, *statuses: JobStatus) -> Iterator[str]:
         """Ids of the jobs in one of these statuses."""
         for status in statuses:

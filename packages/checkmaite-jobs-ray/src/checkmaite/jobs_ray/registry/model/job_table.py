@@ -6,10 +6,10 @@ While a journal is read, a table is more than is needed: records alone are, and 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 
-from checkmaite.jobs import JobNotFoundError, JobProgress
+from checkmaite.jobs import JobNotFoundError, JobProgress, JobStatus
 from checkmaite.jobs.spi import JobQuery, labels_of
 from checkmaite.jobs_ray.registry.model.contexts import RedactedContexts
 from checkmaite.jobs_ray.registry.model.events import (
@@ -38,7 +38,7 @@ from checkmaite.jobs_ray.registry.model.record import (
     Waiting,
 )
 from checkmaite.jobs_ray.registry.model.retention import finish_counts
-from checkmaite.jobs_ray.wire import Change, JobFacts, JobSpec, PastAttempt, StoredPayload
+from checkmaite.jobs_ray.wire import Change, JobFacts, JobSpec, PastAttempt, ScopeFacts, StoredPayload
 
 
 class JobTable:
@@ -251,6 +251,27 @@ class JobTable:
         """The jobs of a scope that a query wants, newest first."""
         index = self.scopes.get(scope)
         return index.matching(query, self.records.__getitem__) if index else []
+
+    def summaries(self, walled: Collection[str]) -> list[ScopeFacts]:
+        """What is known of each scope that has jobs.
+
+        Args:
+            walled: Those that have a key, with jobs or without.
+        """
+        told = {scope: index for scope, index in self.scopes.items() if len(index) and scope not in walled}
+        facts = [ScopeFacts(scope, index.counts(), self._last_at(index), False) for scope, index in told.items()]
+        return [*facts, *(ScopeFacts(scope, {}, None, True) for scope in walled)]
+
+    def _last_at(self, index: ScopeIndex) -> float:
+        """When something has happened to a scope's jobs last, as far as they say."""
+        begun = (self.records[job_id].started for job_id in index.with_status(JobStatus.RUNNING))
+        ended = self.records[index.finished[-1]].state if index.finished else None
+        newest = index.newest()
+        return max(
+            self.records[newest].created_at if newest else 0.0,
+            ended.at if isinstance(ended, Final) else 0.0,
+            max((each.at.timestamp() for each in begun if each is not None), default=0.0),
+        )
 
     def _add(self, record: JobRecord) -> None:
         spec = record.spec
