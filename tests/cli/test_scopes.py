@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,18 @@ def test_all_scopes_of_a_journal_are_listed_without_naming_one(cli: Callable[...
     }
     assert (first["jobs"]["RUNNING"], first["jobs"]["FAILED"]) == (4, 2)
     assert datetime.fromisoformat(first["last_activity_at"]) > datetime(2026, 9, 21, tzinfo=UTC)
+
+
+@pytest.mark.filterwarnings("always:The scopes of the registry")
+def test_a_damaged_journal_is_left_out_with_a_word(cli: Callable[..., Said], apart: Path) -> None:
+    shutil.copytree(JOURNALS, apart / "journals")
+    folder = apart / "journals" / "checkmaite_jobs"
+    shutil.copytree(folder / "golden", folder / "spoilt")
+    for each in (folder / "spoilt" / "snap").iterdir():
+        each.write_bytes(b"no snapshot")
+    said = cli("scopes", "list", "--store", "results", "--set", f"journal_uri={apart / 'journals'}", "--json")
+    assert (said.code, [record["registry"] for record in said.records]) == (0, ["golden", "golden"])
+    assert "Warning: The scopes of the registry 'spoilt' are left out" in said.err
 
 
 @pytest.mark.usefixtures("profile")
@@ -60,7 +73,9 @@ def test_of_a_scope_with_a_key_the_name_is_told_alone() -> None:
     rig.submit(spec("open"), spec("of a wall", scope="walled"))
     rig.go()
     rig.start("open")
-    told = {each.scope: each for each in rig.registry.table.summaries({"walled", "empty"})}
+    found = rig.registry.table.summaries({"walled", "empty"})
+    told = {each.scope: each for each in found}
+    assert sorted(each.scope for each in found) == ["empty", "scope", "walled"]
     assert (told["scope"].jobs, told["scope"].has_key) == ({JobStatus.RUNNING: 1}, False)
     assert told["scope"].last_at == max(rig.record("open").created_at, 100.5)
     assert {(each.jobs == {}, each.last_at, each.has_key) for each in (told["walled"], told["empty"])} == {

@@ -251,3 +251,34 @@ def test_threads_that_meet_over_one_job_all_learn_its_end(backend: JobBackend, t
     (tmp_path / "go").touch()
     assert set(wait_all(seen, SOON_S)) == {JobStatus.COMPLETED}
     assert starts(tmp_path, "met") == 1
+
+
+def test_an_operator_sees_and_stops_jobs_of_all_scopes(
+    configure: Callable[..., JobBackend], scope: str, tmp_path: Path
+) -> None:
+    named = {each: f"{scope}-{each}" for each in ("theirs", "secret")}
+    configure(idempotency_scope=named["secret"], scope_key="a key that is long enough")
+    submit(capabilities.nothing).wait(SOON_S)
+    configure(idempotency_scope=named["theirs"])
+    waits = partial(capabilities.tells_its_start_and_waits, str(tmp_path))
+    jobs = [submit(waits, tmp_path, job_name=name) for name in ("goes on", "is stopped")]
+    wait_until(lambda: all(job.status is JobStatus.RUNNING for job in jobs), "not all jobs run")
+    configure()
+    own = submit(capabilities.nothing)
+    since = min(job.created_at for job in jobs).timestamp()
+    assert list_jobs(submitted_after_ts=since) == [own], "as before"
+    found = list_jobs(submitted_after_ts=since, all_scopes=True)
+    assert [(job.job_name, job.info.scope) for job in found if job in jobs] == [
+        ("is stopped", named["theirs"]),
+        ("goes on", named["theirs"]),
+    ]
+    assert own in found
+    assert named["secret"] not in {job.info.scope for job in list_jobs(limit=None, all_scopes=True)}
+    stopped, goes_on = (job for job in found if job in jobs)
+    assert goes_on is not jobs[0], "it is followed anew"
+    wait_until(lambda: "started in" in goes_on.logs(), "what it printed is not there")
+    assert "RUNNING on" in goes_on.explain()
+    assert stopped.cancel(grace=0)
+    assert stopped.wait(SOON_S) is JobStatus.CANCELLED
+    (tmp_path / "go").touch()
+    assert goes_on.wait(SOON_S) is JobStatus.COMPLETED, "its handle hears of it"

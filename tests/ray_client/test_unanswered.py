@@ -97,9 +97,9 @@ def test_a_submission_without_an_answer_names_its_jobs_and_made_again_proposes_t
 def test_a_cancellation_without_an_answer_names_its_job(backend: Any) -> None:
     SilentCalls.silent += ["cancel"]
     with pytest.raises(UnconfirmedError) as caught:
-        backend.ask_to_cancel("job-1", 0.0)
+        backend._own.ask_to_cancel("job-1", 0.0)
     assert caught.value.job_ids == ("job-1",)
-    assert backend.ask_to_cancel("job-1", 0.0)
+    assert backend._own.ask_to_cancel("job-1", 0.0)
 
 
 def test_a_question_without_an_answer_changes_nothing(backend: Any) -> None:

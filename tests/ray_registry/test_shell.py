@@ -12,6 +12,7 @@ import pytest
 from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.registry import pool as pool_module
+from checkmaite.jobs_ray.registry import shell as shell_module
 from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
 from checkmaite.jobs_ray.registry.model.events import Assigned, Event, Introduced, Submitted
 from checkmaite.jobs_ray.registry.shell import Shell
@@ -110,12 +111,14 @@ def test_no_more_controllers_are_given_jobs_than_the_cluster_has_workers_for(
         monkeypatch.setattr(cluster, "cpus", count)
         settings = RegistrySettings(controller_pool_size=3)
         shell = Shell("r", cluster, settings, journal_writer=None, table=None, tell=lambda _: None)
-        await shell._gathered
+        await shell.pool.gathered
         await counted.wait()
         await asyncio.sleep(0)
-        assert shell._takers() == [f"r-controller-{number}" for number in takers]
-        lost = shell.sessions["r-controller-0"]
+        assert shell.pool.takers() == [f"r-controller-{number}" for number in takers]
+        lost = shell.pool.sessions["r-controller-0"]
         lost.attached.clear()
-        assert shell._takers() == [f"r-controller-{number + 1}" for number in takers][:2], "another one is given them"
+        assert shell.pool.takers() == [f"r-controller-{number + 1}" for number in takers][:2], (
+            "another one is given them"
+        )
 
     asyncio.run(story())

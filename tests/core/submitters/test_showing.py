@@ -28,6 +28,6 @@ def test_completion_shows_what_a_user_may_ask() -> None:
     job = submit_capability(SampleCapability(), config={"run_uid": "run"})
     shown = {name for name in dir(job) if not name.startswith("_")}
     promised = {name for name in vars(Job) if not name.startswith("_")}
-    of_handles = {"capability_id", "finished_at", "known", "rerun", "submitted_by", "table", "tags"}
+    of_handles = {"capability_id", "finished_at", "known", "rerun", "scope", "submitted_by", "table", "tags"}
     assert shown == promised | of_handles
     assert {name for name in dir(checkmaite.jobs) if not name.startswith("_")} >= {*checkmaite.jobs.__all__}

@@ -40,7 +40,7 @@ def find(name: str, namespace: str) -> Any:
 
 def actor_names(namespace: str) -> list[str]:
     """The names of all actors in a namespace."""
-    named = ray.util.list_named_actors(all_namespaces=True)
+    named: Any = ray.util.list_named_actors(all_namespaces=True)
     return [each["name"] for each in named if each["namespace"] == namespace]
 
 

@@ -68,6 +68,7 @@ class JobInfo:
         job_name: The name for people.
         capability_id: What the job runs.
         status: What is known of it now.
+        scope: The ``idempotency_scope`` that it is in; None where the backend has none.
         submitted_by: Who submitted it: ``user_id`` of the provenance, else ``user@host``.
         tags: What it was submitted with as ``tags=``.
         created_at: When it was accepted (UTC), by the clock of whoever accepted it.
@@ -94,6 +95,7 @@ class JobInfo:
     job_name: str
     capability_id: str
     status: JobStatus
+    scope: str | None = None
     submitted_by: str | None = None
     tags: Mapping[str, str] = field(factory=dict)
     created_at: datetime

@@ -78,7 +78,9 @@ def run_again(job_id: str, **changed: Any) -> Job:
     """
     kept = _kept.get(job_id)
     if kept is None:
-        raise _cannot(job_id, f"it is not among the last {MOST_KEPT:,} that this process submitted")
+        why = f"it is not among the last {MOST_KEPT:,} that this process submitted"
+        kept_where = "what a job was given is kept where it was submitted, and on a cluster until it ends"
+        raise _cannot(job_id, f"{why}; {kept_where}")
     try:
         models, datasets = kept.models(), kept.datasets()
     except _GoneError:

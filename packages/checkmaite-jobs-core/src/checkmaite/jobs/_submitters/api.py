@@ -286,6 +286,7 @@ def list_jobs(
     capability_id: str | None = None,
     submitted_by: str | None = None,
     tags: Mapping[str, str] | None = None,
+    all_scopes: bool = False,
     **unknown: Never,
 ) -> JobList:
     """The jobs that the active backend knows and that pass every filter, newest first; a notebook shows a table.
@@ -300,6 +301,9 @@ def list_jobs(
         capability_id: Of this capability.
         submitted_by: Of this user: ``user_id`` of the provenance, else ``user@host``.
         tags: With all of these tags, for example ``{"team": "vision"}``.
+        all_scopes: For operators: also the jobs of the other scopes that registries of the same ``registry_namespace``
+            have, but for those that have a ``scope_key``; ``job.scope`` says whose each is. Their handles do what those
+            of your own do, `Job.cancel` included.
         **unknown: Refused, with the nearest filter.
 
     Raises:
@@ -318,6 +322,7 @@ def list_jobs(
         capability_id=capability_id,
         submitted_by=submitted_by,
         tags=tags,
+        all_scopes=all_scopes,
         **unknown,
     )
     return JobList(get_job_backend().list_jobs(query))
@@ -475,11 +480,11 @@ def list_scopes(
         **backend_options: The backend's own options; ``idempotency_scope`` is not needed.
 
     Returns:
-        One for each scope, by name.
+        One for each scope, by name. What does not answer, or cannot be read, is left out with a warning.
 
     Raises:
         ConfigurationError: Something is wrong with the arguments, or this kind of backend has no scopes.
-        StoreError: A journal cannot be read, or is damaged.
+        StoreError: The folder of the journals cannot be listed.
     """
     asked = profile, kind, analytics_store, artifact_store
     try:

@@ -97,6 +97,7 @@ class JobHandle(ToldJob):
         controls: JobControls,
         submitted_by: str | None = None,
         home: str = "",
+        scope: str | None = None,
         tags: Tags = (),
         resources: Resources | None = None,
     ) -> None:
@@ -110,6 +111,7 @@ class JobHandle(ToldJob):
             controls: What the handle asks of its backend.
             submitted_by: See the property.
             home: The backend that knows the job, for whoever unpickles the handle elsewhere.
+            scope: See the property.
             tags: What it was submitted with.
             resources: What it asks for; None when nobody knows.
         """
@@ -121,6 +123,7 @@ class JobHandle(ToldJob):
         self._controls = controls
         self._submitted_by = submitted_by
         self._home = home
+        self._scope = scope
         self._tags = tags
         self._future: Future[CapabilityRunRef] | None = None
 
@@ -145,6 +148,11 @@ class JobHandle(ToldJob):
     def submitted_by(self) -> str | None:
         """Who submitted it: ``user_id`` of the provenance, else ``user@host``; None when nobody knows any more."""
         return self._submitted_by
+
+    @property
+    def scope(self) -> str | None:
+        """The ``idempotency_scope`` that it is in; None where the backend has none."""
+        return self._scope
 
     @property
     def created_at(self) -> datetime:

@@ -26,6 +26,7 @@ def info_of(job: JobHandle, pending_reason: PendingReason | None = None) -> JobI
         job_name=job.job_name,
         capability_id=job.capability_id,
         status=job.status,
+        scope=job.scope,
         submitted_by=job.submitted_by,
         tags=job.tags,
         created_at=job.created_at,

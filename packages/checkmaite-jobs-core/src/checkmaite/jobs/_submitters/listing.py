@@ -45,7 +45,7 @@ A label is kept with the job, shown by its handle, a column of the history, and 
 """
 
 
-_FILTERS = ("limit", "status_filter", "submitted_before_ts", "submitted_after_ts", "tags")
+_FILTERS = ("limit", "status_filter", "submitted_before_ts", "submitted_after_ts", "tags", "all_scopes")
 """What jobs are listed by beside their labels."""
 
 
@@ -73,6 +73,7 @@ class JobQuery:
         capability_id: Only jobs of this capability.
         submitted_by: Only jobs that this user submitted: ``user_id`` of the provenance, else ``user@host``.
         tags: Only jobs that have all of these.
+        all_scopes: Also jobs of the other scopes of the cluster, where the backend has scopes.
     """
 
     limit: int | None = 100
@@ -83,6 +84,7 @@ class JobQuery:
     capability_id: str | None = None
     submitted_by: str | None = None
     tags: Tags = ()
+    all_scopes: bool = False
 
     @property
     def labels(self) -> dict[str, str]:
@@ -110,6 +112,7 @@ def job_query(
     submitted_before_ts: float | None = None,
     submitted_after_ts: float | None = None,
     tags: object = None,
+    all_scopes: object = False,
     **labels: str | None,
 ) -> JobQuery:
     """The query that a user's arguments mean.
@@ -120,6 +123,7 @@ def job_query(
         submitted_before_ts: See `JobQuery`.
         submitted_after_ts: See `JobQuery`.
         tags: A mapping; see `JobQuery`.
+        all_scopes: See `JobQuery`.
         **labels: See `JobQuery`.
 
     Raises:
@@ -140,6 +144,8 @@ def job_query(
     statuses = _statuses(status_filter, problems)
     wanted, faults = checked_tags(tags)
     problems += faults
+    if not isinstance(all_scopes, bool):
+        problems.append(Problem("all_scopes", f"expected True or False, got {shown(all_scopes)}.", "Pass a bool."))
     if problems:
         raise ArgumentError("Jobs cannot be listed like this.", problems)
     return JobQuery(
@@ -148,6 +154,7 @@ def job_query(
         submitted_before_ts=before_ts,
         submitted_after_ts=after_ts,
         tags=wanted,
+        all_scopes=all_scopes is True,
         **labels,
     )
 

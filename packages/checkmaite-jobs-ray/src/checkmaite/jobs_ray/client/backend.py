@@ -18,7 +18,6 @@ from checkmaite.jobs import (
     Job,
     JobsError,
     JobSubmissionError,
-    PendingReason,
     Reuse,
     ScopeSummary,
     UnconfirmedError,
@@ -28,7 +27,6 @@ from checkmaite.jobs.spi import (
     Code,
     Deadline,
     HookReport,
-    JobHandle,
     JobQuery,
     Metric,
     PreparedSubmission,
@@ -39,10 +37,10 @@ from checkmaite.jobs.spi import (
     open_store,
     terms_of,
 )
-from checkmaite.jobs_ray.client.cluster import Calls, UnansweredError, create_cleanly, runtime_env_here
-from checkmaite.jobs_ray.client.job import RayJob
+from checkmaite.jobs_ray.client.cluster import Calls, create_cleanly, runtime_env_here
+from checkmaite.jobs_ray.client.other_scopes import OtherScopes
 from checkmaite.jobs_ray.client.payload_limits import refuse_large
-from checkmaite.jobs_ray.client.scopes import read_scopes
+from checkmaite.jobs_ray.client.scope_client import ScopeClient
 from checkmaite.jobs_ray.client.subscription import Subscription
 from checkmaite.jobs_ray.client.unconfirmed import Unconfirmed
 from checkmaite.jobs_ray.cluster import find, get_or_create, withdraw_unplaced
@@ -51,7 +49,7 @@ from checkmaite.jobs_ray.handshake import client_hello
 from checkmaite.jobs_ray.journal.location import JournalLocation
 from checkmaite.jobs_ray.journal.walls import proof_of
 from checkmaite.jobs_ray.names import controller_name
-from checkmaite.jobs_ray.wire import Basis, Context, JobFacts, JobSpec, Order, Policy, named
+from checkmaite.jobs_ray.wire import Basis, Context, JobSpec, Order, Policy
 from checkmaite.jobs_ray_simple.cluster import Connection, carried, code_here, connect, dumps, occupancy, payloads
 
 _IN_MEMORY = (
@@ -92,7 +90,7 @@ class RayBackend:
         self._asked = {**options.asked, **({"hooks": hooks} if hooks else {})}
         self.default_reuse = options.reuse
         self._scope = options.idempotency_scope
-        self._home = f"{self.name!r} with idempotency_scope={self._scope!r} and address={options.address!r}"
+        home = f"{self.name!r} with idempotency_scope={self._scope!r} and address={options.address!r}"
         self._proof = proof_of(options)
         self._store_spec = context.store
         self._store = open_store(context.store)
@@ -101,10 +99,9 @@ class RayBackend:
         self._contexts: dict[bytes, tuple[str, Context]] = {}
         self._unconfirmed = Unconfirmed()
         threading.Thread(target=_import_actors, name="checkmaite-imports", daemon=True).start()
-        self._connection: Connection = connect(
-            options, live_jobs=self._would_be_lost, fall_silent=lambda: self._subscription.fall_silent()
-        )
+        self._connection: Connection = connect(options, live_jobs=self._would_be_lost, fall_silent=self._fall_silent)
         self._calls = Calls(options.registry_name, self._find_registry)
+        self._others = OtherScopes(options, self._release_when_idle)
         try:
             self._runtime_env = runtime_env_here()
             here = Context(Terms(store=context.store, facts={}), self._runtime_env)
@@ -112,8 +109,11 @@ class RayBackend:
             self._subscription = Subscription(
                 self._calls, self._scope, here, self._proof, patience_s=patience_s, idle=self._release_when_idle
             )
+            self._own = ScopeClient(
+                self._scope, self._calls, self._subscription, self._proof, home, timeout_s=patience_s
+            )
             is_kept = self._handshake()
-            self._ask("offer", self._scope, here)
+            self._own.ask("offer", self._scope, here)
         except BaseException:
             self._connection.release()
             raise
@@ -137,6 +137,8 @@ class RayBackend:
     @classmethod
     def read_scopes(cls, options: RayOptions, context: BackendContext) -> list[ScopeSummary]:
         """The scopes of a cluster, and of journals that are no cluster's; see `checkmaite.jobs.list_scopes`."""
+        from checkmaite.jobs_ray.client.scopes import read_scopes
+
         return read_scopes(options, context.store)
 
     def __repr__(self) -> str:
@@ -170,7 +172,7 @@ class RayBackend:
             for each, payload, job_id in zip(submissions, pickled, ids, strict=True)
         ]
         try:
-            jobs = self._followed("submit", specs, contexts, job_ids=ids)
+            jobs = self._own.followed("submit", specs, contexts, job_ids=ids)
         except UnconfirmedError:
             self._unconfirmed.note(specs)
             raise
@@ -185,55 +187,25 @@ class RayBackend:
         """
         code = code_here()
         specs = [self._spec(each, b"", code, {}, new_job_id())._replace(order=()) for each in submissions]
-        found: list[Reuse | None] = self._ask("plan", specs)
+        found: list[Reuse | None] = self._own.ask("plan", specs)
         return found
 
     def get_job(self, job_id: str) -> Job:
         """A job of the scope, whoever submitted it; see `JobBackend.get_job`."""
         known = self._subscription.handle(job_id)
-        return known or self._followed("get", self._scope, job_id)[0]
+        return known or self._own.followed("get", self._scope, job_id)[0]
 
     def list_jobs(self, query: JobQuery) -> list[Job]:
-        """The scope's jobs that match, whoever submitted them, newest first."""
-        return self._followed("list_jobs", self._scope, query)
+        """Jobs of the scope that match, whoever submitted them, newest first; see `JobQuery` for those of others."""
+        found = self._own.followed("list_jobs", self._scope, query)
+        if not query.all_scopes:
+            return found
+        every = [*found, *self._others.list_jobs(query)]
+        return sorted(every, key=lambda job: job.created_at, reverse=True)[: query.limit]
 
     def occupancy(self) -> Sequence[ResourceUse]:
         """See `TellsOccupancy`; nothing once Ray has ended."""
         return occupancy() if self._connection.is_alive() else ()
-
-    def ask_to_cancel(self, job_id: str, grace_s: float) -> bool:
-        """See `checkmaite.jobs_ray.client.job.RegistryClient`."""
-        accepted: bool = self._ask("cancel", self._scope, job_id, grace_s, job_ids=[job_id])
-        return accepted
-
-    def cancel(self, job: JobHandle, grace: float) -> None:
-        """See `JobControls`; a `RayJob` asks itself."""
-        self.ask_to_cancel(job.job_id, grace)
-
-    def explain(self, job: JobHandle) -> str:
-        """What the registry knows of a job beyond its facts."""
-        return " ".join(self.explanation(job.job_id)).strip()
-
-    def explanation(self, job_id: str) -> tuple[str, str]:
-        """See `checkmaite.jobs_ray.client.job.RegistryClient`."""
-        try:
-            said: tuple[str, str] = self._ask("explain", self._scope, job_id)
-        except JobsError as error:
-            return f"{error} More is not known now:", ""
-        return said
-
-    def pending_reason(self, job: JobHandle) -> PendingReason | None:
-        """See `TellsPendingReason`."""
-        try:
-            reason: PendingReason | None = self._ask("pending_reason", self._scope, job.job_id)
-        except JobsError:  # `explain` says what is wrong; here it means that nobody can say
-            return None
-        return reason
-
-    def logs(self, job_id: str) -> str | None:
-        """What a job has printed; None when it is kept no more."""
-        found: str | None = self._ask("logs", self._scope, job_id)
-        return found
 
     def metrics(self) -> Sequence[Metric]:
         """See `TellsMetrics`.
@@ -241,7 +213,7 @@ class RayBackend:
         Raises:
             BackendUnavailableError: The registry does not answer.
         """
-        found: list[Metric] = self._ask("metrics", self._scope)
+        found: list[Metric] = self._own.ask("metrics", self._scope)
         return found
 
     def hook_reports(self) -> Sequence[HookReport]:
@@ -250,7 +222,7 @@ class RayBackend:
         Raises:
             BackendUnavailableError: The registry, or the process of its hooks, does not answer.
         """
-        found: list[HookReport] = self._ask("hook_reports", self._scope)
+        found: list[HookReport] = self._own.ask("hook_reports", self._scope)
         return found
 
     def hand_over(self) -> None:
@@ -275,9 +247,8 @@ class RayBackend:
                 job.wait(deadline.remaining_s())
             if wait and "hooks" in self._asked:
                 self._settle_hooks()
-        self._subscription.close(
-            "this process has shut its job backend down; the job itself goes on where a cluster runs it"
-        )
+        for each in (self._subscription, self._others):
+            each.close("this process has shut its job backend down; the job itself goes on where a cluster runs it")
         self._connection.release()
 
     # -- inside -------------------------------------------------------------------------------------------------------
@@ -285,20 +256,7 @@ class RayBackend:
     def _settle_hooks(self) -> None:
         """Let hooks be told of the last jobs before their Ray ends."""
         with suppress(JobsError):
-            self._ask("settle_hooks", self._scope, _HOOKS_S)
-
-    def _ask(self, method: str, *arguments: Any, job_ids: Sequence[str] = ()) -> Any:
-        """The registry's answer; `job_ids` names the jobs that a call without one may have changed."""
-        try:
-            return self._calls.ask(method, *arguments, self._proof, timeout_s=self._options.registry_update_timeout_s)
-        except UnansweredError as error:
-            if not job_ids:
-                raise BackendUnavailableError(str(error)) from error
-            raise UnconfirmedError(
-                f"{error} Whether {method}() is carried out is not known: it may be, for {named(job_ids)}. The same "
-                "call may be made again, and get_job() tells what became of it.",
-                job_ids=job_ids,
-            ) from error
+            self._own.ask("settle_hooks", self._scope, _HOOKS_S)
 
     def _find_registry(self) -> Any:
         options = self._options
@@ -408,16 +366,13 @@ class RayBackend:
         )
         return _once(policy)
 
-    def _followed(self, method: str, *arguments: Any, job_ids: Sequence[str] = ()) -> list[Job]:
-        """The handles of the jobs that the registry answers a call with; this client follows them from then on."""
-        with self._subscription.asking() as asked:
-            said: JobFacts | list[JobFacts] = self._ask(method, self._subscription.client, *arguments, job_ids=job_ids)
-            found = [said] if isinstance(said, JobFacts) else said
-            return list(self._subscription.handles(found, lambda facts: RayJob(facts, self, self._home), asked))
+    def _fall_silent(self) -> None:
+        self._subscription.fall_silent()
+        self._others.fall_silent()
 
     def _would_be_lost(self) -> int:
         return len(self._subscription.live()) if self._connection.ends_with_process else 0
 
     def _release_when_idle(self) -> None:
-        if self._closed and not self._subscription.live():
+        if self._closed and not self._subscription.live() and not any(self._others.live()):
             self._connection.release()

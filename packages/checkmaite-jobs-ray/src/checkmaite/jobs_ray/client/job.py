@@ -42,13 +42,14 @@ class RegistryClient(JobControls, TellsPendingReason, Protocol):
 class RayJob(JobHandle):
     """A `Job` whose facts come from the registry, so that every client sees the same."""
 
-    def __init__(self, facts: JobFacts, registry: RegistryClient, home: str = "") -> None:
+    def __init__(self, facts: JobFacts, registry: RegistryClient, home: str = "", scope: str | None = None) -> None:
         super().__init__(
             job_id=facts.job_id,
             **labels_of(facts),
             created_at=datetime.fromtimestamp(facts.created_at, UTC),
             controls=registry,
             home=home,
+            scope=scope,
             tags=facts.tags,
             resources=facts.resources,
         )

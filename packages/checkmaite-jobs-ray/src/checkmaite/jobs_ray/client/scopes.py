@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import re
+import warnings
 from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import Any
 
-from checkmaite.jobs import JobsError, ScopeSummary
+from checkmaite.jobs import JobsError, ScopeSummary, StoreError
 from checkmaite.jobs.spi import ObjectStore, StoreSpec
-from checkmaite.jobs_ray.client.cluster import Calls
 from checkmaite.jobs_ray.client.history import table_in
-from checkmaite.jobs_ray.cluster import actor_names, find
+from checkmaite.jobs_ray.client.registries import calls_to, registries_of
 from checkmaite.jobs_ray.config import RayOptions
 from checkmaite.jobs_ray.journal.location import JournalLocation
 from checkmaite.jobs_ray.journal.walls import walled_scopes
 from checkmaite.jobs_ray.wire import ScopeFacts
 from checkmaite.jobs_ray_simple.cluster import connect
-
-_log = logging.getLogger("checkmaite.jobs")
-_CONTROLLER = re.compile(r"(.+)-controller-\d+")
 
 
 def read_scopes(options: RayOptions, store: StoreSpec) -> list[ScopeSummary]:
@@ -31,25 +25,6 @@ def read_scopes(options: RayOptions, store: StoreSpec) -> list[ScopeSummary]:
     return sorted(found, key=lambda each: (each.scope, each.registry))
 
 
-def registries_of(namespace: str) -> list[str]:
-    """Names of the registries in a namespace, by those of all actors there."""
-    names = actor_names(namespace)
-    pools = {pool[1] for name in names if (pool := _CONTROLLER.fullmatch(name))}
-    return sorted(name for name in names if name in pools)
-
-
-def calls_to(registry: str, namespace: str) -> Calls:
-    """Calls to a registry that is there; it is not made."""
-
-    def found() -> Any:
-        actor = find(registry, namespace)
-        if actor is None:
-            raise ConnectionError("it has ended")
-        return actor
-
-    return Calls(registry, found)
-
-
 def _of_cluster(options: RayOptions) -> list[ScopeSummary]:
     connection = connect(options, live_jobs=lambda: 0)
     try:
@@ -58,8 +33,8 @@ def _of_cluster(options: RayOptions) -> list[ScopeSummary]:
             calls = calls_to(registry, options.registry_namespace)
             try:
                 node, scopes = calls.ask("scopes", timeout_s=options.registry_update_timeout_s)
-            except JobsError as error:  # one that hangs must not hide the others; its journal tells of it
-                _log.warning("%s", error)
+            except JobsError as error:  # one that hangs must not hide the others, and its journal tells of it
+                warnings.warn(str(error), stacklevel=4)
                 continue
             found += [_summary(each, registry, node) for each in scopes]
         return found
@@ -68,19 +43,19 @@ def _of_cluster(options: RayOptions) -> list[ScopeSummary]:
 
 
 def _of_journals(options: RayOptions, store: StoreSpec, alive: Collection[str]) -> list[ScopeSummary]:
-    """The scopes of the registries that have a journal here and are not alive.
-
-    Raises:
-        StoreError: A journal cannot be read, or is damaged.
-    """
+    """The scopes of the registries that have a journal here and are not alive."""
     location = JournalLocation.of(options, store)
     if location is None:
         return []
     found = []
     for registry in location.registries(options.registry_namespace):
         if registry not in alive:
-            objects = location.objects(options.registry_namespace, registry)
-            found += [_summary(each, registry, None) for each in _kept_in(objects)]
+            try:
+                kept = _kept_in(location.objects(options.registry_namespace, registry))
+            except StoreError as error:  # a damaged one must not hide the others
+                warnings.warn(f"The scopes of the registry {registry!r} are left out: {error}", stacklevel=4)
+                continue
+            found += [_summary(each, registry, None) for each in kept]
     return found
 
 

@@ -35,7 +35,7 @@ class Subscription:
     Args:
         calls: The registry.
         scope: The client's.
-        context: What a registry that has begun anew may have to be told again.
+        context: What a registry that has begun anew may have to be told again; None of who submits nothing there.
         proof: What is shown for the scope's key; None for no key.
         patience_s: How late an answer may be. A registry that cannot be reached for so long is given up, and so are the
             handles.
@@ -46,7 +46,7 @@ class Subscription:
         self,
         calls: Calls,
         scope: str,
-        context: Context,
+        context: Context | None,
         proof: bytes | None = None,
         *,
         patience_s: float,

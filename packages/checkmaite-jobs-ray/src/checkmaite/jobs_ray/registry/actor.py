@@ -157,15 +157,16 @@ class JobRegistry:
         return (await self._admitted_to_all(specs, proof)).machine.plan(specs)
 
     async def follow(
-        self, client: str, jobs: Sequence[str], scope: str, context: Context, proof: bytes | None = None
+        self, client: str, jobs: Sequence[str], scope: str, context: Context | None, proof: bytes | None = None
     ) -> tuple[str, list[str]]:
         """Tell this client of these jobs from now on, beginning with what they are now.
 
         Returns:
             What the subscription is called, for its cursor; those of the jobs that the scope does not know.
         """
-        await self.offer(scope, context, proof)
-        records = (await self._shell()).machine.table.records
+        if context is not None:
+            await self.offer(scope, context, proof)
+        records = (await self._admitted(scope, proof)).machine.table.records
         known = [job_id for job_id in jobs if job_id in records and records[job_id].spec.scope == scope]
         subscription = self._subscriptions.follow(client, known)
         self._subscriptions.tell(known)

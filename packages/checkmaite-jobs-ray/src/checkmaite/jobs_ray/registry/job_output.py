@@ -39,7 +39,7 @@ class JobOutput:
         self._machine = machine
         self._cluster = cluster
         self._sessions = sessions
-        self._retention_s = settings.controller_retention_s
+        self._since = machine.table.latest_date() - settings.controller_retention_s
         self._keeper = None
         if journal_writer is not None:
             self._keeper = LogKeeper(
@@ -66,13 +66,10 @@ class JobOutput:
 
     async def watch(self, gathered: asyncio.Task[None]) -> None:
         """Keep what jobs print while they run, and, once controllers are `gathered`, what nobody got to keep before."""
-        keeper, table = self._keeper, self._machine.table
-        if keeper is None:
-            return
-        since = table.latest_date() - self._retention_s
-        await asyncio.shield(gathered)
-        keeper.catch_up(table.records.values(), since)
-        await keeper.watch()
+        if self._keeper is not None:
+            await asyncio.shield(gathered)
+            self._keeper.catch_up(self._machine.table.records.values(), self._since)
+            await self._keeper.watch()
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

@@ -58,7 +58,9 @@ class ControllerPool:
         first = names if is_needed else wanted
         self.gathered = asyncio.get_running_loop().create_task(self._gather(first))
         self._cpus = 0.0
-        self._loops = [asyncio.get_running_loop().create_task(each) for each in (self._heed_drains(), self._count_cpus())]
+        self._loops = [
+            asyncio.get_running_loop().create_task(each) for each in (self._heed_drains(), self._count_cpus())
+        ]
         for each in first:
             self._serve(each)
 
