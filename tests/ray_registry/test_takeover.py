@@ -69,7 +69,7 @@ def test_a_later_start_that_never_arrived_leaves_the_earlier_ones_counted() -> N
     rig.place()
     rig.take_over(epoch=100)
     assert (rig.record("job").attempt, rig.record("job").losses) == (1, 1)
-    assert rig.status("job") is JobStatus.RUNNING
+    assert rig.status("job") is JobStatus.PENDING
     assert [launch.attempt for each in rig.place() for launch in each.launches] == [2]
 
 
@@ -116,7 +116,7 @@ def test_the_place_and_the_time_of_a_start_in_doubt_are_kept(is_stored: bool) ->
     assert rig.record("job").started == STARTED
     rig.take_over(epoch=200)  # the doubt is in the journal now
     assert rig.record("job").state == Unresolved("it was lost", STARTED)
-    assert _row(rig.record("job"))["node"] == STARTED.node
+    assert _row(rig.record("job"))["node"] is None, "that start is over, and another may follow"
     assert rig.asked() == ["job"]
     rig.answer({"job": completed()} if is_stored else {})
     row = _row(rig.record("job"))
