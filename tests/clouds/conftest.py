@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -73,11 +74,14 @@ def azure_endpoint() -> Iterator[str]:
     arguments = ["--inMemoryPersistence", "--silent", "--disableTelemetry", "--skipApiVersionCheck"]
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
-            [node, str(AZURITE.resolve()), *arguments, "--blobPort", str(port)], cwd=folder, stdout=subprocess.DEVNULL
+            [node, str(AZURITE.resolve()), *arguments, "--blobPort", str(port)],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,  # a wheel's `node` is a program that starts another
         )
         listening(process, port)
         yield f"http://127.0.0.1:{port}/{ACCOUNT}"
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait()
 
 
