@@ -97,9 +97,12 @@ CALLS: dict[str, Callable[[JobRegistry, bytes | None], Awaitable[Any]]] = {
 
 
 def test_every_call_but_the_news_asks_for_the_scope() -> None:
-    """A new one belongs into the table above; `changes` tells only of what `follow` and the others have let in."""
+    """A new one belongs into the table above; `changes` tells only of what `follow` and the others have let in.
+
+    `scopes` is of all of them, and tells the name alone of one that has a key.
+    """
     public = {name for name in vars(JobRegistry) if not name.startswith("_")}
-    assert public == {*CALLS, "changes"}
+    assert public == {*CALLS, "changes", "scopes"}
 
 
 @pytest.mark.parametrize("is_new", [False, True], ids=["same-registry", "new-registry"])
