@@ -11,7 +11,7 @@ _AGAIN_S = 1.0
 
 
 async def take_turns(turn: Callable[[], Awaitable[object]]) -> None:
-    """Take turns for ever, each of which begins with its own wait.
+    """Take turns for ever, each of which has its own wait.
 
     One that fails is logged and the next one follows: nobody would miss a loop that has ended.
     """

@@ -16,6 +16,7 @@ from checkmaite.jobs import StoreError
 from checkmaite.jobs.spi import Failed, joined_output
 from checkmaite.jobs_ray.journal.logs import KeptLog, kept_log, kept_logs, outdated_logs, text_of
 from checkmaite.jobs_ray.journal.steps import Create, Delete
+from checkmaite.jobs_ray.loops import take_turns
 from checkmaite.jobs_ray.registry.model.events import Ended, Event, Forgotten, OwnerLost
 from checkmaite.jobs_ray.registry.model.record import Ending, Final, JobRecord, Running, Stopping
 from checkmaite.jobs_ray.registry.storage import Storage
@@ -68,6 +69,7 @@ class LogKeeper:
         self._kept = {job_id: dict(of_job) for job_id, of_job in kept_logs(found).items()}
         self._printed: dict[str, int] = {}  # what a job had printed when it was kept last
         self._bytes = sum(each.size for of_job in self._kept.values() for each in of_job.values())
+        self._pause_s = _ROUND_S
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._looks = asyncio.Semaphore(_AT_ONCE)  # each is a process on a node, and may take seconds
         self._chores: set[asyncio.Task[None]] = set()
@@ -106,12 +108,7 @@ class LogKeeper:
 
     async def watch(self) -> None:
         """Keep the output of jobs that run, for as long as they do."""
-        pause = _ROUND_S
-        while True:
-            await asyncio.sleep(pause)
-            began = time.monotonic()
-            await self.keep_running()
-            pause = max(_ROUND_S, (time.monotonic() - began) / _ROUND_SHARE)
+        await take_turns(self._go_round)
 
     async def keep_running(self) -> None:
         """Keep what the jobs that run have printed by now."""
@@ -135,6 +132,12 @@ class LogKeeper:
         return joined_output(lost, last) if lost or last is not None else None
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    async def _go_round(self) -> None:
+        await asyncio.sleep(self._pause_s)
+        began = time.monotonic()
+        await self.keep_running()
+        self._pause_s = max(_ROUND_S, (time.monotonic() - began) / _ROUND_SHARE)
 
     async def _text(self, log: KeptLog) -> str:
         content, uri = await self._storage.read(log.key), f"{self._storage.root}/{log.key}"

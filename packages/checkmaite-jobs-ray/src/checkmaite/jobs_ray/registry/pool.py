@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 
 from checkmaite.jobs_ray.clock import tell_time
+from checkmaite.jobs_ray.loops import take_turns
 from checkmaite.jobs_ray.names import controller_name
 from checkmaite.jobs_ray.registry.cluster import Cluster
 from checkmaite.jobs_ray.registry.model.lifecycle import SURPLUS
@@ -58,9 +59,8 @@ class ControllerPool:
         first = names if is_needed else wanted
         self.gathered = asyncio.get_running_loop().create_task(self._gather(first))
         self._cpus = 0.0
-        self._loops = [
-            asyncio.get_running_loop().create_task(each) for each in (self._heed_drains(), self._count_cpus())
-        ]
+        turns = [self._heed_drains, *([self._count_cpus] if size > 1 else ())]
+        self._loops = [asyncio.get_running_loop().create_task(take_turns(each)) for each in turns]
         for each in first:
             self._serve(each)
 
@@ -103,13 +103,9 @@ class ControllerPool:
 
     async def _count_cpus(self) -> None:
         """Keep to the size of the cluster, where there is more than one controller."""
-        while len(self._wanted) > 1:
-            try:
-                self._cpus = await self._cluster.cpus()
-            except Exception:  # noqa: BLE001 - whatever Ray raises here, it is asked again
-                _log.warning("how many CPUs the cluster has is not known", exc_info=True)
-            self._changed()
-            await asyncio.sleep(_COUNT_S)
+        self._cpus = await self._cluster.cpus()
+        self._changed()
+        await asyncio.sleep(_COUNT_S)
 
     async def _heed_drains(self) -> None:
         """Let controllers, and this registry, move away from nodes that Ray drains.
@@ -117,18 +113,11 @@ class ControllerPool:
         A controller moves when the last of its jobs has ended: with its process they would end. New jobs are for the
         others meanwhile, and for a spare one.
         """
-        while True:
-            await asyncio.sleep(_LEAVES_S)
-            try:
-                nodes = await self._cluster.drained()
-                if await self._cluster.moves_registry(nodes):
-                    return
-                actors = {name: self.sessions[name].actor for name in self._serving}
-                leaving = await self._cluster.leaving(actors, nodes)
-            except Exception:  # noqa: BLE001 - whatever Ray raises here, it is asked again
-                _log.warning("whether a node is drained is not known", exc_info=True)
-                continue
-            self._leave(leaving)
+        await asyncio.sleep(_LEAVES_S)
+        nodes = await self._cluster.drained()
+        if not await self._cluster.moves_registry(nodes):
+            actors = {name: self.sessions[name].actor for name in self._serving}
+            self._leave(await self._cluster.leaving(actors, nodes))
 
     def _leave(self, leaving: Collection[str]) -> None:
         """These controllers, and no others, are on nodes that Ray drains."""

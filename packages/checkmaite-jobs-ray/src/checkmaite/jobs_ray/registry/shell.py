@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from checkmaite.jobs.spi import Metric
 from checkmaite.jobs_ray.clock import tell_time
 from checkmaite.jobs_ray.config import RegistrySettings
+from checkmaite.jobs_ray.loops import take_turns
 from checkmaite.jobs_ray.registry.cluster import Cluster, UnanswerableError
 from checkmaite.jobs_ray.registry.group_commit import GroupCommit
 from checkmaite.jobs_ray.registry.hook_feed import HookFeed
@@ -114,14 +115,8 @@ class Shell:
         self._has_released = False
         self.hook_feed = HookFeed(cluster.hooks(name), settings.hooks) if settings.hooks else None
         self._tallies = Tallies()
-        loops = [
-            self._place(),
-            self._tick(),
-            self._keep_packages(),
-            self._return_memory(),
-            self._publish(),
-            self._output.watch(self.pool.gathered),
-        ]
+        turns = self._place, self._tick, self._keep_packages, self._return_memory, self._publish
+        loops = [*map(take_turns, turns), self._output.watch(self.pool.gathered)]
         if self.hook_feed is not None:
             loops.append(self.hook_feed.run())
         self._loops = [asyncio.get_running_loop().create_task(each) for each in loops]
@@ -242,38 +237,33 @@ class Shell:
 
     async def _place(self) -> None:
         await asyncio.shield(self.pool.gathered)  # else the first controller would get all jobs that were waiting
-        while True:
-            await self._placeable.wait()
-            self._placeable.clear()
-            ready = self.pool.takers()
-            assignments = self.machine.place(ready, _BATCH, tell_time(self.machine)) if ready else []
-            for each in assignments:
-                self.pool.sessions[each.controller].reserve()
-            if assignments:
-                self.after([partial(self.pool.sessions[each.controller].give, each) for each in assignments])
+        await self._placeable.wait()
+        self._placeable.clear()
+        ready = self.pool.takers()
+        assignments = self.machine.place(ready, _BATCH, tell_time(self.machine)) if ready else []
+        for each in assignments:
+            self.pool.sessions[each.controller].reserve()
+        if assignments:
+            self.after([partial(self.pool.sessions[each.controller].give, each) for each in assignments])
 
     async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(_TICK_S)
-            self.machine.tick(tell_time(self.machine))
-            self.after()
+        await asyncio.sleep(_TICK_S)
+        self.machine.tick(tell_time(self.machine))
+        self.after()
 
     async def _keep_packages(self) -> None:
-        while True:
-            await asyncio.sleep(_KEEP_S)
-            self._cluster.keep_packages(context.runtime_env for context in self.machine.contexts())
+        await asyncio.sleep(_KEEP_S)
+        self._cluster.keep_packages(context.runtime_env for context in self.machine.contexts())
 
     async def _publish(self) -> None:
-        while True:
-            self._cluster.publish(self.metrics())
-            await asyncio.sleep(_PUBLISH_S)
+        self._cluster.publish(self.metrics())
+        await asyncio.sleep(_PUBLISH_S)
 
     async def _return_memory(self) -> None:
-        while True:
-            await asyncio.sleep(_RETURN_S)
-            if self._has_released:
-                self._has_released = False
-                await self._cluster.return_memory()
+        await asyncio.sleep(_RETURN_S)
+        if self._has_released:
+            self._has_released = False
+            await self._cluster.return_memory()
 
     async def _ask(self, effect: AskStore) -> None:
         asked = [spec.job_id for spec in effect.specs]
