@@ -327,9 +327,12 @@ def test_a_lost_reply_is_no_conflict(tmp_path: Path) -> None:
 
 
 @contextmanager
-def busy(folder: Path) -> Iterator[None]:
-    """Within the block one thread writes and supersedes, and another one compacts and deletes originals."""
-    is_over = threading.Event()
+def busy(folder: Path) -> Iterator[threading.Lock]:
+    """Within the block one thread writes and supersedes, and another one compacts and deletes what was copied.
+
+    Gives the lock under which it deletes: what it deletes counts as an hour old, so nobody may have begun to read it.
+    """
+    is_over, deleting = threading.Event(), threading.Lock()
 
     def endlessly(act: Callable[[ParquetStore, int], Any]) -> None:
         for number in itertools.count(1):
@@ -344,12 +347,13 @@ def busy(folder: Path) -> Iterator[None]:
     def care(store: ParquetStore, number: int) -> None:
         store.compact()
         if number % 3 == 0:
-            without_originals(store)
+            with deleting:
+                without_originals(store)
 
     with ThreadPoolExecutor(2) as pool:
         acting = [pool.submit(endlessly, act) for act in (write, care)]
         try:
-            yield
+            yield deleting
         finally:
             is_over.set()
         for each in acting:
@@ -362,10 +366,11 @@ def test_a_tag_beside_writers_and_compactors_is_whole(tmp_path: Path) -> None:
     fill(ParquetStore(folder))
     names = [f"t{number}" for number in range(3)]
     at_once = []
-    with busy(folder):
+    with busy(folder) as deleting:
         for name in names:
-            ParquetStore(folder).tag(name)
-            at_once.append(everything(ParquetStore(folder), name))
+            with deleting:
+                ParquetStore(folder).tag(name)
+                at_once.append(everything(ParquetStore(folder), name))
     seen: set[Any] = set()
     for name, then in zip(names, at_once, strict=True):
         store = ParquetStore(folder)
