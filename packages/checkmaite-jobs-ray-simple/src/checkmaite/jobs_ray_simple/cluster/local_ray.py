@@ -11,8 +11,9 @@ import logging
 import os
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import ray
@@ -71,11 +72,25 @@ def _whole() -> Iterator[None]:
         for frame, _ in traceback.walk_tb(error.__traceback__):
             made = frame.f_locals.get("self")
             if isinstance(made, node.Node):
-                made.kill_all_processes(check_alive=False, allow_graceful=True)
+                _end(made)
                 break
         if not ray.is_initialized():
             ray.shutdown()
         raise
+
+
+def _end(made: node.Node) -> None:
+    """End a node's processes, and those that its raylet has started: an agent that is not up yet outlives it long."""
+    psutil: Any = import_module("psutil")  # Ray brings one of its own
+    started = [each.process.pid for those in made.all_processes.values() for each in those]
+    below = []
+    for pid in started:
+        with suppress(psutil.Error):  # it has ended
+            below += psutil.Process(pid).children(recursive=True)
+    made.kill_all_processes(check_alive=False, allow_graceful=True)
+    for each in below:
+        with suppress(psutil.Error):
+            each.kill()
 
 
 @contextmanager
