@@ -15,12 +15,16 @@ from typing import Any
 import pytest
 from attrs import evolve
 from checkmaite.jobs.spi import Failed, Finished, Started
+from checkmaite.jobs_ray.controller.actor import JobController
 from checkmaite.jobs_ray.controller.cluster import EndedTask, Tasks
+from checkmaite.jobs_ray.notifier import Notifier
+from checkmaite.jobs_ray.wire import EndReport, LostAttempt
 from checkmaite.jobs_ray_simple.cluster import deaths
 from checkmaite.jobs_ray_simple.cluster.deaths import Death, Deaths, dead_for_a_while
 from checkmaite.jobs_ray_simple.cluster.ray_errors import explained, lost_worker
 
-from tests.ray_registry.making import completed
+from tests.ray_controller.test_machine import attached
+from tests.ray_registry.making import STARTED, completed
 
 
 def gives(result: bytes) -> Future[bytes]:
@@ -75,6 +79,43 @@ def test_tasks_that_end_on_two_threads_at_once_are_both_taken_in() -> None:
     ended_tasks: list[EndedTask] = []
     result = gives(pickle.dumps(Finished(outcome=completed("run"))))
     asyncio.run(story())
+
+
+def test_an_end_that_cannot_be_dealt_with_keeps_no_other_back(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        ended_tasks: list[EndedTask] = []
+        tasks = Tasks(None, ended_tasks.extend, {}.__getitem__)
+        tasks._refs["runner"] = "its reference"
+        finished = gives(pickle.dumps(Finished(outcome=completed("run"))))
+        tasks._note_ended(("first", 1), finished)
+        tasks._note_ended("runner", gives(b""))
+        tasks._note_ended(("second", 1), finished)
+        await asyncio.sleep(0)
+        assert [each.attempt_id[0] for each in ended_tasks] == ["first", "second"]
+
+    asyncio.run(story())
+    assert "the end of task runner was not all dealt with" in caplog.text
+
+
+def test_an_attempt_whose_loss_cannot_be_looked_into_is_lost_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    def death_of(known: LostAttempt) -> Any:
+        raise ConnectionError("Ray does not answer")
+
+    async def story() -> None:
+        controller = JobController.__new__(JobController)  # what it would ask of Ray is not needed
+        controller._machine = machine = attached("job")
+        controller._tasks, controller._news = SimpleNamespace(death_of=death_of), Notifier(lambda: 1)  # type: ignore[assignment]
+        controller._looking_into = {}
+        machine.started(("job", 1), STARTED)
+        assert controller._lose(("job", 1), lost_worker())
+        await controller._looking_into["job", 1]
+        assert controller._looking_into == {}
+        end = machine.reports(1, 0)[1][-1]
+        assert isinstance(end, EndReport)
+        assert end.worker_lost
+
+    asyncio.run(story())
+    assert "could not be looked into" in caplog.text
 
 
 GONE = (

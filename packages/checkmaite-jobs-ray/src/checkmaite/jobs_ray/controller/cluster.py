@@ -207,16 +207,25 @@ class Tasks:
         ended_tasks: list[EndedTask] = []
         while self._ended:
             task, future = self._ended.popleft()
-            is_known = self._refs.pop(task, None) is not None
-            if isinstance(task, str):
-                if is_known:  # one that was given up has ended already
-                    self._on_runner_ended(_end_of_runner(task, future))
-                continue
-            ended_tasks.append(_end_of(task, future))
-            context = self._contexts.pop(task, None)
-            if context is not None and isinstance(ended_tasks[-1].finished.outcome, Completed):
-                self._maintain(context)
+            try:
+                if isinstance(task, str):
+                    self._take_runner(task, future)
+                else:
+                    ended_tasks.append(_end_of(task, future))
+                    self._let_go(task, ended_tasks[-1])
+            except Exception:  # noqa: BLE001 - whatever it was, the others have ended too
+                _log.exception("the end of task %s was not all dealt with", task)
         self._on_ended(ended_tasks)
+
+    def _take_runner(self, runner: str, future: Future[Any]) -> None:
+        if self._refs.pop(runner, None) is not None:  # one that was given up has ended already
+            self._on_runner_ended(_end_of_runner(runner, future))
+
+    def _let_go(self, attempt_id: AttemptId, ended: EndedTask) -> None:
+        self._refs.pop(attempt_id, None)
+        context = self._contexts.pop(attempt_id, None)
+        if context is not None and isinstance(ended.finished.outcome, Completed):
+            self._maintain(context)
 
     def _maintain(self, context: Context) -> None:
         code = context.terms.code.digest if context.terms.code else ""
