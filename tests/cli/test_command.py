@@ -87,6 +87,7 @@ def test_after_waiting_the_worst_end_counts(statuses: list[str], code: Exit) -> 
         (["store", "tables", "--set", "x"], 2, "is not NAME=VALUE"),
         (["jobs", "history", "--store", "here"], 2, "--scope gives idempotency_scope"),
         (["jobs", "history", "--store", "here", "--scope", "x"], 3, "there is no journal"),
+        (["jobs", "list", "--store", "here", "--scope", "x", "--all-scopes"], 2, "there is none here. `scopes list`"),
         (["jobs", "history", "--since", "soon"], 2, "neither a time span"),
         (["jobs", "history", "-p", "x"], 2, "There are no profiles here"),
     ],

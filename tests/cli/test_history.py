@@ -47,6 +47,7 @@ def test_the_newest_jobs_come_first(cli: Callable[..., Said]) -> None:
         "queued_at": None,
         "peak_memory_bytes": None,
         "peak_gpu_memory_bytes": None,
+        "scope": "team-a",
     }
 
 

@@ -345,6 +345,18 @@ class LosesEarlyCancel(BrokenBackend):
             super().cancel(job, grace)
 
 
+class NeverSaysThatItBegan(BrokenBackend):
+    """A worker's beginning is not told, so that a future can cancel a run that has begun."""
+
+    found_by = "test_a_run_that_has_begun_is_not_cancelled_by_its_future"
+
+    def submit(self, submissions: Sequence[PreparedSubmission]) -> list[Job]:
+        jobs: list[Any] = super().submit(submissions)
+        for job in jobs:
+            job.add_start_callback = lambda _: None
+        return jobs
+
+
 class WorksTwice(BrokenBackend):
     """Each job is done twice."""
 

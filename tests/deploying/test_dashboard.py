@@ -7,12 +7,16 @@ import re
 from typing import Any
 
 import pytest
-from checkmaite.jobs_ray.registry.model.tallies import COUNTERS, LIVE
+from checkmaite.jobs_ray.registry.model.tallies import COUNTERS, HOOK_COUNTERS, LIVE
 
 from tests.deploying.dockerfiles import DEPLOY
 
 BOARD: dict[str, Any] = json.loads((DEPLOY / "grafana/checkmaite-jobs.json").read_text("utf-8"))
-LABELS = {LIVE: ("scope", "status"), **{name: labels for name, (_, labels) in COUNTERS.items()}}
+LABELS = {
+    LIVE: ("scope", "status"),
+    **{name: labels for name, (_, labels) in COUNTERS.items()},
+    **dict.fromkeys(HOOK_COUNTERS, ("hook",)),
+}
 QUERIES = [each["expr"] for panel in BOARD["panels"] for each in panel["targets"]]
 
 

@@ -157,6 +157,16 @@ def test_clients_and_the_operator_may_come_in() -> None:
     assert int(re.findall(r":(\d+)$", address)[0]) in {port["port"] for port in clients["ports"]}
 
 
+def test_the_page_lets_the_head_out_to_receivers_of_webhooks() -> None:
+    page = (DEPLOY.parent / "docs/how-to/kubernetes.md").read_text("utf-8")
+    (block,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    policy = yaml.safe_load(block)["spec"]
+    general = the("NetworkPolicy", "checkmaite")["spec"]
+    assert policy["podSelector"]["matchLabels"].items() > general["podSelector"]["matchLabels"].items()
+    assert (policy["policyTypes"], "ingress" in policy) == (["Egress"], False), "who may come in stays as it is"
+    assert all(rule["to"] and rule["ports"] for rule in policy["egress"])
+
+
 def test_the_values_of_the_chart_describe_the_same_cluster() -> None:
     values = yaml.safe_load((DEPLOY / "helm/values.yaml").read_text("utf-8"))
     assert set(values) == CHART[""]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from checkmaite.jobs import JobStatus
+from checkmaite.jobs import JobBackend, JobStatus
 from checkmaite.jobs_cli.app import run
 
 from tests.ray import capabilities
@@ -102,6 +102,26 @@ def test_all_scopes_of_a_cluster_are_listed_and_nothing_is_begun(
     assert own["registry"] == options["registry_actor_name"]
     assert "nobody" not in found
     assert {each["name"] for each in attached.util.list_named_actors(all_namespaces=True)} == actors
+
+
+def test_an_operator_lists_the_jobs_of_all_scopes(
+    cli: Callable[..., Said], configure: Callable[..., JobBackend], scope: str
+) -> None:
+    theirs = f"{scope}-theirs"
+    configure(idempotency_scope=theirs)
+    failed = submit(capabilities.raises, job_name="fails")
+    failed.wait(SOON_S)
+    assert cli("jobs", "list", "--json").records == []
+
+    flags = ("jobs", "list", "--all-scopes", "--since", failed.created_at.isoformat())
+    said = cli(*flags, "--status", "failed", "--name", "fail*", "--json")
+    assert said.code == 0, said.err
+    assert [(each["scope"], each["error_type"]) for each in said.records if each["job_id"] == failed.job_id] == [
+        (theirs, "ValueError")
+    ]
+    head, *rows = cli(*flags).out.splitlines()
+    assert head.split()[:3] == ["STATUS", "SCOPE", "NAME"]
+    assert any(theirs in row and failed.job_id in row for row in rows)
 
 
 def test_waiting_says_by_its_code_how_jobs_ended(cli: Callable[..., Said], tmp_path: Path) -> None:

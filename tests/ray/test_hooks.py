@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkmaite.jobs import ConfigurationError, JobBackend
+from checkmaite.jobs import ConfigurationError, JobBackend, get_job_backend
+from checkmaite.jobs_ray.registry.model.tallies import HOOK_COUNTERS
 
 from tests.hooking import Receiver, no_job_waits_for_a_hook, submitted
 from tests.ray.clusters import REGISTRY, SOON_S, Cluster
@@ -29,6 +30,9 @@ def test_hooks_of_a_registry(
     registries = cluster.pids(REGISTRY)
     with Receiver() as receiver:
         no_job_waits_for_a_hook(with_hooks, tmp_path, receiver)
+        backend: Any = get_job_backend()
+        counted = {each.name: each.samples.get(("webhook",)) for each in backend.metrics()}
+        assert [counted[name] for name in HOOK_COUNTERS] == [len(receiver.received), 0, 0]
         (registry,) = cluster.pids(REGISTRY) - registries
         (process,) = cluster.pids(HOOKS)
         journal = [each.read_bytes() for each in (tmp_path / "journal").rglob("*") if each.is_file()]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from checkmaite.jobs.spi import JobEvent, JobEventKind
+from checkmaite.jobs.spi import HookReport, JobEvent, JobEventKind
 from checkmaite.jobs_ray.hooks.actor import JobHooks
 from checkmaite.jobs_ray.registry import hook_feed
 from checkmaite.jobs_ray.registry.hook_feed import HookFeed
@@ -110,7 +110,8 @@ class Hooks:
     """The hooks' actor, called as Ray calls one, and what it was told.
 
     Args:
-        replies: What becomes of each call: "taken", "lost" when its reply is, "away" when it does not arrive.
+        replies: What becomes of each call: "taken", "lost" when its reply is, "away" when it does not arrive, and
+            "refused" when it raises.
     """
 
     def __init__(self, *replies: str) -> None:
@@ -126,6 +127,10 @@ class Hooks:
     def take(self) -> Any:
         return _Call(self)
 
+    @property
+    def reports(self) -> Any:
+        return _Asked(self)
+
 
 class _Call:
     def __init__(self, hooks: Hooks) -> None:
@@ -133,10 +138,22 @@ class _Call:
 
     async def remote(self, *given: Any) -> None:
         reply = self._hooks.replies.pop(0) if self._hooks.replies else "taken"
+        if reply == "refused":
+            raise ValueError("not to be unpickled")
         if reply != "away":
             await self._hooks.actor.take(*given)
         if reply != "taken":
             raise TimeoutError
+
+
+class _Asked:
+    def __init__(self, hooks: Hooks) -> None:
+        self._hooks = hooks
+
+    async def remote(self) -> list[HookReport]:
+        if self._hooks.replies.pop(0) == "away":
+            await asyncio.Event().wait()
+        return [HookReport(name="webhook", where="there", told=len(self._hooks.taken))]
 
 
 def events(count: int) -> list[JobEvent]:
@@ -180,3 +197,33 @@ def test_what_there_is_no_room_for_is_told_as_missed() -> None:
 
     asyncio.run(go())
     assert hooks.taken == [("0", 0), ("1", 0), ("0", 3)]
+
+
+def test_what_their_process_does_not_take_is_told_as_missed() -> None:
+    hooks = Hooks("refused")
+
+    async def go() -> None:
+        feed = HookFeed(hooks, {})
+        feed.add(events(2))
+        await fed(feed)
+        feed.add(events(1))
+        await fed(feed)
+
+    asyncio.run(go())
+    assert hooks.taken == [("0", 2)]
+
+
+def test_numbers_do_not_wait_for_a_silent_process_of_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hook_feed, "_KNOWN_S", 0.01)
+    hooks = Hooks("away", "answers", "away")
+
+    async def go() -> list[int]:
+        feed = HookFeed(hooks, {})
+        known = [await feed.latest_reports()]
+        hooks.taken.append(("0", 0))
+        monkeypatch.setattr(hook_feed, "_KNOWN_S", 30)
+        known.append(await feed.latest_reports())
+        monkeypatch.setattr(hook_feed, "_KNOWN_S", 0.01)
+        return [sum(each.told for each in reports) for reports in [*known, await feed.latest_reports()]]
+
+    assert asyncio.run(go()) == [0, 1, 1]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from checkmaite.jobs.spi import Metric, exposition
+from checkmaite.jobs.spi import HookReport, Metric, exposition
 from checkmaite.jobs_ray.registry.cluster import Published
-from checkmaite.jobs_ray.registry.model.tallies import Tallies
+from checkmaite.jobs_ray.registry.model.tallies import HOOK_COUNTERS, Tallies, hook_metrics
 
 from tests.ray_registry.making import CRASH, ERROR, spec
 from tests.ray_registry.rig import Rig
@@ -117,9 +117,33 @@ def test_ray_is_given_what_a_counter_has_gained_and_what_a_gauge_is() -> None:
 
     published = Published()
     published._ours = {"jobs": Ours("jobs", "", ()), "live": Ours("live", "", ())}
-    for number in (2.0, 2.0, 5.0):
+    for number in (2.0, 2.0, 5.0, 1.0):  # the process that counts has begun anew at last
         counter = Metric("ray_jobs_total", "counter", "", ("scope",), {("a",): number})
         published.publish([counter, Metric("ray_live", "gauge", "", ("scope",), {("a",): number})])
     tags = {"scope": "a"}
-    assert [each for each in given if each[0] == "inc"] == [("inc", "jobs", 2.0, tags), ("inc", "jobs", 3.0, tags)]
-    assert [each[2] for each in given if each[0] == "set"] == [2.0, 2.0, 5.0]
+    assert [each for each in given if each[0] == "inc"] == [
+        ("inc", "jobs", 2.0, tags),
+        ("inc", "jobs", 3.0, tags),
+        ("inc", "jobs", 1.0, tags),
+    ]
+    assert [each[2] for each in given if each[0] == "set"] == [2.0, 2.0, 5.0, 1.0]
+
+
+def test_hooks_are_counted_by_their_names() -> None:
+    reports = [
+        HookReport(name="webhook", where="here", told=7, failed=2, dropped=1),
+        HookReport(name="pager", where="here", told=3),
+    ]
+    found = hook_metrics(reports)
+    assert [(each.kind, each.labels) for each in found] == [("counter", ("hook",))] * 3
+    assert {each.name: dict(each.samples) for each in found} == dict(
+        zip(
+            HOOK_COUNTERS,
+            (
+                {("webhook",): 7, ("pager",): 3},
+                {("webhook",): 2, ("pager",): 0},
+                {("webhook",): 1, ("pager",): 0},
+            ),
+            strict=True,
+        )
+    )

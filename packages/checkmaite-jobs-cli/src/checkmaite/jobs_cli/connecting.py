@@ -82,7 +82,7 @@ def configured_backend(asked: Asked) -> Iterator[JobBackend]:
         shutdown_job_backend(wait=False)
 
 
-def find(job_ids: Sequence[str], chosen: JobFilter, *, limit: int | None = None) -> list[Job]:
+def find(job_ids: Sequence[str], chosen: JobFilter, *, limit: int | None = None, all_scopes: bool = False) -> list[Job]:
     """The jobs with these ids; of all jobs those that are chosen, newest first, when there are none.
 
     Raises:
@@ -98,5 +98,6 @@ def find(job_ids: Sequence[str], chosen: JobFilter, *, limit: int | None = None)
             job_name=chosen.names[0] if chosen.names and chosen.is_exact else None,
             capability_id=chosen.capability_id,
             tags=chosen.tags,
+            all_scopes=all_scopes,
         )
     return [job for job in found if chosen.takes(JobSummary.of_job(job))][:limit]

@@ -42,6 +42,7 @@ class JobSummary:
         queued_at: When its last start was handed to Ray.
         peak_memory_bytes: Resident memory of its worker at most, once it has ended.
         peak_gpu_memory_bytes: GPU memory that PyTorch reserved in it at most, likewise.
+        scope: The ``idempotency_scope`` that it is in.
     """
 
     job_id: str
@@ -67,6 +68,7 @@ class JobSummary:
     queued_at: datetime | None = None
     peak_memory_bytes: int | None = None
     peak_gpu_memory_bytes: int | None = None
+    scope: str | None = None
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> JobSummary:
@@ -104,6 +106,7 @@ class JobSummary:
             queued_at=info.queued_at,
             peak_memory_bytes=info.peak_memory_bytes,
             peak_gpu_memory_bytes=info.peak_gpu_memory_bytes,
+            scope=info.scope,
         )
 
     def took_s(self, now: datetime) -> float | None:

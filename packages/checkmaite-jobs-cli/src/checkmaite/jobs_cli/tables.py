@@ -26,12 +26,16 @@ _ROOMY = 100
 """Columns from which on a table tells more."""
 
 
-def jobs_table(jobs: Iterable[JobSummary], *, width: int, now: datetime | None = None) -> Table:
+def jobs_table(
+    jobs: Iterable[JobSummary], *, width: int, now: datetime | None = None, with_scope: bool = False
+) -> Table:
     """Jobs, one a row; below the name of a failed one what it failed with."""
     now = now or datetime.now(UTC)
     is_roomy = width >= _ROOMY
     table = _table()
     table.add_column("STATUS", no_wrap=True)
+    if with_scope:
+        table.add_column("SCOPE", overflow="fold")
     table.add_column("NAME", overflow="fold")
     table.add_column("AGE", justify="right", no_wrap=True)
     table.add_column("RAN", justify="right", no_wrap=True)
@@ -40,7 +44,8 @@ def jobs_table(jobs: Iterable[JobSummary], *, width: int, now: datetime | None =
         table.add_column("RESULT", no_wrap=True)
     table.add_column("JOB", no_wrap=True)
     for job in jobs:
-        cells: list[Text | str] = [_status(job), _name(job), span_text(_age_s(job, now)), span_text(job.took_s(now))]
+        cells: list[Text | str] = [_status(job), *([Text(job.scope or "")] if with_scope else [])]
+        cells += [_name(job), span_text(_age_s(job, now)), span_text(job.took_s(now))]
         if is_roomy:
             cells += [job.node or "", _kind(job)]
         table.add_row(*cells, job.job_id)
@@ -59,7 +64,7 @@ def scopes_table(scopes: Iterable[ScopeSummary], *, now: datetime) -> Table:
         last = scope.last_activity_at
         jobs = ", ".join(f"{count:,} {str(status).lower()}" for status, count in scope.jobs.items())
         table.add_row(
-            scope.scope,
+            Text(scope.scope),
             span_text(None if last is None else (now - last).total_seconds()),
             scope.node or "not running",
             scope.registry,

@@ -16,24 +16,42 @@ _kept = click.option("--kept", is_flag=True, help="As the journal has it: no clu
 _FROM_THE_JOURNAL = "From the journal: these jobs run on a Ray of the process that submitted them."
 
 
-@click.command("list", epilog=examples("jobs list --profile team", "jobs list --status running --since 2h --json"))
+@click.command(
+    "list",
+    epilog=examples(
+        "jobs list --profile team",
+        "jobs list --status running --since 2h --json",
+        "jobs list --profile team --all-scopes --status failed --since 1d",
+    ),
+)
 @filtered
 @limited(50)
+@click.option(
+    "--all-scopes",
+    is_flag=True,
+    help="For operators: also the jobs of the cluster's other scopes, but for those that have a key.",
+)
 @as_json
 @configured
-def list_(asked: Asked, chosen: JobFilter, limit: int, as_json: bool) -> None:
+def list_(asked: Asked, chosen: JobFilter, limit: int, all_scopes: bool, as_json: bool) -> None:
     """The jobs of the scope, newest first, as its registry knows them now.
 
-    Records: see `jobs history`.
+    Records: see `jobs history`; `scope` says whose each is.
     """
     if not has_cluster(asked):
+        if all_scopes:
+            raise click.UsageError(
+                "--all-scopes asks the registries of a cluster, and there is none here. `scopes list` shows the scopes "
+                "of journals, `jobs history --scope NAME` the jobs of one."
+            )
         records = read_records(asked)
         say(_FROM_THE_JOURNAL)
         print_jobs(chosen.of(records), limit, as_json=as_json)
         return
     with connected(asked):
-        found = [JobSummary.of_job(job) for job in find((), chosen, limit=limit + 1)]
-    print_jobs(found, limit, as_json=as_json)
+        jobs = find((), chosen, limit=limit + 1, all_scopes=all_scopes)
+        found = [JobSummary.of_job(job) for job in jobs]
+    print_jobs(found, limit, as_json=as_json, with_scope=all_scopes)
 
 
 @click.command("show", epilog=examples("jobs show job-01a20c53d7b2-c572dc9e4a --profile team"))

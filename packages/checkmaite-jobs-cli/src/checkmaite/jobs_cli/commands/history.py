@@ -32,7 +32,7 @@ def history(asked: Asked, chosen: JobFilter, limit: int, as_json: bool) -> None:
     print_jobs(found, limit, as_json=as_json)
 
 
-def print_jobs(found: Sequence[JobSummary], limit: int, *, as_json: bool) -> None:
+def print_jobs(found: Sequence[JobSummary], limit: int, *, as_json: bool, with_scope: bool = False) -> None:
     """The first of them, as records or as a table, and a note about the others."""
     shown = found[:limit]
     if as_json:
@@ -41,7 +41,7 @@ def print_jobs(found: Sequence[JobSummary], limit: int, *, as_json: bool) -> Non
     if not shown:
         say("No such jobs.")
         return
-    show(jobs_table(shown, width=out().width))
+    show(jobs_table(shown, width=out().width, with_scope=with_scope))
     if len(found) > len(shown):
         say(f"There are more: --limit {2 * limit} shows up to {2 * limit:,}.")
 
@@ -58,8 +58,10 @@ def print_job(record: JobSummary, *, as_json: bool) -> None:
 
 def read_records(asked: Asked) -> list[JobSummary]:
     """The jobs of the scope's journal, newest first."""
-    rows = read_job_history(**asked.arguments()).to_pylist()
-    return [JobSummary.of_row(row) for row in reversed(rows)]
+    arguments = asked.arguments()
+    rows = read_job_history(**arguments).to_pylist()
+    scope = arguments.get("idempotency_scope")
+    return [JobSummary.of_row({**row, "scope": scope}) for row in reversed(rows)]
 
 
 def read_record(asked: Asked, job_id: str) -> JobSummary:

@@ -294,8 +294,8 @@ class JobRegistry:
         return await shell.logs(scope, job_id)
 
     async def metrics(self, scope: str, proof: bytes | None = None) -> list[Metric]:
-        """What has happened to the jobs of a scope since this registry has begun, in numbers."""
-        return (await self._admitted(scope, proof)).metrics(scope)
+        """What has happened to the jobs of a scope since this registry has begun, in numbers; see `Shell.metrics`."""
+        return await (await self._admitted(scope, proof)).metrics(scope)
 
     async def hook_reports(self, scope: str, proof: bytes | None = None) -> list[HookReport]:
         """How the hooks of this registry are doing."""

@@ -256,10 +256,11 @@ class Published:
                 tags = dict(zip(metric.labels, values, strict=True))
                 before = self._before.get((name, values), 0.0)
                 self._before[name, values] = number
+                gained = number - before if number >= before else number  # the process that counts has begun anew
                 if metric.kind == "gauge":
                     ours.set(number, tags)
-                elif number > before:
-                    ours.inc(number - before, tags)
+                elif gained:
+                    ours.inc(gained, tags)
 
 
 class Packages:

@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from attrs import evolve
@@ -20,6 +21,7 @@ _WAITING = 10_000
 _BATCH = 500
 _ANSWER_S = 30.0
 _AGAIN_S = 1.0
+_KNOWN_S = 2.0
 
 
 class HookFeed:
@@ -36,6 +38,7 @@ class HookFeed:
         self._waiting: deque[JobEvent] = deque()
         self._missed = 0
         self._number = 0
+        self._reports: list[HookReport] = []
         self._name = secrets.token_hex(8)
         self._more, self._settled = asyncio.Event(), asyncio.Event()
         self._settled.set()
@@ -69,10 +72,17 @@ class HookFeed:
             BackendUnavailableError: Their process does not answer.
         """
         try:
-            reports: list[HookReport] = await answer(self._actor.reports.remote(), _ANSWER_S)
+            self._reports = await answer(self._actor.reports.remote(), _ANSWER_S)
         except (TimeoutError, *Unreachable) as error:
             raise BackendUnavailableError(f"The process of the hooks does not answer: {error}") from None
-        return reports
+        return self._reports
+
+    async def latest_reports(self) -> list[HookReport]:
+        """The same, soon: the last ones that are known where their process is silent."""
+        with suppress(TimeoutError, BackendUnavailableError):
+            async with asyncio.timeout(_KNOWN_S):
+                return await self.reports()
+        return self._reports
 
     async def settle(self, timeout_s: float) -> bool:
         """Wait until hooks have been told everything, at most so long; whether they have."""
@@ -92,6 +102,7 @@ class HookFeed:
                 await asyncio.sleep(_AGAIN_S)  # Ray starts it anew; what was in its queues is lost
             except Exception:  # noqa: BLE001 - whatever Ray raises about this batch, those after it may be taken
                 _log.warning("%d events were not told to hooks", len(batch), exc_info=True)
+                self._missed += len(batch)
                 return
             else:
                 return

@@ -28,7 +28,7 @@ from checkmaite.jobs_ray.registry.model.lifecycle import AskStore, Effect, StopJ
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
 from checkmaite.jobs_ray.registry.model.placement import SHORT_RUNS, WINDOW, Limits
 from checkmaite.jobs_ray.registry.model.record import Placed, Waiting
-from checkmaite.jobs_ray.registry.model.tallies import Tallies
+from checkmaite.jobs_ray.registry.model.tallies import Tallies, hook_metrics
 from checkmaite.jobs_ray.registry.payloads import MEMORY_BYTES, PayloadObjects, Payloads, keep_payloads
 from checkmaite.jobs_ray.registry.pool import ControllerPool
 from checkmaite.jobs_ray.registry.session import ControllerSession
@@ -187,9 +187,13 @@ class Shell:
         self.machine.table.of_scope(scope, job_id)
         return await self._output.of(job_id)
 
-    def metrics(self, scope: str | None = None) -> list[Metric]:
-        """What has happened to the jobs of a scope, or of all of them, since this process has begun, in numbers."""
-        return self._tallies.metrics(self.machine.table, scope)
+    async def metrics(self, scope: str | None = None) -> list[Metric]:
+        """What has happened to the jobs of a scope, or of all of them, since this process has begun, in numbers.
+
+        Those of hooks are the registry's, whatever the scope, and count since their own process has begun.
+        """
+        of_hooks = [] if self.hook_feed is None else hook_metrics(await self.hook_feed.latest_reports())
+        return [*self._tallies.metrics(self.machine.table, scope), *of_hooks]
 
     def unanswered(self, job_id: str) -> str:
         """Why it is not known yet whether the store holds a job's run; empty when that is not asked."""
@@ -256,7 +260,7 @@ class Shell:
         self._cluster.keep_packages(context.runtime_env for context in self.machine.contexts())
 
     async def _publish(self) -> None:
-        self._cluster.publish(self.metrics())
+        self._cluster.publish(await self.metrics())
         await asyncio.sleep(_PUBLISH_S)
 
     async def _return_memory(self) -> None:

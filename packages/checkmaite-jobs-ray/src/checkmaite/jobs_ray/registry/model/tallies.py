@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from checkmaite.jobs import JobStatus
-from checkmaite.jobs.spi import Metric, Started
+from checkmaite.jobs.spi import HookReport, Metric, Started
 from checkmaite.jobs_ray.registry.model.events import Ended, Event, Submitted, WorkerStarted
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.record import Final, JobRecord
@@ -26,6 +26,13 @@ COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """Meaning and labels by name. Ray puts its own name before those of all metrics, and ``_total`` behind counters."""
 _SUBMITTED, _STARTED, _WAITED, _FINISHED, _RAN = COUNTERS
+HOOK_COUNTERS: Mapping[str, str] = {
+    "ray_checkmaite_jobs_hook_told_total": "Events that a hook took without an error",
+    "ray_checkmaite_jobs_hook_failed_total": "Events that a hook raised an exception for",
+    "ray_checkmaite_jobs_hook_dropped_total": "Events that a hook was not told",
+}
+"""Meaning by name; the label of each is ``hook``. Hooks are a registry's, not a scope's."""
+_TOLD, _FAILED, _DROPPED = HOOK_COUNTERS
 
 
 class Tallies:
@@ -83,6 +90,16 @@ class Tallies:
         self._counts[_FINISHED][*whose, str(record.status)] += 1
         if end.started is not None:
             self._counts[_RAN][whose] += max(0.0, end.at - end.started.at.timestamp())
+
+
+def hook_metrics(reports: Sequence[HookReport]) -> list[Metric]:
+    """How hooks are doing, in numbers: as many labels as the registry has hooks."""
+    counts: dict[str, dict[tuple[str, ...], float]] = {
+        _TOLD: {(each.name,): float(each.told) for each in reports},
+        _FAILED: {(each.name,): float(each.failed) for each in reports},
+        _DROPPED: {(each.name,): float(each.dropped) for each in reports},
+    }
+    return [Metric(name, "counter", meaning, ("hook",), counts[name]) for name, meaning in HOOK_COUNTERS.items()]
 
 
 class _Labels:
