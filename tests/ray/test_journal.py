@@ -243,8 +243,10 @@ def test_a_whole_cluster_is_killed_in_the_middle(
     submit = f"""
 configure()
 acts = {acts}
-submit_capabilities([submission(uid, act, ballast=50_000 * (uid == "run-1")) for uid, act in acts.items()])
+jobs = submit_capabilities([submission(uid, act, ballast=50_000 * (uid == "run-1")) for uid, act in acts.items()])
 say("accepted")
+sys.stdin.readline()
+say(json.dumps([jobs[0].explain(), repr(jobs[0].info)]))
 time.sleep(600)
 """
     watch = "configure()\nfinal = as_completed(list_jobs(1000), 90)\n[next(final) for _ in range(60)]\n"
@@ -253,7 +255,12 @@ time.sleep(600)
         assert first.line(90) == "accepted"
         watcher = run(watch + LIST, cluster.driver)
         told = {each["id"]: each for each in json.loads(watcher.line(90))}
-        wait_until((tmp_path / "marks" / "stored-run-0").exists, "the run was not stored")
+        try:
+            wait_until((tmp_path / "marks" / "stored-run-0").exists, "the run was not stored")
+        except AssertionError as error:
+            first.say()
+            error.add_note(f"{starts(tmp_path, 'run-0')} starts; {first.line(30)}")
+            raise
         wait_until(lambda: starts(tmp_path, "run-1"), "the job did not run")
         cluster.head.kill()
         first.kill()
