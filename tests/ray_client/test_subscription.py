@@ -231,6 +231,37 @@ def test_many_jobs_have_one_parked_call(subscription: Subscription, line: Parked
     assert line.asked.qsize() == 1
 
 
+def test_where_one_job_follows_another_one_thread_listens_which_rests_and_asks_nothing_meanwhile(
+    subscription: Subscription, line: ParkedCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscription_module, "_REST_S", SOON_S)
+    threads = set()
+    for number in range(3):
+        (job,) = subscription.handles([facts(f"job-{number}")], make())
+        job.add_done_callback(lambda _: threads.add(threading.current_thread()))
+        assert line.next()[0] == "changes"
+        line.answers.put((Cursor("l", number + 1), [end(job.job_id)]))
+        assert job.wait(SOON_S) is JobStatus.CANCELLED
+    assert len(threads) == 1
+    assert line.asked.empty()
+    subscription.fall_silent()
+
+
+def test_a_thread_that_is_not_needed_again_ends(
+    subscription: Subscription, line: ParkedCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscription_module, "_REST_S", 0.0)
+    threads = []
+    for number in range(2):
+        (job,) = subscription.handles([facts(f"job-{number}")], make())
+        job.add_done_callback(lambda _: threads.append(threading.current_thread()))
+        line.answers.put((Cursor("l", number + 1), [end(job.job_id)]))
+        assert job.wait(SOON_S) is JobStatus.CANCELLED
+        threads[-1].join(SOON_S)
+        assert not threads[-1].is_alive()
+    assert len({*threads}) == 2
+
+
 def test_the_end_of_a_job_that_overtakes_an_answer_naming_it_is_remembered(
     subscription: Subscription, line: ParkedCalls
 ) -> None:

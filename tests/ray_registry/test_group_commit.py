@@ -67,6 +67,24 @@ def test_what_nobody_waits_for_is_written_with_what_follows(monkeypatch: pytest.
     story(act)
 
 
+def test_who_waits_goes_on_before_what_follows() -> None:
+    """Whoever has submitted a job has its answer before a controller is told of it."""
+
+    async def act(written: Written) -> None:
+        order, tasks = list[str](), list[asyncio.Task[None]]()
+
+        async def give() -> None:
+            order.append("given")
+
+        written.commits.add([event("job")], lambda: tasks.append(asyncio.get_running_loop().create_task(give())))
+        await written.commits.durable()
+        order.append("answered")
+        await tasks[0]
+        assert order == ["answered", "given"]
+
+    story(act)
+
+
 def test_it_is_written_at_once_when_somebody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_commit, "_SOON_S", 3_600.0)
 

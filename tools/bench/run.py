@@ -24,6 +24,7 @@ from growth import draw, growth
 from history import history
 from importing import import_cost
 from latency import latency
+from light import light
 from memory import memory
 from queued import queued_jobs
 from recorded import CHART, RECORD, chart, record, regressions
@@ -56,6 +57,7 @@ MEASURES: dict[str, Callable[[Cluster], list[Figure]]] = {
         progress_cost,
         first_paint,
         queued_jobs,
+        light,
         memory,
         history,
         recovery,
@@ -75,6 +77,7 @@ LONG = frozenset(
         "first-paint",
         "first-result",
         "growth",
+        "light",
         "memory",
         "pool-sizes",
         "reading-of-many",

@@ -8,6 +8,7 @@ from math import inf, nan
 from typing import cast
 
 import pytest
+from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import Cancelled, Deadline, JobControls, JobHandle, usable_grace_s
 
 
@@ -33,3 +34,21 @@ def test_a_handle_says_how_long_its_job_took_not_when_it_was_heard() -> None:
     )
     assert job.finish(Cancelled(), created_at + timedelta(seconds=1.5))
     assert "<th>took</th><td>1.5 s</td>" in job._repr_html_()
+
+
+def test_a_job_that_is_seen_to_be_over_has_its_last_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits looks at the outcome without the lock, at whatever moment of the end."""
+    seen = []
+
+    def set_and_look(job: JobHandle, name: str, value: object) -> None:
+        object.__setattr__(job, name, value)
+        if name == "_outcome" and value is not None:
+            seen.append((job.wait(0), job.info.finished_at))
+
+    job = JobHandle(
+        job_id="job", job_name="name", capability_id="c", created_at=datetime.now(UTC), controls=cast(JobControls, None)
+    )
+    monkeypatch.setattr(JobHandle, "__setattr__", set_and_look, raising=False)
+    at = datetime(2024, 1, 1, tzinfo=UTC)
+    assert job.finish(Cancelled(), at)
+    assert seen == [(JobStatus.CANCELLED, at)]

@@ -202,9 +202,9 @@ class ToldJob:
                 return False
             if self._cancelling and not isinstance(outcome, Cancelled):
                 outcome = Cancelled()
-            self._outcome = outcome
             self._status = status_of(outcome)
             self._finished_at = at or datetime.now(UTC)
+            self._outcome = outcome  # after the others: who sees it asks for them without the lock
             callbacks, self._callbacks = self._callbacks, ()
             if self._printed is not None:
                 self._printed.ended = True

@@ -34,7 +34,8 @@ _MOST_TOLD = 32_768
 _INSTALLED = tuple({os.path.join(path, "") for path in sysconfig.get_paths().values()})  # noqa: PTH118 - texts, for speed
 _SITE = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
 """In the path of what is installed elsewhere: below the environment that this one was made over, or by the user."""
-_OURS = ("checkmaite.jobs", "checkmaite.store_")
+_NAMESPACE = "checkmaite"
+_OURS = (f"{_NAMESPACE}.jobs", f"{_NAMESPACE}.store_")
 _installed: dict[str, object] = {}
 _own: set[str] = set()
 """Folders that hold this product where it is not installed: its namespace, and its packages."""
@@ -137,7 +138,8 @@ def _imported() -> tuple[set[str], set[str]]:
             continue
         file, path = _places_of(module)
         local = [each for each in (file, *path) if not (each.startswith(_INSTALLED) or _SITE.search(each))]
-        if not any(local) or name.startswith(_OURS):
+        is_namespace = name == _NAMESPACE and not file  # in which each of its packages is ours
+        if not any(local) or is_namespace or name.startswith(_OURS):
             _installed[name] = module
             if name.startswith(_OURS):
                 _own.update(os.path.dirname(each) for each in local)  # noqa: PTH120 - texts, for speed

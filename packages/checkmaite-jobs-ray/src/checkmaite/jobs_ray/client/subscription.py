@@ -20,6 +20,8 @@ _LONGEST_WAIT_S = 20.0
 _LEAST_PATIENCE_S = 20.0
 """What a client that lets single calls wait for less gives a registry to come back before its handles are lost."""
 _AGAIN_S = 0.5
+_REST_S = 1.0
+"""A thread that has nothing to listen for rests so long: where one job follows another, none has to be started."""
 _MOST_AHEAD = 100_000
 """Changes that are kept for answers on their way; the oldest is dropped."""
 _JOIN_TIMEOUT_S = 5.0
@@ -30,7 +32,7 @@ _UNKNOWN = (
 
 
 class Subscription:
-    """Keeps the handles of live jobs up to date, from a thread that ends when there are none.
+    """Keeps the handles of live jobs up to date, from a thread that asks nothing when there are none, and soon ends.
 
     Args:
         calls: The registry.
@@ -69,6 +71,9 @@ class Subscription:
         self._unsure: set[str] = set()
         """Live jobs that the registry may have been told to follow before it began anew."""
         self._thread: threading.Thread | None = None
+        self._resting: threading.Thread | None = None
+        self._is_needed = threading.Event()
+        """The thread that rests is to go on."""
         self._closed = False
 
     def handle(self, job_id: str) -> RayJob | None:
@@ -124,8 +129,7 @@ class Subscription:
                         told.append((job, ahead))
                 handles.append(job)
             if self._live and self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._listen, name="checkmaite-ray-subscription", daemon=True)
-                self._thread.start()
+                self._begin()
         for job, said in told:
             self._tell(job, said)
         return handles
@@ -168,7 +172,9 @@ class Subscription:
                 self._give_up_after(reached_at, error)
             if self._ends():
                 self._idle()
-                return
+                if not self._rests():
+                    return
+                reached_at = time.monotonic()
 
     def _give_up_after(self, reached_at: float, error: Exception) -> None:
         if time.monotonic() - reached_at > self._wait_s + max(self._patience_s, _LEAST_PATIENCE_S):
@@ -186,12 +192,31 @@ class Subscription:
             self._cursor, changes = answer
             self._take(changes)
 
+    def _begin(self) -> None:
+        """Have a thread listen."""
+        if self._resting is not None:
+            self._thread, self._resting = self._resting, None
+            self._is_needed.set()
+        else:
+            self._thread = threading.Thread(target=self._listen, name="checkmaite-ray-subscription", daemon=True)
+            self._thread.start()
+
     def _ends(self) -> bool:
         with self._lock:
             if self._live and not self._closed:
                 return False
-            self._thread = None
+            self._thread, self._resting = None, self._thread
+            self._is_needed.clear()
             return True
+
+    def _rests(self) -> bool:
+        """Do nothing for a moment; whether this thread is needed again."""
+        self._is_needed.wait(_REST_S)
+        with self._lock:
+            if self._resting is not threading.current_thread():
+                return True
+            self._resting = None
+            return False
 
     def _take(self, changes: Iterable[Change]) -> None:
         for change in changes:

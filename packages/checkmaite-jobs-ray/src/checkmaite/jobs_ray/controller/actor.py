@@ -30,7 +30,7 @@ from checkmaite.jobs_ray.controller.cluster import (
 )
 from checkmaite.jobs_ray.controller.machine import Cancel, ControllerMachine
 from checkmaite.jobs_ray.controller.packing import LeftPackNews, Packing, RunnerNews, is_packed
-from checkmaite.jobs_ray.loops import take_turns
+from checkmaite.jobs_ray.loops import answers_first, take_turns
 from checkmaite.jobs_ray.memory import return_memory
 from checkmaite.jobs_ray.notifier import Notifier
 from checkmaite.jobs_ray.wire import AttemptId, Inventory, Launch, LostAttempt, Report, Stop, attempt_of
@@ -113,7 +113,7 @@ class JobController:
     async def stop(self, token: int, stops: Sequence[Stop]) -> None:
         """See `ControllerMachine.stop`."""
         self._cancel(self._machine.stop(token, stops, tell_time(self._machine)))
-        self._news.notify()
+        self._notify()
 
     async def next_reports(self, token: int, after: int, wait_s: float) -> tuple[int, Sequence[Report]]:
         """The reports after number `after`, as soon as there are any; after `wait_s` seconds there may be none."""
@@ -136,7 +136,7 @@ class JobController:
             match each:
                 case Started():
                     self._machine.started(attempt_id, each)
-                    self._news.notify()
+                    self._notify()
                 case Progressed():
                     self._machine.progressed(attempt_id, each.progress)
                     self._news.notify_soon(_PROGRESS_DELAY_S)
@@ -175,7 +175,7 @@ class JobController:
         ]
 
     async def _launch_all(self) -> None:
-        await asyncio.sleep(0.0005)
+        await answers_first()
         number = 0
         while self._to_launch:
             self._launch(self._to_launch.popleft())
@@ -198,7 +198,7 @@ class JobController:
     def _refuse(self, attempt_id: AttemptId, error: Exception) -> None:
         now = tell_time(self._machine)
         self._machine.ended(attempt_id, failure(error, phase="launch"), worker_lost=False, now=now)
-        self._news.notify()
+        self._notify()
 
     def _start_runners(self) -> None:
         for order in self._packing.orders():
@@ -213,7 +213,7 @@ class JobController:
             self._tasks.completed(launch)
         if news.ended:
             self._has_ended = True
-            self._news.notify()
+            self._notify()
 
     def _take_runner(self, ended: EndedRunner) -> None:
         """A runner has ended: what it has not begun is run by others. What its worker has left says what that was."""
@@ -246,7 +246,7 @@ class JobController:
                 self._machine.started(attempt_id, started)
             self._lose(attempt_id, failed)
         self._start_runners()
-        self._news.notify()
+        self._notify()
 
     def _take(self, ended_tasks: Sequence[EndedTask]) -> None:
         self._has_ended = True
@@ -267,7 +267,7 @@ class JobController:
                 used=finished.used,
                 took_s=finished.took_s,
             )
-        self._news.notify()
+        self._notify()
 
     def _lose(self, attempt_id: AttemptId, failed: Failed) -> bool:
         """Look into the loss of an attempt with its worker; False when its end is known."""
@@ -303,7 +303,12 @@ class JobController:
 
     def _end_lost(self, attempt_id: AttemptId, failed: Failed, *, counts: bool) -> None:
         self._machine.ended(attempt_id, failed, worker_lost=True, now=tell_time(self._machine), counts=counts)
-        self._news.notify()
+        self._notify()
+
+    def _notify(self) -> None:
+        """Answer the registry, if there is anything to tell: an answer without costs it, and the next one waits."""
+        if self._machine.has_news:
+            self._news.notify()
 
     def _cancel(self, cancels: Sequence[Cancel]) -> None:
         loop, now = asyncio.get_running_loop(), tell_time(self._machine)

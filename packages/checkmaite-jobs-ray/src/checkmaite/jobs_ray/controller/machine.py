@@ -108,7 +108,7 @@ class ControllerMachine:
         self._finished: OrderedDict[str, None] = OrderedDict()
         self._reports: deque[Report] = deque()
         self._progress: dict[str, ProgressReport] = {}
-        self._last = 0
+        self._last = self._told = 0
         self._ahead_s = 0.0
 
     def set_calendar(self, ahead_s: float) -> None:
@@ -135,6 +135,7 @@ class ControllerMachine:
         self._declared = self._last, {attempt_of(each.launch) for each in jobs}
         self._progress.clear()
         self._reports.clear()  # the inventory says it all
+        self._told = self._last
         self._unknown_stops.clear()
         self._taken.clear()
         return Inventory(self._incarnation, jobs, self._last, served)
@@ -233,12 +234,13 @@ class ControllerMachine:
         for each in self._progress.values():
             self._tell(each)
         self._progress.clear()
+        self._told = self._last
         return self._last, list(self._reports)
 
     @property
     def has_news(self) -> bool:
-        """Whether `reports` would give anything that it has not given before, or that was not acknowledged."""
-        return bool(self._reports or self._progress)
+        """Whether `reports` would give anything that it has not given before."""
+        return self._last > self._told or bool(self._progress)
 
     @property
     def live(self) -> int:

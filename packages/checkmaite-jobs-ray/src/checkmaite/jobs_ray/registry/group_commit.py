@@ -125,10 +125,10 @@ class GroupCommit:
             self._durable += len(batch)
             if not self._events:
                 self._wanted.clear()
+            while self._waiting and self._waiting[0][0] <= self._durable:  # first: somebody waits for an answer
+                _resolve(self._waiting.popleft()[1], None)
             while self._then and self._then[0][0] <= self._durable:
                 _carry_out(self._then.popleft()[1])
-            while self._waiting and self._waiting[0][0] <= self._durable:
-                _resolve(self._waiting.popleft()[1], None)
 
     def _write_what_waits(self) -> None:
         self._later = None

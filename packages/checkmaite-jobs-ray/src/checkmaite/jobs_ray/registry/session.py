@@ -14,6 +14,7 @@ from checkmaite.jobs_ray.clock import tell_time
 from checkmaite.jobs_ray.cluster import Unreachable, answer
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.controller.machine import StaleLeaseError
+from checkmaite.jobs_ray.loops import answers_first
 from checkmaite.jobs_ray.registry.cluster import Cluster
 from checkmaite.jobs_ray.registry.model.lifecycle import DIED, GONE, StopJobs, silent
 from checkmaite.jobs_ray.registry.model.machine import Assignment, RegistryMachine
@@ -203,6 +204,7 @@ class ControllerSession:
                 continue
             self._hear(reports)
             await self._durable()
+            await answers_first()  # first of all to who waits for what was heard
 
     def _hear(self, reports: Sequence[Report]) -> None:
         """The controller has spoken, which renews its lease."""
@@ -222,6 +224,7 @@ class ControllerSession:
             return False
 
     async def _give(self, assignment: Assignment) -> None:
+        await answers_first()  # first of all to who has submitted these
         token, reading = assignment.token, self._payloads.reading()
         launches, refused = [], None
         for each in assignment.launches:
