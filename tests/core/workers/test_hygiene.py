@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from checkmaite.jobs import Resources
 from checkmaite.jobs._workers.hygiene import (
+    KeptWorld,
     WorkerProcess,
     accelerators_of,
     for_one_job,
@@ -63,6 +64,41 @@ def test_what_a_job_changes_is_put_back(act: str, process: WorkerProcess, left: 
     after["context variable"] = before["context variable"]  # `execute` gives each job a context of its own
     soiling._variable().set("clean")
     assert after == before
+    assert not left
+
+
+def test_jobs_that_follow_each_other_find_one_world_whatever_those_before_have_changed(
+    left: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    kept = KeptWorld()
+    process = WorkerProcess(leave=lambda: left.append("asked to leave"), kept=kept)
+    before, found = soiling.world(), list[dict[str, Any]]()
+    for act in soiling.CLEANED.values():
+        run(lambda: found.append(soiling.world()), process)
+        run(act, process)
+        soiling._variable().set("clean")  # `execute` gives each job a context of its own
+    run(lambda: found.append(soiling.world()), process)
+    assert all(each == found[0] for each in found)
+    assert found[0]["environment"]["CUDA_VISIBLE_DEVICES"] == ""
+    kept.end()
+    assert soiling.world() == before
+    assert not left
+
+
+def test_handlers_of_signals_are_those_of_each_job(process: WorkerProcess, left: list[str]) -> None:
+    """Each is interrupted by a handler of its own, which is no change of the job's."""
+    before, kept = signal.getsignal(signal.SIGUSR1), KeptWorld()
+    process = WorkerProcess(leave=process.leave, kept=kept)
+    try:
+        for number in range(2):
+            own = print if number else repr
+            signal.signal(signal.SIGUSR1, own)  # type: ignore[arg-type]
+            run(lambda: signal.signal(signal.SIGUSR1, signal.SIG_IGN), process)
+            assert signal.getsignal(signal.SIGUSR1) is own
+    finally:
+        kept.end()
+        signal.signal(signal.SIGUSR1, before)
     assert not left
 
 

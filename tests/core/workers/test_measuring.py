@@ -25,7 +25,9 @@ def _touch(size: int) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not count it for each job")
-def test_each_job_has_a_peak_of_its_own() -> None:
+@pytest.mark.parametrize("agrees", [True, False], ids=["asked cheaply", "read"])
+def test_each_job_has_a_peak_of_its_own(monkeypatch: pytest.MonkeyPatch, agrees: bool) -> None:
+    monkeypatch.setattr(measuring, "_usage_agrees", lambda: agrees)
     first = watch_memory()
     _touch(192 * MIB)
     high = first()
@@ -37,6 +39,15 @@ def test_each_job_has_a_peak_of_its_own() -> None:
     assert low is not None
     assert low.memory_bytes is not None
     assert low.memory_bytes < high.memory_bytes - 96 * MIB, "the job before is counted"
+
+
+@pytest.mark.parametrize(("usage_kb", "status_kb", "agrees"), [(10, 10, True), (11, 10, False), (10, None, False)])
+def test_what_the_program_before_had_is_not_taken_for_the_jobs(
+    monkeypatch: pytest.MonkeyPatch, usage_kb: int, status_kb: int | None, agrees: bool
+) -> None:
+    monkeypatch.setattr(measuring, "_peak_by_usage_kb", lambda: usage_kb)
+    monkeypatch.setattr(measuring, "_peak_by_status_kb", lambda: status_kb)
+    assert measuring._usage_agrees.__wrapped__() is agrees
 
 
 def test_where_the_system_does_not_count_nothing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 from checkmaite.jobs._shared.job_protocols import JobProgress
@@ -29,6 +29,13 @@ class Used:
 
     memory_bytes: int | None = None
     gpu_memory_bytes: int | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _used, (self.memory_bytes, self.gpu_memory_bytes)
+
+
+def _used(memory_bytes: int | None, gpu_memory_bytes: int | None) -> Used:
+    return Used(memory_bytes=memory_bytes, gpu_memory_bytes=gpu_memory_bytes)
 
 
 @frozen(kw_only=True)

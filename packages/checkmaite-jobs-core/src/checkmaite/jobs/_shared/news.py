@@ -37,6 +37,13 @@ class Started:
     pid: int = field(factory=os.getpid)
     at: datetime = field(factory=lambda: datetime.now(UTC))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _started, (self.node, self.pid, self.at.timestamp())
+
+
+def _started(node: str, pid: int, at: float) -> Started:
+    return Started(node=node, pid=pid, at=datetime.fromtimestamp(at, UTC))
+
 
 @frozen
 class Progressed:

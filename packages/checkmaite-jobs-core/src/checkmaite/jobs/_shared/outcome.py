@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import assert_never
+from typing import Any, assert_never
 
 from attrs import field, frozen
 from checkmaite.jobs._shared.errors import JobCancelledError, JobFailedError, JobLostError
 from checkmaite.jobs._shared.kinds import FailureKind
-from checkmaite.jobs._shared.refs import CapabilityRunRef
+from checkmaite.jobs._shared.refs import CapabilityRunRef, Report
 from checkmaite.jobs._shared.reuse import RUN, Reuse
 from checkmaite.jobs._shared.status import JobStatus
 from checkmaite.jobs._shared.texts import shortened
@@ -59,6 +59,35 @@ class Completed:
     ref: CapabilityRunRef
     reuse: Reuse = RUN
     notes: tuple[str, ...] = field(default=(), converter=_first_notes)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it is pickled, four times for each job: in one piece with its ref, which takes half as long."""
+        ref = self.ref
+        about = ref.run_uid, ref.revision, ref.capability_id, ref.store_uri, ref.commit_uri, ref.outputs_uri, ref.report
+        return _completed, (*about, self.reuse, self.notes)
+
+
+def _completed(
+    run_uid: str,
+    revision: int,
+    capability_id: str,
+    store_uri: str | None,
+    commit_uri: str | None,
+    outputs_uri: str | None,
+    report: Report | None,
+    reuse: Reuse,
+    notes: tuple[str, ...],
+) -> Completed:
+    ref = CapabilityRunRef(
+        run_uid=run_uid,
+        revision=revision,
+        capability_id=capability_id,
+        store_uri=store_uri,
+        commit_uri=commit_uri,
+        outputs_uri=outputs_uri,
+        report=report,
+    )
+    return Completed(ref=ref, reuse=reuse, notes=notes)
 
 
 @frozen(kw_only=True)

@@ -6,7 +6,7 @@ sets some.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from types import FrameType
 from typing import Any
@@ -19,3 +19,5 @@ DEFAULT: int = _signal.SIG_DFL
 IGNORE: int = _signal.SIG_IGN
 get_handler: Callable[[int], Handler] = _signal.getsignal
 set_handler: Callable[[int, Any], Handler] = _signal.signal
+set_mask: Callable[[int, Iterable[int]], set[int]] | None = getattr(_signal, "pthread_sigmask", None)
+"""Not on Windows."""

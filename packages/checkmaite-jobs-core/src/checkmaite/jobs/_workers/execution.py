@@ -62,6 +62,15 @@ class Finished:
     used: Used | None = None
     took_s: float | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _finished, (self.outcome, self.printed, self.started, self.used, self.took_s)
+
+
+def _finished(
+    outcome: Outcome, printed: Printed | None, started: Started | None, used: Used | None, took_s: float | None
+) -> Finished:
+    return Finished(outcome=outcome, printed=printed, started=started, used=used, took_s=took_s)
+
 
 def execute(
     order: Wire,

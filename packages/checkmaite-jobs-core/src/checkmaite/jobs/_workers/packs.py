@@ -26,7 +26,7 @@ from checkmaite.jobs._shared.outcome import Cancelled
 from checkmaite.jobs._shared.signals import set_handler
 from checkmaite.jobs._workers.execution import Finished, execute
 from checkmaite.jobs._workers.failing import failure
-from checkmaite.jobs._workers.hygiene import WorkerProcess
+from checkmaite.jobs._workers.hygiene import KeptWorld, WorkerProcess
 from checkmaite.jobs._workers.interrupt import Interrupt
 from checkmaite.jobs._workers.pack_notes import PackNotes, Sender
 
@@ -122,7 +122,8 @@ def run_packs(runner: str, line: Line, process: WorkerProcess) -> bytes:
     """
     news = PackNews(Started(), 0, (), ())
     until = time.monotonic() + _RUNNER_S
-    notes = PackNotes(runner)
+    notes, kept = PackNotes(runner), KeptWorld()
+    process = evolve(process, kept=kept)
     desk = _Desk(runner, line)
     try:
         with desk.open():
@@ -139,6 +140,7 @@ def run_packs(runner: str, line: Line, process: WorkerProcess) -> bytes:
                 if pack.is_last or time.monotonic() > until:
                     return pickle.dumps(news)
     finally:
+        kept.end()
         notes.delete()
 
 

@@ -6,10 +6,11 @@ right, or that a failure may have damaged, leaves after the job, so that the nex
 
 from checkmaite.jobs._workers.hygiene.accelerators import accelerators_of, hidden_accelerators
 from checkmaite.jobs._workers.hygiene.health import suspect
-from checkmaite.jobs._workers.hygiene.process import WorkerProcess, for_one_job
+from checkmaite.jobs._workers.hygiene.process import KeptWorld, WorkerProcess, for_one_job
 from checkmaite.jobs._workers.hygiene.randomness import from_fresh_entropy
 
 __all__ = [
+    "KeptWorld",
     "WorkerProcess",
     "accelerators_of",
     "for_one_job",

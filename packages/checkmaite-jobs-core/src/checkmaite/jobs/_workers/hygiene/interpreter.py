@@ -12,6 +12,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from io import TextIOWrapper
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -80,8 +81,10 @@ def _streams() -> list[tuple[Any, ...]]:
 
 def _with_parts(stream: Any) -> tuple[Any, ...]:
     try:
+        if type(stream) is not TextIOWrapper and type(inside := vars(stream).get("stream")) is TextIOWrapper:
+            return stream, *_parts_of(inside)  # as Ray has them, whose streams look up each part by a function
         return stream, *_parts_of(stream)
-    except AttributeError:  # it is none of Python's own
+    except (AttributeError, TypeError):  # it is none of Python's own
         return stream, *(getattr(stream, part, None) for part in _PARTS)
 
 

@@ -29,6 +29,8 @@ _NUMPY_PRINTS_AT_FIRST: Mapping[str, Any] = {
 _DECIMALS_AT_FIRST = (
     (28, "ROUND_HALF_EVEN", -999_999, 999_999, 1, 0, frozenset({"InvalidOperation", "DivisionByZero", "Overflow"})),
 ) * 2
+_whole: dict[str, Any] = {}
+"""Modules that were seen to be imported whole."""
 _TORCH_AT_FIRST = ("cpu", "torch.float32", True, False, False, False, "highest")
 
 
@@ -57,7 +59,12 @@ def settings() -> Iterator[Setting]:
 def _loaded(name: str) -> Any:
     """A module that is imported whole; None when it is not."""
     module = sys.modules.get(name)
-    return None if getattr(getattr(module, "__spec__", None), "_initializing", False) else module
+    if module is None or module is _whole.get(name):
+        return module
+    if getattr(getattr(module, "__spec__", None), "_initializing", False):
+        return None
+    _whole[name] = module
+    return module
 
 
 def _set_temporary(before: str | None) -> None:

@@ -31,10 +31,33 @@ class WorkerProcess:
         leave: Makes the process end once the result of its present job is on its way. None when it ends with its first
             job anyway.
         node_folder: Where this node's processes keep staged objects; None: in the temporary directory.
+        kept: What its jobs find, if they follow each other within one task; None where other things happen between two.
     """
 
     leave: Callable[[], object] | None = None
     node_folder: NodeFolder | None = None
+    kept: KeptWorld | None = None
+
+
+class KeptWorld:
+    """What jobs find that follow each other: it is read once for all of them. See `World`."""
+
+    def __init__(self) -> None:
+        self._world: World | None = None
+
+    def begin(self) -> World:
+        """The world of the next job."""
+        if self._world is None:
+            self._world = World(_hidden(), is_kept=True)
+        else:
+            self._world.begin_next()
+        return self._world
+
+    def end(self) -> None:
+        """No job follows."""
+        if self._world is not None:
+            self._world.end()
+            self._world = None
 
 
 @contextmanager
@@ -57,7 +80,7 @@ def for_one_job(process: WorkerProcess | None) -> Iterator[Callable[[], None]]:
         yield World({}).restore_for_write
         _end_in_spite_of(_started_since(threads_before))
         return
-    world = World(_hidden())
+    world = World(_hidden()) if process.kept is None else process.kept.begin()
     take_suspicion()
     try:
         yield world.restore_for_write

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
-from checkmaite.jobs._shared.signals import get_handler, set_handler
+from checkmaite.jobs._shared.signals import get_handler, set_handler, set_mask
 from checkmaite.jobs._workers.hygiene.setting import Setting
 
 TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF) if sys.platform != "win32" else ()
@@ -23,15 +23,15 @@ _SIGNALS = tuple(int(each) for each in signal.Signals if each.name not in {"SIGK
 
 def settings() -> Iterator[Setting]:
     """Those that this platform has."""
-    if sys.platform != "win32":
+    if set_mask is not None:
         yield Setting("interval timers", _timers, _set_timers)
         yield Setting(
             "blocked signals",
-            lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()),
-            lambda before: signal.pthread_sigmask(signal.SIG_SETMASK, before),
+            lambda: set_mask(signal.SIG_BLOCK, ()),
+            lambda before: set_mask(signal.SIG_SETMASK, before),
             only_by_jobs=True,
         )
-    yield Setting("signal handlers", _handlers, _set_handlers)
+    yield HANDLERS
     yield Setting("working directory", os.getcwd, _set_directory)
     yield ENVIRONMENT
     yield Setting("umask", _umask, os.umask, only_by_jobs=True)
@@ -101,6 +101,9 @@ def _set_handlers(before: list[Any]) -> None:
             set_handler(number, handler)
 
 
+HANDLERS = Setting("signal handlers", _handlers, _set_handlers)
+
+
 def _set_directory(before: str) -> None:
     Path(before).mkdir(parents=True, exist_ok=True)  # where the job removed it
     os.chdir(before)
@@ -132,7 +135,7 @@ def take_back(variables: Mapping[Any, Any], before: tuple[Any, Mapping[Any, Any]
             _set_variables(environment._data, {name: there[name]})
         else:
             os.unsetenv(name)
-            del environment._data[name]
+            environment._data.pop(name, None)
 
 
 def _set_variables(kept: dict[Any, Any], variables: Mapping[Any, Any]) -> None:

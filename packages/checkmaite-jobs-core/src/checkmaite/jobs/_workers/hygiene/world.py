@@ -49,15 +49,29 @@ class World:
 
     Args:
         variables: Environment variables that the job finds beside those that are there, as `os.environ` keeps them.
+        is_kept: Whether other jobs follow that find the same: until `end`, the variables stay.
     """
 
-    def __init__(self, variables: Mapping[Any, Any]) -> None:
+    def __init__(self, variables: Mapping[Any, Any], *, is_kept: bool = False) -> None:
         lasting = _lasting()
         self._variables = variables
+        self._is_kept = is_kept
         self._before = [lasting[each] if each.only_by_jobs else each.read() for each in _settings()]
         system.add_variables(variables)
         self._found = list(self._before)
         self._found[_place_of_environment()] = system.ENVIRONMENT.read()
+
+    def begin_next(self) -> None:
+        """Another job finds what the one before has found: what `restore` has seen then, or has put back.
+
+        Only the handlers of signals are others, since each job is interrupted by handlers of its own.
+        """
+        place = _place_of_handlers()
+        self._before[place] = self._found[place] = system.HANDLERS.read()
+
+    def end(self) -> None:
+        """No other job follows."""
+        system.take_back(self._variables, self._before[_place_of_environment()])
 
     def restore_for_write(self) -> None:
         """Put back what writing relies on; the job is not over, and what asks to cancel it is noted still."""
@@ -80,11 +94,15 @@ class World:
         for attempt in range(_TRIES):
             try:
                 if attempt == 0 and _read(_settings()) == self._found:  # as most jobs leave it
-                    system.take_back(self._variables, self._before[_place_of_environment()])
+                    if not self._is_kept:
+                        self.end()
                     return []
                 _silence()
                 pairs = zip(_settings(), self._before, strict=True)
-                return [each.name for each, before in pairs if not _put_back(each, before)]
+                unrestored = [each.name for each, before in pairs if not _put_back(each, before)]
+                if self._is_kept:
+                    system.add_variables(self._variables)
+                return unrestored
             except BaseException:  # noqa: BLE001, S112 - what cannot be read was changed, or a handler of the job's raised
                 continue
         return ["signal handlers"]
@@ -103,6 +121,11 @@ def _read(settings: Sequence[Setting]) -> list[Any]:
 @cache
 def _place_of_environment() -> int:
     return _settings().index(system.ENVIRONMENT)
+
+
+@cache
+def _place_of_handlers() -> int:
+    return _settings().index(system.HANDLERS)
 
 
 @cache
