@@ -119,12 +119,15 @@ def test_a_stray_fence_in_place_of_what_was_pruned_misleads_no_reader(tmp_path: 
     assert rows_of(found(objects)) == [["row"]]
 
 
-def test_when_a_snapshot_is_due(tmp_path: Path) -> None:
+def test_when_a_snapshot_is_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     objects = ObjectStore(str(tmp_path))
     journal, _ = led(objects)
     perform(journal.append([[1]] * 1500), objects)
     assert journal.is_snapshot_due(0)
-    assert journal.is_snapshot_due(1500)
+    assert journal.is_snapshot_due(375)
+    assert not journal.is_snapshot_due(376), "a job has four rows, and is to be in one snapshot and not in four"
+    monkeypatch.setattr(storage, "_CHEAP_ROWS", 1200)
+    assert journal.is_snapshot_due(1500), "but so many rows take too long to read"
     assert not journal.is_snapshot_due(1501)
     perform(journal.snapshot(2, [[1]] * 1500), objects)
     assert not journal.is_snapshot_due(0)

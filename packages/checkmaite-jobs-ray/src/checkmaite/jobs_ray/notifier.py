@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 _LEAST_GAP_S = 0.01
-_MOST_GAP_S = 0.05
+_MOST_GAP_S = 0.1
 _GAP_S_PER_JOB = 0.0005
 """Between two answers to one client is a gap, which grows with the jobs that may end meanwhile. One job alone keeps
 nobody waiting, also where one follows the other; of a hundred, several share an answer, which costs about as much as

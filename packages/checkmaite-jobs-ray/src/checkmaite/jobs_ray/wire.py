@@ -5,8 +5,9 @@ User objects travel as opaque bytes in `JobSpec.payload`; only workers unpickle 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+import pickle
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from checkmaite.jobs import JobProgress, JobStatus, Resources, Reuse
 from checkmaite.jobs.spi import (
@@ -26,6 +27,29 @@ from checkmaite.jobs.spi import (
 
 REGISTRY_PROTOCOL = 6
 """Number of the language that clients, registry and controllers speak; raised when an older side could misread it."""
+
+_T = TypeVar("_T")
+
+
+class Bundle(list[_T]):
+    """Many values that travel as one pickle: who gets it has a plain list.
+
+    Ray's own pickler asks functions of Python about each object, which takes longer than the pickling itself. There
+    must be no reference of Ray's among them, and no large payload, which would be copied. It is made by registries and
+    controllers alone: a client's own classes are known to its Python by a name that nobody else knows.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = list(self)
+        try:
+            return pickle.loads, (pickle.dumps(values),)
+        except Exception:  # noqa: BLE001 - a name, say, of a class of the user's that came by value, and has to go so
+            return list, (values,)
+
+
+def bundled(values: Iterable[_T], payloads: Iterable[Any]) -> list[_T]:
+    """Values that carry these payloads, bundled if all of these are plain bytes."""
+    return Bundle(values) if all(type(each) is bytes for each in payloads) else list(values)
 
 
 class Policy(NamedTuple):

@@ -33,7 +33,7 @@ from checkmaite.jobs_ray.controller.packing import LeftPackNews, Packing, Runner
 from checkmaite.jobs_ray.loops import answers_first, take_turns
 from checkmaite.jobs_ray.memory import return_memory
 from checkmaite.jobs_ray.notifier import Notifier
-from checkmaite.jobs_ray.wire import AttemptId, Inventory, Launch, LostAttempt, Report, Stop, attempt_of
+from checkmaite.jobs_ray.wire import AttemptId, Bundle, Inventory, Launch, LostAttempt, Report, Stop, attempt_of
 from checkmaite.jobs_ray_simple.cluster import is_known, lost_worker
 
 _log = logging.getLogger("checkmaite.jobs")
@@ -122,7 +122,8 @@ class JobController:
             await self._news.gather()
         else:
             await self._news.wait(wait_s)
-        return self._machine.reports(token, after)
+        last, reports = self._machine.reports(token, after)
+        return last, Bundle(reports)
 
     async def logs(self, job_id: str) -> str | None:
         """What a job has printed; None when it is not remembered here. Of a worker that has died it is looked for."""

@@ -31,6 +31,10 @@ _LAST_PAUSE_S = 5.0
 _TRIES = 10
 _TURN_S = 1.0
 _SNAPSHOT_ROWS = 1000
+_ROWS_PER_JOB = 4
+"""A job's events. A snapshot after as many rows as there are jobs would be made four times for each of them."""
+_CHEAP_ROWS = 50_000
+"""So many rows are read in about a second; a journal of more jobs has a snapshot after as many rows as it has jobs."""
 _SNAPSHOT_SEGMENTS = 1000
 _SNAPSHOT_BYTES = 64 * 2**20
 """Payloads up to 32 KiB are rows' parts: so many bytes are read in a second or two, and fit beside a registry."""
@@ -112,7 +116,7 @@ class Journal:
     def is_snapshot_due(self, live_rows: int) -> bool:
         """Whether reading has become so much dearer than a snapshot of `live_rows` rows that one is worth its cost."""
         return (
-            self.rows_since >= max(_SNAPSHOT_ROWS, live_rows)
+            self.rows_since >= max(_SNAPSHOT_ROWS, live_rows, min(_ROWS_PER_JOB * live_rows, _CHEAP_ROWS))
             or self.segments_since >= max(_SNAPSHOT_SEGMENTS, live_rows // _ROWS_PER_SEGMENT)
             or self.bytes_since >= max(_SNAPSHOT_BYTES, self._snapshot_bytes)
         )

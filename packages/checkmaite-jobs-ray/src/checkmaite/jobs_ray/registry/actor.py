@@ -33,7 +33,7 @@ from checkmaite.jobs_ray.registry.shell import Shell, Window
 from checkmaite.jobs_ray.registry.storage import Storage
 from checkmaite.jobs_ray.registry.subscriptions import Subscriptions
 from checkmaite.jobs_ray.registry.walls import Walls
-from checkmaite.jobs_ray.wire import Change, Context, Cursor, JobFacts, JobSpec, ScopeFacts, named
+from checkmaite.jobs_ray.wire import Bundle, Change, Context, Cursor, JobFacts, JobSpec, ScopeFacts, named
 
 _log = logging.getLogger("checkmaite.jobs")
 _FORGET_S = 10.0
@@ -415,7 +415,8 @@ class JobRegistry:
         self._cluster.keep_packages(context.runtime_env for context in contexts.values())
         found = [table.records[each.job_id] for each in admissions]
         self._subscriptions.follow(client, [record.spec.job_id for record in found if record.is_live])
-        facts = [table.facts(record)._replace(reuse=each.reuse) for record, each in zip(found, admissions, strict=True)]
+        answers = zip(found, admissions, strict=True)
+        facts = Bundle(table.facts(record)._replace(reuse=each.reuse) for record, each in answers)
         shell.after()
         job_ids = [each.job_id for each in admissions]
         await self._confirmed(shell, f"these jobs will be accepted: {named(job_ids)}", job_ids)

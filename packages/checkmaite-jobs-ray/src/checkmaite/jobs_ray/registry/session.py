@@ -19,7 +19,7 @@ from checkmaite.jobs_ray.registry.cluster import Cluster
 from checkmaite.jobs_ray.registry.model.lifecycle import DIED, GONE, StopJobs, silent
 from checkmaite.jobs_ray.registry.model.machine import Assignment, RegistryMachine
 from checkmaite.jobs_ray.registry.payloads import Payloads, Reading
-from checkmaite.jobs_ray.wire import EndReport, Inventory, Launch, Report
+from checkmaite.jobs_ray.wire import EndReport, Inventory, Launch, Report, bundled
 
 _log = logging.getLogger("checkmaite.jobs")
 _AGAIN_S = 0.1
@@ -235,7 +235,8 @@ class ControllerSession:
                 refused = error
         if refused is not None:
             _log.warning("jobs wait, since their payloads cannot be handed to controller %s: %s", self.name, refused)
-        taken = await self._told(token, lambda: self.actor.launch.remote(token, launches))
+        given = bundled(launches, (each.spec.payload for each in launches))
+        taken = await self._told(token, lambda: self.actor.launch.remote(token, given))
         if taken is None:
             return
         taken = set(taken)

@@ -11,7 +11,7 @@ from attrs import define, field
 from checkmaite.jobs import FailureKind, JobStatus
 from checkmaite.jobs.spi import Failed
 from checkmaite.jobs_ray.notifier import Notifier
-from checkmaite.jobs_ray.wire import Change, Cursor
+from checkmaite.jobs_ray.wire import Bundle, Change, Cursor
 
 _CHANGES = 5_000
 """Changes in one answer."""
@@ -96,7 +96,7 @@ class Subscriptions:
         ids = self._followed.take(client, _CHANGES, time.monotonic())
         if len(ids) == _CHANGES:
             subscription.notifier.notify()
-        found = [self._change_of(job_id) or _forgotten(job_id) for job_id in ids]
+        found = Bundle(self._change_of(job_id) or _forgotten(job_id) for job_id in ids)
         subscription.number += 1
         subscription.sent, subscription.over = ids, [each.job_id for each in found if each.outcome is not None]
         return Cursor(subscription.name, subscription.number), found

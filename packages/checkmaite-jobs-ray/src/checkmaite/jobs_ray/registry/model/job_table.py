@@ -348,7 +348,7 @@ class JobTable:
 
 def _is_given(state: State) -> bool:
     """Whether a controller has the job, and no worker has begun it."""
-    return isinstance(state, Placed | Scheduling)
+    return isinstance(state, (Placed, Scheduling))  # a union is made anew each time, eight times for each job
 
 
 def _bytes_here(spec: JobSpec) -> int:
