@@ -59,7 +59,7 @@ def _peak_bytes() -> int | None:
 
 @cache
 def _usage_agrees() -> bool:
-    """Whether `getrusage` says the same, at a tenth of the cost.
+    """Whether `getrusage` says the same, at a twentieth of the cost.
 
     It does not where the program that this process ran before, such as a large one that has forked it, had more.
     """
@@ -68,7 +68,8 @@ def _usage_agrees() -> bool:
 
 
 def _peak_by_usage_kb() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """The peak of the whole process, asked for by a thread: else the system adds up what all threads have used."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_maxrss
 
 
 def _peak_by_status_kb() -> int | None:
