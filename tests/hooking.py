@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 from checkmaite.jobs import Job, JobStatus, submit_capabilities, wait_all
 from checkmaite.jobs.testing._samples import SampleCapability, is_marked
 
-SOON_S = 60.0
+SOON_S = 120.0
 _FOR_EVER_S = 1_000.0
 
 

@@ -13,7 +13,7 @@ from checkmaite.jobs.testing import SampleCapability
 
 from tests.conftest import Outage
 
-SOON_S = 60.0
+SOON_S = 120.0
 WAITS = "its results wait to be stored"
 
 

@@ -34,7 +34,7 @@ from checkmaite.jobs._submitters import planning
 
 from tests.scripts import printed
 
-SOON_S = 60.0
+SOON_S = 120.0
 NO_RESULT, MODEL, DATA = Reuse(), "models[0] 'lenet': content", "datasets[0] 'digits': content"
 
 MODULE = """
@@ -104,7 +104,7 @@ job = submit_capability(
     datasets=[mycaps.Data((1.0, 2.0), {"id": "digits"})],
     config=mycaps.Config(name),
 )
-ref = job.result(60)
+ref = job.result(120)
 print("told", json.dumps([job.reuse.kind, job.reuse.differences, ref.revision, str(ref.report)]))
 shutdown_job_backend()
 """
@@ -318,7 +318,7 @@ class ReuseStory:
                 env={**os.environ},
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=240,
                 check=False,
             )
             assert done.returncode == 0, done.stdout + done.stderr

@@ -28,7 +28,7 @@ from checkmaite.jobs import (
 from checkmaite.jobs.testing import SampleRecord
 from checkmaite.jobs.testing._samples import SampleRunKnownBefore
 
-SOON_S = 60.0
+SOON_S = 120.0
 
 
 @frozen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checkmaite.jobs import NotConfiguredError, list_jobs, shutdown_job_backend
 
-_SOON_S = 20.0
+_SOON_S = 60.0
 
 
 def stop_backend() -> None:

@@ -19,7 +19,7 @@ def test_the_tutorial_runs_and_finds_the_best_threshold(tmp_path: Path, monkeypa
     book = read.read(NOTEBOOK, as_version=4)
     read.validate(book)
     assert [cell for cell in book.cells if cell.cell_type == "code" and cell.outputs] == [], "committed as it is run"
-    NotebookClient(book, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(book, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
     said = {
         cell.id: "".join(each.get("text", "") or each.get("data", {}).get("text/plain", "") for each in cell.outputs)
         for cell in book.cells

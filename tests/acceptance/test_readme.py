@@ -32,7 +32,7 @@ def run_script(text: str, folder: Path) -> str:
         env={**os.environ, **loopback},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr

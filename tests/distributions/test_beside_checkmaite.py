@@ -45,7 +45,7 @@ from checkmaite.jobs.testing import SampleCapability
 from checkmaite.jobs._submitters.api import submit_capabilities
 assert not hasattr(checkmaite.jobs, "WHOSE")
 configure_job_backend("inline", analytics_store={"backend": "null"})
-print(submit_capability(SampleCapability(), config={"run_uid": "u"}).wait(60))
+print(submit_capability(SampleCapability(), config={"run_uid": "u"}).wait(120))
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from checkmaite.jobs import protocol

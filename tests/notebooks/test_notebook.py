@@ -39,7 +39,9 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> list[list[Any]]:
     folder = tmp_path_factory.mktemp("notebook")
     cells = [SUBMITS, PRINTS, WAITS, "list_jobs(limit=2)", "jobs[0].table()", "jobs[0].table().to_polars().height"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell.strip()) for cell in cells])
-    NotebookClient(notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    ).execute()
     assert Path(folder, "go").exists()
     return [cell.outputs for cell in notebook.cells]
 

@@ -21,6 +21,9 @@ from typing import Any
 from attrs import frozen
 from checkmaite.jobs.testing import SampleRecord, SampleRun
 
+WAIT_S = 240.0
+"""Seconds that a job waits for its test, which ends long before."""
+
 
 @frozen
 class Acts:
@@ -47,7 +50,7 @@ class Weighs:
     def run(self, *, models: Any, config: Any, **_: Any) -> Any:
         import ray
 
-        node, deadline = ray.get_runtime_context().get_node_id(), time.monotonic() + 120
+        node, deadline = ray.get_runtime_context().get_node_id(), time.monotonic() + WAIT_S
         (Path(self.folder) / f"{node}-{os.getpid()}").touch()
         while len(list(Path(self.folder).glob(f"{node}-*"))) < 2:
             assert time.monotonic() < deadline, "it is the only process of its node"
@@ -204,7 +207,7 @@ def out_of_memory() -> None:
 
 
 def waits(folder: str, mark: str = "go") -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + WAIT_S
     while not (Path(folder) / mark).exists():
         if time.monotonic() > deadline:
             raise TimeoutError(f"no mark {mark!r}")
@@ -219,6 +222,7 @@ def tells_its_start_and_waits(folder: str) -> None:
 def swallows(folder: str) -> None:
     while True:
         try:
+            (Path(folder) / "waiting").touch()  # within: from here on a test may cancel the job
             return waits(folder)
         except KeyboardInterrupt:
             (Path(folder) / "interrupted").touch()

@@ -21,7 +21,7 @@ from typing import Any, Self
 from tests.ray_simple.conftest import HEAD, LOOPBACK, free_port
 from tests.scripts import is_rays
 
-SOON_S = 60.0
+SOON_S = 120.0
 WITHOUT_PANDAS = str(Path(__file__).parent / "without_pandas")
 """For the path of Python: a fifth of what a worker takes to start is pandas, which no job of these tests looks at."""
 REGISTRY, CONTROLLER = "ray::JobRegistry", "ray::JobController"

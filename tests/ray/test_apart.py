@@ -18,7 +18,7 @@ MAKES_A_REGISTRY = """
 import beside
 configure()
 job = submit_capability(beside.Mine(), config={})
-job.result(60)
+job.result(120)
 while not job.logs():  # it may arrive after the job's end
     time.sleep(0.01)
 say(job.logs().strip())
@@ -81,7 +81,7 @@ class Logs:
 
 configure()
 job = submit_capability(Logs(), config={})
-job.result(60)
+job.result(120)
 while not job.logs():  # it may arrive after the job's end
     time.sleep(0.01)
 say(job.logs().strip())
@@ -123,7 +123,7 @@ def pid_of(_):
 
 configure(address="local", num_cpus=1, object_store_memory=100_000_000, journal_uri=str(Path.cwd() / "journal"))
 job = submit_capability(Mine(), config={})
-job.result(60)
+job.result(120)
 while not job.logs():  # it may arrive after the job's end
     time.sleep(0.01)
 say(os.getpid(), "client")
@@ -137,9 +137,9 @@ maintained = SimpleQueue()
 StoreMaintenance.ended = lambda _, future: maintained.put(future)
 configure_job_backend("ray-simple", analytics_store={"backend": "null"}, store_maintenance_jobs=1)
 job = submit_capability(Mine(), config={})
-job.result(60)
+job.result(120)
 say(job.logs().split()[1], "simple-worker", job.logs().split()[0])
-assert maintained.get(timeout=60).exception() is None
+assert maintained.get(timeout=120).exception() is None
 from ray.util import state
 from checkmaite.jobs_ray_simple import backend as backend_module
 mailbox = backend_module._Shared.running_tasks._mailbox.actor

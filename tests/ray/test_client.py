@@ -37,18 +37,18 @@ ALL = """
 jobs = submit_capabilities(
     [{"capability": SampleCapability(), "config": {"run_uid": f"u{n}"}} for n in range(50)]
 )
-say(len({job.job_id for job in as_completed(jobs, 60)}), {str(job.status) for job in jobs})
+say(len({job.job_id for job in as_completed(jobs, 120)}), {str(job.status) for job in jobs})
 say(jobs[7].result(0).run_uid, submit_capability(SampleCapability(), config={"run_uid": "u7"}).job_id == jobs[7].job_id)
-bad = sample("fail", "bad").exception(60)
+bad = sample("fail", "bad").exception(120)
 say(type(bad).__name__, bad.error_type, bad.phase, "told to fail" in bad.traceback_text, bad.pid is not None)
-dead = submit_capability(Dies(), max_retries=0).exception(60)
+dead = submit_capability(Dies(), max_retries=0).exception(120)
 say(type(dead).__name__, dead.phase, bool(dead.exit_cause))
 queued = sample("return", "queued", resources={"num_gpus": 5})
 while "5 GPUs" not in queued.explain():
     time.sleep(0.02)
-say(queued.cancel(), queued.wait(60))
+say(queued.cancel(), queued.wait(120))
 again = sample("return", "u7", force=True)
-say(again.result(60).run_uid, "supersede" in again.explain())
+say(again.result(120).run_uid, "supersede" in again.explain())
 say(len(list_jobs(limit=20)), [job.capability_id for job in list_jobs(capability_id="dies")])
 say(get_job_backend().analytics_store.query_sql("select count(distinct run_uid) from sample_scores")[0][0])
 
@@ -57,7 +57,7 @@ say(waiting.job_id)
 while waiting.progress is None or "the sample waits" not in waiting.logs():
     time.sleep(0.02)
 say(waiting.status, waiting.progress.message)
-say(waiting.cancel(grace=5), waiting.wait(60))
+say(waiting.cancel(grace=5), waiting.wait(120))
 shutdown_job_backend()
 """
 SAID = [
@@ -100,12 +100,12 @@ def test_jobs_of_a_client_are_seen_by_drivers(
     assert job.result(SOON_S).run_uid == "waiting"
 
 
-NAMED_S = 30.0
+NAMED_S = 60.0
 """Two seconds on a quiet machine; Ray itself says nothing for minutes."""
 NO_VIRTUALENV = """
 configure(runtime_env={"pip": ["attrs"]})
 began = time.monotonic()
-error = submit_capability(SampleCapability(), config={"run_uid": "u"}).exception(60)
+error = submit_capability(SampleCapability(), config={"run_uid": "u"}).exception(120)
 say(time.monotonic() - began)
 say(error.phase, error.error_message)
 say(*str(error).splitlines()[:3])
@@ -118,7 +118,7 @@ while "py_executable" not in (said := job.explain()):
     time.sleep(0.05)
 say(time.monotonic() - began)
 say(said)
-say(job.cancel(grace=0), job.wait(60))
+say(job.cancel(grace=0), job.wait(120))
 """
 
 

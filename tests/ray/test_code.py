@@ -49,7 +49,7 @@ def edit(version):
 
 def ran():
     job = submit_capability(mycaps.Versioned(), config={})
-    error = job.exception(60)
+    error = job.exception(120)
     # What a job has printed may arrive after its end.
     while not error and not (said := [line for line in job.logs().splitlines() if line.startswith("ran")]):
         time.sleep(0.01)
@@ -209,9 +209,9 @@ unconcerned = submit_capability(SampleCapability(), config={"run_uid": "imports 
 waits = submit_capability(mycaps.Versioned(), config={})
 edit(2)
 Path("go").touch()
-error = waits.exception(60)
+error = waits.exception(120)
 say(error.error_type.rpartition(".")[2], error.phase)
-say(unconcerned.wait(60).value, unconcerned.exception(60))
+say(unconcerned.wait(120).value, unconcerned.exception(120))
 configure_job_backend("ray-simple", analytics_store={"backend": "null"})
 say(ran())
 edit(3)

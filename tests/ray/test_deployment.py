@@ -18,7 +18,7 @@ from checkmaite.jobs import read_job_history
 from tests.deploying.dockerfiles import DEPLOY
 from tests.deploying.rights import Rights, watched
 from tests.deploying.test_rights import policy
-from tests.ray.clusters import CONTROLLER, REGISTRY, WITHOUT_PANDAS, Client, Cluster, wait_until
+from tests.ray.clusters import CONTROLLER, REGISTRY, SOON_S, WITHOUT_PANDAS, Client, Cluster, wait_until
 
 ANYWHERE = {"custom": {"worker": 0.1}}
 SUBMITS = """
@@ -31,7 +31,7 @@ configure_job_backend(profile="default")
 waits = SampleCapability(act="wait", folder="{folder}")
 job = submit_capability(waits, config={{"run_uid": "long"}}, resources=resources)
 quick = submit_capability(SampleCapability(), config={{"run_uid": "quick"}}, resources=resources)
-print(quick.wait(60), flush=True)
+print(quick.wait(120), flush=True)
 while "(pid " not in job.explain():
     time.sleep(0.1)
 print(job.explain().partition("(pid ")[2].partition(")")[0], flush=True)
@@ -86,7 +86,7 @@ def is_serving(port: int) -> bool:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         check = channel.unary_unary("/grpc.health.v1.Health/Check")
         try:
-            answer: bytes = check(b"", timeout=10)
+            answer: bytes = check(b"", timeout=SOON_S)
         except grpc.RpcError:
             return False
     return answer == b"\x08\x01"  # SERVING
@@ -111,9 +111,9 @@ def test_a_deployment_loses_a_node_and_its_head_and_no_job(
         # A spot worker is taken away: a notice, then the end.
         pid = int(client.line())
         (taken,) = [node for node in workers if pid in node.pids()]
+        started.unlink()  # before: the job may be started again at once
         cluster.drain(taken)
         taken.kill()
-        started.unlink()
         assert [is_serving(port) for port in (gcs, *raylets)].count(False) == 1
         wait_until(started.exists, "the job is not started again on the other worker")
 
@@ -130,7 +130,7 @@ def test_a_deployment_loses_a_node_and_its_head_and_no_job(
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
             check=False,
         )
         assert keeps.returncode == 0, keeps.stderr

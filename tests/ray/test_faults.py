@@ -42,6 +42,7 @@ from tests.ray.conftest import Control, attached_to, starts, stop_jobs, submit
 
 LEASE = {"heartbeat_interval_s": 0.5}
 """Controllers keep the default lease: on a busy machine one may be silent for seconds, and would lose its jobs."""
+SHORT_LEASE_S = 3.0
 
 
 @pytest.fixture
@@ -247,7 +248,7 @@ def test_the_registry_is_killed(
 ) -> None:
     backend = fragile()
     jobs = submit_waiting(tmp_path)
-    other = client("configure()\njobs = list_jobs()\nsay(len(jobs))\nsay(*wait_all(jobs, 60))", **own_options, **LEASE)
+    other = client("configure()\njobs = list_jobs()\nsay(len(jobs))\nsay(*wait_all(jobs, 120))", **own_options, **LEASE)
     assert other.line() == "3"
     os.kill(control.registry(), signal.SIGKILL)
     (tmp_path / "go").touch()
@@ -328,8 +329,7 @@ def controller_of(job: Job, ray: Any) -> Any:
 
 def test_a_paused_controller_is_fenced(fragile: Any, tmp_path: Path, attached: Any) -> None:
     """The first start of each job fails once its controller goes on; by then others have completed the jobs."""
-    lease_ttl_s = 3.0
-    backend = fragile(controller_pool_size=2, lease_ttl_s=lease_ttl_s)
+    backend = fragile(controller_pool_size=2, lease_ttl_s=SHORT_LEASE_S)
     jobs, folders = [], []
     for number in range(4):
         folder = tmp_path / f"job-{number}"
@@ -349,13 +349,13 @@ def test_a_paused_controller_is_fenced(fragile: Any, tmp_path: Path, attached: A
     for job, folder in zip(jobs, folders, strict=True):
         if job in moved:
             (folder / "go").touch()
-    time.sleep(lease_ttl_s)  # what it has to say, it would have said by now
+    time.sleep(SHORT_LEASE_S)  # what it has to say, it would have said by now
     assert {job.status for job in moved} == {JobStatus.COMPLETED}
     assert {get_job(job.job_id).status for job in moved} == {JobStatus.COMPLETED}
     for folder in folders:
         (folder / "go").touch()
     assert wait_all(jobs, SOON_S) == [
-        JobStatus.COMPLETED if starts(folder) == 2 else JobStatus.FAILED for folder in folders
+        JobStatus.COMPLETED if starts(folder) > 1 else JobStatus.FAILED for folder in folders
     ]
     works(backend)
     published = backend.analytics_store.query_sql("select count(*) as n from sample_scores group by run_uid")

@@ -91,7 +91,7 @@ def seen(job):
 LIST = "say(json.dumps([seen(job) for job in list_jobs(10_000)]))\n"
 FINISH = """
 jobs = list_jobs(10_000)
-wait_all(jobs, 90)
+wait_all(jobs, 120)
 say(json.dumps([seen(job) for job in jobs]))
 say(get_job_backend().analytics_store.query_sql("select count(*) from sample_scores")[0][0])
 """
@@ -148,26 +148,26 @@ def test_a_local_script_is_killed_half_way_and_run_again(run: Callable[..., Clie
     configure = "configure(num_cpus=2, object_store_memory=100_000_000)\n"
     submit = 'jobs = submit_capabilities([submission(f"run-{n}", "wait" if n > 9 else "return") for n in range(20)])\n'
     first = run(
-        configure + submit + "wait_all(jobs[:10], 60)\nsay(json.dumps([seen(job) for job in jobs]))\ntime.sleep(600)",
+        configure + submit + "wait_all(jobs[:10], 120)\nsay(json.dumps([seen(job) for job in jobs]))\ntime.sleep(600)",
         "local",
     )
     before = {each["id"]: each for each in json.loads(first.line())}
     wait_until(lambda: starts(tmp_path, "run-10"), "no job was running")
     other = run(f"try:\n    {configure}except ConfigurationError as error:\n    say(error)", "local")
-    refused = "\n".join(other.rest(120))
+    refused = "\n".join(other.rest())
     assert "journal_uri" in refused, "there is one registry on a machine while the first lives"
     assert "idempotency_scope" in refused
     os.kill(first.pid, signal.SIGKILL)
     second = run(
         configure + LIST + submit + "say(len(jobs))\nPath(os.environ['FOLDER'], 'go').touch()" + FINISH, "local"
     )
-    listed = {each["id"]: each for each in json.loads(second.line(90))}
+    listed = {each["id"]: each for each in json.loads(second.line())}
     assert listed.keys() == before.keys()
     done = {job_id: each for job_id, each in before.items() if each["status"] == "COMPLETED"}
     assert len(done) == 10
     assert {job_id: listed[job_id] for job_id in done} == done
     assert second.line() == "20"
-    ended = {each["id"]: each for each in json.loads(second.line(120))}
+    ended = {each["id"]: each for each in json.loads(second.line())}
     assert ended.keys() == before.keys(), "the same runs are the same jobs"
     assert Counter(each["status"] for each in ended.values()) == {"COMPLETED": 20}
     assert second.rest()[-1] == "20", "a run is in the store once"
@@ -180,8 +180,8 @@ def test_history_and_the_output_of_failed_jobs_outlive_their_cluster_as_long_as_
     logs = "say(json.dumps({job.job_name: job.logs() for job in list_jobs()}))\n"
     submit = "submit_capabilities([submission(act, act, max_retries=0) for act in ('fail', 'die', 'return')])"
     with Cluster(num_cpus=2) as cluster:
-        first = run(f"configure()\nsay(*wait_all({submit}, 60))\n{logs}", cluster.driver)
-        assert first.line(90) == "FAILED FAILED COMPLETED"
+        first = run(f"configure()\nsay(*wait_all({submit}, 120))\n{logs}", cluster.driver)
+        assert first.line() == "FAILED FAILED COMPLETED"
         cluster.head.kill()
     rows = {row["job_name"]: row for row in read_job_history("ray", **place).to_pylist()}
     assert_told_whole(rows, tmp_path)
@@ -197,17 +197,17 @@ def test_history_and_the_output_of_failed_jobs_outlive_their_cluster_as_long_as_
     with pytest.raises(ConfigurationError, match="no journal"):
         read_job_logs(jobs["fail"], "inline", analytics_store=place["analytics_store"])
     again = (
-        "jobs = submit_capabilities([submission(f'again-{n}') for n in range(3)])\nwait_all(jobs, 60)\n"
+        "jobs = submit_capabilities([submission(f'again-{n}') for n in range(3)])\nwait_all(jobs, 120)\n"
         "say(json.dumps({job.job_name: job.logs() for job in jobs}))\n"  # the others are being forgotten
     )
     second = run(
         f"configure(max_retained_terminal_jobs_per_scope=3, keep_logs='all')\n{logs}{again}time.sleep(600)",
         new_cluster.driver,
     )
-    said = json.loads(second.line(90))
+    said = json.loads(second.line())
     assert {name: said[name] for name in kept} == kept
     assert "no longer kept" in said["return"]
-    said = json.loads(second.line(90))
+    said = json.loads(second.line())
     assert [said[f"again-{n}"] for n in range(3)] == [f"again-{n} prints\n" for n in range(3)]
 
     def names() -> set[str]:
@@ -250,25 +250,25 @@ sys.stdin.readline()
 say(json.dumps([jobs[0].explain(), repr(jobs[0].info)]))
 time.sleep(600)
 """
-    watch = "configure()\nfinal = as_completed(list_jobs(1000), 90)\n[next(final) for _ in range(60)]\n"
+    watch = "configure()\nfinal = as_completed(list_jobs(1000), 120)\n[next(final) for _ in range(60)]\n"
     with Cluster(num_cpus=4) as cluster:
         first = run(submit, cluster.driver, recovery=recovery)
-        assert first.line(90) == "accepted"
+        assert first.line() == "accepted"
         watcher = run(watch + LIST, cluster.driver)
-        told = {each["id"]: each for each in json.loads(watcher.line(90))}
+        told = {each["id"]: each for each in json.loads(watcher.line())}
         try:
             wait_until((tmp_path / "marks" / "stored-run-0").exists, "the run was not stored")
         except AssertionError as error:
             first.say()
-            error.add_note(f"{starts(tmp_path, 'run-0')} starts; {first.line(30)}")
+            error.add_note(f"{starts(tmp_path, 'run-0')} starts; {first.line()}")
             raise
         wait_until(lambda: starts(tmp_path, "run-1"), "the job did not run")
         cluster.head.kill()
         first.kill()
     (tmp_path / "marks" / "go").touch()
     again = run("configure()\n" + LIST + FINISH, new_cluster.driver)
-    listed = {each["id"]: each for each in json.loads(again.line(90))}
-    ended = {each["id"]: each for each in json.loads(again.line(120))}
+    listed = {each["id"]: each for each in json.loads(again.line())}
+    ended = {each["id"]: each for each in json.loads(again.line())}
     rows = int(again.rest()[-1])
     assert listed.keys() == told.keys() == ended.keys()
     assert len(ended) == 140
@@ -308,7 +308,7 @@ def test_secrets_are_not_written_and_come_from_the_next_client(
             analytics_store=store,
             **secret,
         )
-        job_id = first.line(90)
+        job_id = first.line()
         wait_until(lambda: starts(tmp_path, "kept"), "the job did not run")
         cluster.head.kill()
         first.kill()
@@ -325,9 +325,9 @@ def test_secrets_are_not_written_and_come_from_the_next_client(
         "say(job.status.is_final, 'storage_options' in job.explain())",
         new_cluster.driver,
     )
-    assert poor.rest(90) == ["False True"]
-    rich = run(f"configure()\nsay(get_job({job_id!r}).wait(60))", new_cluster.driver, analytics_store=store, **secret)
-    assert rich.rest(90) == ["COMPLETED"]
+    assert poor.rest() == ["False True"]
+    rich = run(f"configure()\nsay(get_job({job_id!r}).wait(120))", new_cluster.driver, analytics_store=store, **secret)
+    assert rich.rest() == ["COMPLETED"]
 
 
 def test_a_store_that_can_never_be_asked_leaves_no_job_in_doubt(run: Callable[..., Client], tmp_path: Path) -> None:
@@ -336,15 +336,15 @@ def test_a_store_that_can_never_be_asked_leaves_no_job_in_doubt(run: Callable[..
             "configure()\njob = submit_capability(**submission('kept', 'wait'))\nsay(job.job_id)\ntime.sleep(600)",
             cluster.driver,
         )
-        job_id = first.line(90)
+        job_id = first.line()
         wait_until(lambda: starts(tmp_path, "kept"), "the job did not run")
         cluster.head.kill()
         first.kill()
     with Cluster(num_cpus=0) as cluster:
         cluster.add_node(1, {}, **another_core("99.0.0", tmp_path / "site"))
         control = {"registry_resources": {"head": 1}, "controller_resources": {"head": 1}}
-        again = run(f"configure()\nsay(get_job({job_id!r}).exception(60).error_type)", cluster.driver, **control)
-        assert again.rest(90) == ["checkmaite.jobs.IncompatibleVersionError"]
+        again = run(f"configure()\nsay(get_job({job_id!r}).exception(120).error_type)", cluster.driver, **control)
+        assert again.rest() == ["checkmaite.jobs.IncompatibleVersionError"]
     assert starts(tmp_path, "kept") == 1
 
 
@@ -396,7 +396,7 @@ for n in range({count}):
     burst.rest()
     (tmp_path / "marks" / "go").touch()
     ended = run("configure()\n" + FINISH, cluster.driver, **space)
-    jobs = {each["id"]: each for each in json.loads(ended.line(120))}
+    jobs = {each["id"]: each for each in json.loads(ended.line())}
     assert set(told) | {long_job} == set(jobs), "a job that was returned is gone, or one is there that nobody has"
     assert len(set(told)) == count
     assert {each["status"] for each in jobs.values()} == {"COMPLETED"}
@@ -408,7 +408,7 @@ def test_the_registry_is_killed_just_after_it_accepted_large_payloads(
     run: Callable[..., Client], tmp_path: Path, cluster: Cluster, place: dict[str, Any]
 ) -> None:
     """Its copies in Ray's object store die with it, wherever they were on their way to; the journal has others."""
-    space = {"registry_namespace": f"large-{tmp_path.name}", "lease_ttl_s": 10.0}
+    space = {"registry_namespace": f"large-{tmp_path.name}", "lease_ttl_s": 120.0}  # longer than they are stopped
 
     def are_given() -> bool:
         return all(read_job_history("ray", **{**place, **space}).column("attempts").to_pylist())
@@ -417,12 +417,12 @@ def test_the_registry_is_killed_just_after_it_accepted_large_payloads(
     client = run(
         """
 configure()
-submit_capability(**submission("warm", ballast=60_000)).result(60)
+submit_capability(**submission("warm", ballast=60_000)).result(120)
 say("warm")
 sys.stdin.readline()
 jobs = submit_capabilities([submission(f"run-{n}", ballast=60_000) for n in range(60)])
 say("accepted")
-wait_all(jobs, 90)
+wait_all(jobs, 120)
 say(json.dumps([seen(job) for job in jobs]))
 """,
         cluster.driver,
@@ -442,7 +442,7 @@ say(json.dumps([seen(job) for job in jobs]))
     finally:
         for pid in controllers:
             os.kill(pid, signal.SIGCONT)
-    ended = json.loads(client.line(120))
+    ended = json.loads(client.line())
     client.rest()
     assert [each["error"] for each in ended if each["error"]] == []
     assert Counter(each["status"] for each in ended) == {"COMPLETED": 60}
@@ -453,8 +453,8 @@ def test_what_a_registry_knows_outlives_a_store_folder_that_was_deleted(
 ) -> None:
     before = cluster.pids(REGISTRY)
     client = run(
-        "configure()\nsay(submit_capability(**submission('early')).wait(60))\nsys.stdin.readline()\n"
-        "say(submit_capability(**submission('late')).wait(60))\n",
+        "configure()\nsay(submit_capability(**submission('early')).wait(120))\nsys.stdin.readline()\n"
+        "say(submit_capability(**submission('late')).wait(120))\n",
         cluster.driver,
     )
     assert client.line() == "COMPLETED"
@@ -484,17 +484,20 @@ def test_a_journal_that_is_away_for_a_while_costs_no_handle(
         space = {**place, "analytics_store": store, "registry_namespace": f"away-{tmp_path.name}"}
         waits = run(
             "import checkmaite.jobs_ray.client.subscription as feed\nfeed._LEAST_PATIENCE_S = 0.0\n"
-            "configure()\njob = submit_capability(**submission('waits', 'wait'))\n"
+            "def made(call):  # on a busy machine an answer may take longer than the patience\n"
+            "    while True:\n        try:\n            return call()\n"
+            "        except BackendUnavailableError:\n            time.sleep(0.1)\n"
+            "made(configure)\njob = made(lambda: submit_capability(**submission('waits', 'wait')))\n"
             "while str(job.status) != 'RUNNING':\n    time.sleep(0.01)\n"
             "say(job.status)\nsys.stdin.readline()\nsay(job.status)\n"
             "again = submission('again', force=True)\n"
             "try:\n    submit_capability(**again)\nexcept UnconfirmedError as error:\n"
             "    ids = error.job_ids\n    say(type(error).__name__, len(ids))\n"
-            "say(job.explain())\n"
+            "while not (said := job.explain()).startswith('The journal in '):\n    pass\nsay(said)\n"
             "while True:\n    try:\n        second = submit_capability(**again)\n        break\n"
             "    except UnconfirmedError as error:\n        assert error.job_ids == ids\n"
             "say('the same job' if second.job_id == ids[0] else f'{second.job_id} is not {ids}')\n"
-            "say(job.wait(60))\nsay(second.wait(60))\n",
+            "say(job.wait(120))\nsay(second.wait(120))\n",
             cluster.driver,
             **{**space, "registry_update_timeout_s": patience_s},
         )
@@ -540,19 +543,19 @@ def test_a_registry_that_was_superseded_acknowledges_nothing(
 ) -> None:
     with Cluster(num_cpus=1) as one:
         old = run(
-            "configure(registry_update_timeout_s=20)\nsay('up')\nsys.stdin.readline()\n"
+            "configure(registry_update_timeout_s=120)\nsay('up')\nsys.stdin.readline()\n"
             "try:\n    submit_capability(**submission('late'))\n    say('accepted')\n"
             "except JobsError as error:\n    say(type(error).__name__, error.retryable)\n    say(error)\n",
             one.driver,
         )
-        assert old.line(90) == "up"
+        assert old.line() == "up"
         (registry,) = one.pids(REGISTRY)
         os.kill(registry, signal.SIGSTOP)
         try:
             new = run(
-                "configure()\nsay(submit_capability(**submission('early')).wait(60))\n" + LIST, new_cluster.driver
+                "configure()\nsay(submit_capability(**submission('early')).wait(120))\n" + LIST, new_cluster.driver
             )
-            assert new.line(90) == "COMPLETED"
+            assert new.line() == "COMPLETED"
         finally:
             os.kill(registry, signal.SIGCONT)
         old.say()
@@ -593,7 +596,7 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes | None], str]] = {
 @pytest.mark.usefixtures("attached")
 def test_a_damaged_journal_is_refused_by_name(run: Callable[..., Client], cluster: Cluster, tmp_path: Path) -> None:
     first = run(
-        "configure()\nsay(submit_capability(**submission('one')).wait(60))", cluster.driver, registry_namespace="a"
+        "configure()\nsay(submit_capability(**submission('one')).wait(120))", cluster.driver, registry_namespace="a"
     )
     assert first.rest() == ["COMPLETED"]
     (journal,) = (tmp_path / "store" / "_jobs" / "a").iterdir()
@@ -609,7 +612,7 @@ def test_a_damaged_journal_is_refused_by_name(run: Callable[..., Client], cluste
         victim = copy / "seg" / f"{2:012}"
         content = damage(victim.read_bytes())
         victim.unlink() if content is None else victim.write_bytes(content)
-        told = "\n".join(run(text, cluster.driver, registry_namespace=space).rest(90))
+        told = "\n".join(run(text, cluster.driver, registry_namespace=space).rest())
         assert str(victim) in told, f"{what}: {told}"
         assert said in told, f"{what}: {told}"
 
@@ -632,7 +635,7 @@ def test_a_bucket_that_ignores_conditions_keeps_no_journal(
     store = {"backend": "parquet", "uri": f"s3://{careless_bucket}/store", "storage_options": s3_options}
     text = "try:\n    configure()\n    say('accepted')\nexcept ConfigurationError as error:\n    say(error)\n"
     changes = {"analytics_store": store, "registry_namespace": "careless"}
-    said = "\n".join(run(text, cluster.driver, **changes).rest(90))
+    said = "\n".join(run(text, cluster.driver, **changes).rest())
     assert f"journal_uri: s3://{careless_bucket}/store/_jobs/careless/" in said
     assert "win, so accepted jobs could be lost" in said or "was there already, so accepted jobs" in said
     assert "honours If-None-Match, or journal_uri=None" in said

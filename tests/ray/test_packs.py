@@ -46,7 +46,9 @@ def pack(folder: Path, scope: str, resources: Any, **acts: Callable[[], object])
 
 
 def processes(folder: Path, names: Sequence[str]) -> list[str]:
-    return [(folder / f"pid-{name}").read_text() for name in names]
+    """Numbers of their processes; empty texts of those that have not begun."""
+    paths = [folder / f"pid-{name}" for name in names]
+    return [path.read_text() if path.exists() else "" for path in paths]
 
 
 def check_completed(folder: Path, scope: str, jobs: Sequence[Job]) -> None:
@@ -78,7 +80,7 @@ def test_a_job_that_fails_or_takes_long_is_no_concern_of_its_neighbours(
     assert ended is not None
     assert begun is not None
     assert ended <= begun + timedelta(milliseconds=100), "it ended when its worker was done, not when that was heard"
-    (process,) = processes(tmp_path, ["long"])
+    (process,) = wait_until(lambda: any(told := processes(tmp_path, ["long"])) and told, "the long job does not begin")
     assert cluster.title(int(process)).startswith("ray::short jobs"), "it has a task of its own"
     long = jobs["long"]
     wait_until(lambda: long.status is JobStatus.RUNNING, "the long job is not seen to run")

@@ -45,7 +45,7 @@ configure()
 job = submit_capability(Counts(), config={"run_uid": "counted", "folder": os.environ["FOLDER"]})
 say(job.job_id)
 """
-WAITS = "say(job.result(60).run_uid)"
+WAITS = "say(job.result(120).run_uid)"
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_another_client_may_cancel(submits: Start, tmp_path: Path, backend: JobB
     first = submits(
         """
 try:
-    job.result(60)
+    job.result(120)
 except JobCancelledError as error:
     say("cancelled", error.job_id == job.job_id)
 """

@@ -19,7 +19,7 @@ from checkmaite.jobs_ray.wire import Change, Context, Cursor, JobFacts, PastAtte
 
 from tests.ray_registry.making import STARTED, completed
 
-SOON_S = 60.0
+SOON_S = 120.0
 
 
 class ParkedCalls:

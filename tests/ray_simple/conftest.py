@@ -131,7 +131,7 @@ def head_node(folder: Path | None = None, *, site: str = "", **env: str) -> Iter
         start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not (_listens(gcs) and _listens(client)):
             assert head.poll() is None, "the cluster did not start"
             assert time.monotonic() < deadline, "the cluster did not start in time"
@@ -186,7 +186,7 @@ def run_script(text: str, folder: Path, **env: str) -> str:
         env={**os.environ, **env},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

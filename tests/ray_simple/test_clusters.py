@@ -30,7 +30,7 @@ from checkmaite.jobs.testing import SampleCapability
 try:
     configure_job_backend("ray-simple", address=ADDRESS, analytics_store={"backend": "null"}, connect_timeout_s=20)
     job = submit_capability(SampleCapability(), config={"run_uid": "u"})
-    print(job.wait(60))
+    print(job.wait(120))
     if job.status is JobStatus.FAILED:
         print(job.exception())
     shutdown_job_backend()
@@ -250,7 +250,7 @@ idle = threading.Event()  # then no thread of ours calls Ray
 _Shared.running_tasks._queue.put(idle.set)
 idle.wait()
 ray.shutdown()
-error = job.exception(timeout=60)
+error = job.exception(timeout=120)
 print(type(error).__name__, error.exit_cause)
 try:
     submit_capability(SampleCapability(), config={"run_uid": "v"})
@@ -277,7 +277,7 @@ shutdown_job_backend()
 
 # -- runtime environments that only the nodes can judge --------------------------------------------------------------
 
-NAMED_S = 30.0
+NAMED_S = 60.0
 """Two seconds on a quiet machine; Ray itself says nothing for minutes."""
 NO_PROGRAM = """
 import time
@@ -292,7 +292,7 @@ while "py_executable" not in (said := job.explain()):
     pass
 print(time.monotonic() - began)
 print(said)
-print(job.cancel(grace=0), job.wait(60))
+print(job.cancel(grace=0), job.wait(120))
 """
 UNPREPARED = """
 import time
@@ -300,7 +300,7 @@ from checkmaite.jobs import *
 from checkmaite.jobs.testing import SampleCapability
 configure_job_backend("ray-simple", address=ADDRESS, analytics_store={"backend": "null"}, runtime_env=ENV)
 began = time.monotonic()
-error = submit_capability(SampleCapability(), config={"run_uid": "u"}).exception(60)
+error = submit_capability(SampleCapability(), config={"run_uid": "u"}).exception(120)
 print(time.monotonic() - began)
 print(error.phase, error.error_message)
 print(*str(error).splitlines()[:3])

@@ -29,11 +29,11 @@ configure_job_backend(
     runtime_env={"working_dir": ".", "env_vars": {"COLOUR": "green"}}, OPTIONS
 )
 job = submit_capability(Mine(), config={"run_uid": "u"})
-print(job.result(60).run_uid, job.logs())
+print(job.result(120).run_uid, job.logs())
 bad = submit_capability(Mine(), config={"uid": "u"})
-print(type(bad.exception(60)).__name__, bad.exception().error_type)
+print(type(bad.exception(120)).__name__, bad.exception().error_type)
 queued = submit_capability(Mine(), config={"run_uid": "v"}, resources={"num_gpus": 7})
-print(queued.cancel(), queued.wait(60))
+print(queued.cancel(), queued.wait(120))
 REST
 shutdown_job_backend()
 import ray
@@ -103,10 +103,10 @@ try:
     configure_job_backend("ray-simple", runtime_env={"working_dir": "/nowhere/at/all"}, **options)
 except ConfigurationError as error:
     print("/nowhere/at/all" in str(error))
-psutil.wait_procs(psutil.Process().children(recursive=True), timeout=60)
+psutil.wait_procs(psutil.Process().children(recursive=True), timeout=120)
 print(len(psutil.Process().children(recursive=True)), "processes")
 configure_job_backend("ray-simple", runtime_env={"working_dir": "."}, **options)
-print(submit_capability(SampleCapability(), config={"run_uid": "u"}).result(60).run_uid)
+print(submit_capability(SampleCapability(), config={"run_uid": "u"}).result(120).run_uid)
 shutdown_job_backend()
 """
     assert run_script(SLIM + script, tmp_path) == "True\n0 processes\nu\n"
@@ -158,11 +158,11 @@ except ConfigurationError as error:
 configure_job_backend("ray-simple", num_cpus=1, **options)
 first.shutdown
 pathlib.Path("go").touch()
-print(job.result(60).run_uid)
+print(job.result(120).run_uid)
 configure_job_backend("ray-simple", num_cpus=2, force_reinit=True, **options)
 print(ray.cluster_resources()["CPU"])
 again = submit_capability(SampleCapability(), config={"run_uid": "v"})
-print(again.result(60).run_uid)
+print(again.result(120).run_uid)
 shutdown_job_backend()
 """.replace("first.shutdown\n", "").replace("first = ", "")
     assert run_script(SLIM + script, tmp_path) == "True\nu\n2.0\nv\n"
@@ -186,7 +186,7 @@ for where in {addresses!r}:
     except ConfigurationError as error:
         print(where in str(error))
     job = submit_capability(SampleCapability(), config={{"run_uid": where}})
-    print(get_job_backend() is first, job.result(60).run_uid == where)
+    print(get_job_backend() is first, job.result(120).run_uid == where)
 shutdown_job_backend()
 """
     assert run_script(script, tmp_path) == "True\nTrue True\n" * 2
@@ -221,7 +221,7 @@ def living():  # one that has ended stays a zombie where nobody waits for it
     return found
 
 def left():  # agents end a moment after their raylet
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while living() and time.monotonic() < until:
         time.sleep(0.1)
     return living()
@@ -235,7 +235,7 @@ print("of two starts:", len(earlier) > 3, left())
 configure_job_backend(**options)
 services.get_node = find
 print("of three starts:", late, left())
-print(submit_capability(SampleCapability(), config={"run_uid": "u"}).result(60).run_uid)
+print(submit_capability(SampleCapability(), config={"run_uid": "u"}).result(120).run_uid)
 running = " ".join(" ".join(each.cmdline()) for each in psutil.Process().children())
 print([name for name in ("raylet", "monitor.py", "log_monitor.py", "dashboard/dashboard.py") if name in running])
 """

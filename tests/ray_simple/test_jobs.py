@@ -46,7 +46,7 @@ from tests.ray_simple import capabilities
 from tests.ray_simple.conftest import older_core
 from tests.stopping import stop_backend
 
-SOON_S = 60.0
+SOON_S = 120.0
 
 
 @pytest.fixture
@@ -384,7 +384,7 @@ def test_a_forced_run_is_the_next_revision_with_its_own_report(tmp_path: Path) -
     backend = configure_job_backend("ray-simple", analytics_store=store)
     first, second = (
         submit_capability(SampleCapability(), config={"run_uid": "forced"}, force=True, report_threshold=share).result(
-            60
+            SOON_S
         )
         for share in (0.25, 0.75)
     )

@@ -74,7 +74,7 @@ print(refused())
 other.release()
 print(refused())
 pathlib.Path("go").touch()
-job.result(60)
+job.result(120)
 before = other.identity
 print(connect(anew, live_jobs=lambda: 0).identity != before)
 print(len(list_jobs()))
@@ -97,6 +97,6 @@ configure_job_backend("inline", analytics_store=null)
 shutdown_job_backend()
 print(is_connected())
 pathlib.Path("go").touch()
-print(job.result(60).run_uid, gone())
+print(job.result(120).run_uid, gone())
 """
     assert run_script(SLIM + LOCAL + script, tmp_path) == "False\nTrue\nu True\n"

@@ -36,7 +36,7 @@ def test_what_is_staged_is_encrypted_as_payloads_are(local_ray: Any, tmp_path: P
 
     def result_with(reference: Any) -> Any:
         job = submit_capability(SampleCapability(folder=str(tmp_path)), models=[reference], config={"run_uid": marker})
-        return job.exception(60)
+        return job.exception(120)
 
     model = SimpleNamespace(metadata={"id": "net"}, text=marker)
     try:
@@ -88,6 +88,6 @@ def test_functions_and_classes_of_functions_are_staged_by_value(local_ray: Any, 
     try:
         reference = stage(Local(lambda each: 3 * each))
         assert "Local" in repr(reference)
-        assert submit_capability(Scales(), models=[reference], config={"run_uid": "u"}).exception(60) is None
+        assert submit_capability(Scales(), models=[reference], config={"run_uid": "u"}).exception(120) is None
     finally:
         shutdown_job_backend()

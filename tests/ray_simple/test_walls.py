@@ -36,9 +36,9 @@ def test_a_job_with_an_encrypted_payload_runs_where_the_key_is_and_nowhere_else(
             configure_job_backend("ray-simple", analytics_store=STORE, payload_key=place)
             job = submit_capability(SampleCapability(), config={"run_uid": "a marker"})
             if "file" in place:
-                assert job.result(60).run_uid == "a marker"
+                assert job.result(120).run_uid == "a marker"
                 continue
-            error = job.exception(60)
+            error = job.exception(120)
             assert isinstance(error, JobFailedError)
             assert error.kind is FailureKind.PAYLOAD_KEY
             assert "KEY_OF_THE_SUBMITTER_ALONE is not set" in str(error)

@@ -242,6 +242,6 @@ class Raises(Named):
 
 
 def test_no_exception_of_a_capability_escapes(backend: JobBackend) -> None:
-    error = submit_capability(Raises()).exception(10)
+    error = submit_capability(Raises()).exception(60)
     assert error is not None
     assert "out of here" in str(error)

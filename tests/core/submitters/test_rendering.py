@@ -237,7 +237,7 @@ def test_waiting_draws_one_line_on_a_terminal_and_nothing_in_a_file(monkeypatch:
     monkeypatch.setattr(sys, "stderr", terminal)
     for end in ends:
         end.start()
-    assert wait_all(jobs, 10) == [JobStatus.CANCELLED] * 2
+    assert wait_all(jobs, 60) == [JobStatus.CANCELLED] * 2
     first, *_, last = terminal.getvalue().split("\r\x1b[K")[1:]
     assert first == "[······························] 0/2 jobs, 2 waiting"
     assert last == "[------------------------------] 2/2 jobs, 2 cancelled\n"
@@ -259,7 +259,7 @@ def test_a_bar_does_not_make_a_timeout_longer(monkeypatch: pytest.MonkeyPatch) -
 def test_a_bar_in_a_notebook_is_replaced_where_it_stands(place: Place) -> None:
     job = handle()
     threading.Timer(0.05, job.finish, [Cancelled()]).start()
-    wait_all([job], 10)
+    wait_all([job], 60)
     assert "0/1 jobs, 1 waiting" in place.bundles[0]["text/html"]
     assert "1/1 jobs, 1 cancelled" in place.bundles[-1]["text/html"]
 

@@ -55,7 +55,7 @@ def test_a_job_is_run_again_with_what_it_was_submitted_with(tmp_path: Path) -> N
     assert (same.job_name, same.info.tags, same.info.resources) == ("named", {"sweep": "12"}, Resources(num_cpus=2))
     changed = other.rerun(job_name="larger", resources={"num_cpus": 4}, tags={}, report_threshold=0.9)
     assert (changed.job_name, changed.info.tags, changed.info.resources) == ("larger", {}, Resources(num_cpus=4))
-    assert wait_all([same, changed], 10) == [JobStatus.FAILED] * 2
+    assert wait_all([same, changed], 60) == [JobStatus.FAILED] * 2
     assert same.rerun().wait(60) is JobStatus.FAILED
 
 
@@ -93,7 +93,7 @@ def test_the_oldest_submissions_are_forgotten(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(again, "MOST_KEPT", 1)
     first: Any = submitted("fail")
     second: Any = submitted("fail")
-    wait_all([first, second], 10)
+    wait_all([first, second], 60)
     with pytest.raises(JobSubmissionError, match="last 1 that this process submitted"):
         first.rerun()
     second.rerun()
@@ -108,7 +108,7 @@ def test_several_jobs_are_cancelled_at_once(tmp_path: Path) -> None:
     )
     assert cancel_all(tags={"sweep": "1"}) == jobs[1::-1]
     assert cancel_all([jobs[2], done]) == [jobs[2]]
-    assert wait_all(jobs, 10) == [JobStatus.CANCELLED] * 3
+    assert wait_all(jobs, 60) == [JobStatus.CANCELLED] * 3
 
 
 @pytest.mark.parametrize(("given", "says"), [({}, "nothing says which"), ({"jobs": [], "job_name": "x"}, "as well")])

@@ -39,7 +39,7 @@ from checkmaite.jobs._submitters.run_key import run_key
 
 numpy = pytest.importorskip("numpy")
 
-SOON_S = 60.0
+SOON_S = 120.0
 
 
 class Model:

@@ -18,7 +18,7 @@ from attrs import evolve, field, frozen
 from checkmaite.jobs._shared.record import Record
 from checkmaite.jobs._shared.running import report_progress
 
-WAIT_S = 60.0
+WAIT_S = 240.0
 """Seconds that a job waits for its test, which ends long before."""
 
 
