@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import sys
@@ -83,20 +82,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     config.option.loadscopereorder = False
     return ByFile(config, log)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Clients of two clusters must not begin at once on one machine.
-
-    Ray's client server gives each client a server of its own, on the first port from 23000 on where nobody listens yet.
-    gRPC lets two listen on one port, and connects either client to either.
-    """
-    if item.get_closest_marker("ray_client") is None:
-        return (yield)
-    with Path(os.environ["PYTEST_DEBUG_TEMPROOT"], "checkmaite-ray-client.lock").open("w") as alone:
-        fcntl.flock(alone, fcntl.LOCK_EX)
-        return (yield)
 
 
 # -- a temporary folder ------------------------------------------------------------------------------------------------

@@ -212,7 +212,7 @@ class ReuseStory:
         assert self.computed(given) == computed
         assert (again.reuse.kind, again.reuse.job_id, again.reuse.by) == (ReuseKind.REUSED, newest.job_id, "ada")
         assert again.reuse.at is not None
-        assert abs(again.reuse.at - newest.created_at).total_seconds() < 60
+        assert abs(again.reuse.at - newest.created_at).total_seconds() < SOON_S
         assert again.result(0).revision == 5
         for shown in (repr(again), again.explain(), again._repr_html_()):  # type: ignore[attr-defined]
             assert f"REUSED: {newest.job_id} of {again.reuse.at:%Y-%m-%d %H:%M} UTC by ada" in shown

@@ -168,7 +168,6 @@ def test_local_development(tmp_path: Path, name: str) -> None:
     assert queried == "[{'total': 30, 'dataset': 'numbers'}]"
 
 
-@pytest.mark.ray_client
 @pytest.mark.parametrize(
     ("name", "scope", "on_worker"),
     [
@@ -194,7 +193,6 @@ def test_a_shared_cluster_with_object_storage(
     assert printed == f"on the worker: {on_worker}"
 
 
-@pytest.mark.ray_client
 def test_shared_status_and_reattach(
     tmp_path: Path, team_cluster: Cluster, s3_environment: dict[str, str], bucket: str
 ) -> None:

@@ -182,7 +182,6 @@ for tool in ("pip", "uv"):
 """
 
 
-@pytest.mark.ray_client
 def test_a_cluster_of_them_runs_jobs(
     images: dict[str, Image], cluster: Cluster, s3_endpoint: str, bucket: str, tmp_path: Path
 ) -> None:

@@ -25,7 +25,13 @@ jobs = submit_capabilities(
 )
 jobs
 """
-PRINTS = 'print("a job goes on in the meantime:", jobs[1].wait(0))'
+PRINTS = """
+import time
+
+while not Path("started").exists():
+    time.sleep(0.01)
+print("a job goes on in the meantime:", jobs[1].wait(0))
+"""
 WAITS = """
 Path("go").touch()
 statuses = wait_all(jobs)

@@ -12,8 +12,6 @@ from checkmaite.jobs import JobBackend, JobStatus, list_jobs
 
 from tests.ray.clusters import SOON_S, Client, Cluster, wait_until
 
-pytestmark = pytest.mark.ray_client
-
 SCRIPT = """
 from checkmaite.jobs.testing import SampleRun
 configure(address=os.environ["ADDRESS"])

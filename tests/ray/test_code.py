@@ -15,8 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.ray.clusters import SOON_S, Client, Cluster
 from tests.ray.conftest import end_actors
 from tests.ray_simple.conftest import SLIM
@@ -90,7 +88,6 @@ def wheel(folder: Path, version: int) -> str:
     return str(path)
 
 
-@pytest.mark.ray_client
 def test_each_client_runs_its_own_version(
     client: Start, own_options: dict[str, Any], cluster: Cluster, tmp_path: Path
 ) -> None:

@@ -92,7 +92,6 @@ def is_serving(port: int) -> bool:
     return answer == b"\x08\x01"  # SERVING
 
 
-@pytest.mark.ray_client
 def test_a_deployment_loses_a_node_and_its_head_and_no_job(
     tmp_path: Path, env: dict[str, str], rights: Rights, bucket: str, s3_options: dict[str, Any]
 ) -> None:

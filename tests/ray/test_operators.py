@@ -133,7 +133,6 @@ say(len(refusals), len({job.job_id for job in jobs}))
 """
 
 
-@pytest.mark.ray_client
 @pytest.mark.parametrize(
     "limits",
     [{"max_active_jobs_per_scope": 3}, {"registry_max_pending_calls": 1, "controller_max_pending_calls": 1}],
@@ -305,7 +304,6 @@ def test_a_stopped_registry_hangs_nobody(
 # -- authentication ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.ray_client
 def test_token_authentication(tmp_path: Path, options: dict[str, Any]) -> None:
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     text = """

@@ -36,15 +36,28 @@ Node.start_api_server = Node.start_monitor = Node.start_log_monitor = lambda *_,
 HEAD = (
     SLIM
     + """
-import secrets
+import fcntl, os, time
 from ray._private import services
 start_process = services.start_ray_process
+locks = []  # kept open for as long as this head lives
+
+def ports_of_its_own():
+    folder = os.environ.get("PYTEST_DEBUG_TEMPROOT", "/tmp")  # one for all workers of the tests
+    while True:
+        for first in range(23_000, 24_000, 50):
+            locks.append(open(f"{folder}/checkmaite-ray-client-{first}.lock", "w"))
+            try:
+                fcntl.flock(locks[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return first, first + 50
+            except OSError:
+                locks.pop().close()
+        time.sleep(0.1)
 
 def start_elsewhere(command, kind, *args, **kwargs):
     if "--mode=proxy" in command:
         proxy = (
             "from ray.util.client.server import proxier, server\\n"
-            f"proxier.MIN_SPECIFIC_SERVER_PORT = {23_000 + secrets.randbelow(900)}\\n"
+            f"proxier.MIN_SPECIFIC_SERVER_PORT, proxier.MAX_SPECIFIC_SERVER_PORT = {ports_of_its_own()}\\n"
             "server.main()"
         )
         options = [each for each in command[4:] if not each.startswith("--language=")]
@@ -54,10 +67,10 @@ def start_elsewhere(command, kind, *args, **kwargs):
 services.start_ray_process = start_elsewhere
 """
 )
-"""A head node's code. Its proxy of `ray://` takes ports for its servers from anywhere, not from 23000 upwards.
+"""A head node's code. Its proxy of `ray://` takes ports for its servers from a range that is its own.
 
-The proxies of two clusters on a machine that look for a port at the same time both find the first, and a client gets
-a server of the other cluster.
+The proxies of two clusters on a machine that look for a port at the same time both find the first from 23000 on where
+nobody listens yet. gRPC lets two listen on one port, and a client gets a server of the other cluster.
 """
 
 

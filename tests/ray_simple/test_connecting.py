@@ -11,7 +11,7 @@ from checkmaite.jobs import ConfigurationError, configure_job_backend, shutdown_
 from tests.ray_simple.conftest import SLIM, free_port, run_script
 
 NULL = {"backend": "null"}
-KINDS = ["driver", pytest.param("client", marks=pytest.mark.ray_client)]
+KINDS = ["driver", "client"]
 
 MAIN = """
 import os, sys, pathlib

@@ -18,7 +18,7 @@ from checkmaite.store_parquet import ParquetStore
 
 from tools import chromium
 
-SOON_MS = 30_000
+SOON_MS = 90_000
 """What a busy machine may take for what happens at once."""
 FLAGS = (
     "--no-sandbox",
@@ -120,6 +120,6 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> ParquetStore:
 @contextmanager
 def connection_to(url: str) -> Iterator[http.client.HTTPConnection]:
     address = urlsplit(url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
     yield connection
     connection.close()

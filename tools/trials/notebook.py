@@ -25,7 +25,7 @@ from checkmaite.jobs import (
 )
 from checkmaite.jobs.testing import SampleRecord, SampleRun
 
-SETTLE_S = 120.0
+SETTLE_S = 240.0
 ASK_AGAIN_S = 0.5
 
 

@@ -23,7 +23,7 @@ from tools.trials.proxy import FaultProxy
 
 _FIND_S = 5.0
 """So long a victim is looked for: the last one's successor may not be there yet."""
-_CALM_S = 60.0
+_CALM_S = 120.0
 OPTIONS = {
     "idempotency_scope": "trial",
     "max_retries": -1,
