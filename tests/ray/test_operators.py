@@ -262,6 +262,7 @@ def test_a_stopped_registry_hangs_nobody(
     configure: Configure, own_options: dict[str, Any], control: Control, client: Start, tmp_path: Path
 ) -> None:
     bounds = {"registry_update_timeout_s": 2.0, "registry_startup_timeout_s": 3.0}
+    own_options |= {"heartbeat_interval_s": 0.5, "lease_ttl_s": 6.0}  # shorter than the registry is stopped
     configure(**own_options)
     started = submit(partial(capabilities.waits, str(tmp_path)), tmp_path)
     wait_until(lambda: started.status is JobStatus.RUNNING, "the job is not seen to run")
@@ -298,7 +299,7 @@ def test_a_stopped_registry_hangs_nobody(
     assert job.wait(SOON_S) is JobStatus.COMPLETED
     configure(**own_options)
     assert submit(capabilities.nothing).wait(SOON_S) is JobStatus.COMPLETED
-    assert starts(tmp_path) == 1
+    assert starts(tmp_path) == 1, "a controller that was not heard meanwhile was taken for silent"
 
 
 # -- authentication ---------------------------------------------------------------------------------------------------

@@ -196,6 +196,22 @@ def raises(error: Exception) -> Callable[[], object]:
     return trouble
 
 
+def test_a_registry_that_was_stopped_itself_does_not_take_its_controller_for_silent(rig: Rig) -> None:
+    """Its timer is due when it goes on, and so is the answer that has come meanwhile."""
+    lease_s = 0.4
+    rig.session._settings = RegistrySettings(heartbeat_interval_s=0.1, lease_ttl_s=lease_s)
+
+    async def story() -> None:
+        for _ in range(3):
+            await asyncio.sleep(0.005)
+            time.sleep(2 * lease_s)  # noqa: ASYNC251 - the whole process is held up
+        await asyncio.sleep(0.05)
+        assert rig.wire.restarts == 0
+        assert rig.session.attached.is_set()
+
+    told(rig, story)
+
+
 def test_a_payload_that_ray_has_no_room_for_keeps_no_other_job_and_is_tried_again(rig: Rig) -> None:
     rig.payloads.refused = ["one", "one"]
 

@@ -17,6 +17,8 @@ from checkmaite.jobs_ray_simple.cluster import REMAINS_S, carried, is_large, rem
 
 _log = logging.getLogger("checkmaite.jobs")
 _LOOK_S = 20.0
+_LOOKS = 4
+"""The parts of the time that is waited for an answer."""
 _MAX_CONCURRENCY = 10_000
 """Calls that may be parked in one actor at once; what is refused is decided by the actors, not by Ray's queue."""
 
@@ -135,13 +137,22 @@ def withdraw_unplaced(name: str, namespace: str) -> bool:
 
 
 async def answer(reference: Any, timeout_s: float) -> Any:
-    """What a call gives, within a time.
+    """What a call gives, within a time in which this process runs.
+
+    One that was stopped, or got no CPU, has heard nobody meanwhile: such a pause counts as one look.
 
     Raises:
         TimeoutError: It gave nothing in time.
     """
-    async with asyncio.timeout(timeout_s):
-        return await reference
+    call = asyncio.ensure_future(reference)
+    try:
+        for _ in range(_LOOKS):
+            await asyncio.wait([call], timeout=timeout_s / _LOOKS)
+            if call.done():
+                return call.result()
+    finally:
+        call.cancel()
+    raise TimeoutError
 
 
 def this_actor() -> Any:
