@@ -217,13 +217,11 @@ say("without it:", submit_capability(SampleCapability(), config={"run_uid": "u"}
 
 @pytest.mark.parametrize(("version", "side"), [("99.0.0", "registry"), ("0.0.1", "client")])
 def test_another_version_is_refused_with_the_side_to_change(
-    configure: Configure, own_options: dict[str, Any], client: Start, tmp_path: Path, version: str, side: str
+    backend: JobBackend, client: Start, tmp_path: Path, version: str, side: str
 ) -> None:
-    configure(**own_options, controller_pool_size=1)
     other = client(
         "try:\n    configure()\nexcept IncompatibleVersionError as error:\n    say(error)",
         env=another_core(version, tmp_path / "site"),
-        **own_options,
     )
     said = "\n".join(other.rest())
     assert version in said
@@ -233,16 +231,14 @@ def test_another_version_is_refused_with_the_side_to_change(
 
 
 def test_an_older_core_on_a_worker_is_refused_before_anything_is_asked_of_it(
-    configure: Configure, own_options: dict[str, Any], client: Start, tmp_path: Path
+    backend: JobBackend, client: Start, tmp_path: Path
 ) -> None:
-    configure(**own_options, controller_pool_size=1)
     other = client(
         f"""
 configure(runtime_env={older_core(tmp_path / "site")!r})
 error = submit_capability(SampleCapability(), config={{"run_uid": "u"}}).exception(120)
 say(error.error_type, error.error_message)
-""",
-        **own_options,
+"""
     )
     said = "\n".join(other.rest())
     assert said.startswith("checkmaite.jobs.IncompatibleVersionError ")

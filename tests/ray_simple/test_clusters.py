@@ -219,7 +219,7 @@ def test_what_is_not_ray_is_an_error_in_time(
     began = time.monotonic()
     with pytest.raises(ConfigurationError, match=cause) as caught:
         probe_address(address, timeout_s)
-    assert time.monotonic() - began < 30, "a hundred seconds are Ray's own wait"
+    assert time.monotonic() - began < 90, "a hundred seconds are Ray's own wait"
     assert f"No Ray cluster answers at address='{address}'" in str(caught.value)
 
 
@@ -330,9 +330,12 @@ RAYS_OWN_WAIT_S = 30.0
 def test_what_keeps_a_client_server_from_starting_is_told_soon(cluster: dict[str, str], tmp_path: Path) -> None:
     """The server says nothing of the first two, and of the third it does, but then Ray's client waits."""
     script = REFUSED.replace("ADDRESS", repr(cluster["client"])).replace("THIS", sys.executable)
-    *refused, end = run_script(script, tmp_path, **NO_TOKEN).splitlines()
-    took, said = zip(*(line.split(" ", 1) for line in refused), strict=True)
-    assert max(map(float, took)) < RAYS_OWN_WAIT_S
+    for _ in range(3):  # Ray waits as long each time, and a busy machine is seldom so slow three times
+        *refused, end = run_script(script, tmp_path, **NO_TOKEN).splitlines()
+        took, said = zip(*(line.split(" ", 1) for line in refused), strict=True)
+        if (longest_s := max(map(float, took))) < RAYS_OWN_WAIT_S:
+            break
+    assert longest_s < RAYS_OWN_WAIT_S
     host = socket.gethostname()
     assert f"py_executable='/no/such/python' is not on {host}, the head node" in said[0]
     assert f"is a Python without Ray on {host}, the head node" in said[1]
