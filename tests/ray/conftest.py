@@ -22,9 +22,11 @@ from checkmaite.jobs import (
 )
 
 from tests.ray import capabilities
-from tests.ray.clusters import CONTROLLER, REGISTRY, Client, Cluster, wait_until
+from tests.ray.clusters import CONTROLLER, REGISTRY, SOON_S, Client, Cluster, wait_until
 
 SHARED_REGISTRY = "shared-by-the-tests"
+PATIENCE: dict[str, Any] = {"registry_startup_timeout_s": SOON_S, "registry_update_timeout_s": SOON_S}
+"""What a registry may take to answer on a machine that is busy with other things."""
 _numbers = itertools.count()
 
 
@@ -89,6 +91,7 @@ def options(cluster: Cluster, scope: str, tmp_path: Path, journals: Path) -> dic
         "analytics_store": {"backend": "parquet", "uri": str(tmp_path / "store")},
         "journal_uri": str(journals),
         "store_maintenance_jobs": None,  # it begins by chance, and tests count processes
+        **PATIENCE,
     }
 
 
@@ -164,7 +167,7 @@ class Control:
         self._before = cluster.pids(REGISTRY) | cluster.pids(CONTROLLER)
 
     def registry(self) -> int:
-        (pid,) = wait_until(lambda: self._new(REGISTRY), "no registry was started")
+        (pid,) = wait_until(lambda: len(new := self._new(REGISTRY)) == 1 and new, "no registry was started, or several")
         return pid
 
     def controllers(self) -> list[int]:

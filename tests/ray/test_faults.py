@@ -38,7 +38,7 @@ from checkmaite.jobs_ray.client.cluster import ParkedCalls
 
 from tests.ray import capabilities
 from tests.ray.clusters import CONTROLLER, REGISTRY, SOON_S, Client, Cluster, Node, wait_until
-from tests.ray.conftest import Control, attached_to, starts, stop_jobs, submit
+from tests.ray.conftest import PATIENCE, Control, attached_to, starts, stop_jobs, submit
 
 LEASE = {"heartbeat_interval_s": 0.5}
 """Controllers keep the default lease: on a busy machine one may be silent for seconds, and would lose its jobs."""
@@ -384,6 +384,7 @@ def on_nodes(
             "registry_namespace": uuid.uuid4().hex,
             "analytics_store": {"backend": "parquet", "uri": str(tmp_path / "store")},
             **LEASE,
+            **PATIENCE,
         }
         yield lambda **changes: configure_job_backend("ray", **options, **changes)
         stop_jobs(tmp_path)

@@ -22,7 +22,7 @@ import pytest
 from checkmaite.jobs import ConfigurationError, StoreNotFoundError, read_job_history, read_job_logs
 
 from tests.ray.clusters import CONTROLLER, REGISTRY, Client, Cluster, another_core, listens, wait_until
-from tests.ray.conftest import end_actors
+from tests.ray.conftest import PATIENCE, end_actors
 from tests.ray_simple.conftest import SLIM, free_port
 
 CREDENTIALS = {"key": "test-access-key", "secret": "test-secret-key"}
@@ -121,7 +121,7 @@ def run(tmp_path: Path, place: dict[str, Any]) -> Iterator[Callable[..., Client]
     started: list[Client] = []
 
     def start(text: str, address: str, env: dict[str, str] | None = None, **changes: Any) -> Client:
-        options = {**place, **LEASE, "address": address, **changes}
+        options = {**place, **LEASE, **PATIENCE, "address": address, **changes}
         here = {"FOLDER": str(tmp_path / "marks"), **(env or {})}
         slim = SLIM if address == "local" else ""
         started.append(Client(slim + CAPABILITIES + text, tmp_path / f"client-{len(started)}", options, **here))

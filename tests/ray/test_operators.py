@@ -257,8 +257,8 @@ def test_a_job_whose_controller_finds_no_node_says_so(configure: Configure, own_
 def test_a_stopped_registry_hangs_nobody(
     configure: Configure, own_options: dict[str, Any], control: Control, client: Start, tmp_path: Path
 ) -> None:
-    bounds = {"registry_update_timeout_s": 2.0, "registry_startup_timeout_s": 3.0}
     own_options |= {"heartbeat_interval_s": 0.5, "lease_ttl_s": 6.0}  # shorter than the registry is stopped
+    impatient = {**own_options, "registry_update_timeout_s": 2.0, "registry_startup_timeout_s": 3.0}
     configure(**own_options)
     started = submit(partial(capabilities.waits, str(tmp_path)), tmp_path)
     wait_until(lambda: started.status is JobStatus.RUNNING, "the job is not seen to run")
@@ -266,7 +266,7 @@ def test_a_stopped_registry_hangs_nobody(
 
     def seen_by_an_impatient_client() -> Job | None:
         with suppress(BackendUnavailableError):  # on a busy machine an answer may take longer
-            configure(**own_options, **bounds)
+            configure(**impatient)
             return get_job(started.job_id)
         return None
 
@@ -285,8 +285,7 @@ def test_a_stopped_registry_hangs_nobody(
         assert time.monotonic() - began < SOON_S
         newcomer = client(
             "try:\n    configure()\nexcept JobsError as error:\n    say(type(error).__name__, error)\n",
-            **own_options,
-            **bounds,
+            **impatient,
         )
         assert newcomer.rest(), "a new client must be told"
     finally:
