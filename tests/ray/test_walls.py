@@ -83,6 +83,7 @@ def test_what_registry_and_workers_write_others_can_neither_read_nor_decrypt(
     refused(lonely, "the environment variable KEY_OF_THE_SUBMITTER_ALONE is not set")
 
     assert submit(capabilities.prints_and_raises).exception(120) is not None
+    wait_until(lambda: list(registry.glob("log/*")), "its output is not kept")
     assert {path.relative_to(registry).parts[0] for path in files_of(registry)} >= {"seg", "log"}
     assert telling(files_of(registry, kept, session_of_ray()), marker, key, wrong) == []
     assert open_to_others(registry) == open_to_others(kept) == []
@@ -107,6 +108,7 @@ def test_who_has_not_the_key_of_a_scope_stays_outside_also_when_the_registry_was
     failed = submit(capabilities.prints_and_raises)
     assert failed.exception(120) is not None
     wait_until(lambda: job.status == "RUNNING", "the job is not seen to run")
+    wait_until(lambda: list((tmp_path / "journal").glob("*/*/log/*")), "the other one's output is not kept")
     where = {name: options[name] for name in ("idempotency_scope", "registry_namespace", "journal_uri")}
     where["analytics_store"] = options["analytics_store"]
 

@@ -12,6 +12,7 @@ import pytest
 
 _JOB = """
 import asyncio, hashlib, multiprocessing, os, signal, sys, threading, time
+from functools import partial
 from checkmaite.jobs._workers.termination import ended_by_sigterm
 
 def last_words(cause):
@@ -64,9 +65,13 @@ _OWN_HANDLER = """
 """
 _CHILD_IS_ENDED = """
     for kind in ("fork", "spawn"):
-        child = multiprocessing.get_context(kind).Process(target=time.sleep, args=(3600,))
+        context = multiprocessing.get_context(kind)
+        begun = context.Event()
+        sleeps = partial(time.sleep, 3600)
+        child = context.Process(target=sleeps if kind == "spawn" else lambda: begun.set() or sleeps())
         child.start()
-        time.sleep(0.2 if kind == "fork" else 0)
+        if kind == "fork":  # a signal that comes while a process is forked is lost
+            begun.wait()
         child.terminate()
         child.join()
         os.write(1, f"{kind} ended by {-child.exitcode}\\n".encode())
