@@ -20,10 +20,10 @@ def left_by_killed_writer(objects: ObjectStore, key: str, *, age_s: float) -> Pa
     here, there = serving.Pipe()
     writer = serving.Process(target=_stop_while_creating, args=(objects, key, there))
     writer.start()
-    assert here.poll(60), "it has not begun to write"
+    assert here.poll(120), "it has not begun to write"
     assert writer.pid is not None
     os.kill(writer.pid, signal.SIGKILL)
-    writer.join(60)
+    writer.join(120)
     (left,) = Path(objects.uri_of(key)).parent.glob(".*")
     assert not objects.exists(key)
     os.utime(left, (at := left.stat().st_mtime - age_s, at))

@@ -35,7 +35,7 @@ def race(place: tuple[str, Any], uids: list[str]) -> list[tuple[int, str, int, b
     for writer in writers:
         writer.start()
     go.set()
-    said = [told.get(timeout=100) for _ in range(2 * WRITERS * len(uids))]
+    said = [told.get(timeout=240) for _ in range(2 * WRITERS * len(uids))]
     for writer in writers:
         writer.join()
         assert writer.exitcode == 0

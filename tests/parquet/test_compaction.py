@@ -350,7 +350,7 @@ def test_readers_see_neither_gap_nor_duplicate_nor_an_old_result(open_store: Ope
     finally:
         stop.set()
         for process in (*working, *others):
-            process.join(60)
+            process.join(120)
     assert [process.exitcode for process in (*working, *others)] == [0] * 4
     store.compact()
     assert sum(part.commits for part in newest_manifest(store._objects).parts) == 1 + writers * (runs + 4)
@@ -442,11 +442,11 @@ def test_a_compactor_that_is_killed_costs_nothing(filled: Path, call: int) -> No
     here, there = serving.Pipe()
     compactor = serving.Process(target=stop_at, args=(ParquetStore(filled), call, there))
     compactor.start()
-    assert here.poll(60)
+    assert here.poll(120)
     assert "_compact" in here.recv()
     assert compactor.pid is not None
     os.kill(compactor.pid, signal.SIGKILL)
-    compactor.join(60)
+    compactor.join(120)
     check(filled, expected)
 
 

@@ -102,7 +102,7 @@ def test_a_process_that_is_killed_anywhere_costs_nothing(tmp_path: Path, operati
         put_into(folder := tmp_path / f"at-{call}", before)
         process = serving.Process(target=killed_at, args=(call, folder, operation))
         process.start()
-        process.join(60)
+        process.join(120)
         assert process.exitcode == -signal.SIGKILL
         INDEXES.forget()
         assert without_instants(answers_of(ParquetStore(folder))) in expected, f"killed at {call} of {asked}"

@@ -73,9 +73,9 @@ def test_eight_processes_leave_one_copy_and_all_succeed(open_store: OpenStore) -
     writers = [serving.Process(target=write_when_told, args=(store, run, ready, report)) for _ in range(8)]
     for writer in writers:
         writer.start()
-    receipts = [report.get(timeout=60) for _ in writers]
+    receipts = [report.get(timeout=240) for _ in writers]
     for writer in writers:
-        writer.join(60)
+        writer.join(120)
     assert [writer.exitcode for writer in writers] == [0] * 8
     assert {uri for uri, _ in receipts} == {store.get_run_uri("raced")}
     assert [created for _, created in receipts].count(True) == 1
@@ -99,9 +99,9 @@ def test_eight_processes_with_other_results_are_never_mixed(open_store: OpenStor
     ]
     for writer in writers:
         writer.start()
-    receipts = [report.get(timeout=60) for _ in writers]
+    receipts = [report.get(timeout=240) for _ in writers]
     for writer in writers:
-        writer.join(60)
+        writer.join(120)
     assert [created for _, created in receipts].count(True) == 1
     found = [store.read_table(table, run_uids=["raced"]).column("writer").to_pylist() for table in tables]
     assert found == [found[0]] * 3
@@ -132,11 +132,11 @@ def test_a_writer_that_is_killed_leaves_nothing_visible(open_store: OpenStore, c
     here, there = serving.Pipe()
     writer = serving.Process(target=stop_at, args=(call, store, run, there))
     writer.start()
-    assert here.poll(60)
+    assert here.poll(120)
     here.recv()
     assert writer.pid is not None
     os.kill(writer.pid, signal.SIGKILL)
-    writer.join(60)
+    writer.join(120)
     assert store.get_run_uri("torn") is None
     assert store.list_tables() == []
     with pytest.raises(QueryError):
@@ -153,11 +153,11 @@ def test_an_attempt_that_was_killed_is_no_part_of_the_next_one(open_store: OpenS
     first = signed("run", 1, "t", "gone")
     writer = serving.Process(target=stop_at, args=(7, store, first, there))
     writer.start()
-    assert here.poll(60)
+    assert here.poll(120)
     assert here.recv() == "runs/run.parquet"
     assert writer.pid is not None
     os.kill(writer.pid, signal.SIGKILL)
-    writer.join(60)
+    writer.join(120)
     receipt = open_store().write_with_receipt(signed("run", 2, "t", "other"))
     assert receipt.created
     assert store.list_tables() == ["other", "runs", "t"]
@@ -225,10 +225,10 @@ def test_a_file_that_was_being_written_is_never_seen(tmp_path: Path) -> None:
     here, there = serving.Pipe()
     writer = serving.Process(target=kill_while_writing, args=(str(tmp_path), there))
     writer.start()
-    assert here.poll(60)
+    assert here.poll(120)
     assert writer.pid is not None
     os.kill(writer.pid, signal.SIGKILL)
-    writer.join(60)
+    writer.join(120)
     assert list((tmp_path / "table").glob("*.parquet")) == []
     assert ObjectStore(str(tmp_path)).names("table") == []
     assert ObjectStore(str(tmp_path)).create("table/x.parquet", b"all of it")

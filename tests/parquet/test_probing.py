@@ -248,7 +248,7 @@ def test_a_folder_that_one_may_not_write(tmp_path_factory: pytest.TempPathFactor
         here, there = multiprocessing.Pipe()
         child = multiprocessing.get_context("fork").Process(target=as_nobody, args=(str(folder / name), there))
         child.start()
-        assert here.poll(60)
+        assert here.poll(120)
         kind, text = here.recv()
         child.join()
         assert kind is StorePermissionError

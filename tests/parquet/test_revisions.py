@@ -182,9 +182,9 @@ def race(store: ParquetStore, job_ids: list[str]) -> list[tuple[int, WriteReceip
     ]
     for writer in writers:
         writer.start()
-    said = [receipts.get(timeout=120) for _ in writers]
+    said = [receipts.get(timeout=240) for _ in writers]
     for writer in writers:
-        writer.join(60)
+        writer.join(120)
     return said
 
 
@@ -229,11 +229,11 @@ def test_an_attempt_that_is_killed_after_its_commit_has_won(open_store: OpenStor
     here, there = serving.Pipe()
     writer = serving.Process(target=stop_after_the_commit, args=(store, 7, there))
     writer.start()
-    assert here.poll(60)
+    assert here.poll(120)
     here.recv()
     assert writer.pid is not None
     os.kill(writer.pid, signal.SIGKILL)
-    writer.join(60)
+    writer.join(120)
     receipt = open_store().write_with_receipt(scored(8), provenance=by("job"), report=LARGE, supersede=True)
     assert (receipt.created, receipt.revision) == (False, 1 + before)
     assert scores(store) == [7]

@@ -115,10 +115,10 @@ def test_what_a_killed_writer_was_writing_is_swept(tmp_path: Path) -> None:
     here, there = serving.Pipe()
     writer = serving.Process(target=stop_while_writing, args=(store, there))
     writer.start()
-    assert here.poll(60)
+    assert here.poll(120)
     assert writer.pid is not None
     os.kill(writer.pid, signal.SIGKILL)
-    writer.join(60)
+    writer.join(120)
     (left,) = tmp_path.rglob(".*")
     (tmp_path / "sample_scores/.gitkeep").touch()
     assert store.vacuum() == NOTHING, "another one may be writing it"

@@ -322,7 +322,7 @@ def test_eight_processes_lead_and_append(tmp_path: Path) -> None:
     racers = [context.Process(target=_race, args=(objects, racer, 5, ready, report)) for racer in range(8)]
     for racer in racers:
         racer.start()
-    acknowledged = [each for _ in racers for each in report.get(timeout=120)]
+    acknowledged = [each for _ in racers for each in report.get(timeout=240)]
     for racer in racers:
         racer.join()
         assert racer.exitcode == 0

@@ -86,7 +86,7 @@ def test_who_waits_goes_on_when_the_fetching_process_is_killed(cache: NodeCache,
     here, there = serving.Pipe()
     fetching = serving.Process(target=_fetch_half, args=(cache, there))
     fetching.start()
-    assert here.poll(60), "it has not begun to fetch"
+    assert here.poll(120), "it has not begun to fetch"
     source = Source()
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(source.read, cache, "a")
