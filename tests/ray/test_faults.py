@@ -337,11 +337,17 @@ def test_a_paused_controller_is_fenced(fragile: Any, tmp_path: Path, attached: A
         act = partial(capabilities.first_time, str(folder), partial(capabilities.waits_then_raises, str(folder)))
         jobs.append(submit(act, folder, run_uid=f"run-{number}", resources={"num_cpus": 0.25}))
         folders.append(folder)
-    wait_until(lambda: all(job.status is JobStatus.RUNNING for job in jobs), "not all jobs are seen to run")
-    paused: int = attached.get(controller_of(jobs[0], attached).__ray_call__.remote(lambda _: os.getpid()))
+
+    def run() -> list[Job]:
+        """Those that run, once all do that have not been given to another controller already, by a lease so short."""
+        running = [job for job in jobs if job.status is JobStatus.RUNNING]
+        return running if all(job in running or job.status.is_final for job in jobs) else []
+
+    running = wait_until(run, "not all jobs are seen to run")
+    paused: int = attached.get(controller_of(running[0], attached).__ray_call__.remote(lambda _: os.getpid()))
     os.kill(paused, signal.SIGSTOP)
     try:
-        moved = wait_until(lambda: [job for job in jobs if job.status.is_final], "no job was given to another")
+        moved = wait_until(lambda: [job for job in running if job.status.is_final], "no job was given to another")
         assert {job.status for job in moved} == {JobStatus.COMPLETED}
     finally:
         with suppress(ProcessLookupError):  # whoever took its lease may have ended it
