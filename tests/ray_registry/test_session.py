@@ -198,8 +198,8 @@ def raises(error: Exception) -> Callable[[], object]:
 
 def test_a_registry_that_was_stopped_itself_does_not_take_its_controller_for_silent(rig: Rig) -> None:
     """Its timer is due when it goes on, and so is the answer that has come meanwhile."""
-    lease_s = 0.4
-    rig.session._settings = RegistrySettings(heartbeat_interval_s=0.1, lease_ttl_s=lease_s)
+    lease_s = 0.1
+    rig.session._settings = RegistrySettings(heartbeat_interval_s=lease_s / 2, lease_ttl_s=lease_s)
 
     async def story() -> None:
         for _ in range(3):
