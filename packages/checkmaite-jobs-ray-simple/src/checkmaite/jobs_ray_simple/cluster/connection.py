@@ -23,6 +23,7 @@ import ray.exceptions as rx
 from attrs import field, frozen
 from checkmaite.jobs import ConfigurationError
 from checkmaite.jobs.spi import Deadline
+from checkmaite.jobs_ray_simple.cluster.addresses import CLIENT, no_cluster
 from checkmaite.jobs_ray_simple.cluster.client_server import (
     could_not_start,
     is_told_by_server,
@@ -31,7 +32,6 @@ from checkmaite.jobs_ray_simple.cluster.client_server import (
 )
 from checkmaite.jobs_ray_simple.cluster.local_ray import start_local_ray
 from checkmaite.jobs_ray_simple.cluster.options import ConnectionOptions
-from checkmaite.jobs_ray_simple.cluster.probe import CLIENT, no_cluster, probe_address
 from checkmaite.jobs_ray_simple.cluster.ray_state import client_worker, connected, is_own, through_client
 from checkmaite.jobs_ray_simple.cluster.runtime_env import upload_problem
 from checkmaite.jobs_ray_simple.cluster.versions import incompatible, is_mismatch
@@ -139,7 +139,7 @@ def connect(
             _refuse_unless_free(differences, force=options.force_reinit)
             if wish.address not in (None, "local"):
                 # What is there ends only for something that answers.
-                probe_address(wish.address, options.connect_timeout_s)
+                _probe(wish.address, options.connect_timeout_s)
             _end()
         if not is_connected():
             _start(wish, Deadline.after(options.connect_timeout_s), options.connect_timeout_s)
@@ -147,6 +147,12 @@ def connect(
         used = Connection(_identity(), live_jobs, fall_silent)
         _Now.users.append(used)
         return used
+
+
+def _probe(address: str, timeout_s: float) -> None:
+    from checkmaite.jobs_ray_simple.cluster.probe import probe_address  # see there
+
+    probe_address(address, timeout_s)
 
 
 def _forget_what_is_gone() -> None:
@@ -265,7 +271,7 @@ def _start(wish: _Wish, deadline: Deadline, timeout_s: float) -> None:
     # Only what was asked for is passed on: Ray merges the rest with the environment's settings.
     env: dict[str, Any] = {} if wish.runtime_env is None else {"runtime_env": dict(wish.runtime_env)}
     if address != "local":
-        probe_address(address, timeout_s)
+        _probe(address, timeout_s)
     for attempt in itertools.count(1):
         try:
             with _nothing_left_of_a_failure():

@@ -1,4 +1,7 @@
-"""Probes an address before Ray connects to it: Ray tries for minutes and does not say why it was refused."""
+"""Probes an address before Ray connects to it: Ray tries for minutes and does not say why it was refused.
+
+Nothing imports this before there is an address to probe: gRPC's own Python is large.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 import grpc
 import ray.exceptions as rx
 from checkmaite.jobs import ConfigurationError
+from checkmaite.jobs_ray_simple.cluster.addresses import CLIENT, no_cluster
 from ray._private import ray_constants, services
 from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc, ray_client_pb2, ray_client_pb2_grpc
 
@@ -17,7 +21,6 @@ try:  # it adds this process's token and TLS settings to a channel
 except ImportError:  # where older versions of Ray have it
     from ray._private.utils import init_grpc_channel  # type: ignore[no-redef,attr-defined]
 
-CLIENT = "ray://"
 _grpc: Any = grpc  # these carry no types
 _head: Any = gcs_service_pb2
 _head_stubs: Any = gcs_service_pb2_grpc
@@ -54,18 +57,6 @@ def probe_address(address: str, timeout_s: float) -> None:
         raise _refused(address, found, error, timeout_s) from error
     except rx.RayError as error:  # Ray's own complaint about a token that it looked for
         raise _token_refused(address, "none is to be found here") from error
-
-
-def no_cluster(address: str, cause: str) -> ConfigurationError:
-    """The error that no Ray cluster answers at an address, with what to do."""
-    remedy = (
-        "Start one with `ray start --head`, or pass its address."
-        if address == "auto"
-        else "Check host and port, and that the cluster runs (`ray status` on its head node); "
-        + ("its client server listens on port 10001 by default; " if address.startswith(CLIENT) else "")
-        + 'address="local" needs no cluster.'
-    )
-    return ConfigurationError(f"No Ray cluster answers at address={address!r}: {cause.strip().rstrip('.')}. {remedy}")
 
 
 def _found_by_ray(address: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from checkmaite.jobs import IncompatibleVersionError
-from checkmaite.jobs_ray_simple.cluster.probe import CLIENT
+from checkmaite.jobs_ray_simple.cluster.addresses import CLIENT
 
 _VERSIONS = re.compile(r"Ray: (\S+)\s+Python: (\S+)")
 
