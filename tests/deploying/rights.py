@@ -33,14 +33,19 @@ class Rights:
 
 
 @contextmanager
-def watched() -> Iterator[Rights]:
-    """Has the S3 server of this process tell, and refuse what is not granted."""
+def watched(bucket: str) -> Iterator[Rights]:
+    """Has the S3 server of this process tell what is asked of a bucket, and refuse what is not granted.
+
+    Of other buckets it is not told: what an earlier test has left on a cluster may still ask for something there.
+    """
     from moto.s3.exceptions import S3AccessDeniedError
     from moto.s3.responses import S3Response
 
     rights = Rights()
 
     def authorize(self: Any, bucket_name: str | None = None, key_name: str | None = None) -> None:
+        if bucket_name not in (bucket, None):
+            return
         action = {"HeadBucket": "ListBucket"}.get(self._get_action(), self._get_action())
         resource = f"arn:aws:s3:::{bucket_name}" + (f"/{key_name}" if key_name else "")
         rights.asked.add((f"s3:{action}", resource))

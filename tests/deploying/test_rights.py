@@ -20,7 +20,7 @@ PAGE = (ROOT / "docs/how-to/kubernetes.md").read_text("utf-8")
 
 @pytest.fixture
 def rights(s3_endpoint: str, bucket: str) -> Iterator[Rights]:
-    with watched() as found:
+    with watched(bucket) as found:
         yield found
 
 

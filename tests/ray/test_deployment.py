@@ -53,8 +53,8 @@ def keeper() -> dict[str, Any]:
 
 
 @pytest.fixture
-def rights(s3_endpoint: str) -> Iterator[Rights]:
-    with watched() as found:
+def rights(bucket: str) -> Iterator[Rights]:
+    with watched(bucket) as found:
         yield found
 
 

@@ -109,20 +109,25 @@ def place(tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def new_cluster(attached: Any, cluster: Cluster, place: dict[str, Any]) -> Iterator[Cluster]:
-    """Another cluster than the test's own one. It is new to the scope; what clients start on it ends after them."""
-    yield cluster
-    end_actors(attached, place["registry_namespace"])
+def new_cluster(cluster: Cluster) -> Cluster:
+    """Another cluster than the test's own one. It is new to the scope."""
+    return cluster
 
 
 @pytest.fixture
-def run(tmp_path: Path, place: dict[str, Any]) -> Iterator[Callable[..., Client]]:
-    """Runs a script as a client of its own: `run(text, address, **changes_of_options)`."""
+def run(tmp_path: Path, place: dict[str, Any], attached: Any, cluster: Cluster) -> Iterator[Callable[..., Client]]:
+    """Runs a script as a client of its own: `run(text, address, **changes_of_options)`.
+
+    The registries that clients start on the cluster of all tests end with the test.
+    """
     started: list[Client] = []
+    namespaces: set[str] = set()
 
     def start(text: str, address: str, env: dict[str, str] | None = None, **changes: Any) -> Client:
         options = {**place, **LEASE, **PATIENCE, "address": address, **changes}
         here = {"FOLDER": str(tmp_path / "marks"), **(env or {})}
+        if address == cluster.driver:
+            namespaces.add(options["registry_namespace"])
         slim = SLIM if address == "local" else ""
         started.append(Client(slim + CAPABILITIES + text, tmp_path / f"client-{len(started)}", options, **here))
         return started[-1]
@@ -130,6 +135,8 @@ def run(tmp_path: Path, place: dict[str, Any]) -> Iterator[Callable[..., Client]
     yield start
     for each in started:
         each.kill()
+    for namespace in namespaces:
+        end_actors(attached, namespace)
 
 
 def starts(folder: Path, uid: str) -> int:
