@@ -110,6 +110,7 @@ def test_a_deployment_loses_a_node_and_its_head_and_no_job(
         # A spot worker is taken away: a notice, then the end.
         pid = int(client.line())
         (taken,) = [node for node in workers if pid in node.pids()]
+        wait_until(started.exists, "the job does not begin")  # its worker tells of itself before
         started.unlink()  # before: the job may be started again at once
         cluster.drain(taken)
         taken.kill()
