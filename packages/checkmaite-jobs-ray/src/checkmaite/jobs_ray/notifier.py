@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Callable
 
 _LEAST_GAP_S = 0.01
-_MOST_GAP_S = 0.1
+_MOST_GAP_S = 0.05
 _GAP_S_PER_JOB = 0.0005
 """Between two answers to one client is a gap, which grows with the jobs that may end meanwhile. One job alone keeps
-nobody waiting, also where one follows the other; of a hundred, several share an answer, which costs about as much as
-ten of them."""
+nobody waiting; of a hundred, several share an answer, which costs about as much as ten of them."""
 
 
 class Notifier:
@@ -48,8 +47,7 @@ class Notifier:
     async def gather(self) -> None:
         """Wait until the last answer is a moment ago, so that this one carries what has come since."""
         loop = asyncio.get_running_loop()
-        jobs = self._jobs()
-        gap_s = min(max(_LEAST_GAP_S, jobs * _GAP_S_PER_JOB), _MOST_GAP_S) if jobs > 1 else 0.0
+        gap_s = min(max(_LEAST_GAP_S, self._jobs() * _GAP_S_PER_JOB), _MOST_GAP_S)
         early = self._answered_at + gap_s - loop.time()
         if early > 0:
             await asyncio.sleep(early)
