@@ -23,12 +23,12 @@ _SIGNALS = tuple(int(each) for each in signal.Signals if each.name not in {"SIGK
 
 def settings() -> Iterator[Setting]:
     """Those that this platform has."""
-    if set_mask is not None:
+    if (mask := set_mask) is not None:
         yield Setting("interval timers", _timers, _set_timers)
         yield Setting(
             "blocked signals",
-            lambda: set_mask(signal.SIG_BLOCK, ()),
-            lambda before: set_mask(signal.SIG_SETMASK, before),
+            lambda: mask(signal.SIG_BLOCK, ()),
+            lambda before: mask(signal.SIG_SETMASK, before),
             only_by_jobs=True,
         )
     yield HANDLERS
