@@ -53,6 +53,7 @@ def cli(
     lines = [f"{name} = {json.dumps('none' if value is None else value)}" for name, value in settings.items()]
     (tmp_path / "checkmaite-jobs.toml").write_text("\n".join(lines))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)  # what starts the tests may say how wide its own terminal is
 
     def command(*arguments: str) -> Said:
         capsys.readouterr()
