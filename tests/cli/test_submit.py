@@ -206,6 +206,16 @@ def test_the_doctor_says_what_is_wrong(
     assert says in faults[check]
 
 
+def test_the_doctor_says_that_a_hook_takes_nothing(cli: Callable[..., Said], apart: Path) -> None:
+    hook = '[hooks.webhook]\nurl = "http://127.0.0.1:9/"\nmax_tries = 1\n'
+    (apart / "checkmaite-jobs.toml").write_text(f'kind = "inline"\nanalytics_store = "x"\n{hook}')
+    said = cli("doctor", "--json")
+    assert said.code == 1
+    (found,) = (each for each in said.records if each["check"] == "hook webhook")
+    assert found["state"] == "fault"
+    assert "was not taken at try 1: ConnectionRefusedError" in found["found"]
+
+
 def test_the_doctor_says_what_makes_a_working_dir_large(cli: Callable[..., Said], apart: Path) -> None:
     (apart / "code").mkdir()
     with (apart / "code" / "weights.bin").open("wb") as weights:

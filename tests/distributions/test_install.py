@@ -10,7 +10,7 @@ from tests.distributions.building import NAMES, Distributions, FreshEnvironment
 CORE = {"checkmaite-jobs", "checkmaite-jobs-core"}
 PARQUET = {*CORE, "checkmaite-store-parquet", "pyarrow"}
 RAY = {"ray", "grpcio"}  # grpcio: `ray[client]`, what ray:// addresses need
-TOLD_APART = {*NAMES, *PARQUET, *RAY, "adlfs", "deltalake", "duckdb", "gcsfs", "rich", "s3fs"}
+TOLD_APART = {*NAMES, *PARQUET, *RAY, "adlfs", "deltalake", "duckdb", "gcsfs", "opentelemetry-sdk", "rich", "s3fs"}
 EXTRAS = {
     "": CORE,
     "cli": CORE | {"checkmaite-jobs-cli", "rich"},
@@ -20,6 +20,7 @@ EXTRAS = {
     "s3": PARQUET | {"s3fs"},
     "gcs": PARQUET | {"gcsfs", "grpcio"},  # Google's own client beside it
     "azure": PARQUET | {"adlfs"},
+    "otel": CORE | {"opentelemetry-sdk"},
     "sql": PARQUET | {"duckdb"},
     "ray-simple": PARQUET | RAY | {"checkmaite-jobs-ray-simple"},
     "ray": PARQUET | RAY | {"checkmaite-jobs-ray", "checkmaite-jobs-ray-simple"},

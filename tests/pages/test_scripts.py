@@ -19,6 +19,7 @@ TESTS = {
     "docs/how-to/journal.md": "acceptance/test_readme.py",
     "docs/how-to/plug-ins.md": "contract/test_tutorial.py",
     "docs/how-to/submitting.md": "acceptance/test_readme.py",
+    "docs/how-to/tracing.md": "contract/test_spans.py",
     "docs/reference/tables.md": "acceptance/test_readme.py",
 }
 """Pages whose scripts are run as they stand, and by what."""

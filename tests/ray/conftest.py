@@ -23,6 +23,7 @@ from checkmaite.jobs import (
 
 from tests.ray import capabilities
 from tests.ray.clusters import CONTROLLER, REGISTRY, SOON_S, Client, Cluster, wait_until
+from tests.spans import SpanReceiver
 
 SHARED_REGISTRY = "shared-by-the-tests"
 PATIENCE: dict[str, Any] = {"registry_startup_timeout_s": SOON_S, "registry_update_timeout_s": SOON_S}
@@ -31,8 +32,16 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="package")
-def cluster() -> Iterator[Cluster]:
-    with Cluster(num_cpus=4, num_gpus=2, client_server=True) as running:
+def span_receiver() -> Iterator[SpanReceiver]:
+    """Where processes of the cluster send the spans that they make, if any does."""
+    with SpanReceiver().open() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="package")
+def cluster(span_receiver: SpanReceiver) -> Iterator[Cluster]:
+    spans = {"OTEL_EXPORTER_OTLP_ENDPOINT": span_receiver.url, "OTEL_SERVICE_NAME": "cluster"}
+    with Cluster(num_cpus=4, num_gpus=2, client_server=True, **spans) as running:
         yield running
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import attrs
 import pytest
-from checkmaite.jobs.spi import Cancelled, Used
+from checkmaite.jobs.spi import Cancelled, TraceContext, Used
 from checkmaite.jobs_ray.journal.fields import Fields, Plain, read
 from checkmaite.jobs_ray.journal.schema import events_of, rows_of
 from checkmaite.jobs_ray.journal.snapshot import restore, snapshot_rows
@@ -34,6 +34,7 @@ from tests.ray_registry.making import CONTEXT, CRASH, STARTED, completed, spec
 _NEWER = {"by_a_newer_version": {"of": ["this", 1]}}
 _OWNER = Owner("controller", 7)
 _TAGS = (("sweep", "12"), ("team", "vision"))
+_TRACE = TraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=1", "who=me")
 
 
 def _events(name: str, ending: Any) -> list[Event]:
@@ -55,7 +56,9 @@ _ENDINGS = {"done": completed(), "broken": CRASH, "stopped": Cancelled(), "live"
 
 def _story() -> list[Event]:
     begun: list[Event] = [Introduced("context", redacted_context(CONTEXT))]
-    begun += [Submitted(spec(name, tags=_TAGS), float(number), None) for number, name in enumerate(_ENDINGS)]
+    begun += [
+        Submitted(spec(name, tags=_TAGS, trace=_TRACE), float(number), None) for number, name in enumerate(_ENDINGS)
+    ]
     return begun + [event for name, ending in _ENDINGS.items() for event in _events(name, ending)]
 
 
@@ -208,3 +211,15 @@ def test_every_class_that_is_kept_can_be_written_and_read() -> None:
     """Each field whose value is no JSON has a part; a new one without would be found here, not by a user."""
     rows = rows_of([*_story(), StopAsked("live", Cancelled())])
     assert list(events_of(_json(rows))) == [*_story(), StopAsked("live", Cancelled())]
+
+
+def test_the_trace_of_a_job_outlives_its_registry_and_is_checked_when_it_is_read() -> None:
+    rows = _json(rows_of(_story()))
+    replayed = _replayed(rows)
+    assert {record.spec.trace for record in replayed.records.values()} == {_TRACE}
+    assert {record.spec.trace for record in _restored(_snapshot(replayed)).records.values()} == {_TRACE}
+    for said in ("nonsense", ["nonsense"], {"traceparent": _TRACE.traceparent}, 7, [*_TRACE, "more"]):
+        for word, fields in rows:
+            if word == "submitted":
+                fields["spec"]["trace"] = said
+        assert {record.spec.trace for record in _replayed(rows).records.values()} == {None}

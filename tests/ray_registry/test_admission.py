@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 from checkmaite.jobs import BackpressureError, JobNotFoundError, JobStatus, JobSubmissionError, ReuseKind
-from checkmaite.jobs.spi import Cancelled, Prints
+from checkmaite.jobs.spi import Cancelled, Prints, TraceContext
 from checkmaite.jobs_ray.wire import Basis, JobSpec
 
 from tests.ray_registry.making import CONTEXTS, ERROR, OTHER_PRINTS, check_table, limits, spec
@@ -36,6 +36,21 @@ def test_a_job_goes_through_its_statuses_and_keeps_no_payload() -> None:
     assert (facts.status, facts.finished_at, facts.started) == (JobStatus.COMPLETED, rig.now, facts.started)
     kept = rig.record("job").spec
     assert (kept.payload, kept.order) == (None, ())
+
+
+def test_the_trace_of_a_submission_is_kept_and_is_no_part_of_what_a_run_is() -> None:
+    rig = Rig()
+    trace = TraceContext(f"00-{'1' * 32}-{'2' * 16}-01", "vendor=1", "who=me")
+    other = trace._replace(traceparent=f"00-{'3' * 32}-{'4' * 16}-01")
+    rig.submit(spec("one", "run", trace=trace), spec("bad", trace=("a" * 10_000_000,)))  # type: ignore[arg-type]
+    assert ids(rig.submit(spec("two", "run", trace=other))) == [("one", False)]
+    told = rig.registry.facts("scope", "one").trace
+    assert told == trace._replace(baggage=""), "of the job's own submission; baggage is for its worker"
+    assert rig.record("bad").spec.trace is None
+    rig.go()
+    assert rig.record("one").spec.work_order(b"")[-1] == tuple(trace)
+    rig.end("one")
+    assert rig.record("one").spec.trace == trace
 
 
 def test_a_report_may_come_before_the_confirmation() -> None:

@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from checkmaite.jobs.spi import HookReport, JobEvent, JobEventKind
+from attrs import evolve
+from checkmaite.jobs import Reuse, ReuseKind
+from checkmaite.jobs.spi import HookReport, JobEvent, JobEventKind, TraceContext, job_span
 from checkmaite.jobs_ray.hooks.actor import JobHooks
 from checkmaite.jobs_ray.registry import hook_feed
 from checkmaite.jobs_ray.registry.hook_feed import HookFeed
 from checkmaite.jobs_ray.registry.model.happenings import happenings
 
-from tests.ray_registry.making import CRASH, ERROR, STARTED, spec
+from tests.ray_registry.making import CRASH, ERROR, STARTED, completed, spec
 from tests.ray_registry.rig import Rig
 
 
@@ -61,6 +63,27 @@ def test_each_start_of_a_lost_job_is_told_and_how_it_ends() -> None:
         events += told(rig)
     assert names(events) == ["job.submitted", "job.started.1", "job.started.2", "job.finished", "job.scope_idle"]
     assert (events[3].failure, events[3].error_type) == (CRASH.kind, "WorkerDied")
+
+
+def test_an_end_tells_what_its_spans_are_made_of() -> None:
+    rig = Rig()
+    trace = TraceContext(f"00-{'1' * 32}-{'2' * 16}-01", "vendor=1", "who=me")
+    rig.submit(spec("origin", trace=trace), spec("job"))
+    rig.go()
+    rig.start("job")
+    rig.end("job", CRASH, worker_lost=True)
+    rig.go()
+    rig.start("job")
+    reuse = Reuse(kind=ReuseKind.REUSED, job_id="origin")
+    rig.end("job", evolve(completed(), reuse=reuse))
+    rig.end("origin")
+    ended = {each.job_id: each for each in told(rig) if each.kind is JobEventKind.FINISHED}
+    assert (ended["origin"].trace, ended["job"].trace) == (trace._replace(baggage=""), None)
+    (lost,) = ended["job"].lost_attempts
+    assert (lost.number, lost.started_at, lost.end) == (1, STARTED.at, "")
+    assert lost.ended_at is not None
+    assert ended["job"].reused_job_id == "origin"
+    assert ended["job"].reused_span == job_span("origin", trace)
 
 
 def test_what_an_exception_says_is_not_told() -> None:

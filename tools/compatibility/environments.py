@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = {"checkmaite-jobs-core": "[testing,encryption]", "checkmaite-store-parquet": "[s3,gcs,azure,sql]"}
+EXTRAS = {"checkmaite-jobs-core": "[testing,encryption,otel]", "checkmaite-store-parquet": "[s3,gcs,azure,sql]"}
 WITHOUT_RAY = ("checkmaite-jobs-core", "checkmaite-store-parquet")
 TOOLS = ("hypothesis", "pytest-timeout")
 TESTS = ("tests/core", "tests/contract/test_inline.py", "tests/architecture/test_imports.py")

@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import ClassVar
 
 from attrs import evolve, frozen, validators
@@ -167,7 +168,8 @@ class InlineBackend:
         reporter = Reporter(job.job_id, take, announce_after_s=0)
         try:
             with teed(), interrupt.from_threads():
-                outcome = carry_out(
+                outcome = copy_context().run(  # the thread's own stays what it was
+                    carry_out,
                     order,
                     load=load,
                     open_store=lambda: self._store,

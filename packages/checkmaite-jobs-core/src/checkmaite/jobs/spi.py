@@ -113,6 +113,7 @@ from checkmaite.jobs._shared.stored import StoredRun
 from checkmaite.jobs._shared.table_store import ARTIFACTS, TableStore, artifact_key
 from checkmaite.jobs._shared.tags import Tags
 from checkmaite.jobs._shared.texts import shortened
+from checkmaite.jobs._shared.trace_context import TraceContext, job_span, usable_trace
 from checkmaite.jobs._shared.values import is_finite, shown
 from checkmaite.jobs._shared.versions import Versions, check_versions, versions_here
 from checkmaite.jobs._shared.watched import SETTLED_NS, Version, Watched
@@ -228,6 +229,7 @@ __all__ = [
     "TellsOccupancy",
     "TellsPendingReason",
     "Terms",
+    "TraceContext",
     "Used",
     "Version",
     "Versions",
@@ -271,6 +273,7 @@ __all__ = [
     "idle_event",
     "is_finite",
     "job_event",
+    "job_span",
     "joined_output",
     "kind_of",
     "labels_for",
@@ -318,6 +321,7 @@ __all__ = [
     "unwidened",
     "uri_problem",
     "usable_grace_s",
+    "usable_trace",
     "usable_uri",
     "value_of",
     "versions_here",

@@ -20,6 +20,7 @@ from checkmaite.jobs.spi import (
     Started,
     Tags,
     Terms,
+    TraceContext,
     Used,
     Wire,
     order_wire,
@@ -144,6 +145,7 @@ class JobSpec(NamedTuple):
         basis: What decides which result stands for its run.
         submitted_by: Who submitted it; None where an earlier version did.
         tags: What it can be found by beside that.
+        trace: What it was submitted in; no part of its identity.
     """
 
     job_id: str
@@ -159,6 +161,7 @@ class JobSpec(NamedTuple):
     basis: Basis
     submitted_by: str | None = None
     tags: Tags = ()
+    trace: TraceContext | None = None
 
     @property
     def identity(self) -> Identity:
@@ -177,6 +180,7 @@ class JobSpec(NamedTuple):
             reuse=self.basis.policy,
             report_threshold=report_threshold,
             prints=self.basis.prints,
+            trace=self.trace,
         )
 
     def slim(self) -> JobSpec:
@@ -228,6 +232,7 @@ class JobFacts(NamedTuple):
         queued_at: When Ray had its last start.
         past: Starts that others followed.
         used: What its worker has used at most.
+        trace: What it was submitted in, without the baggage.
     """
 
     job_id: str
@@ -247,6 +252,7 @@ class JobFacts(NamedTuple):
     queued_at: float | None = None
     past: Sequence[PastAttempt] = ()
     used: Used | None = None
+    trace: TraceContext | None = None
 
 
 class Change(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from importlib.metadata import distributions
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import click
 from checkmaite.jobs import JobsError
-from checkmaite.jobs.spi import HasProbe, versions_here
+from checkmaite.jobs.spi import HasProbe, HookReport, TellsHooks, versions_here
 from checkmaite.jobs_cli.commands.findings import (
     Finding,
     fault,
@@ -27,6 +28,7 @@ from checkmaite.jobs_cli.options import Asked, as_json, configured, examples
 from checkmaite.jobs_cli.worker_check import worker_check
 
 _LARGE_BYTES = 100 * 2**20
+_HOOK_S = 5.0
 _OURS = re.compile(r"checkmaite-(jobs|store)\b|ray$|pyarrow$|duckdb$|s3fs$")
 
 
@@ -44,7 +46,8 @@ def doctor(asked: Asked, modules: Sequence[str], no_worker: bool, timeout: float
     """Look whether everything works, and say what to do about what does not.
 
     Settings, versions, the store from here, the size of working_dir, the cluster and its registry; then a small job
-    looks from a worker: store, versions, GPUs, modules. That job is listed like any other, and stores nothing.
+    looks from a worker: store, versions, GPUs, modules. That job is listed like any other, and stores nothing. Last,
+    whether hooks take what they are told.
 
     Exit code 1: there is a fault. Records: check, state (ok, note or fault), found.
     """
@@ -72,6 +75,8 @@ def _findings(asked: Asked, modules: Sequence[str], timeout_s: float | None) -> 
             yield Finding(check="backend", state="ok", found=f"{backend.name!r} answers, and its versions fit these")
             if timeout_s is not None:
                 yield from _worker(modules, timeout_s)
+            if isinstance(backend, TellsHooks):
+                yield from _hooks(backend)
     except JobsError as error:
         yield fault("backend", error)
 
@@ -139,3 +144,23 @@ def _worker(modules: Sequence[str], timeout_s: float) -> Iterator[Finding]:
         else:
             remedy = 'Install it there, or send it along: runtime_env={"working_dir": "."}.'
             yield Finding(check=f"import {name}", state="fault", found=f"a worker cannot: {failure}. {remedy}")
+
+
+def _hooks(backend: TellsHooks) -> Iterator[Finding]:
+    """How hooks are doing. What a job has just made them be told may be under way."""
+    until = time.monotonic() + _HOOK_S
+    while any(map(_is_busy, reports := backend.hook_reports())) and time.monotonic() < until:
+        time.sleep(0.05)
+    for report in reports:
+        found = f"in {report.where}: events told {report.told}, failed {report.failed}, not told {report.dropped}"
+        if report.last_error:
+            found += f". The last failure: {report.last_error}"
+        state = "note" if report.failed or report.dropped else "ok"
+        if report.last_error and not report.told:
+            state = "fault"
+        yield Finding(check=f"hook {report.name}", state=state, found=found)
+
+
+def _is_busy(report: HookReport) -> bool:
+    """Whether it has events to take, and nothing yet says how that goes."""
+    return report.waiting > 0 and not report.last_error

@@ -160,7 +160,7 @@ def hook_specs(given: object, *, path: str = "hooks") -> tuple[tuple[HookSpec, .
             _, faults = parse_options(hook_type.config_type or _NoOptions, own, path=f"{path}.{name}")
         problems += faults
         if not faults:
-            specs.append(HookSpec(name, dict(own)))
+            specs.append(HookSpec(name, dict(own), traces=getattr(hook_type, "traces", False) is True))
     return tuple(specs), problems
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from attrs import evolve
 from checkmaite.jobs._shared.hooks import JobEvent, JobEventKind
+from checkmaite.jobs._shared.job_info import JobAttempt
 from checkmaite.jobs._shared.news import Started
 from checkmaite.jobs._shared.outcome import Completed, Failed, Outcome, kind_of
 from checkmaite.jobs._shared.status import JobStatus
+from checkmaite.jobs._shared.trace_context import TraceContext
 
 
 def job_event(
@@ -22,6 +25,8 @@ def job_event(
     started: Started | None = None,
     finished_at: datetime | None = None,
     outcome: Outcome | None = None,
+    lost_attempts: Iterable[JobAttempt] = (),
+    trace: TraceContext | None = None,
     **labels: Any,
 ) -> JobEvent:
     """What happened to a job.
@@ -35,6 +40,8 @@ def job_event(
         started: What its worker has said of itself.
         finished_at: When it ended.
         outcome: How.
+        lost_attempts: Starts before the last one. How they were lost is not told: that may quote what the job printed.
+        trace: What it was submitted in.
         **labels: Attributes of `JobEvent` that say which job it is.
     """
     began_at = started.at if started else None
@@ -51,6 +58,8 @@ def job_event(
         node=started.node if started else None,
         started_at=began_at,
         finished_at=finished_at,
+        lost_attempts=tuple(evolve(each, end="") for each in lost_attempts),
+        trace=trace and trace._replace(baggage=""),
         **_ending(outcome),
         **labels,
     )
@@ -67,7 +76,8 @@ def _ending(outcome: Outcome | None) -> Mapping[str, Any]:
         case None:
             return {}
         case Completed(ref=ref, reuse=reuse):
-            return {"run_uid": ref.run_uid, "revision": ref.revision, "reuse": reuse.kind}
+            reused = {"reuse": reuse.kind, "reused_job_id": reuse.job_id}
+            return {"run_uid": ref.run_uid, "revision": ref.revision, **reused}
         case Failed(error_type=error_type):
             return {"failure": outcome.kind, "error_type": error_type}
         case _:

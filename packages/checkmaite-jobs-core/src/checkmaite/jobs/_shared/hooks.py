@@ -9,9 +9,11 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import attrs
 from attrs import field, frozen
+from checkmaite.jobs._shared.job_info import JobAttempt
 from checkmaite.jobs._shared.kinds import FailureKind
 from checkmaite.jobs._shared.reuse import ReuseKind
 from checkmaite.jobs._shared.status import JobStatus
+from checkmaite.jobs._shared.trace_context import TraceContext
 
 
 class JobEventKind(StrEnum):
@@ -55,6 +57,10 @@ class JobEvent:
         run_uid: The run, once it has completed.
         revision: Likewise.
         reuse: Likewise: whether it was made, used again, or replaces a stale one.
+        reused_job_id: Likewise: the job whose result was used again, or is replaced.
+        lost_attempts: Of a job that has ended, the starts that were lost before the last one: number, node and times.
+        trace: The trace that it was submitted in, without the baggage; None when it was submitted in none.
+        reused_span: The span of the job whose result was used again, where that one is known.
         missed: Events before this one that the hook was not told, since it was too slow.
     """
 
@@ -79,17 +85,27 @@ class JobEvent:
     run_uid: str | None = None
     revision: int | None = None
     reuse: ReuseKind | None = None
+    reused_job_id: str | None = None
+    lost_attempts: tuple[JobAttempt, ...] = ()
+    trace: TraceContext | None = None
+    reused_span: TraceContext | None = None
     missed: int = 0
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it: instants as ISO texts, and without what is None."""
         values = {item.name: getattr(self, item.name) for item in attrs.fields(JobEvent)}
-        return {name: _plain(value) for name, value in values.items() if value is not None}
+        return {name: _plain(value) for name, value in values.items() if value is not None and value != ()}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, TraceContext):
+        return {name: text for name, text in value._asdict().items() if text}
+    if isinstance(value, JobAttempt):
+        return {name: _plain(each) for name, each in attrs.asdict(value).items() if each not in (None, "")}
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
     if isinstance(value, StrEnum):
         return str(value)
     return dict(value) if isinstance(value, Mapping) else value
@@ -103,9 +119,11 @@ class JobHook:
 
     Attributes:
         config_type: An attrs class of its options, each made with `checkmaite.jobs.spi.option`.
+        traces: Whether it makes spans of jobs: then what is submitted carries the trace that it is submitted in.
     """
 
     config_type: ClassVar[Any] = None
+    traces: ClassVar[bool] = False
 
     def on_event(self, event: JobEvent) -> None:
         """Something happened: calls the one of the next four that is meant."""
@@ -142,10 +160,12 @@ class HookSpec:
     Attributes:
         name: Its entry point.
         options: Its options as the user gave them, checked.
+        traces: See `JobHook`.
     """
 
     name: str
     options: Mapping[str, Any] = field(factory=dict, hash=False)
+    traces: bool = False
 
 
 @frozen(kw_only=True)

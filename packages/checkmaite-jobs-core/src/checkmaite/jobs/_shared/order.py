@@ -22,14 +22,15 @@ from checkmaite.jobs._shared.comparing import prints_text
 from checkmaite.jobs._shared.config import StoreSpec
 from checkmaite.jobs._shared.provenance import SHARED_FIELDS, Provenance
 from checkmaite.jobs._shared.reuse import Prints, ReusePolicy
+from checkmaite.jobs._shared.trace_context import TraceContext, usable_trace
 from checkmaite.jobs._shared.versions import Versions, check_versions, versions_here
 
 if TYPE_CHECKING:
     from checkmaite.jobs._submitters.preparing import PreparedSubmission
 
-Wire = tuple[bytes, str, float, str | None, ReusePolicy, float, Prints | None]
-"""An order as builtins: the terms, job id, submission in seconds since the epoch, run uid, reuse, report threshold and
-fingerprints."""
+Wire = tuple[bytes, str, float, str | None, ReusePolicy, float, Prints | None, tuple[str, ...] | None]
+"""An order as builtins: the terms, job id, submission in seconds since the epoch, run uid, reuse, report threshold,
+fingerprints and trace."""
 
 
 _MOVED = {f"checkmaite.jobs._{name}": f"checkmaite.jobs._shared.{name}" for name in ("code", "config")}
@@ -92,6 +93,7 @@ class WorkOrder:
         report_threshold: Given to ``collect_md_report``.
         prints: Fingerprints of what the run stands on; None where an earlier version submitted it.
         terms: What it has in common with others.
+        trace: What it was submitted in.
     """
 
     job_id: str
@@ -101,6 +103,7 @@ class WorkOrder:
     report_threshold: float
     prints: Prints | None
     terms: Terms
+    trace: TraceContext | None = None
 
     @classmethod
     def of(
@@ -122,6 +125,7 @@ class WorkOrder:
             report_threshold=prepared.options.report_threshold,
             prints=prepared.prints,
             terms=terms_of(prepared.provenance, backend=backend, store=store, code=code),
+            trace=prepared.trace,
         )
 
     def provenance(self, *, completed_at: datetime | None = None) -> Provenance:
@@ -146,6 +150,7 @@ class WorkOrder:
             reuse=self.reuse,
             report_threshold=self.report_threshold,
             prints=self.prints,
+            trace=self.trace,
         )
 
     @classmethod
@@ -155,7 +160,7 @@ class WorkOrder:
         Raises:
             IncompatibleVersionError: This process cannot work for that submitter; nothing was unpickled.
         """
-        written, job_id, submitted_at, run_uid, reuse, report_threshold, prints = wire
+        written, job_id, submitted_at, run_uid, reuse, report_threshold, prints, trace = wire
         return cls(
             job_id=job_id,
             submitted_at=datetime.fromtimestamp(submitted_at, UTC),
@@ -164,6 +169,7 @@ class WorkOrder:
             report_threshold=report_threshold,
             prints=prints,
             terms=_read(written),
+            trace=usable_trace(trace),
         )
 
 
@@ -176,9 +182,11 @@ def order_wire(
     reuse: ReusePolicy,
     report_threshold: float,
     prints: Prints | None,
+    trace: TraceContext | None = None,
 ) -> Wire:
     """An order as builtins, for `execute`; see `WorkOrder`. The submission is in seconds since the epoch."""
-    return written_terms, job_id, submitted_at, run_uid, reuse, report_threshold, prints
+    told = None if trace is None else tuple(trace)
+    return written_terms, job_id, submitted_at, run_uid, reuse, report_threshold, prints, told
 
 
 def terms_of(

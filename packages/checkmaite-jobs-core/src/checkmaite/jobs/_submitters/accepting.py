@@ -41,6 +41,7 @@ def accept(
         controls=controls,
         home=_home(backend_name, os.getpid()),
     )
+    job.traced(prepared.trace)
     return job, WorkOrder.of(
         prepared, job_id=job.job_id, submitted_at=job.created_at, backend=backend_name, store=store, code=code
     )

@@ -14,12 +14,18 @@ if TYPE_CHECKING:
 
 
 class _Active:
-    """The active backend, and where its workers read what is staged; whoever changes it holds the lock."""
+    """The active backend, and what is known of it; whoever changes it holds the lock.
+
+    Attributes:
+        place: Where its workers read what is staged.
+        traces: Whether one of its hooks makes spans of jobs.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.backend: JobBackend | None = None
         self.place: StagingPlace | None = None
+        self.traces = False
 
 
 active = _Active()

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from checkmaite.jobs._shared.reuse import Reuse
     from checkmaite.jobs._shared.scopes import ScopeSummary
     from checkmaite.jobs._shared.store_config import AnalyticsStoreConfig, ArtifactStoreConfig
+    from checkmaite.jobs._shared.trace_context import TraceContext
     from checkmaite.jobs._submitters.job_list import JobList
     from checkmaite.jobs._submitters.preparing import PreparedSubmission
+    from checkmaite.jobs._submitters.submit_span import SubmitSpan
 
 
 class _LeftOut:
@@ -95,6 +97,7 @@ def configure_job_backend(
         backend = cast(JobBackend, backend_type(config, context))
         before, active.backend = active.backend, backend
         active.place = StagingPlace.of(context.store, getattr(config, "payload_key", None))
+        active.traces = any(hook.traces for hook in context.hooks)
         if before is not None:
             before.hand_over()
     return backend
@@ -222,8 +225,17 @@ def plan_capabilities(submissions: Iterable[Mapping[str, Any] | Submission]) -> 
 
 def _submit(submissions: list[Submission], *, several: bool) -> list[Job]:
     backend = get_job_backend()
-    prepared = _prepared(backend, submissions, several=several)
-    return _accepted(backend, prepared)
+    with _submit_span(len(submissions)) as span:
+        prepared = _prepared(backend, submissions, several=several, trace=span.carried)
+        jobs = _accepted(backend, prepared)
+        span.note(jobs)
+    return jobs
+
+
+def _submit_span(count: int) -> SubmitSpan:
+    from checkmaite.jobs._submitters.submit_span import SubmitSpan
+
+    return SubmitSpan(count, is_wanted=active.traces)
 
 
 def _accepted(backend: JobBackend, prepared: list[PreparedSubmission]) -> list[Job]:
@@ -242,13 +254,18 @@ def _submit_again(submission: Submission, job_id: str, run_key: str) -> Job:
     from checkmaite.jobs._submitters.again import another_run
 
     backend = get_job_backend()
-    prepared = _prepared(backend, [submission], several=False)
-    if prepared[0].run_key.value != run_key:
-        raise another_run(job_id)
-    return _accepted(backend, prepared)[0]
+    with _submit_span(1) as span:
+        prepared = _prepared(backend, [submission], several=False, trace=span.carried)
+        if prepared[0].run_key.value != run_key:
+            raise another_run(job_id)
+        jobs = _accepted(backend, prepared)
+        span.note(jobs)
+    return jobs[0]
 
 
-def _prepared(backend: JobBackend, submissions: list[Submission], *, several: bool) -> list[PreparedSubmission]:
+def _prepared(
+    backend: JobBackend, submissions: list[Submission], *, several: bool, trace: TraceContext | None = None
+) -> list[PreparedSubmission]:
     from checkmaite.jobs._submitters.preparing import RunOptions, prepare
 
     options_type: type[RunOptions] = getattr(backend, "run_options_type", RunOptions)
@@ -260,6 +277,7 @@ def _prepared(backend: JobBackend, submissions: list[Submission], *, several: bo
         default_reuse=getattr(backend, "default_reuse", "auto"),
         in_process=getattr(backend, "runs_in_process", False),
         place=active.place,
+        trace=trace,
     )
 
 

@@ -11,7 +11,10 @@ from checkmaite.jobs._shared.hook_events import idle_event, job_event
 from checkmaite.jobs._shared.hook_lines import HookLines
 from checkmaite.jobs._shared.hooks import JobEvent, JobEventKind
 from checkmaite.jobs._shared.job_protocols import Job
+from checkmaite.jobs._shared.outcome import Completed
+from checkmaite.jobs._shared.reuse import ReuseKind
 from checkmaite.jobs._shared.status import JobStatus
+from checkmaite.jobs._shared.trace_context import TraceContext, job_span
 from checkmaite.jobs._submitters.handle import JobHandle
 from checkmaite.jobs._submitters.listing import JobQuery, labels_of
 
@@ -111,7 +114,16 @@ class JobLedger:
             known = {"status": JobStatus.RUNNING, "attempt": job.attempt[0], "started": job.started}
         if kind is JobEventKind.FINISHED:
             known |= {"status": job.status, "finished_at": job.finished_at, "outcome": job.outcome}
-        labels = {**labels_of(job), "tags": job.tags, "backend": self._backend}
+            known |= {"lost_attempts": job.past_attempts, "reused_span": self._reused_span(job)}
+        labels = {**labels_of(job), "tags": job.tags, "backend": self._backend, "trace": job.trace}
         event = job_event(kind, job_id=job.job_id, created_at=job.created_at, **labels, **known)
         self._hooks.tell(event)
         return event
+
+    def _reused_span(self, job: JobHandle) -> TraceContext | None:
+        """The span of the job whose result stands for a job's own, if it is here. The lock is held."""
+        reused = job.outcome.reuse if isinstance(job.outcome, Completed) else None
+        if reused is None or reused.kind is not ReuseKind.REUSED or reused.job_id is None:
+            return None
+        origin = self._live.get(reused.job_id) or self._finished.get(reused.job_id)
+        return job_span(origin.job_id, origin.trace) if origin is not None else None

@@ -19,6 +19,7 @@ from checkmaite.jobs._shared.resources import Resources, resolve_resources
 from checkmaite.jobs._shared.reuse import Prints, ReusePolicy, check_policy
 from checkmaite.jobs._shared.staged import Staged
 from checkmaite.jobs._shared.tags import Tags, checked_tags
+from checkmaite.jobs._shared.trace_context import TraceContext
 from checkmaite.jobs._submitters.capability import capability_problems, class_problem
 from checkmaite.jobs._submitters.default_config import config_text, default_config
 from checkmaite.jobs._submitters.fingerprint import Fingerprinter
@@ -85,6 +86,7 @@ class PreparedSubmission:
         has_default_config: Whether the config is the capability's default.
         tags: What the job can be found by beside its name.
         staged: References to staged objects in what the user gave.
+        trace: What it is submitted in; no part of its identity.
     """
 
     submission: Submission
@@ -100,6 +102,7 @@ class PreparedSubmission:
     has_default_config: bool = False
     tags: Tags = ()
     staged: frozenset[Staged] = frozenset()
+    trace: TraceContext | None = None
 
     @property
     def arguments(self) -> tuple[Any, Any, Any, Any, Any]:
@@ -117,6 +120,7 @@ def prepare(
     default_reuse: ReusePolicy = "auto",
     in_process: bool = False,
     place: StagingPlace | None = None,
+    trace: TraceContext | None = None,
 ) -> list[PreparedSubmission]:
     """Check submissions and fill in their defaults, before anything is submitted.
 
@@ -128,6 +132,7 @@ def prepare(
         default_reuse: The policy of submissions that ask for none.
         in_process: Whether the backend runs jobs in this process.
         place: Where its workers read what was staged.
+        trace: What all of them are submitted in.
 
     Raises:
         JobSubmissionError: With every fault of every submission, or of the provenance that all of them share.
@@ -154,7 +159,7 @@ def prepare(
     for each in checked:
         prints = _prints(each, fingerprinter)
         problems += [fault.below(each["path"]) for fault in staged_problems(fingerprinter.staged, place)]
-        prepared.append(PreparedSubmission(**each, prints=prints, staged=fingerprinter.staged))
+        prepared.append(PreparedSubmission(**each, prints=prints, staged=fingerprinter.staged, trace=trace))
     if problems:
         raise JobSubmissionError("Nothing was submitted.", phase="validate", problems=problems)
     return prepared

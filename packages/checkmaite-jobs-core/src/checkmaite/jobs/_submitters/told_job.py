@@ -18,6 +18,7 @@ from checkmaite.jobs._shared.outcome import Cancelled, Outcome, status_of
 from checkmaite.jobs._shared.resources import Resources
 from checkmaite.jobs._shared.reuse import RUN, Reuse
 from checkmaite.jobs._shared.status import JobStatus
+from checkmaite.jobs._shared.trace_context import TraceContext
 
 _budget = LogBudget(64 * 2**20)
 """What all jobs that this process knows may keep of output together."""
@@ -46,6 +47,7 @@ class ToldJob:
         self._past: tuple[JobAttempt, ...] = ()
         self._used: Used | None = None
         self._reuse = RUN
+        self._trace: TraceContext | None = None
         self._printed: LogTail | None = None
         self._lost: LostOutput | None = None
         self._callbacks: tuple[Callable[[], None], ...] = ()
@@ -118,6 +120,15 @@ class ToldJob:
     def decided(self, reuse: Reuse) -> None:
         """Note what was decided about the submission that this handle was returned for."""
         self._reuse = reuse
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """What it was submitted in, by whoever made the job; None when in no trace, or nobody knows."""
+        return self._trace
+
+    def traced(self, trace: TraceContext | None) -> None:
+        """Note what it was submitted in."""
+        self._trace = trace
 
     def advance(self, status: JobStatus) -> bool:
         """Move the status forward; a step back, or one to a final status, is dropped. Returns whether it moved.

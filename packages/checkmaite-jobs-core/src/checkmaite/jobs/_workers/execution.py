@@ -33,6 +33,7 @@ from checkmaite.jobs._workers.measuring import watch_memory
 from checkmaite.jobs._workers.outages import patiently, until_stored
 from checkmaite.jobs._workers.output import captured
 from checkmaite.jobs._workers.report import collect_report
+from checkmaite.jobs._workers.run_span import RunSpan, export_spans
 from checkmaite.jobs._workers.salvaging import keep_rows, remembering
 from checkmaite.jobs._workers.storing import found_result, keep_result
 from checkmaite.jobs._workers.termination import ended_by_sigterm
@@ -108,6 +109,7 @@ def execute(
             )
         if process is not None:
             from_fresh_entropy()  # after the modules were imported that have generators
+            export_spans(read.trace)  # after those that may have seen to it themselves
         return arguments
 
     def work(before_write: Callable[[], None]) -> Outcome:
@@ -210,7 +212,8 @@ def _run(
     phase.name = "load"
     check_imports()
     phase.name = "run"
-    run = capability.run(models=models, datasets=datasets, metrics=metrics, config=config, use_cache=False)
+    with RunSpan(order, capability, reporter.started):
+        run = capability.run(models=models, datasets=datasets, metrics=metrics, config=config, use_cache=False)
     del models, datasets, metrics
     draft = collect_report(run, threshold=order.report_threshold, interrupt=interrupt)
     check_imports()

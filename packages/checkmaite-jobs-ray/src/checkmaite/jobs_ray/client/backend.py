@@ -329,6 +329,7 @@ class RayBackend:
             run_key=prepared.run_key.value,
             **labels_for(prepared),
             tags=prepared.tags,
+            trace=prepared.trace,
             resources=prepared.resources,
             order=Order(time.time(), prepared.run_key.run_uid, prepared.options.report_threshold),
             payload=carried(self._options.sealed(payload, job_id)),

@@ -55,6 +55,7 @@ class RayJob(JobHandle):
         )
         self._registry = registry
         self.decided(facts.reuse)
+        self.traced(facts.trace)
         self._seen_attempt = 0
         self._lost_starts = 0
         self._is_cancel_unconfirmed = False

@@ -14,7 +14,7 @@ from sys import intern
 from typing import Any
 
 from checkmaite.jobs import FailureKind, JobStatus, Report, Resources, Reuse, ReuseKind
-from checkmaite.jobs.spi import RUN, Cancelled, Failed, Started, Tags, Used
+from checkmaite.jobs.spi import RUN, Cancelled, Failed, Started, Tags, Used, usable_trace
 from checkmaite.jobs_ray.journal.declared import checked_mapping, count, instant, seconds, text, texts
 from checkmaite.jobs_ray.journal.earlier_rows import lifted
 from checkmaite.jobs_ray.journal.fields import TEXT, TEXTS, Fields, Part, Plain, Row, Several, Unknown, one_of, read
@@ -129,6 +129,7 @@ PARTS_OF_SPEC: Mapping[str, Part] = {
     "basis": _BASIS,
     "submitted_by": TEXT,
     "tags": Plain(_tags, dict, is_shared=True),
+    "trace": Plain(usable_trace, list, is_shared=True),
 }
 SPEC = Fields(JobSpec, PARTS_OF_SPEC, absent={"order": (), "payload": None})
 _OWNER = Fields(Owner, {"controller": TEXT})

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from checkmaite.jobs import BackpressureError, JobSubmissionError, Problem, Reuse, ReuseKind
-from checkmaite.jobs.spi import RUN, Comparison, compared
+from checkmaite.jobs.spi import RUN, Comparison, compared, usable_trace
 from checkmaite.jobs_ray.registry.model.events import Noted, Submitted
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.known_contexts import KnownContexts
@@ -120,7 +120,8 @@ class AdmissionControl:
             return Admission(holder, is_new=False, reuse=reuse)
         self._contexts.introduce(spec.context, contexts[spec.context])
         # The former key has done what it is for: it is the longest text that a job would be kept with.
-        spec = spec._replace(basis=spec.basis._replace(decided=reuse, former_key=None))
+        basis = spec.basis._replace(decided=reuse, former_key=None)
+        spec = spec._replace(basis=basis, trace=usable_trace(spec.trace))
         self._table.apply(Submitted(spec, self._table.unique_date(), reuse.job_id))
         self._lifecycle.expect_worker(spec, 0, now)
         return Admission(spec.job_id, is_new=True, reuse=reuse)

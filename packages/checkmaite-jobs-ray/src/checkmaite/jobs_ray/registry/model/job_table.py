@@ -209,6 +209,7 @@ class JobTable:
             resources=spec.resources,
             created_at=record.created_at,
             reuse=spec.basis.decided,
+            trace=spec.trace and spec.trace._replace(baggage=""),
             **change._asdict(),
         )
 
