@@ -18,6 +18,8 @@ def identity_cause(given: object) -> Cause | None:
 
     Each store gives what it writes names of its own, which lead nowhere else: see `object_name`.
     """
+    if type(given) is str and given.isascii() and given.isprintable() and given.strip() and len(given) <= LONGEST_BYTES:
+        return None  # as nearly all are
     if not isinstance(given, str) or not given.strip():
         return Cause(f"is {shown(given)}.", "Name it by a text that is not empty.")
     if cause := text_cause(given):

@@ -63,13 +63,13 @@ class Report:
 
 def _report(given: Any) -> Report | None:
     """A report from what an earlier version wrote: the text itself, or the URI of a large one."""
+    if given is None or isinstance(given, Report):
+        return given
     if isinstance(given, str):
         is_uri = given.endswith("/report.md") and "\n" not in given and (given[0] == "/" or "://" in given)
         return Report(kind=ARTIFACT, uri=given) if is_uri else Report(kind=INLINE_TEXT, text=given)
     if isinstance(given, Mapping):
         return Report(**given)
-    if given is None or isinstance(given, Report):
-        return given
     raise TypeError(f"expected a Report, got {type(given).__name__}")
 
 

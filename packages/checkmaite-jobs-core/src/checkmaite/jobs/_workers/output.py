@@ -46,6 +46,7 @@ _HEAD_BYTES = 128
 _PUNCH_HOLE = 3  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
 _UNCLAIMED_S = 60.0
 _log = logging.getLogger("checkmaite.jobs")
+_decoder_of = codecs.getincrementaldecoder("utf-8")
 _one_at_a_time = threading.Lock()
 _originals: dict[int, int] = {}
 """Where the streams led before the present job: kept here, so that a next job restores what an interruption left."""
@@ -147,7 +148,7 @@ class _Capture:
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
         self._guard = threading.Lock()
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._decoder = _decoder_of("replace")
         self._read = self._freed = _HEAD_BYTES
         self._file = self._led()
         self._onward = _originals[1]
@@ -166,7 +167,8 @@ class _Capture:
             self._onward = 1
             while self._take():
                 pass
-            self._reporter.printed(self._decoder.decode(b"", final=True))
+            if rest := self._decoder.decode(b"", final=True):
+                self._reporter.printed(rest)
             if self._file.empty():
                 _Capture._unused = self._file
             else:

@@ -13,7 +13,7 @@ import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 from attrs import frozen
 from checkmaite.jobs._workers.output import folder_of_remains
@@ -33,12 +33,6 @@ class LeftPack:
 
     ended: Mapping[Sender, bytes]
     running: Sender | None
-
-
-class _Note(NamedTuple):
-    sender: Sender
-    finished: bytes | None
-    """None where the job begins."""
 
 
 class PackNotes:
@@ -67,17 +61,16 @@ class PackNotes:
                 os.ftruncate(self._descriptor, 0)
 
     def note(self, ended: tuple[Sender, bytes] | None, begins: Sender | None) -> None:
-        """A job has ended, and the next one begins: both or neither is noted.
+        """A job has ended, and the next one begins: both or neither is noted, a pair for each; None marks a beginning.
 
         Raises:
             OSError: What was noted can be neither continued nor deleted, so that no further job may begin.
         """
         if self._descriptor is None:
             return
-        notes = [_Note(*ended)] if ended is not None else []
+        written = b"" if ended is None else pickle.dumps(ended)
         if begins is not None:
-            notes.append(_Note(begins, None))
-        written = b"".join(pickle.dumps(tuple(each)) for each in notes)
+            written += pickle.dumps((begins, None))
         with self._or_nothing():
             if os.write(self._descriptor, written) < len(written):
                 raise OSError(errno.ENOSPC, "the disk is full")

@@ -147,7 +147,9 @@ class JobRegistry:
                 )
             await asyncio.sleep(0)  # lets all calls that have arrived be counted
             await self._admitted_to_all(specs, proof)
-            received = [spec._replace(payload=arrived(spec.payload)) for spec in specs]
+            received = [
+                spec if type(spec.payload) is bytes else spec._replace(payload=arrived(spec.payload)) for spec in specs
+            ]
             return await self._submit(client, received, contexts)
         finally:
             self._submissions -= 1
@@ -416,7 +418,7 @@ class JobRegistry:
         found = [table.records[each.job_id] for each in admissions]
         self._subscriptions.follow(client, [record.spec.job_id for record in found if record.is_live])
         answers = zip(found, admissions, strict=True)
-        facts = Bundle(table.facts(record)._replace(reuse=each.reuse) for record, each in answers)
+        facts = Bundle(table.facts(record, each.reuse) for record, each in answers)
         shell.after()
         job_ids = [each.job_id for each in admissions]
         await self._confirmed(shell, f"these jobs will be accepted: {named(job_ids)}", job_ids)

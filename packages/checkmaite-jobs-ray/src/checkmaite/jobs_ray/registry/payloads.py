@@ -210,7 +210,7 @@ async def keep_payloads(
         kept = await objects.keep([(spec.job_id, spec.payload) for spec in large])
         for spec, where in zip(large, kept, strict=True):
             places[spec.job_id] = where._replace(ref=cluster.keep_payload(spec.payload))
-    return [spec._replace(payload=places.get(spec.job_id, spec.payload)) for spec in specs]
+    return [spec._replace(payload=places[spec.job_id]) if spec.job_id in places else spec for spec in specs]
 
 
 def _new(specs: Sequence[JobSpec], machine: RegistryMachine, is_wanted: Callable[[JobSpec], bool]) -> list[JobSpec]:

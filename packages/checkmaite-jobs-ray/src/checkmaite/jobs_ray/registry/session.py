@@ -258,7 +258,8 @@ class ControllerSession:
         spec = launch.spec
         while self._token == token:
             try:
-                return launch._replace(spec=spec._replace(payload=await self._payloads.of(spec, reading)))
+                payload = await self._payloads.of(spec, reading)
+                return launch if payload is spec.payload else launch._replace(spec=spec._replace(payload=payload))
             except StoreError as error:
                 if error.retryable:
                     await asyncio.sleep(_AGAIN_S)

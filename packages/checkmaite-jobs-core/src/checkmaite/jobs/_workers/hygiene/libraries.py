@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from checkmaite.jobs._workers.hygiene.setting import Setting
@@ -108,7 +109,12 @@ def _decimals() -> tuple[Any, ...]:
 def _arithmetic(context: Any) -> tuple[Any, ...]:
     """A context as pickle takes it, which is many times faster than asking for each value; without its flags."""
     *values, _, traps = context.__reduce__()[1]
-    return *values, frozenset([signal.__name__ for signal in traps])
+    return *values, _names_of(tuple(traps))
+
+
+@cache
+def _names_of(traps: tuple[type, ...]) -> frozenset[str]:
+    return frozenset(signal.__name__ for signal in traps)
 
 
 def _set_decimals(before: tuple[Any, ...]) -> None:

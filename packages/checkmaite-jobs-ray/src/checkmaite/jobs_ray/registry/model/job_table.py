@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 
-from checkmaite.jobs import JobNotFoundError, JobProgress, JobStatus
+from checkmaite.jobs import JobNotFoundError, JobProgress, JobStatus, Reuse
 from checkmaite.jobs.spi import JobQuery, labels_of
 from checkmaite.jobs_ray.registry.model.contexts import RedactedContexts
 from checkmaite.jobs_ray.registry.model.events import (
@@ -199,8 +199,8 @@ class JobTable:
             raise JobNotFoundError(job_id, where=f"the scope {scope!r}")
         return record
 
-    def facts(self, record: JobRecord) -> JobFacts:
-        """A record as clients see it."""
+    def facts(self, record: JobRecord, reuse: Reuse | None = None) -> JobFacts:
+        """A record as clients see it; with what was decided about a submission that is answered with it."""
         spec = record.spec
         change = self._change(record)
         return JobFacts(
@@ -208,7 +208,7 @@ class JobTable:
             tags=spec.tags,
             resources=spec.resources,
             created_at=record.created_at,
-            reuse=spec.basis.decided,
+            reuse=reuse or spec.basis.decided,
             trace=spec.trace and spec.trace._replace(baggage=""),
             **change._asdict(),
         )
