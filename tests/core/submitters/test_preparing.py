@@ -171,6 +171,15 @@ def test_texts_of_a_submission_are_plain(capability: Any, job_name: str | None) 
     assert {type(text) for text in texts} <= {str, type(None)}
 
 
+def test_equal_resources_in_a_row_are_one_object() -> None:
+    amounts = [1, 1, 2, 2, 1]
+    submissions = [Submission(capability=Named(), resources={"num_cpus": each, "short": True}) for each in amounts]
+    found = [each.resources for each in prepare(submissions, options_type=RunOptions, provenance=Provenance())]
+    assert [each.num_cpus for each in found] == amounts
+    assert found[0] is found[1]
+    assert found[2] is found[3]
+
+
 @frozen
 class Amount:
     """A number of the user's own kind."""

@@ -156,7 +156,10 @@ def prepare(
         raise JobSubmissionError("Nothing was submitted.", phase=phase, problems=problems)
     fingerprinter = Fingerprinter(_say, in_process=in_process)
     prepared = []
+    resources: Resources | None = None
     for each in checked:
+        # Equal ones in a row are one object, which travels once and is compared in no time wherever it arrives.
+        resources = each["resources"] = resources if each["resources"] == resources else each["resources"]
         prints = _prints(each, fingerprinter)
         problems += [fault.below(each["path"]) for fault in staged_problems(fingerprinter.staged, place)]
         prepared.append(PreparedSubmission(**each, prints=prints, staged=fingerprinter.staged, trace=trace))
