@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from checkmaite.jobs import JobBackend, JobStatus
+from checkmaite.jobs import JobBackend, JobStatus, Resources, get_job, wait_all
+from checkmaite.jobs._submitters import again
 from checkmaite.jobs_cli.app import run
 
 from tests.ray import capabilities
@@ -168,6 +170,38 @@ def test_cancelling_several_shows_them_and_asks(
     assert other.wait(SOON_S) is JobStatus.CANCELLED
     again = cli("jobs", "cancel", other.job_id)
     assert again.err.endswith(f"0 jobs asked to stop.\nother ({other.job_id}) is CANCELLED already.\n")
+
+
+def test_jobs_are_run_again_by_their_ids_or_by_what_they_are(
+    cli: Callable[..., Said], configure: Callable[..., JobBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = [submit(capabilities.raises, job_name=f"sweep-{n}") for n in (1, 2)]
+    done = submit(capabilities.nothing, job_name="sweep-done")
+    assert wait_all([*failed, done], SOON_S) == [JobStatus.FAILED, JobStatus.FAILED, JobStatus.COMPLETED]
+    monkeypatch.setattr(again, "_kept", OrderedDict())  # another process has submitted them
+    assert cli("jobs", "rerun").code == 2
+    shown = cli("jobs", "rerun", "--name", "sweep-*", "--dry-run", "--json").records
+    assert {record["job_id"] for record in shown} == {job.job_id for job in failed}
+
+    one = cli("jobs", "rerun", failed[0].job_id, "--resource", "memory=1048576", "--wait", "--json")
+    assert one.code == 10, one.err
+    (record,) = one.records
+    assert (record["job_name"], record["error_type"]) == ("sweep-1", "ValueError")
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    both = cli("jobs", "rerun", "--name", "sweep-[2d]*", "--status", "failed", "--status", "completed")
+    assert both.code == 1, "one of them is refused"
+    assert "Run again 2 jobs?" in both.err
+    assert f"sweep-done ({done.job_id}): " in both.err
+    assert "keep_inputs=" in both.err
+    assert "1 job submitted, 1 refused." in both.err
+
+    refused = cli("jobs", "rerun", done.job_id)
+    assert (refused.code, refused.out) == (2, "")
+    assert "keep_inputs=" in refused.err
+
+    configure()  # the command has let go of its own
+    assert get_job(record["job_id"]).info.resources == Resources(memory=2**20)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ SETTINGS = RegistrySettings(
     controller_max_pending_calls=10,
     terminal_job_retention_s=200.0,
     max_retained_terminal_jobs_per_scope=6,
+    max_kept_input_bytes=5 * 2**20,  # room for one object with payloads of several jobs
 )
 COUNTED_S = 1.0
 """A journal counts whole seconds."""

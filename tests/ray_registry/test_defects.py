@@ -8,6 +8,7 @@ import pytest
 from checkmaite.jobs.spi import Failed
 from checkmaite.jobs_ray.controller.packing import LeftPackNews, Packing, RunnerNews
 from checkmaite.jobs_ray.registry.group_commit import GroupCommit
+from checkmaite.jobs_ray.registry.input_keeper import InputKeeper
 from checkmaite.jobs_ray.registry.model.machine import Assignment
 from checkmaite.jobs_ray.registry.session import ControllerSession
 from checkmaite.jobs_ray.wire import AttemptId, Launch, Report
@@ -73,6 +74,16 @@ def gives_a_job_away_that_was_running_when_its_runner_died(monkeypatch: pytest.M
     monkeypatch.setattr(Packing, "over", forgetful)
 
 
+def deletes_with_what_is_kept_of_a_job_the_payload_of_a_live_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    drop = InputKeeper._drop
+
+    def careless(keeper: InputKeeper, job_id: str) -> None:
+        keeper._ours.update(keeper._needing)
+        drop(keeper, job_id)
+
+    monkeypatch.setattr(InputKeeper, "_drop", careless)
+
+
 @pytest.mark.parametrize(
     "defect",
     [
@@ -81,6 +92,7 @@ def gives_a_job_away_that_was_running_when_its_runner_died(monkeypatch: pytest.M
         renews_no_lease_without_news,
         hears_late_what_a_runner_said_of_an_earlier_pack,
         gives_a_job_away_that_was_running_when_its_runner_died,
+        deletes_with_what_is_kept_of_a_job_the_payload_of_a_live_one,
     ],
 )
 def test_a_defect_is_found(defect: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,19 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from checkmaite.jobs import ConfigurationError, JobNotFoundError, ScopeKeyError, StoreCorruptError
+from checkmaite.jobs import (
+    ConfigurationError,
+    JobNotFoundError,
+    JobSubmissionError,
+    ScopeKeyError,
+    StoreCorruptError,
+)
 from checkmaite.jobs.spi import JobQuery, ObjectStore, SecretText
 from checkmaite.jobs_ray.config import RayOptions, RegistrySettings
 from checkmaite.jobs_ray.handshake import client_hello
@@ -78,6 +85,11 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Story], N
     return tell
 
 
+async def of_a_live_job(registry: JobRegistry, proof: bytes | None) -> None:
+    with suppress(JobSubmissionError):  # which is told to whoever may ask
+        await registry.inputs("scope", "one", proof)
+
+
 CALLS: dict[str, Callable[[JobRegistry, bytes | None], Awaitable[Any]]] = {
     "hello": greet,
     "offer": lambda registry, proof: registry.offer("scope", CONTEXT, proof),
@@ -90,6 +102,7 @@ CALLS: dict[str, Callable[[JobRegistry, bytes | None], Awaitable[Any]]] = {
     "explain": lambda registry, proof: registry.explain("scope", "one", proof),
     "pending_reason": lambda registry, proof: registry.pending_reason("scope", "one", proof),
     "logs": lambda registry, proof: registry.logs("scope", "one", proof),
+    "inputs": of_a_live_job,
     "metrics": lambda registry, proof: registry.metrics("scope", proof),
     "hook_reports": lambda registry, proof: registry.hook_reports("scope", proof),
     "settle_hooks": lambda registry, proof: registry.settle_hooks("scope", 1.0, proof),

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from checkmaite.jobs import MissingDependencyError, PayloadKeyError
-from checkmaite.jobs._shared.sealing import check_key, opened, sealed
+from checkmaite.jobs._shared.sealing import check_key, opened, resealed, sealed
 from checkmaite.jobs.spi import KeyPlace
 
 pytest.importorskip("cryptography", reason="core's tests run where nothing else is installed")
@@ -36,6 +36,16 @@ def test_a_payload_opens_with_its_key(key: str, payload: bytes) -> None:
 def test_a_payload_that_was_never_sealed_is_itself(key: str) -> None:
     payload = pickle.dumps({"any": "thing"})
     assert opened(payload, "job-1") is payload
+
+
+def test_a_payload_is_sealed_anew_for_another_job(key: str) -> None:
+    again = resealed(sealed(b"a marker", "job-1", PLACE), "job-1", "job-2")
+    assert opened(again, "job-2") == b"a marker"
+    with pytest.raises(PayloadKeyError):
+        opened(again, "job-1")
+    with pytest.raises(PayloadKeyError):
+        resealed(again, "job-1", "job-3")
+    assert resealed(b"open", "job-1", "job-2") == b"open"
 
 
 def test_either_alphabet_of_base64_will_do(monkeypatch: pytest.MonkeyPatch) -> None:

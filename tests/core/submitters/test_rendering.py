@@ -264,6 +264,28 @@ def test_a_bar_in_a_notebook_is_replaced_where_it_stands(place: Place) -> None:
     assert "1/1 jobs, 1 cancelled" in place.bundles[-1]["text/html"]
 
 
+def test_a_bar_in_marimo_is_the_output_of_the_cell_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As marimo 0.25 showed it: `output.replace` in the thread of the cell, and nothing in another."""
+    shown: list[str] = []
+    cell = threading.current_thread()
+    marimo = SimpleNamespace(
+        running_in_notebook=lambda: threading.current_thread() is cell,
+        output=SimpleNamespace(replace=shown.append),
+        Html=lambda text: text,
+    )
+    monkeypatch.setitem(sys.modules, "marimo", marimo)
+    job = handle()
+    threading.Timer(0.05, job.finish, [Cancelled()]).start()
+    wait_all([job], 10)
+    assert "0/1 jobs, 1 waiting" in shown[0]
+    assert "1/1 jobs, 1 cancelled" in shown[-1]
+    count = len(shown)
+    elsewhere = threading.Thread(target=wait_all, args=([job],))
+    elsewhere.start()
+    elsewhere.join(60)
+    assert len(shown) == count
+
+
 def test_progress_is_a_switch() -> None:
     with pytest.raises(ArgumentError):
         wait_all([handle()], progress=cast(bool, "yes"))

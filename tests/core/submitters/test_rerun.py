@@ -55,6 +55,7 @@ def test_a_job_is_run_again_with_what_it_was_submitted_with(tmp_path: Path) -> N
     assert (same.job_name, same.info.tags, same.info.resources) == ("named", {"sweep": "12"}, Resources(num_cpus=2))
     changed = other.rerun(job_name="larger", resources={"num_cpus": 4}, tags={}, report_threshold=0.9)
     assert (changed.job_name, changed.info.tags, changed.info.resources) == ("larger", {}, Resources(num_cpus=4))
+    assert other.rerun(resources={"memory": 2**30}).info.resources == Resources(num_cpus=2, memory=2**30), "others stay"
     assert wait_all([same, changed], 60) == [JobStatus.FAILED] * 2
     assert same.rerun().wait(60) is JobStatus.FAILED
 

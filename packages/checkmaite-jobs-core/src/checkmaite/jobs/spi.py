@@ -73,7 +73,7 @@ from checkmaite.jobs._shared.resources import amount_problem, custom_problems
 from checkmaite.jobs._shared.reuse import RUN, Prints, ReusePolicy, check_policy, settled
 from checkmaite.jobs._shared.running import store_of_job
 from checkmaite.jobs._shared.scalars import text_cause
-from checkmaite.jobs._shared.sealing import check_key, sealed
+from checkmaite.jobs._shared.sealing import check_key, resealed, sealed
 from checkmaite.jobs._shared.seen_results import AsOf, Revision, SeenResults, StoreTags, not_there
 from checkmaite.jobs._shared.sql_engine import (
     FrameKind,
@@ -118,7 +118,9 @@ from checkmaite.jobs._shared.values import is_finite, shown
 from checkmaite.jobs._shared.versions import Versions, check_versions, versions_here
 from checkmaite.jobs._shared.watched import SETTLED_NS, Version, Watched
 from checkmaite.jobs._submitters.accepting import accept
+from checkmaite.jobs._submitters.again import Changes, RunsAgain
 from checkmaite.jobs._submitters.arguments import usable_grace_s
+from checkmaite.jobs._submitters.changing import CheckedChanges, checked_changes
 from checkmaite.jobs._submitters.handle import (
     DEFAULT_GRACE_S,
     EXPLANATION_BYTES,
@@ -128,7 +130,7 @@ from checkmaite.jobs._submitters.handle import (
     new_job_id,
 )
 from checkmaite.jobs._submitters.ledger import JobLedger
-from checkmaite.jobs._submitters.listing import LABELS, JobQuery, labels_for, labels_of
+from checkmaite.jobs._submitters.listing import LABELS, JobQuery, labels_for, labels_of, submitter_of
 from checkmaite.jobs._submitters.preparing import PreparedSubmission, RunOptions
 from checkmaite.jobs._submitters.rendering import span_text
 from checkmaite.jobs._submitters.run_key import RunKey
@@ -158,7 +160,9 @@ __all__ = [
     "AsOf",
     "BackendContext",
     "Cancelled",
+    "Changes",
     "Check",
+    "CheckedChanges",
     "Code",
     "ColumnType",
     "Comparison",
@@ -212,6 +216,7 @@ __all__ = [
     "Revision",
     "RunKey",
     "RunOptions",
+    "RunsAgain",
     "SecretText",
     "SeenResults",
     "Settings",
@@ -258,6 +263,7 @@ __all__ = [
     "check_text",
     "check_versions",
     "check_whole",
+    "checked_changes",
     "compared",
     "content_of",
     "custom_problems",
@@ -293,6 +299,7 @@ __all__ = [
     "provenance_columns",
     "provenance_given",
     "read_settings",
+    "resealed",
     "run_entities",
     "run_packs",
     "run_tables",
@@ -309,6 +316,7 @@ __all__ = [
     "store_of_job",
     "store_spec",
     "stored_runs",
+    "submitter_of",
     "table_of",
     "table_rows",
     "take_left_output",

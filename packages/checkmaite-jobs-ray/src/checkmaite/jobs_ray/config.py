@@ -84,7 +84,7 @@ def _amounts(_: object, attribute: Any, value: Mapping[str, Any] | None) -> None
         raise ValueError(f"{problem.path!r}: {problem.cause}")
 
 
-def _kept_logs(_: object, attribute: Any, value: str | None) -> None:
+def _failed_or_all(_: object, attribute: Any, value: str | None) -> None:
     if value not in {None, "failed", "all"}:
         raise ValueError(f"{value!r} is neither 'failed' nor 'all'")
 
@@ -111,6 +111,8 @@ class RegistrySettings:
     max_active_jobs_per_scope: int = 100_000
     keep_logs: str = "failed"
     max_kept_log_bytes: int = 2**30
+    keep_inputs: str = "failed"
+    max_kept_input_bytes: int = 2**30
     heartbeat_interval_s: float = 5.0
     lease_ttl_s: float = 30.0
     store_maintenance_jobs: int = DEFAULT_MAINTENANCE_JOBS
@@ -234,11 +236,22 @@ class RayOptions(ConnectionOptions):
     keep_logs: str | None = option(
         'whose output is kept beside the journal: "failed" jobs\' (when left out), or that of "all".',
         default=None,
-        validator=_kept_logs,
+        validator=_failed_or_all,
     )
     max_kept_log_bytes: int | None = _limit(
         "bytes that the kept output of a registry's jobs may take, compressed; 1 GiB when left out. Then that of the "
         "oldest jobs is deleted.",
+        least=0,
+    )
+    keep_inputs: str | None = option(
+        'whose inputs are kept, so that `job.rerun()` works from any process: those of jobs which "failed" or were '
+        'cancelled (when left out), or those of "all".',
+        default=None,
+        validator=_failed_or_all,
+    )
+    max_kept_input_bytes: int | None = _limit(
+        "bytes that the kept inputs of a registry's jobs may take, payloads included; 1 GiB when left out. Then those "
+        "of the oldest jobs are deleted; 0 keeps none.",
         least=0,
     )
     heartbeat_interval_s: float | None = option(

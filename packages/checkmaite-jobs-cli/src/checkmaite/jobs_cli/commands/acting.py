@@ -1,16 +1,17 @@
-"""Waiting for jobs, watching and cancelling them."""
+"""Waiting for jobs, watching and cancelling them, and running them again."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
-from checkmaite.jobs import Job, JobStatus, JobTimeoutError, as_completed
+from checkmaite.jobs import Job, JobStatus, JobSubmissionError, JobTimeoutError, as_completed
 from checkmaite.jobs_cli.commands.history import print_job
 from checkmaite.jobs_cli.connecting import connected, find
 from checkmaite.jobs_cli.exits import Exit, exit_after
 from checkmaite.jobs_cli.filters import JobFilter
-from checkmaite.jobs_cli.options import Asked, as_json, configured, examples, filtered
+from checkmaite.jobs_cli.options import Asked, as_json, configured, examples, filtered, named_values
 from checkmaite.jobs_cli.printing import emit, err, out, say, show
 from checkmaite.jobs_cli.summaries import JobSummary
 from checkmaite.jobs_cli.tables import counts_text, jobs_table
@@ -20,6 +21,8 @@ from rich.live import Live
 from rich.text import Text
 
 _LIVE = frozenset({JobStatus.PENDING, JobStatus.SCHEDULING, JobStatus.RUNNING})
+_FAILED = frozenset({JobStatus.FAILED, JobStatus.CANCELLED})
+_ENDED = _FAILED | {JobStatus.COMPLETED}
 _some = click.argument("job_ids", metavar="[JOB]...", nargs=-1)
 
 
@@ -107,16 +110,8 @@ def cancel(
         jobs = _chosen(job_ids, chosen)
         if not jobs:
             return
-        records = [JobSummary.of_job(job) for job in jobs]
         if dry_run or not (job_ids or yes):
-            shown = jobs_table(records, width=err().width)
-            if not dry_run:
-                err().print(shown)
-                click.confirm(f"Cancel {_counted(len(jobs))}?", abort=True, err=True)
-            elif as_json:
-                emit(records)
-            else:
-                show(shown)
+            _ask_about("Cancel", jobs, dry_run=dry_run, as_json=as_json)
         if dry_run:
             return
         asked_to_stop = [job for job in jobs if job.cancel(grace)]
@@ -126,6 +121,108 @@ def cancel(
         for job in jobs:
             if job not in asked_to_stop:
                 say(f"{job.job_name} ({job.job_id}) is {job.status} already.")
+
+
+@click.command(
+    epilog=examples(
+        "jobs rerun job-01a20c53d7b2-c572dc9e4a --profile team --resource memory=34359738368",
+        "jobs rerun --status failed --name 'sweep-*' --since 1d --profile team --wait",
+    )
+)
+@_some
+@click.option(
+    "--resource",
+    "resources",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=named_values,
+    help="What it reserves instead, for example num_gpus=1 or memory=17179869184; what is not named stays.",
+)
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=named_values,
+    help="An option of the job instead, for example max_retries=5.",
+)
+@click.option("--dry-run", is_flag=True, help="Show which jobs these are, and leave them alone.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--wait", "waits", is_flag=True, help="Wait for the ends; the exit code says how they ended.")
+@filtered
+@as_json
+@configured
+def rerun(
+    asked: Asked,
+    job_ids: Sequence[str],
+    resources: Sequence[tuple[str, Any]],
+    options: Sequence[tuple[str, Any]],
+    dry_run: bool,
+    yes: bool,
+    waits: bool,
+    chosen: JobFilter,
+    as_json: bool,
+) -> Exit:
+    """Run jobs again that are final, with what their registry has kept of them.
+
+    Jobs that flags choose are those that failed or were cancelled, unless --status says otherwise; they are shown
+    first, and you are asked. Those that completed are made again on purpose, as with reuse=never.
+    Records: see `jobs history`; one for each new job, with --wait as it ends.
+    """
+    if not job_ids and not chosen:
+        raise click.UsageError("Which jobs? Name them, or choose by --status, --name, --tag, --capability or --since.")
+    with connected(asked):
+        found = find(job_ids, chosen)
+        wanted = _ENDED if chosen.statuses else _FAILED
+        jobs = found if job_ids else [job for job in found if job.status in wanted]
+        if not jobs:
+            say("No such jobs.")
+            return Exit.DONE
+        if dry_run or not (job_ids or yes):
+            _ask_about("Run again", jobs, dry_run=dry_run, as_json=as_json)
+        if dry_run:
+            return Exit.DONE
+        new, refused = _run_again(jobs, dict(resources) or None, dict(options))
+        if as_json and not waits:
+            emit(JobSummary.of_job(job) for job in new)
+        say(f"{_counted(len(new))} submitted{f', {refused} refused' if refused else ''}.")
+        if waits:
+            for job in as_completed(new):
+                print_job(JobSummary.of_job(job), as_json=as_json)
+        elif not as_json and new:
+            show(jobs_table([JobSummary.of_job(job) for job in new], width=out().width))
+        if refused:
+            return Exit.ERROR
+        return exit_after(job.status for job in new) if waits else Exit.DONE
+
+
+def _run_again(
+    jobs: Sequence[Job], resources: Mapping[str, Any] | None, options: Mapping[str, Any]
+) -> tuple[list[Job], int]:
+    """The new jobs, and how many could not be made; of a single one the error goes on."""
+    new, refused = [], 0
+    for job in jobs:
+        try:
+            new.append(job.rerun(resources=resources, **options))
+        except JobSubmissionError as error:
+            if len(jobs) == 1:
+                raise
+            refused += 1
+            say(f"{job.job_name} ({job.job_id}): {error}")
+    return new, refused
+
+
+def _ask_about(verb: str, jobs: Sequence[Job], *, dry_run: bool, as_json: bool) -> None:
+    """Show the jobs; unless nothing is to be done with them anyway, ask."""
+    records = [JobSummary.of_job(job) for job in jobs]
+    shown = jobs_table(records, width=err().width)
+    if not dry_run:
+        err().print(shown)
+        click.confirm(f"{verb} {_counted(len(jobs))}?", abort=True, err=True)
+    elif as_json:
+        emit(records)
+    else:
+        show(shown)
 
 
 def _chosen(job_ids: Sequence[str], chosen: JobFilter) -> list[Job]:

@@ -20,6 +20,7 @@ for command in (
     acting.watch,
     acting.wait,
     acting.cancel,
+    acting.rerun,
     history,
 ):
     jobs.add_command(command)

@@ -166,10 +166,13 @@ class Job(Protocol, metaclass=_EvaluatesNothing):
         tags: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Job:
-        """Submit the job's run once more, from the process that submitted it; returns the new job.
+        """Submit the job's run once more; returns the new job.
+
+        The process that submitted it can; any other, where the backend keeps what jobs were given. Resources that a
+        mapping does not name stay as they were.
 
         Raises:
-            JobSubmissionError: The job is not final, or this process cannot submit the same once more.
+            JobSubmissionError: The job is not final, or nobody can submit the same once more.
         """
         ...
 

@@ -60,6 +60,18 @@ _LEAST_ASKED = Resources()
 """Of submissions that ask for nothing; what many jobs have in common travels once."""
 
 
+def resources_over(
+    before: Resources | Mapping[str, Any] | None, given: Resources | Mapping[str, Any] | None
+) -> Resources | Mapping[str, Any] | None:
+    """The resources of a job that is run again: what a mapping does not name stays as it was."""
+    if given is None:
+        return before
+    if before is None or not isinstance(given, Mapping):
+        return given
+    known = {name: getattr(before, name) for name in _KEYS} if isinstance(before, Resources) else before
+    return {**known, **given}
+
+
 def resolve_resources(
     requested: object, *, config: object = None, capability: object = None
 ) -> tuple[Resources, list[Problem]]:

@@ -69,6 +69,20 @@ def opened(payload: bytes | memoryview, job_id: str) -> bytes | memoryview:
     return content
 
 
+def resealed(payload: bytes | memoryview, job_id: str, new_job_id: str) -> bytes | memoryview:
+    """A payload for another job, sealed by the same key; one that never was is itself.
+
+    Raises:
+        PayloadKeyError: See `opened`.
+        MissingDependencyError: Likewise.
+    """
+    content = opened(payload, job_id)
+    if content is payload:
+        return payload
+    head = bytes(payload[:_MOST_HEAD_BYTES]).partition(b"\n")[0]
+    return sealed(bytes(content), new_job_id, KeyPlace.from_given(json.loads(head[len(_MARK) :])))
+
+
 def _cipher_at(place: KeyPlace) -> Any:
     try:
         return _cipher(_bytes_of(place.read(), str(place)))

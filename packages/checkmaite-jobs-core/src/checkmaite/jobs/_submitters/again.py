@@ -1,7 +1,7 @@
 """What this process has submitted, so that a job can be run again by its handle.
 
 Models and datasets are known by weak references: that a job could be run again keeps no gigabyte in memory. Whoever
-still has them, as a notebook does, can run the job again.
+still has them, as a notebook does, can run the job again. What this process does not have a backend may have kept.
 """
 
 from __future__ import annotations
@@ -9,19 +9,53 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from checkmaite.jobs._shared.errors import JobSubmissionError
 from checkmaite.jobs._shared.job_protocols import Job
+from checkmaite.jobs._shared.resources import Resources, resources_over
 from checkmaite.jobs._submitters.submission import Submission
+
+if TYPE_CHECKING:
+    from checkmaite.jobs._submitters.handle import JobHandle
 
 MOST_KEPT = 1_000
 """Submissions of this process that can be run again: the newest."""
 
 Submit = Callable[[Submission, str, str], Job]
 """Submits once more: what, whose run it is (a job id), and the run key that it must have."""
+
+
+@frozen(kw_only=True)
+class Changes:
+    """What is to be other when a job is run again, as a user gives it; None where it stays as it was.
+
+    Attributes:
+        job_name: The name.
+        resources: Resources; those that a mapping does not name stay.
+        tags: All tags.
+        options: Options of the job, by name; others stay.
+    """
+
+    job_name: str | None = None
+    resources: Resources | Mapping[str, Any] | None = None
+    tags: Mapping[str, str] | None = None
+    options: Mapping[str, Any] = field(factory=dict)
+
+
+@runtime_checkable
+class RunsAgain(Protocol):
+    """Controls of a backend that keeps what jobs were given, so that another process can have them run again."""
+
+    def run_again(self, job: JobHandle, changes: Changes) -> Job:
+        """Submit the run of a job that is final once more.
+
+        Raises:
+            JobSubmissionError: What it was given is not kept, or a change is faulty.
+        """
+        ...
 
 
 class _GoneError(Exception):
@@ -66,29 +100,42 @@ def keep(job_id: str, submission: Submission, run_key: str, submit: Submit) -> N
             _kept.popitem(last=False)
 
 
-def run_again(job_id: str, **changed: Any) -> Job:
-    """Submit a job's run once more.
+def run_again(job: JobHandle, controls: object, changes: Changes) -> Job:
+    """Submit a job's run once more: with what this process has of it, else with what its backend has kept.
 
     Args:
-        job_id: The job.
-        **changed: Arguments of `Submission` that replace those of then; those of ``options`` are added to them.
+        job: The job.
+        controls: What its handle asks.
+        changes: What is to be other.
 
     Raises:
-        JobSubmissionError: What it was submitted with is not here, or not what it was.
+        JobSubmissionError: What it was submitted with is nowhere, or not what it was.
     """
-    kept = _kept.get(job_id)
+    kept = _kept.get(job.job_id)
     if kept is None:
         why = f"it is not among the last {MOST_KEPT:,} that this process submitted"
-        kept_where = "what a job was given is kept where it was submitted, and on a cluster until it ends"
-        raise _cannot(job_id, f"{why}; {kept_where}")
-    try:
-        models, datasets = kept.models(), kept.datasets()
-    except _GoneError:
-        raise _cannot(job_id, "this process has let go of its models or datasets") from None
-    options = {**kept.submission.options, **changed.pop("options", {})}
-    given = {name: value for name, value in changed.items() if value is not None}
-    return kept.submit(
-        evolve(kept.submission, models=models, datasets=datasets, options=options, **given), job_id, kept.run_key
+    else:
+        try:
+            models, datasets = kept.models(), kept.datasets()
+        except _GoneError:
+            why = "this process has let go of its models or datasets"
+        else:
+            return kept.submit(_changed(kept.submission, models, datasets, changes), job.job_id, kept.run_key)
+    if isinstance(controls, RunsAgain):
+        return controls.run_again(job, changes)
+    raise _cannot(job.job_id, f'{why}, and only "ray" keeps what jobs were given for other processes')
+
+
+def _changed(submission: Submission, models: Any, datasets: Any, changes: Changes) -> Submission:
+    before = submission
+    return evolve(
+        before,
+        models=models,
+        datasets=datasets,
+        job_name=before.job_name if changes.job_name is None else changes.job_name,
+        resources=resources_over(before.resources, changes.resources),
+        tags=before.tags if changes.tags is None else changes.tags,
+        options={**before.options, **changes.options},
     )
 
 

@@ -31,6 +31,12 @@ def in_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
+def in_marimo() -> bool:
+    """Whether this is the thread of a cell of a marimo notebook, whose output can be replaced while it runs."""
+    marimo = sys.modules.get("marimo")
+    return marimo is not None and bool(marimo.running_in_notebook())
+
+
 def on_terminal() -> bool:
     """Whether standard error is a terminal: a bar in a file helps nobody."""
     try:
@@ -39,8 +45,20 @@ def on_terminal() -> bool:
         return False
 
 
+class _MarimoOutput:
+    """The output of the cell that runs; when the cell has run, its last expression is shown in its place."""
+
+    def update(self, bundle: Bundle, *, raw: bool) -> None:
+        marimo: Any = sys.modules["marimo"]
+        marimo.output.replace(marimo.Html(bundle["text/html"]))
+
+
 def show(bundle: Bundle) -> Shown:
     """Show something in the notebook."""
+    if in_marimo():
+        output = _MarimoOutput()
+        output.update(bundle, raw=True)
+        return output
     display: Any = importlib.import_module("IPython.display")
     shown: Shown = display.display(dict(bundle), raw=True, display_id=True)
     return shown

@@ -31,7 +31,7 @@ from checkmaite.jobs._shared.status import JobStatus
 from checkmaite.jobs._shared.tags import Tags
 from checkmaite.jobs._shared.texts import shortened
 from checkmaite.jobs._submitters.active import get_job_backend
-from checkmaite.jobs._submitters.again import run_again
+from checkmaite.jobs._submitters.again import Changes, run_again
 from checkmaite.jobs._submitters.arguments import check_callback, usable_grace_s, usable_timeout_s
 from checkmaite.jobs._submitters.informing import info_of
 from checkmaite.jobs._submitters.showing import explanation, html_table, one_line
@@ -272,20 +272,22 @@ class JobHandle(ToldJob):
         tags: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Job:
-        """Submit the job's run once more, from the process that submitted it; returns the new job.
+        """Submit the job's run once more; returns the new job.
 
-        A failed or cancelled job is run again; one that completed as well, as with ``force=True``. It is submitted to
-        the backend that is active now.
+        A failed or cancelled job is run again; one that completed as well, as with ``force=True``. The process that
+        submitted it, and still has its models and datasets, submits them to the backend that is active now. Any other
+        has the job's own backend run what that has kept of the job: ``"ray"`` does, see its option ``keep_inputs``.
 
         Args:
             job_name: Another name; the same when None.
-            resources: Other resources, for example ``{"memory": 16 * 2**30}``; the same when None.
+            resources: Other resources, for example ``{"memory": 16 * 2**30}``; what is not named stays as it was.
             tags: Other tags; the same when None.
             **options: Options of the job that replace those of then.
 
         Raises:
-            JobSubmissionError: The job is not final; this process did not submit it, or has let go of its models or
-                datasets since; or what it was submitted with has changed.
+            JobSubmissionError: The job is not final; what it was given is not here and its backend has not kept it; or
+                what it was submitted with here has changed.
+            BackendUnavailableError: Its backend does not answer.
         """
         if self._outcome is None:
             raise JobSubmissionError(
@@ -295,7 +297,8 @@ class JobHandle(ToldJob):
             )
         if isinstance(self._outcome, Completed) and "reuse" not in options:
             options = {"force": True, **options}
-        return run_again(self._job_id, job_name=job_name, resources=resources, tags=tags, options=options)
+        changes = Changes(job_name=job_name, resources=resources, tags=tags, options=options)
+        return run_again(self, self._controls, changes)
 
     def add_done_callback(self, callback: Callable[[Job], object]) -> None:
         """Call `callback(job)` once the job is final, at once when it is already.

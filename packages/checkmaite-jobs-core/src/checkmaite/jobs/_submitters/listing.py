@@ -19,6 +19,7 @@ from checkmaite.jobs._shared.tags import Tags, checked_tags
 from checkmaite.jobs._shared.values import as_float, as_whole, shown
 
 if TYPE_CHECKING:
+    from checkmaite.jobs._shared.provenance import Provenance
     from checkmaite.jobs._submitters.preparing import PreparedSubmission
 
 
@@ -34,10 +35,15 @@ def _user_at_host() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
+def submitter_of(provenance: Provenance) -> str:
+    """What `submitted_by` is of a job that is submitted here."""
+    return provenance.user_id or _user_at_host()
+
+
 LABELS: Mapping[str, Callable[[PreparedSubmission], str]] = {
     "job_name": attrgetter("job_name"),
     "capability_id": attrgetter("capability_id"),
-    "submitted_by": lambda prepared: prepared.provenance.user_id or _user_at_host(),
+    "submitted_by": lambda prepared: submitter_of(prepared.provenance),
 }
 """What a job is listed by, for as long as it is known, and how it follows from a submission.
 

@@ -200,12 +200,12 @@ def _prepare_one(
         problems.append(class_problem("config", config))
     if submission.use_cache is not False:
         problems.append(_USE_CACHE_REFUSED)
-    problems += _name_problems(submission.job_name)
+    problems += name_problems(submission.job_name)
     tags, faults = checked_tags(submission.tags)
     problems += faults
     resources, faults = resolve_resources(submission.resources, config=config, capability=capability)
     problems += faults
-    options, faults = _options(submission.options, options_type)
+    options, faults = read_options(submission.options, options_type)
     problems += faults
     if problems or options is None:
         return None, problems, "validate"
@@ -253,7 +253,8 @@ def _name_of(submission: Submission) -> str:
     return name if len(encoded) <= JOB_NAME_LIMIT_BYTES else encoded[:JOB_NAME_LIMIT_BYTES].decode(errors="ignore")
 
 
-def _name_problems(name: object) -> list[Problem]:
+def name_problems(name: object) -> list[Problem]:
+    """What is wrong with a name of a job."""
     if name is None:
         return []
     if not isinstance(name, str):
@@ -267,7 +268,8 @@ def _name_problems(name: object) -> list[Problem]:
     return []
 
 
-def _options(given: Any, options_type: type[RunOptions]) -> tuple[RunOptions | None, list[Problem]]:
+def read_options(given: Any, options_type: type[RunOptions]) -> tuple[RunOptions | None, list[Problem]]:
+    """The options of one job, and what is wrong with them."""
     if not isinstance(given, Mapping):
         return None, [Problem("options", f"expected a mapping, got {type(given).__name__}.", "Pass a dict.")]
     if not given:

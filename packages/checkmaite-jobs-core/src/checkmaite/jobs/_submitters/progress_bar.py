@@ -10,7 +10,7 @@ from typing import Protocol, Self
 from attrs import frozen
 from checkmaite.jobs._shared.job_info import JobInfo
 from checkmaite.jobs._shared.status import JobStatus
-from checkmaite.jobs._submitters.front_end import Shown, bundle_of, in_notebook, on_terminal, show
+from checkmaite.jobs._submitters.front_end import Shown, bundle_of, in_marimo, in_notebook, on_terminal, show
 from checkmaite.jobs._submitters.rendering import counts_of, page, span_text
 
 _BLOCKS: Mapping[JobStatus, str] = {
@@ -168,6 +168,6 @@ class _NotebookBar(_Drawn):
 
 def bar_here() -> Bar | None:
     """The bar for whoever looks at this process; None where nobody does."""
-    if in_notebook():
+    if in_notebook() or in_marimo():
         return _NotebookBar()
     return _TerminalBar() if on_terminal() else None

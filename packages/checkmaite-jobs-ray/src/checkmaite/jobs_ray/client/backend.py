@@ -101,16 +101,16 @@ class RayBackend:
         threading.Thread(target=_import_actors, name="checkmaite-imports", daemon=True).start()
         self._connection: Connection = connect(options, live_jobs=self._would_be_lost, fall_silent=self._fall_silent)
         self._calls = Calls(options.registry_name, self._find_registry)
-        self._others = OtherScopes(options, self._release_when_idle)
         try:
             self._runtime_env = runtime_env_here()
             here = Context(Terms(store=context.store, facts={}), self._runtime_env)
+            self._others = OtherScopes(options, here, self._release_when_idle)
             patience_s = options.registry_update_timeout_s
             self._subscription = Subscription(
                 self._calls, self._scope, here, self._proof, patience_s=patience_s, idle=self._release_when_idle
             )
             self._own = ScopeClient(
-                self._scope, self._calls, self._subscription, self._proof, home, timeout_s=patience_s
+                self._scope, self._calls, self._subscription, self._proof, home, here=here, timeout_s=patience_s
             )
             is_kept = self._handshake()
             self._own.ask("offer", self._scope, here)

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from checkmaite.jobs import BackendUnavailableError, Job, JobsError, PendingReason, UnconfirmedError
-from checkmaite.jobs.spi import JobHandle
+from checkmaite.jobs.spi import Changes, JobHandle, checked_changes
+from checkmaite.jobs_ray.client.again import spec_again
 from checkmaite.jobs_ray.client.cluster import Calls, UnansweredError
 from checkmaite.jobs_ray.client.job import RayJob
 from checkmaite.jobs_ray.client.subscription import Subscription
-from checkmaite.jobs_ray.wire import JobFacts, named
+from checkmaite.jobs_ray.config import RayRunOptions
+from checkmaite.jobs_ray.wire import Context, JobFacts, named
 
 
 class ScopeClient:
@@ -22,17 +24,27 @@ class ScopeClient:
         subscription: Keeps the handles up to date.
         proof: What is shown for the scope's key; None for no key.
         home: See `JobHandle`.
+        here: The context of what this process submits.
         timeout_s: How long an answer may take.
     """
 
     def __init__(
-        self, scope: str, calls: Calls, subscription: Subscription, proof: bytes | None, home: str, *, timeout_s: float
+        self,
+        scope: str,
+        calls: Calls,
+        subscription: Subscription,
+        proof: bytes | None,
+        home: str,
+        *,
+        here: Context,
+        timeout_s: float,
     ) -> None:
         self.subscription = subscription
         self._scope = scope
         self._calls = calls
         self._proof = proof
         self._home = home
+        self._here = here
         self._timeout_s = timeout_s
 
     def ask(self, method: str, *arguments: Any, job_ids: Sequence[str] = ()) -> Any:
@@ -88,6 +100,20 @@ class ScopeClient:
         """What a job has printed; None when it is kept no more."""
         found: str | None = self.ask("logs", self._scope, job_id)
         return found
+
+    def run_again(self, job: JobHandle, changes: Changes) -> Job:
+        """See `RunsAgain`.
+
+        Raises:
+            JobSubmissionError: What the job was given is not kept, a change is faulty, or this process is configured
+                otherwise than whoever submitted it.
+            BackendUnavailableError: The registry does not answer.
+        """
+        kept, redacted = self.ask("inputs", self._scope, job.job_id)
+        changed = checked_changes(changes, kept.resources, RayRunOptions)
+        spec, contexts = spec_again(kept, redacted, self._here, changed)
+        (new,) = self.followed("submit", [spec], contexts, job_ids=[spec.job_id])
+        return new
 
     def _handle(self, facts: JobFacts) -> RayJob:
         return RayJob(facts, self, self._home, self._scope)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from checkmaite.jobs_ray.journal.format import JournalCorruptError
@@ -17,7 +17,7 @@ from checkmaite.jobs_ray.registry.model.events import Event
 from checkmaite.jobs_ray.registry.model.job_table import JobTable, ReplayState
 from checkmaite.jobs_ray.wire import StoredPayload
 
-_IMPOSSIBLE = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError, AttributeError, RecursionError)
+IMPOSSIBLE = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError, AttributeError, RecursionError)
 """What rows and events raise that this project does not write, or that contradict those before them."""
 
 
@@ -34,8 +34,10 @@ def payload_key(job_id: str, nonce: str) -> str:
     return f"{PAYLOADS}/{job_id}-{nonce}"
 
 
-def take_over(root: str, leader: Leader, new_nonce: Callable[[], str], found: Found) -> Steps[tuple[Journal, JobTable]]:
-    """Lead the journal; what it amounts to. Payloads that no job needs are deleted.
+def take_over(
+    root: str, leader: Leader, new_nonce: Callable[[], str], found: Found, kept: Mapping[str, str] | None = None
+) -> Steps[tuple[Journal, JobTable]]:
+    """Lead the journal; what it amounts to. Payloads that nothing needs are deleted.
 
     They are looked for before this leads. A leader that is superseded meanwhile, and does not know it, thus deletes
     nothing that a later one has kept.
@@ -45,6 +47,7 @@ def take_over(root: str, leader: Leader, new_nonce: Callable[[], str], found: Fo
         leader: Who will lead; one that never has.
         new_nonce: Gives what no other object carries.
         found: The journal as it was read already.
+        kept: Payloads that are kept beyond the end of their jobs: the key of each, by job.
 
     Raises:
         JobsError: See `lead` and `table_of`.
@@ -53,6 +56,7 @@ def take_over(root: str, leader: Leader, new_nonce: Callable[[], str], found: Fo
     journal, found = yield from lead(root, leader, new_nonce, found)
     table = table_of(found)
     needed = {each.spec.payload.key for each in table.live() if isinstance(each.spec.payload, StoredPayload)}
+    needed.update(key for job_id, key in (kept or {}).items() if job_id in table.records)
     unneeded = [key for name in names if (key := f"{PAYLOADS}/{name}") not in needed]
     if unneeded:
         yield Delete(unneeded)
@@ -76,7 +80,7 @@ def table_of(found: Found) -> JobTable:
                 for event in events_of(stored.rows(), stored.protocol):
                     replayed.apply(event)
             return JobTable.of(replayed)
-    except _IMPOSSIBLE as error:
+    except IMPOSSIBLE as error:
         raise JournalCorruptError.of(
             uri,
             f"what it says cannot be ({type(error).__name__}: {error})",
@@ -87,7 +91,7 @@ def table_of(found: Found) -> JobTable:
 def rest_of(found: Found) -> tuple[JobTable, int]:
     """The table of what `read_rest` gave, and how many events were left out: those of jobs that it does not know."""
     replayed, left_out = ReplayState(), 0
-    with suppress(*_IMPOSSIBLE):
+    with suppress(*IMPOSSIBLE):
         if found.snapshot:
             restore(replayed, found.snapshot_rows(), found.snapshot.protocol)
     for stored in found.segments():
@@ -97,11 +101,11 @@ def rest_of(found: Found) -> tuple[JobTable, int]:
                 event = next(events)
             except StopIteration:
                 break
-            except _IMPOSSIBLE:
+            except IMPOSSIBLE:
                 left_out += 1
                 break
             left_out += not _is_applied(replayed, event)
-    with suppress(*_IMPOSSIBLE):
+    with suppress(*IMPOSSIBLE):
         return JobTable.of(replayed), left_out
     return JobTable(), left_out
 
@@ -112,7 +116,7 @@ def _is_applied(replayed: ReplayState, event: Event) -> bool:
     before = replayed.records.get(job_id)
     try:
         replayed.apply(event)
-    except _IMPOSSIBLE:
+    except IMPOSSIBLE:
         if before is not None:
             replayed.records[job_id] = before
         return False

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from checkmaite.jobs import (
     BackendUnavailableError,
     BackpressureError,
+    JobStatus,
     JobSubmissionError,
     PendingReason,
     Reuse,
@@ -28,7 +29,10 @@ from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.handshake import check_client
 from checkmaite.jobs_ray.journal.location import JournalLocation
 from checkmaite.jobs_ray.registry.cluster import Cluster
+from checkmaite.jobs_ray.registry.input_keeper import IN_MEMORY_BYTES
 from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
+from checkmaite.jobs_ray.registry.model.contexts import RedactedContext
+from checkmaite.jobs_ray.registry.model.record import JobRecord
 from checkmaite.jobs_ray.registry.shell import Shell, Window
 from checkmaite.jobs_ray.registry.storage import Storage
 from checkmaite.jobs_ray.registry.subscriptions import Subscriptions
@@ -295,6 +299,22 @@ class JobRegistry:
         shell = await self._admitted(scope, proof)
         return await shell.logs(scope, job_id)
 
+    async def inputs(self, scope: str, job_id: str, proof: bytes | None = None) -> tuple[JobSpec, RedactedContext]:
+        """What a finished job was given, its payload as bytes, and its context without secrets: to submit it again.
+
+        Raises:
+            JobNotFoundError: The scope has no such job.
+            JobSubmissionError: It is not kept.
+            StoreError: It is kept, and cannot be read.
+        """
+        shell = await self._admitted(scope, proof)
+        record = shell.machine.table.of_scope(scope, job_id)
+        found = await shell.inputs(job_id)
+        if found is None:
+            why = self._why_not_kept(record)
+            raise JobSubmissionError(f"{job_id} cannot be run again by its id: {why}", phase="validate")
+        return found
+
     async def metrics(self, scope: str, proof: bytes | None = None) -> list[Metric]:
         """What has happened to the jobs of a scope since this registry has begun, in numbers; see `Shell.metrics`."""
         return await (await self._admitted(scope, proof)).metrics(scope)
@@ -387,6 +407,29 @@ class JobRegistry:
                 "same call may be made again, and get_job() tells what became of it.",
                 job_ids=job_ids,
             ) from None
+
+    def _why_not_kept(self, record: JobRecord) -> str:
+        """Why nobody has what a job was given, as sentences."""
+        settings = self._settings
+        if record.is_live:
+            return f"it is {record.status}. Wait for it, or cancel it first."
+        most = settings.max_kept_input_bytes
+        if record.status is JobStatus.COMPLETED and settings.keep_inputs != "all":
+            why = (
+                "it is COMPLETED, and this registry keeps the inputs of jobs that failed or were cancelled. Start it "
+                'with keep_inputs="all" to keep all.'
+            )
+        elif self._journal_writer is not None:
+            why = (
+                "its inputs are not kept. Either there was no room beside those of other jobs "
+                f"(max_kept_input_bytes={most}), or they could not be written, or an earlier version ended the job."
+            )
+        else:
+            why = (
+                "its inputs are not kept. Without a journal the registry keeps them in memory, where they are up to "
+                f"32 KiB, and {min(most, IN_MEMORY_BYTES)} bytes of them in all. Pass journal_uri to keep more."
+            )
+        return f"{why} Submit it with submit_capability() and the same arguments."
 
     @property
     def _trouble(self) -> str:

@@ -18,6 +18,7 @@ from checkmaite.jobs import (
     StorePermissionError,
 )
 from checkmaite.jobs_ray.journal.format import segment_key
+from checkmaite.jobs_ray.journal.inputs import INPUTS, all_kept_inputs
 from checkmaite.jobs_ray.journal.leader import Leader, SupersededError
 from checkmaite.jobs_ray.journal.logs import LOGS
 from checkmaite.jobs_ray.journal.reading import read_journal
@@ -69,6 +70,8 @@ class JournalWriter:
         self.walls = Walls(storage)
         self.logs_before: Sequence[str] = ()
         """Names in the folder of kept output, before this registry led the journal: a later leader's are not there."""
+        self.inputs_before: Sequence[str] = ()
+        """Likewise in the folder of what finished jobs were given."""
         self._snapshot: asyncio.Task[None] | None = None
         self._is_lost = False
         self._sweep_at = 0.0
@@ -226,8 +229,11 @@ class JournalWriter:
         else:
             await self._outlive(found.leader)
         self.logs_before = await self._storage.ask(Names(LOGS))
+        self.inputs_before = await self._storage.ask(Names(INPUTS))
+        kept = {job_id: each.payload for job_id, each in all_kept_inputs(self.inputs_before).items()}
         leader, storage = self._storage.leader(self._address), self._storage
-        self._journal, self._table = await storage.write(take_over(storage.root, leader, storage.new_nonce, found))
+        taken = take_over(storage.root, leader, storage.new_nonce, found, kept)
+        self._journal, self._table = await storage.write(taken)
         await self.walls.load()  # now that no other registry can raise one that this one does not learn of
         self._trouble = None
         return self._table

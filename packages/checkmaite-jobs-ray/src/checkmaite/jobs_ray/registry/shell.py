@@ -19,6 +19,7 @@ from checkmaite.jobs_ray.loops import take_turns
 from checkmaite.jobs_ray.registry.cluster import Cluster, UnanswerableError
 from checkmaite.jobs_ray.registry.group_commit import GroupCommit
 from checkmaite.jobs_ray.registry.hook_feed import HookFeed
+from checkmaite.jobs_ray.registry.input_keeper import InputKeeper, Inputs
 from checkmaite.jobs_ray.registry.job_output import JobOutput
 from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
 from checkmaite.jobs_ray.registry.model.events import Event, Launched
@@ -110,6 +111,8 @@ class Shell:
         size = settings.controller_pool_size
         self.pool = ControllerPool(name, size, cluster, self.machine, session, self._placeable.set)
         self._output = JobOutput(settings, self.machine, cluster, self.pool.sessions, journal_writer)
+        storage, names = (journal_writer.storage, journal_writer.inputs_before) if journal_writer else (None, ())
+        self._inputs = InputKeeper(settings, self.machine.table, storage, names)
         self._chores: set[asyncio.Task[None]] = set()
         self._unanswered: dict[str, str] = {}
         self._has_released = False
@@ -129,7 +132,7 @@ class Shell:
         """Do what the machine wants done, each time that it was told something; and `then`, when that is durable."""
         table = self.machine.table
         events, changed, unneeded = table.take_events(), table.take_changed(), table.take_unneeded()
-        effects = self.machine.take_effects()
+        effects, ended = self.machine.take_effects(), table.take_ended()
         self._tallies.note(events, table)
         if self.hook_feed is not None and (happened := happenings(events, table)):
             then = [*then, partial(self.hook_feed.add, happened)]
@@ -137,7 +140,7 @@ class Shell:
         if events or changed or effects or then:
             # That Ray has a job follows from what is durable, and a short job's end comes soon after.
             can_wait = not (effects or then) and all(isinstance(each, Launched) for each in events)
-            release = partial(self._release, events, effects, changed, unneeded, then)
+            release = partial(self._release, events, effects, changed, unneeded, ended, then)
             self.commits.add(events, release, can_wait=can_wait)
         self._confirmed.set()
 
@@ -187,6 +190,14 @@ class Shell:
         self.machine.table.of_scope(scope, job_id)
         return await self._output.of(job_id)
 
+    async def inputs(self, job_id: str) -> Inputs | None:
+        """What a finished job was given, its payload as bytes; None when that is not kept.
+
+        Raises:
+            StoreError: It is kept, and cannot be read.
+        """
+        return await self._inputs.read(job_id)
+
     async def metrics(self, scope: str | None = None) -> list[Metric]:
         """What has happened to the jobs of a scope, or of all of them, since this process has begun, in numbers.
 
@@ -208,9 +219,11 @@ class Shell:
         effects: list[Effect],
         changed: list[str],
         unneeded: list[str],
+        ended: Sequence[Inputs],
         then: Iterable[Callable[[], object]],
     ) -> None:
         self._has_released = True
+        self._inputs.note(ended, events)
         late = self._output.note(events)
         for job_id, kept in late.items():
             self._spawn(self._tell_when(job_id, kept))
@@ -223,7 +236,7 @@ class Shell:
         for act in then:
             act()
         if self._payload_objects is not None:
-            self._payload_objects.forget(unneeded)
+            self._payload_objects.forget(self._inputs.released(unneeded))
         self._tell([job_id for job_id in changed if job_id not in late])
 
     async def _tell_when(self, job_id: str, kept: asyncio.Task[None]) -> None:

@@ -11,7 +11,7 @@ from itertools import chain
 
 from checkmaite.jobs import JobNotFoundError, JobProgress, JobStatus, Reuse
 from checkmaite.jobs.spi import JobQuery, labels_of
-from checkmaite.jobs_ray.registry.model.contexts import RedactedContexts
+from checkmaite.jobs_ray.registry.model.contexts import RedactedContext, RedactedContexts
 from checkmaite.jobs_ray.registry.model.events import (
     Adopted,
     Assigned,
@@ -79,6 +79,7 @@ class JobTable:
         self._events: list[Event] = []
         self._changed: dict[str, None] = {}
         self._unneeded: list[str] = []
+        self._ended: list[tuple[JobSpec, RedactedContext]] = []
 
     @classmethod
     def of(cls, replayed: ReplayState) -> JobTable:
@@ -177,6 +178,11 @@ class JobTable:
     def take_unneeded(self) -> list[str]:
         """Keys of the payloads beside the journal that no start needs any more, since this was asked last."""
         taken, self._unneeded = self._unneeded, []
+        return taken
+
+    def take_ended(self) -> list[tuple[JobSpec, RedactedContext]]:
+        """What the jobs were given that became final since this was asked last, and their contexts."""
+        taken, self._ended = self._ended, []
         return taken
 
     def needs(self, key: str) -> bool:
@@ -309,6 +315,8 @@ class JobTable:
             self._end(before)
 
     def _end(self, live: JobRecord) -> None:
+        if live.spec.context in self.redacted_contexts:
+            self._ended.append((live.spec, self.redacted_contexts[live.spec.context]))
         self.redacted_contexts.drop(live.spec.context)
         self.payload_bytes -= _bytes_here(live.spec)
         if isinstance(live.spec.payload, StoredPayload):
