@@ -29,8 +29,9 @@ from checkmaite.jobs._shared import telemetry
 from checkmaite.jobs._shared.discovery import open_hook
 from checkmaite.jobs._shared.hooks import HookSpec
 from checkmaite.jobs._shared.trace_context import TraceContext, attempt_span, job_span
+from checkmaite.jobs._submitters.again import run_again
 from checkmaite.jobs._submitters.submit_span import SubmitSpan
-from checkmaite.jobs.spi import JobEvent, JobEventKind
+from checkmaite.jobs.spi import RUN, Changes, JobEvent, JobEventKind
 from checkmaite.jobs.testing._samples import SampleCapability
 
 from tests.pages.blocks import blocks
@@ -140,6 +141,26 @@ def test_a_run_that_is_used_again_is_linked_to_its_origin(receiver: SpanReceiver
     linked = receiver.trace(second, "submit", "job sample", "attempt", "run sample").one("job sample")
     assert (made.links, linked.links) == ([], [(first, made.span)])
     assert linked.attributes["checkmaite.job.reused_job_id"] == origin.job_id
+
+
+@pytest.mark.usefixtures("exporting")
+def test_what_a_backend_has_kept_is_run_again_in_the_trace_of_who_asks(receiver: SpanReceiver) -> None:
+    configure()
+    asked: list[Changes] = []
+
+    class Keeps:
+        def run_again(self, job: object, changes: Changes) -> Any:
+            asked.append(changes)
+            return SimpleNamespace(job_id="new", reuse=RUN)
+
+    of_another_process: Any = SimpleNamespace(job_id="old")
+    with users_span() as trace:
+        run_again(of_another_process, Keeps(), Changes())
+    submit = receiver.trace(trace, "submit").one("submit")
+    assert submit.attributes["checkmaite.job.id"] == "new"
+    (changes,) = asked
+    assert changes.trace is not None
+    assert (changes.trace.trace_id, changes.trace.span_id) == (trace, submit.span)
 
 
 @pytest.mark.usefixtures("exporting")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import ray.exceptions as rx
-from checkmaite.jobs import BackendUnavailableError, UnconfirmedError
+from checkmaite.jobs import BackendUnavailableError, IncompatibleVersionError, UnconfirmedError
 from checkmaite.jobs._shared.provenance import Provenance
 from checkmaite.jobs._submitters.preparing import prepare
 from checkmaite.jobs._submitters.submission import Submission
@@ -148,3 +148,10 @@ def test_what_a_lost_call_has_done_nobody_knows(
     with pytest.raises(BackendUnavailableError) as caught:
         calls.ask("submit", timeout_s=5.0)
     assert type(caught.value) is kind
+
+
+def test_a_registry_of_a_version_that_has_no_such_call_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "is_connected", lambda: True)
+    calls = Calls("registry", SimpleNamespace)
+    with pytest.raises(IncompatibleVersionError, match=r"'registry' is of an earlier version.*inputs.*Upgrade"):
+        calls.ask("inputs", timeout_s=5.0)

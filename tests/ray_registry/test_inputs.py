@@ -14,14 +14,16 @@ from checkmaite.jobs import (
     IncompatibleVersionError,
     JobSubmissionError,
     Resources,
+    ReuseKind,
     StoreCorruptError,
     StoreUnavailableError,
 )
-from checkmaite.jobs.spi import Changes, CheckedChanges, ObjectStore, StoreSpec, Terms, checked_changes
-from checkmaite.jobs_ray.client.again import spec_again
+from checkmaite.jobs.spi import Changes, CheckedChanges, ObjectStore, StoreSpec, Terms, TraceContext, checked_changes
+from checkmaite.jobs_ray.client.again import ContextsHere, spec_again
 from checkmaite.jobs_ray.config import RayRunOptions, RegistrySettings
 from checkmaite.jobs_ray.journal.inputs import INPUTS, all_kept_inputs, inputs_of, kept_inputs
 from checkmaite.jobs_ray.registry import input_keeper
+from checkmaite.jobs_ray.registry.actor import Around, JobRegistry
 from checkmaite.jobs_ray.registry.input_keeper import InputKeeper
 from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
 from checkmaite.jobs_ray.registry.model.contexts import redacted_context
@@ -31,7 +33,8 @@ from checkmaite.jobs_ray.registry.storage import Storage
 from checkmaite.jobs_ray.wire import Context, JobSpec, StoredPayload
 
 from tests.ray_registry.making import CONTEXT, CONTEXTS, ERROR, completed, limits, spec
-from tests.ray_registry.rig import Rig
+from tests.ray_registry.rig import Rig, new_controller
+from tests.ray_registry.test_session import Wire, WireCluster
 
 LARGE = 100_000
 
@@ -283,6 +286,36 @@ def test_an_object_that_is_gone_is_as_if_it_was_never_kept(tmp_path: Path) -> No
     run(story)
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "its inputs are not kept.*max_kept_input_bytes=1073741824.*Submit it with submit_capability"),
+        ({"max_kept_input_bytes": 0}, "keeps no inputs.*max_kept_input_bytes=0.*Submit it with submit_capability"),
+    ],
+)
+def test_who_asks_for_what_is_not_kept_is_told_why_and_what_to_do(
+    tmp_path: Path, settings: dict[str, Any], said: str
+) -> None:
+    async def story() -> None:
+        objects = ObjectStore(str(tmp_path))
+        named = {**RegistrySettings(**settings).wire(), "name": "r", "namespace": "n", "journal": None, "where": "here"}
+        registry = JobRegistry(named, Around(WireCluster(Wire(new_controller("first"))), Storage(objects)))
+        shell = await registry._shell()
+        shell.machine.submit([spec("over"), spec("live")], CONTEXTS, 1.0)
+        shell.machine.cancel("scope", "over", 0.0, 1.0)
+        shell.after()
+        with pytest.raises(JobSubmissionError, match=r"it is (PENDING|SCHEDULING)\. Wait for it, or cancel it first"):
+            await registry.inputs("scope", "live")
+        await settled(shell._inputs)
+        assert len(objects.names(INPUTS)) == (settings == {})
+        for name in objects.names(INPUTS):
+            objects.delete(f"{INPUTS}/{name}")
+        with pytest.raises(JobSubmissionError, match=said):
+            await registry.inputs("scope", "over")
+
+    run(story)
+
+
 def test_damage_and_newer_versions_are_told() -> None:
     _, content = kept_inputs(spec("job"), redacted_context(CONTEXT))
     assert inputs_of(content, "uri")[0] == spec("job")
@@ -308,7 +341,7 @@ def changed(**given: Any) -> CheckedChanges:
 
 def test_what_is_not_changed_stays_as_it_was() -> None:
     kept = spec("job", tags=(("sweep", "12"),), resources=Resources(num_cpus=2, num_gpus=1))
-    again, contexts = spec_again(kept, redacted_context(CONTEXT), CONTEXT, changed())
+    again, contexts = spec_again(kept, redacted_context(CONTEXT), ContextsHere(CONTEXT), changed())
     assert again.job_id not in ("", "job")
     assert again._replace(job_id="", order=(), context="", submitted_by=None) == kept._replace(
         job_id="", order=(), context="", submitted_by=None
@@ -325,7 +358,9 @@ def test_what_is_changed_is_other_and_all_else_stays() -> None:
         tags={},
         options={"max_retries": 0, "report_threshold": 0.9, "force": True},
     )
-    again, _ = spec_again(spec("job", tags=(("sweep", "12"),)), redacted_context(CONTEXT), CONTEXT, changes)
+    again, _ = spec_again(
+        spec("job", tags=(("sweep", "12"),)), redacted_context(CONTEXT), ContextsHere(CONTEXT), changes
+    )
     assert (again.job_name, again.tags) == ("larger", ())
     assert again.resources == Resources(num_cpus=2, num_gpus=1, memory=2**34)
     assert again.policy == spec("job").policy._replace(max_retries=0)
@@ -339,22 +374,72 @@ def test_faulty_changes_are_told_all_at_once() -> None:
     assert all(name in said for name in ("job_name", "num_cpus", "tags", "max_retries")), said
 
 
+def test_jobs_that_had_the_same_context_have_the_same_again() -> None:
+    here, store = ContextsHere(CONTEXT), StoreSpec("parquet", {"uri": "/another", "storage_options": {}})
+    another = CONTEXT._replace(terms=evolve(CONTEXT.terms, store=store))
+    names = [
+        spec_again(spec("job"), redacted_context(then), here, changed())[0].context
+        for then in (CONTEXT, CONTEXT, another)
+    ]
+    assert names[0] == names[1] != names[2]
+
+
+def test_of_two_who_run_a_job_again_at_once_both_follow_the_same_new_one() -> None:
+    rig = Rig()
+    rig.submit(spec("fails"))
+    rig.go()
+    rig.end("fails", ERROR)
+    ((kept, redacted),) = rig.registry.table.take_ended()
+    answers = []
+    for _ in range(2):
+        again, contexts = spec_again(kept, redacted, ContextsHere(CONTEXT), changed())
+        answers += [(again.job_id, *rig.registry.submit([again], contexts, rig.now))]
+    (first, one), (second, other) = answers
+    assert (one.is_new, one.job_id) == (True, first)
+    assert (other.is_new, other.job_id, second == first) == (False, first, False)
+    assert other.reuse.kind is ReuseKind.REUSED
+
+
+def test_the_new_job_is_in_the_trace_of_who_has_it_run_again() -> None:
+    then, now = (TraceContext(f"00-{digit * 32}-{digit * 16}-01", baggage="customer=seven") for digit in "12")
+    for trace in (now, None):
+        again, _ = spec_again(
+            spec("job", trace=then), redacted_context(CONTEXT), ContextsHere(CONTEXT), changed(trace=trace)
+        )
+        assert again.trace == trace
+
+
+def test_nothing_of_the_trace_of_then_is_kept(tmp_path: Path) -> None:
+    async def story() -> None:
+        kept = Kept(tmp_path)
+        kept.end(spec("fails", trace=TraceContext(f"00-{'1' * 32}-{'1' * 16}-01", baggage="customer=seven")))
+        await kept.settled()
+        kept.begin()
+        found = await kept.keeper.read("fails")
+        assert found is not None
+        assert found[0].trace is None
+
+    run(story)
+
+
 def test_what_may_be_secret_comes_from_who_has_it_run_again() -> None:
     def context(key: str, **env: str) -> Context:
         store = StoreSpec("parquet", {"uri": "s3://store", "storage_options": {"key": key}})
         return Context(Terms(store=store, facts={}), {"env_vars": env} if env else None)
 
     redacted = redacted_context(context("old", TOKEN="old"))
-    again, contexts = spec_again(spec("job"), redacted, context("new", TOKEN="new"), changed())
+    again, contexts = spec_again(spec("job"), redacted, ContextsHere(context("new", TOKEN="new")), changed())
     assert contexts[again.context].terms.store.options["storage_options"] == {"key": "new"}
     assert contexts[again.context].runtime_env == {"env_vars": {"TOKEN": "new"}}
     with pytest.raises(JobSubmissionError, match=r"analytics_store\.storage_options, runtime_env\.env_vars\.TOKEN"):
-        spec_again(spec("job"), redacted, context("new"), changed())
+        spec_again(spec("job"), redacted, ContextsHere(context("new")), changed())
 
 
 def test_who_has_it_run_again_is_whom_its_rows_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHECKMAITE_PROVENANCE_USER_ID", "bob")
     by_alice = CONTEXT._replace(terms=evolve(CONTEXT.terms, facts={"user_id": "alice", "workspace_id": "scope"}))
-    again, contexts = spec_again(spec("job", submitted_by="alice"), redacted_context(by_alice), CONTEXT, changed())
+    again, contexts = spec_again(
+        spec("job", submitted_by="alice"), redacted_context(by_alice), ContextsHere(CONTEXT), changed()
+    )
     facts = contexts[again.context].terms.facts
     assert (again.submitted_by, facts["user_id"], facts["workspace_id"]) == ("bob", "bob", "scope")

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from checkmaite.jobs import JobStatus
 from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs_ray.config import RegistrySettings
+from checkmaite.jobs_ray.journal.inputs import INPUTS
 from checkmaite.jobs_ray.registry import pool as pool_module
 from checkmaite.jobs_ray.registry import shell as shell_module
 from checkmaite.jobs_ray.registry.journal_writer import JournalWriter
@@ -18,7 +20,7 @@ from checkmaite.jobs_ray.registry.model.events import Assigned, Event, Introduce
 from checkmaite.jobs_ray.registry.shell import Shell
 from checkmaite.jobs_ray.registry.storage import Storage
 
-from tests.ray_registry.making import CONTEXTS, spec
+from tests.ray_registry.making import CONTEXTS, POLICY, spec
 from tests.ray_registry.rig import new_controller
 from tests.ray_registry.test_session import Wire, WireCluster
 
@@ -48,6 +50,45 @@ def test_what_is_submitted_and_where_it_is_placed_are_written_in_one_piece(
         shell.after()
         await shell.commits.durable()
         assert written == [[Introduced, Submitted, Assigned]]
+
+    asyncio.run(story())
+
+
+def test_a_failure_is_told_once_the_inputs_of_the_job_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has heard of it may end the cluster, as a script does whose Ray is its own."""
+    cluster = WireCluster(Wire(new_controller("first")))
+
+    async def story() -> None:
+        objects, told = ObjectStore(str(tmp_path)), asyncio.Event()
+        storage = Storage(objects)
+        writer = JournalWriter(storage, name="r", address="here")
+
+        def tell(jobs: Sequence[str]) -> None:
+            if "a" in jobs:
+                told.set()
+
+        shell = Shell("r", cluster, RegistrySettings(), journal_writer=writer, table=await writer.open(), tell=tell)
+        write, may_write = storage.run, asyncio.Event()
+
+        async def gated(steps: Any) -> Any:
+            await may_write.wait()
+            return await write(steps)
+
+        monkeypatch.setattr(storage, "run", gated)
+        now = time.monotonic()
+        shell.machine.submit([spec("a", policy=POLICY._replace(scheduling_timeout_s=1.0))], CONTEXTS, now)
+        shell.machine.tick(now + 2.0)
+        shell.after()
+        await shell.commits.durable()
+        assert shell.machine.table.records["a"].status is JobStatus.FAILED
+        assert shell._output._keeper is not None
+        await asyncio.gather(*shell._output._keeper._chores)
+        for _ in range(5):  # what waited for its output has gone on
+            await asyncio.sleep(0)
+        assert not told.is_set()
+        may_write.set()
+        await asyncio.wait_for(told.wait(), 30)
+        assert len(objects.names(INPUTS)) == 1
 
     asyncio.run(story())
 

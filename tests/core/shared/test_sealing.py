@@ -39,13 +39,25 @@ def test_a_payload_that_was_never_sealed_is_itself(key: str) -> None:
 
 
 def test_a_payload_is_sealed_anew_for_another_job(key: str) -> None:
-    again = resealed(sealed(b"a marker", "job-1", PLACE), "job-1", "job-2")
+    again = resealed(sealed(b"a marker", "job-1", PLACE), "job-1", "job-2", None)
     assert opened(again, "job-2") == b"a marker"
     with pytest.raises(PayloadKeyError):
         opened(again, "job-1")
     with pytest.raises(PayloadKeyError):
-        resealed(again, "job-1", "job-3")
-    assert resealed(b"open", "job-1", "job-2") == b"open"
+        resealed(again, "job-1", "job-3", None)
+    assert resealed(b"open", "job-1", "job-2", None) == b"open"
+
+
+def test_who_has_a_key_seals_with_it_what_was_open_or_had_another(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_LATER_KEY", OTHER)
+    later = KeyPlace(env="A_LATER_KEY")
+    again = [
+        resealed(b"a marker", "job-1", "job-2", later),
+        resealed(sealed(b"a marker", "job-1", PLACE), "job-1", "job-2", later),
+    ]
+    monkeypatch.delenv("THE_KEY")
+    assert [opened(each, "job-2") for each in again] == [b"a marker"] * 2
+    assert all(b"a marker" not in bytes(each) for each in again)
 
 
 def test_either_alphabet_of_base64_will_do(monkeypatch: pytest.MonkeyPatch) -> None:

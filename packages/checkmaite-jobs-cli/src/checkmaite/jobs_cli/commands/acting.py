@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
-from checkmaite.jobs import Job, JobStatus, JobSubmissionError, JobTimeoutError, as_completed
+from checkmaite.jobs import (
+    BackendUnavailableError,
+    Job,
+    JobsError,
+    JobStatus,
+    JobTimeoutError,
+    ReuseKind,
+    as_completed,
+)
 from checkmaite.jobs_cli.commands.history import print_job
 from checkmaite.jobs_cli.connecting import connected, find
 from checkmaite.jobs_cli.exits import Exit, exit_after
@@ -174,7 +182,7 @@ def rerun(
     with connected(asked):
         found = find(job_ids, chosen)
         wanted = _ENDED if chosen.statuses else _FAILED
-        jobs = found if job_ids else [job for job in found if job.status in wanted]
+        jobs = found if job_ids else [job for job in reversed(found) if job.status in wanted]  # in their order of then
         if not jobs:
             say("No such jobs.")
             return Exit.DONE
@@ -185,7 +193,10 @@ def rerun(
         new, refused = _run_again(jobs, dict(resources) or None, dict(options))
         if as_json and not waits:
             emit(JobSummary.of_job(job) for job in new)
-        say(f"{_counted(len(new))} submitted{f', {refused} refused' if refused else ''}.")
+        there = sum(job.reuse.kind is ReuseKind.REUSED for job in new)
+        parts = [f"{_counted(len(new) - there)} submitted"]
+        parts += [f"{count} {what}" for count, what in ((there, "there already"), (refused, "refused")) if count]
+        say(f"{', '.join(parts)}.")
         if waits:
             for job in as_completed(new):
                 print_job(JobSummary.of_job(job), as_json=as_json)
@@ -199,17 +210,22 @@ def rerun(
 def _run_again(
     jobs: Sequence[Job], resources: Mapping[str, Any] | None, options: Mapping[str, Any]
 ) -> tuple[list[Job], int]:
-    """The new jobs, and how many could not be made; of a single one the error goes on."""
-    new, refused = [], 0
-    for job in jobs:
+    """The jobs that stand for these runs now, and how many runs have none; of a single one the error goes on."""
+    new: dict[str, Job] = {}  # one may stand for several: of a run that has failed twice, say
+    refused = 0
+    for number, job in enumerate(jobs):
         try:
-            new.append(job.rerun(resources=resources, **options))
-        except JobSubmissionError as error:
+            made = job.rerun(resources=resources, **options)
+        except JobsError as error:
             if len(jobs) == 1:
                 raise
             refused += 1
             say(f"{job.job_name} ({job.job_id}): {error}")
-    return new, refused
+            if isinstance(error, BackendUnavailableError):  # the next one would wait as long
+                return list(new.values()), len(jobs) - number + refused - 1
+        else:
+            new.setdefault(made.job_id, made)
+    return list(new.values()), refused
 
 
 def _ask_about(verb: str, jobs: Sequence[Job], *, dry_run: bool, as_json: bool) -> None:

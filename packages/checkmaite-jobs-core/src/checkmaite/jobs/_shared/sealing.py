@@ -69,18 +69,27 @@ def opened(payload: bytes | memoryview, job_id: str) -> bytes | memoryview:
     return content
 
 
-def resealed(payload: bytes | memoryview, job_id: str, new_job_id: str) -> bytes | memoryview:
-    """A payload for another job, sealed by the same key; one that never was is itself.
+def resealed(payload: bytes | memoryview, job_id: str, new_job_id: str, place: KeyPlace | None) -> bytes | memoryview:
+    """A payload for another job.
+
+    Args:
+        payload: That of a job, sealed or not.
+        job_id: This job.
+        new_job_id: The other one.
+        place: Where the key is that this process seals with. With None what was sealed is sealed by its own key again,
+            and what never was is itself.
 
     Raises:
         PayloadKeyError: See `opened`.
         MissingDependencyError: Likewise.
     """
     content = opened(payload, job_id)
-    if content is payload:
-        return payload
-    head = bytes(payload[:_MOST_HEAD_BYTES]).partition(b"\n")[0]
-    return sealed(bytes(content), new_job_id, KeyPlace.from_given(json.loads(head[len(_MARK) :])))
+    if place is None:
+        if content is payload:
+            return payload
+        head = bytes(payload[:_MOST_HEAD_BYTES]).partition(b"\n")[0]
+        place = KeyPlace.from_given(json.loads(head[len(_MARK) :]))
+    return sealed(bytes(content), new_job_id, place)
 
 
 def _cipher_at(place: KeyPlace) -> Any:

@@ -16,9 +16,11 @@ from attrs import evolve, field, frozen
 from checkmaite.jobs._shared.errors import JobSubmissionError
 from checkmaite.jobs._shared.job_protocols import Job
 from checkmaite.jobs._shared.resources import Resources, resources_over
+from checkmaite.jobs._submitters.active import active
 from checkmaite.jobs._submitters.submission import Submission
 
 if TYPE_CHECKING:
+    from checkmaite.jobs._shared.trace_context import TraceContext
     from checkmaite.jobs._submitters.handle import JobHandle
 
 MOST_KEPT = 1_000
@@ -37,12 +39,14 @@ class Changes:
         resources: Resources; those that a mapping does not name stay.
         tags: All tags.
         options: Options of the job, by name; others stay.
+        trace: What the new job is submitted in; nothing of the trace of then stays.
     """
 
     job_name: str | None = None
     resources: Resources | Mapping[str, Any] | None = None
     tags: Mapping[str, str] | None = None
     options: Mapping[str, Any] = field(factory=dict)
+    trace: TraceContext | None = None
 
 
 @runtime_checkable
@@ -122,8 +126,17 @@ def run_again(job: JobHandle, controls: object, changes: Changes) -> Job:
         else:
             return kept.submit(_changed(kept.submission, models, datasets, changes), job.job_id, kept.run_key)
     if isinstance(controls, RunsAgain):
-        return controls.run_again(job, changes)
+        return _run_again_there(job, controls, changes)
     raise _cannot(job.job_id, f'{why}, and only "ray" keeps what jobs were given for other processes')
+
+
+def _run_again_there(job: JobHandle, controls: RunsAgain, changes: Changes) -> Job:
+    from checkmaite.jobs._submitters.submit_span import SubmitSpan
+
+    with SubmitSpan(1, is_wanted=active.traces) as span:
+        new = controls.run_again(job, evolve(changes, trace=span.carried))
+        span.note([new])
+    return new
 
 
 def _changed(submission: Submission, models: Any, datasets: Any, changes: Changes) -> Submission:

@@ -8,6 +8,7 @@ from checkmaite.jobs._shared.provenance import Provenance, get_provenance_defaul
 from checkmaite.jobs._shared.resources import Resources, resolve_resources, resources_over
 from checkmaite.jobs._shared.reuse import ReusePolicy
 from checkmaite.jobs._shared.tags import Tags, checked_tags
+from checkmaite.jobs._shared.trace_context import TraceContext
 from checkmaite.jobs._submitters.again import Changes
 from checkmaite.jobs._submitters.preparing import RunOptions, name_problems, read_options
 
@@ -24,6 +25,7 @@ class CheckedChanges:
         reuse: When a result that is there stands for the run; None where it stays as it was.
         report_threshold: Likewise.
         provenance: Of whoever has the job run again.
+        trace: See `Changes`.
     """
 
     job_name: str | None
@@ -33,6 +35,7 @@ class CheckedChanges:
     reuse: ReusePolicy | None
     report_threshold: float | None
     provenance: Provenance
+    trace: TraceContext | None
 
 
 def checked_changes(changes: Changes, before: Resources, options_type: type[RunOptions]) -> CheckedChanges:
@@ -64,4 +67,5 @@ def checked_changes(changes: Changes, before: Resources, options_type: type[RunO
         reuse="never" if options.force else options.reuse,
         report_threshold=options.report_threshold if "report_threshold" in changes.options else None,
         provenance=provenance,
+        trace=changes.trace,
     )

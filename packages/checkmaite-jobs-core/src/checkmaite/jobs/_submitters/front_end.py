@@ -33,8 +33,8 @@ def in_notebook() -> bool:
 
 def in_marimo() -> bool:
     """Whether this is the thread of a cell of a marimo notebook, whose output can be replaced while it runs."""
-    marimo = sys.modules.get("marimo")
-    return marimo is not None and bool(marimo.running_in_notebook())
+    runs = getattr(sys.modules.get("marimo"), "running_in_notebook", None)  # early versions have no such function
+    return runs is not None and bool(runs())
 
 
 def on_terminal() -> bool:

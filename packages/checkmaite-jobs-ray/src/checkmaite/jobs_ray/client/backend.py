@@ -37,6 +37,7 @@ from checkmaite.jobs.spi import (
     open_store,
     terms_of,
 )
+from checkmaite.jobs_ray.client.again import ContextsHere
 from checkmaite.jobs_ray.client.cluster import Calls, create_cleanly, runtime_env_here
 from checkmaite.jobs_ray.client.other_scopes import OtherScopes
 from checkmaite.jobs_ray.client.payload_limits import refuse_large
@@ -104,13 +105,21 @@ class RayBackend:
         try:
             self._runtime_env = runtime_env_here()
             here = Context(Terms(store=context.store, facts={}), self._runtime_env)
-            self._others = OtherScopes(options, here, self._release_when_idle)
+            contexts = ContextsHere(here)
+            self._others = OtherScopes(options, contexts, self._release_when_idle)
             patience_s = options.registry_update_timeout_s
             self._subscription = Subscription(
                 self._calls, self._scope, here, self._proof, patience_s=patience_s, idle=self._release_when_idle
             )
             self._own = ScopeClient(
-                self._scope, self._calls, self._subscription, self._proof, home, here=here, timeout_s=patience_s
+                self._scope,
+                self._calls,
+                self._subscription,
+                self._proof,
+                home,
+                contexts=contexts,
+                payload_key=options.payload_key,
+                timeout_s=patience_s,
             )
             is_kept = self._handshake()
             self._own.ask("offer", self._scope, here)

@@ -25,8 +25,8 @@ from typing import Any
 
 import ray
 import ray.exceptions as rx
-from checkmaite.jobs import BackendUnavailableError, ConfigurationError, JobsError
-from checkmaite.jobs.spi import Deadline
+from checkmaite.jobs import BackendUnavailableError, ConfigurationError, IncompatibleVersionError, JobsError
+from checkmaite.jobs.spi import Deadline, versions_here
 from checkmaite.jobs_ray_simple.cluster import enter_namespace, is_connected
 from ray._private.ray_constants import RAY_RUNTIME_ENV_HOOK
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
@@ -87,13 +87,26 @@ class Calls:
                 time.sleep(_AGAIN_S)
 
     def send(self, method: str, *arguments: Any) -> Any:
-        """A reference to the answer of one call."""
+        """A reference to the answer of one call.
+
+        Raises:
+            IncompatibleVersionError: The actor is of a version that has no such call.
+        """
         if not is_connected():
             raise ConnectionError("this process is not connected to Ray")
         with self._lock:
             if self._actor is None:
                 self._actor = self._find()
-            return getattr(self._actor, method).remote(*arguments)
+            call = getattr(self._actor, method, None)
+            if call is None:
+                raise IncompatibleVersionError(
+                    f"the registry {self._name!r} is of an earlier version, which cannot be asked this ({method}). "
+                    "Upgrade checkmaite-jobs-ray on the cluster, and end the registry when its jobs are final; or "
+                    "choose another registry_actor_name.",
+                    here=versions_here().core,
+                    there="earlier",
+                )
+            return call.remote(*arguments)
 
     def understand(self, error: Exception, method: str, timeout_s: float, deadline: Deadline) -> None:
         """Return when the call that met an error should be made again.

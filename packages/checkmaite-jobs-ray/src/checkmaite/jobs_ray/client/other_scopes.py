@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 
 from checkmaite.jobs import Job, JobsError
 from checkmaite.jobs.spi import JobQuery
+from checkmaite.jobs_ray.client.again import ContextsHere
 from checkmaite.jobs_ray.client.job import RayJob
 from checkmaite.jobs_ray.client.registries import calls_to, registries_of
 from checkmaite.jobs_ray.client.scope_client import ScopeClient
 from checkmaite.jobs_ray.client.subscription import Subscription
 from checkmaite.jobs_ray.config import RayOptions
-from checkmaite.jobs_ray.wire import Context
 
 
 class OtherScopes:
@@ -20,13 +20,13 @@ class OtherScopes:
 
     Args:
         options: Of the backend.
-        here: The context of what this process submits, for jobs that it has run again.
+        contexts: Those of this process, for jobs that it has run again.
         idle: Called when the last live job of one of them is final.
     """
 
-    def __init__(self, options: RayOptions, here: Context, idle: Callable[[], object]) -> None:
+    def __init__(self, options: RayOptions, contexts: ContextsHere, idle: Callable[[], object]) -> None:
         self._options = options
-        self._here = here
+        self._contexts = contexts
         self._idle = idle
         self._clients: dict[tuple[str, str], ScopeClient] = {}
 
@@ -69,6 +69,15 @@ class OtherScopes:
             calls = calls_to(registry, self._options.registry_namespace)
             subscription = Subscription(calls, scope, None, patience_s=patience_s, idle=self._idle)
             home = f"'ray' with idempotency_scope={scope!r} and registry_actor_name={registry!r}"
-            known = ScopeClient(scope, calls, subscription, None, home, here=self._here, timeout_s=patience_s)
+            known = ScopeClient(
+                scope,
+                calls,
+                subscription,
+                None,
+                home,
+                contexts=self._contexts,
+                payload_key=self._options.payload_key,
+                timeout_s=patience_s,
+            )
             self._clients[registry, scope] = known
         return known

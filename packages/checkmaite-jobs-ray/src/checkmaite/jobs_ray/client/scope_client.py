@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from checkmaite.jobs import BackendUnavailableError, Job, JobsError, PendingReason, UnconfirmedError
-from checkmaite.jobs.spi import Changes, JobHandle, checked_changes
-from checkmaite.jobs_ray.client.again import spec_again
+from checkmaite.jobs.spi import Changes, JobHandle, KeyPlace, checked_changes
+from checkmaite.jobs_ray.client.again import ContextsHere, spec_again
 from checkmaite.jobs_ray.client.cluster import Calls, UnansweredError
 from checkmaite.jobs_ray.client.job import RayJob
 from checkmaite.jobs_ray.client.subscription import Subscription
 from checkmaite.jobs_ray.config import RayRunOptions
-from checkmaite.jobs_ray.wire import Context, JobFacts, named
+from checkmaite.jobs_ray.wire import JobFacts, named
 
 
 class ScopeClient:
@@ -24,7 +24,8 @@ class ScopeClient:
         subscription: Keeps the handles up to date.
         proof: What is shown for the scope's key; None for no key.
         home: See `JobHandle`.
-        here: The context of what this process submits.
+        contexts: Those of this process.
+        payload_key: What it encrypts payloads with.
         timeout_s: How long an answer may take.
     """
 
@@ -36,7 +37,8 @@ class ScopeClient:
         proof: bytes | None,
         home: str,
         *,
-        here: Context,
+        contexts: ContextsHere,
+        payload_key: KeyPlace | None,
         timeout_s: float,
     ) -> None:
         self.subscription = subscription
@@ -44,7 +46,8 @@ class ScopeClient:
         self._calls = calls
         self._proof = proof
         self._home = home
-        self._here = here
+        self._contexts = contexts
+        self._payload_key = payload_key
         self._timeout_s = timeout_s
 
     def ask(self, method: str, *arguments: Any, job_ids: Sequence[str] = ()) -> Any:
@@ -111,7 +114,7 @@ class ScopeClient:
         """
         kept, redacted = self.ask("inputs", self._scope, job.job_id)
         changed = checked_changes(changes, kept.resources, RayRunOptions)
-        spec, contexts = spec_again(kept, redacted, self._here, changed)
+        spec, contexts = spec_again(kept, redacted, self._contexts, changed, self._payload_key)
         (new,) = self.followed("submit", [spec], contexts, job_ids=[spec.job_id])
         return new
 

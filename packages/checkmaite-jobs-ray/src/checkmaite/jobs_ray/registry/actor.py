@@ -306,9 +306,11 @@ class JobRegistry:
             JobNotFoundError: The scope has no such job.
             JobSubmissionError: It is not kept.
             StoreError: It is kept, and cannot be read.
+            BackendUnavailableError: The journal does not answer.
         """
         shell = await self._admitted(scope, proof)
         record = shell.machine.table.of_scope(scope, job_id)
+        await self._durable(shell)  # an end is looked after once it is, by the registry that leads
         found = await shell.inputs(job_id)
         if found is None:
             why = self._why_not_kept(record)
@@ -418,6 +420,11 @@ class JobRegistry:
             why = (
                 "it is COMPLETED, and this registry keeps the inputs of jobs that failed or were cancelled. Start it "
                 'with keep_inputs="all" to keep all.'
+            )
+        elif most == 0:
+            why = (
+                "this registry keeps no inputs (max_kept_input_bytes=0). Start it with another max_kept_input_bytes to "
+                "keep those of later jobs."
             )
         elif self._journal_writer is not None:
             why = (

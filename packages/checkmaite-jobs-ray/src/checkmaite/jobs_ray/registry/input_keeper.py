@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from checkmaite.jobs import JobStatus, StoreError, StoreNotFoundError
@@ -66,20 +66,29 @@ class InputKeeper:
         self._ours = {key for key in self._needing if not table.needs(key)}  # no live job needs them
         self._bytes = sum(each.size for each in self._kept.values()) + sum(self._sizes.values())
         self._unwritten: deque[str] = deque()
+        self._under_way: dict[str, asyncio.Future[None]] = {}  # those that are being written, or wait for it
         self._writers = 0
         self._chores: set[asyncio.Task[None]] = set()
         for job_id in [each for each in self._kept if each not in table.records or table.goes_on(each)]:
             self._drop(job_id)
         self._shrink()
 
-    def note(self, ended: Iterable[Inputs], events: Sequence[Event]) -> None:
-        """These jobs have ended, and all this has happened; it is durable."""
+    def note(self, ended: Iterable[Inputs], events: Sequence[Event]) -> Mapping[str, asyncio.Future[None]]:
+        """These jobs have ended, and all this has happened; it is durable.
+
+        Returns:
+            The failed jobs whose inputs are on their way, with what is done once they are written or given up.
+        """
+        under_way: dict[str, asyncio.Future[None]] = {}
         for spec, redacted in ended:
             if self._wants(spec):
                 self._keep(spec, redacted)
+                if self._table.records[spec.job_id].status is JobStatus.FAILED and spec.job_id in self._under_way:
+                    under_way[spec.job_id] = self._under_way[spec.job_id]
         for each in events:
             if isinstance(each, Forgotten):
                 self._drop(each.job_id)
+        return under_way
 
     def released(self, payloads: Iterable[str]) -> list[str]:
         """Keys of payloads that no live job needs any more; those of them that nothing here needs."""
@@ -120,6 +129,7 @@ class InputKeeper:
         return self._keeps_all or record.status is not JobStatus.COMPLETED
 
     def _keep(self, spec: JobSpec, redacted: RedactedContext) -> None:
+        spec = spec._replace(trace=None)  # who has it run again is in another one
         payload, payload_size = payload_object(spec)
         if isinstance(spec.payload, StoredPayload):
             spec, size = spec._replace(payload=spec.payload._replace(ref=None)), _ABOUT_BYTES
@@ -137,6 +147,7 @@ class InputKeeper:
             self._sizes[payload] = payload_size
         if self._storage is not None:
             self._unwritten.append(job_id)
+            self._under_way[job_id] = asyncio.get_running_loop().create_future()
             if self._writers < _AT_ONCE:
                 self._writers += 1
                 self._spawn(self._write_all(self._storage))
@@ -145,7 +156,11 @@ class InputKeeper:
     async def _write_all(self, storage: Storage) -> None:
         try:
             while self._unwritten:
-                await self._write(self._unwritten.popleft(), storage)
+                job_id = self._unwritten.popleft()
+                try:
+                    await self._write(job_id, storage)
+                finally:
+                    self._under_way.pop(job_id).set_result(None)
         finally:
             self._writers -= 1
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -47,7 +48,7 @@ _CONFIRM_S = 2.0
 """Without a journal a submission waits at most this long for controllers to take its jobs."""
 _ALL = 2**53
 _KEPT_S = 5.0
-"""The end of a job is told after so long at the latest, whether or not its output is kept by then."""
+"""The end of a job is told after so long at the latest, whether or not its output and its inputs are kept by then."""
 
 
 class Window(NamedTuple):
@@ -223,10 +224,12 @@ class Shell:
         then: Iterable[Callable[[], object]],
     ) -> None:
         self._has_released = True
-        self._inputs.note(ended, events)
-        late = self._output.note(events)
-        for job_id, kept in late.items():
-            self._spawn(self._tell_when(job_id, kept))
+        late: defaultdict[str, list[asyncio.Future[None]]] = defaultdict(list)
+        for under_way in (self._inputs.note(ended, events), self._output.note(events)):
+            for job_id, kept in under_way.items():
+                late[job_id].append(kept)
+        for job_id, all_kept in late.items():
+            self._spawn(self._tell_when(job_id, all_kept))
         for effect in effects:
             match effect:
                 case StopJobs():
@@ -239,9 +242,9 @@ class Shell:
             self._payload_objects.forget(self._inputs.released(unneeded))
         self._tell([job_id for job_id in changed if job_id not in late])
 
-    async def _tell_when(self, job_id: str, kept: asyncio.Task[None]) -> None:
-        """Tell of a job's end once its output is kept: whoever has heard of it may end the cluster."""
-        await asyncio.wait({kept}, timeout=_KEPT_S)
+    async def _tell_when(self, job_id: str, kept: Iterable[asyncio.Future[None]]) -> None:
+        """Tell of a job's end once its output and inputs are kept: whoever has heard of it may end the cluster."""
+        await asyncio.wait({*kept}, timeout=_KEPT_S)
         self._tell([job_id])
 
     async def _write(self) -> None:
