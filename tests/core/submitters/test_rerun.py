@@ -73,8 +73,9 @@ def test_a_job_that_is_not_final_is_not_run_a_second_time(tmp_path: Path) -> Non
         job.rerun()
 
 
-def test_a_submission_keeps_no_model_in_memory() -> None:
-    job: Any = submitted("fail", models=[Model()])
+@pytest.mark.parametrize("given", ["models", "datasets"])
+def test_a_submission_keeps_no_model_in_memory(given: str) -> None:
+    job: Any = submitted("fail", **{given: [Model()]})
     job.wait(60)
     gc.collect()
     with pytest.raises(JobSubmissionError, match="let go of its models or datasets"):

@@ -91,13 +91,10 @@ _lock = threading.Lock()
 
 def keep(job_id: str, submission: Submission, run_key: str, submit: Submit) -> None:
     """Remember what a job was submitted with."""
-    kept = KeptSubmission(
-        evolve(submission, models=None, datasets=None),
-        _weakly(submission.models),
-        _weakly(submission.datasets),
-        run_key,
-        submit,
-    )
+    models, datasets = _weakly(submission.models), _weakly(submission.datasets)
+    if submission.models is not None or submission.datasets is not None:
+        submission = evolve(submission, models=None, datasets=None)
+    kept = KeptSubmission(submission, models, datasets, run_key, submit)
     with _lock:
         _kept.setdefault(job_id, kept)
         while len(_kept) > MOST_KEPT:
@@ -164,14 +161,20 @@ def _cannot(job_id: str, why: str) -> JobSubmissionError:
     )
 
 
+def _nothing() -> None:
+    """Gives what was not given: one for all jobs, since Python's collector looks at each object that they keep."""
+
+
 def _weakly(given: Any) -> Callable[[], Any]:
     """Gives the same again for as long as somebody else holds it."""
+    if given is None:
+        return _nothing
     if type(given) in (list, tuple):
         sequence, parts = type(given), [_weakly(each) for each in given]
         return lambda: sequence(part() for part in parts)
     try:
         reference = weakref.ref(given)
-    except TypeError:  # None, a mapping, a class with slots: there is no other way to have it again
+    except TypeError:  # a mapping, a class with slots: there is no other way to have it again
         return lambda: given
 
     def found() -> Any:
