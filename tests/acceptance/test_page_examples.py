@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.ray.clusters import Cluster
-from tests.scripts import printed
+from tests.scripts import run_script
 
 PAGE = {
     "API shape": """
@@ -137,18 +134,7 @@ def team_cluster(s3_environment: dict[str, str]) -> Iterator[Cluster]:
 
 def run(folder: Path, text: str, **env: str) -> list[str]:
     folder.mkdir(exist_ok=True)
-    (folder / "example.py").write_text(text)
-    done = subprocess.run(
-        [sys.executable, "example.py"],
-        cwd=folder,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return printed(done.stdout)
+    return run_script(text, folder, **env).splitlines()
 
 
 def example(name: str, *, replacing: dict[str, str], capability: str = "from squares import Squares") -> str:

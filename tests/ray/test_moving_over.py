@@ -11,7 +11,7 @@ from checkmaite.jobs.spi import parse_options
 from checkmaite.jobs_ray.config import RayOptions, RegistrySettings
 from checkmaite.jobs_ray.names import REFUSED, RENAMED
 
-from tests.ray_simple.conftest import run_script
+from tests.scripts import run_script
 
 SCOPE = {"idempotency_scope": "moving"}
 LIMITS = [

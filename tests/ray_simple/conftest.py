@@ -17,8 +17,6 @@ from typing import Any
 
 import pytest
 
-from tests.scripts import printed
-
 LOOPBACK = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -188,19 +186,3 @@ def _end(head: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):  # all of it is gone already
         os.killpg(head.pid, signal.SIGKILL)
     head.wait()
-
-
-def run_script(text: str, folder: Path, **env: str) -> str:
-    """What a script prints that a user runs in `folder`; it must succeed."""
-    (folder / "script.py").write_text(text)
-    done = subprocess.run(
-        [sys.executable, "script.py"],
-        cwd=folder,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return "".join(f"{line}\n" for line in printed(done.stdout))

@@ -17,7 +17,8 @@ from checkmaite.jobs import ConfigurationError
 from checkmaite.jobs.testing._samples import wait_until
 from checkmaite.jobs_ray_simple.cluster.probe import probe_address
 
-from tests.ray_simple.conftest import free_port, head_node, run_script
+from tests.ray_simple.conftest import free_port, head_node
+from tests.scripts import run_script
 
 KINDS = ["driver", "client"]
 NO_TOKEN = {"RAY_AUTH_MODE": "disabled"}

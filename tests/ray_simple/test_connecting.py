@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from checkmaite.jobs import ConfigurationError, configure_job_backend, shutdown_job_backend
 
-from tests.ray_simple.conftest import SLIM, free_port, run_script
+from tests.ray_simple.conftest import SLIM, free_port
+from tests.scripts import run_script
 
 NULL = {"backend": "null"}
 KINDS = ["driver", "client"]

@@ -10,8 +10,8 @@ import venv
 from pathlib import Path
 
 from tests.ray.test_code import wheel
-from tests.ray_simple.conftest import SLIM, run_script
-from tests.scripts import printed
+from tests.ray_simple.conftest import SLIM
+from tests.scripts import printed, run_script
 
 SCRIPT = """
 from importlib.metadata import version

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.ray_simple.conftest import SLIM, run_script
+from tests.ray_simple.conftest import SLIM
+from tests.scripts import run_script
 
 LOCAL = """
 import pathlib, threading, ray
