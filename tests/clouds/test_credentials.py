@@ -6,7 +6,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from checkmaite.jobs import (
     JobStatus,
+    StoreError,
     StorePermissionError,
     configure_job_backend,
     shutdown_job_backend,
@@ -21,11 +22,13 @@ from checkmaite.jobs import (
 )
 from checkmaite.jobs.spi import ObjectStore
 from checkmaite.jobs.testing import SampleCapability
+from checkmaite.store_delta import DeltaStore
 from checkmaite.store_parquet import ParquetStore
 
 from tests import outages
 from tests.clouds.conftest import ACCOUNT, KEY
 from tests.clouds.front import Front
+from tests.delta.writing import run_of, whole_runs
 
 
 @pytest.fixture
@@ -43,6 +46,7 @@ def front(gcs_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         "type": "service_account",
         "project_id": "test",
         "private_key": key.decode(),
+        "private_key_id": server.key_id,
         "client_email": "worker@test.iam.gserviceaccount.com",
         "token_uri": f"{server.url}/token",
     }
@@ -112,33 +116,100 @@ def test_a_token_in_the_options_is_told(front: Front, google: dict[str, Any], mo
     assert "yesterday" not in str(caught.value)
 
 
-def test_a_signature_of_azure_ends(azure_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import adlfs
+def signed(endpoint: str, seconds: float) -> str:
+    """A connection string that is good for so long."""
     from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 
-    def signed(seconds: float) -> str:
-        may = AccountSasPermissions(read=True, write=True, create=True, list=True, delete=True)
-        on = ResourceTypes(service=True, container=True, object=True)
-        end = datetime.now(UTC) + timedelta(seconds=seconds)
-        signature = generate_account_sas(ACCOUNT, KEY, on, may, end)
-        return f"BlobEndpoint={azure_endpoint};SharedAccessSignature={signature}"
+    may = AccountSasPermissions(read=True, write=True, create=True, list=True, delete=True)
+    on = ResourceTypes(service=True, container=True, object=True)
+    signature = generate_account_sas(ACCOUNT, KEY, on, may, datetime.now(UTC) + timedelta(seconds=seconds))
+    return f"BlobEndpoint={endpoint};SharedAccessSignature={signature}"
+
+
+def until_refused(ask: Callable[[], object]) -> StorePermissionError:
+    """Ask until a signature has ended."""
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            ask()
+        except StorePermissionError as error:
+            return error
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_a_signature_of_azure_ends(azure_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import adlfs
 
     name = f"bucket-{uuid.uuid4().hex}"
-    adlfs.AzureBlobFileSystem(connection_string=signed(3600)).mkdir(name)
+    adlfs.AzureBlobFileSystem(connection_string=signed(azure_endpoint, 3600)).mkdir(name)
     place: dict[str, Any] = {"uri": f"az://{name}/store", "storage_options": {}}
-    short = signed(30)
+    short = signed(azure_endpoint, 30)
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", short)
 
     def end() -> None:
         given = ObjectStore(place["uri"], {"connection_string": short})
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                given.names("")
-            except StorePermissionError:
-                break
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", signed(3600))
+        until_refused(lambda: given.names(""))
+        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", signed(azure_endpoint, 3600))
 
     ends_in_the_middle(place, tmp_path, end)
+
+
+def test_tables_have_the_key_of_now(
+    front: Front, google: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library signs its tokens with the account's key itself: the file is another one, and the old key is gone."""
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT_KEY", "of somebody else, which gcsfs would not use either")
+    reader = DeltaStore(**google)
+    reader.write(run_of("one"))
+    file = tmp_path / "account.json"
+    account = json.loads(file.read_text())
+    file.write_text(json.dumps({**account, "private_key_id": "key-2"}))
+    front.key_id = "key-2"
+    DeltaStore(**google).write(run_of("two"))
+    assert whole_runs(reader) == {"one": 0, "two": 0}
+
+
+def test_a_key_of_google_that_is_taken_back_is_told(front: Front, google: dict[str, Any], tmp_path: Path) -> None:
+    account = json.loads((tmp_path / "account.json").read_text())
+    for token in (account, str(tmp_path / "account.json")):
+        store = DeltaStore(google["uri"], {**google["storage_options"], "token": token}, {"max_retries": "0"})
+        uid = type(token).__name__
+        store.write(run_of(uid))
+        front.key_id = "another"
+        with pytest.raises(StorePermissionError, match=r"have expired, or were never right \(401\)") as caught:
+            store.read_table("runs")
+        assert "PRIVATE" not in str(caught.value)
+        front.key_id = "key-1"
+        assert store.find_run(uid) is not None
+
+
+def test_a_key_of_google_that_the_library_cannot_use(front: Front, google: dict[str, Any], tmp_path: Path) -> None:
+    """Workload identity federation, say: gcsfs can, the library cannot."""
+    store = DeltaStore(**google)
+    store.probe()
+    file = tmp_path / "account.json"
+    account = json.loads(file.read_text())
+    file.write_text(json.dumps({**account, "type": "external_account"}))
+    with pytest.raises(StoreError, match=r"of the kind external_account.*GOOGLE_APPLICATION_CREDENTIALS"):
+        store.list_tables()
+
+
+def test_tables_have_the_signature_of_now(azure_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import adlfs
+
+    name = f"bucket-{uuid.uuid4().hex}"
+    adlfs.AzureBlobFileSystem(connection_string=signed(azure_endpoint, 3600)).mkdir(name)
+    short = signed(azure_endpoint, 30)
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", short)
+    store, given = DeltaStore(f"az://{name}/store"), DeltaStore(f"az://{name}/store", {"connection_string": short})
+    store.write(run_of("one"))
+    refused = until_refused(given.list_tables)
+    assert "in storage_options" in str(refused)
+    assert not refused.retryable
+    with pytest.raises(StorePermissionError) as caught:
+        store.list_tables()
+    assert caught.value.retryable
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", signed(azure_endpoint, 3600))
+    store.write(run_of("two"))
+    assert whole_runs(store) == {"one": 0, "two": 0}

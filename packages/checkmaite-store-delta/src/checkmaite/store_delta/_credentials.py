@@ -1,45 +1,65 @@
-"""S3 credentials for the deltalake library, which finds those of variables and of a machine alone.
+"""What a process finds around it for the deltalake library, which finds less by itself, or in another order.
 
-The filesystem of fsspec beside it finds them in files, profiles and programs too, by botocore, and the tables have
-the same.
+The filesystem of fsspec beside it finds S3 credentials in files, profiles and programs too, by botocore, and the tables
+have the same. Of Google Cloud Storage and Azure the library is told all that the filesystem goes by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from checkmaite.jobs.spi import ObjectStore
-from checkmaite.store_delta._places import is_s3
+from checkmaite.store_delta import _azure, _google
+from checkmaite.store_delta._places import service_of
 
-_GIVEN = frozenset({"aws_access_key_id", "aws_role_arn", "aws_web_identity_token_file"})
+_GIVEN = {
+    "s3": frozenset({"access_key_id", "role_arn", "web_identity_token_file"}),
+    "google": _google.GIVEN,
+    "azure": _azure.GIVEN,
+}
 _NOBODY = "aws_skip_signature"
+_OF: Mapping[str, Callable[[Any], dict[str, str]]] = {
+    "google": _google.google_options,
+    "azure": _azure.azure_options,
+}
+"""Says what a filesystem goes by."""
 
 
-class FoundCredentials:
-    """What botocore finds for this process: looked for again once a store has refused it, and renewed where it ends.
+class FoundOptions:
+    """What the store's filesystem finds: looked for again once a store has refused it, and renewed where it ends.
 
     Args:
         objects: The store's other objects, whose filesystem is another one after its credentials were refused.
         options: The options of the library that were given.
-        profile: Of which profile; None for that of the environment.
+        profile: Of which profile of S3; None for that of the environment.
     """
 
     def __init__(self, objects: ObjectStore, options: Mapping[str, str], profile: str | None) -> None:
-        self._given = {name.lower() for name in options}
-        self._is_wanted = is_s3(objects.root) and not self._given & _GIVEN and options.get(_NOBODY) != "true"
+        self._given = {_bare(name) for name in options}
+        self._service = service_of(objects.root)
+        self._has_credentials = bool(self._given & _GIVEN.get(self._service or "", frozenset()))
+        self._is_nobody = options.get(_NOBODY) == "true"
         self._objects = objects
         self._profile = profile
         self._found: tuple[Any, Any] = (None, None)
 
     def options(self) -> dict[str, str]:
-        """The credentials of now, as the library takes them; none where they were given.
+        """The options of now, as the library takes them.
 
         Raises:
-            StoreError: There are none, or the extra of S3 is missing.
+            StoreError: There are no credentials, or the library cannot use them, or the service's extra is missing.
         """
-        if not self._is_wanted:
+        if self._service == "s3":
+            return {} if self._has_credentials or self._is_nobody else self._of_s3()
+        if self._service is None:
             return {}
+        filesystem = self._objects.filesystem
+        with self._objects.errors_of(""):
+            found = _OF[self._service](filesystem)
+        return self._unless_given(found)
+
+    def _of_s3(self) -> dict[str, str]:
         filesystem, (of, session) = self._objects.filesystem, self._found
         if of is not filesystem:
             from botocore.session import Session  # what has just opened the filesystem brings it
@@ -60,4 +80,16 @@ class FoundCredentials:
             "aws_session_token": frozen.token,
             "aws_region": region,
         }
-        return {name: value for name, value in found.items() if value and name not in self._given}
+        return self._unless_given({name: value for name, value in found.items() if value})
+
+    def _unless_given(self, found: Mapping[str, str]) -> dict[str, str]:
+        hidden = self._given | (_GIVEN[self._service or ""] if self._has_credentials else frozenset())
+        return {name: value for name, value in found.items() if _bare(name) not in hidden}
+
+
+def _bare(name: str) -> str:
+    """The name of an option without the words that the library takes it without, too."""
+    bare = name.lower()
+    for prefix in ("aws_", "google_", "azure_", "storage_"):
+        bare = bare.removeprefix(prefix)
+    return bare

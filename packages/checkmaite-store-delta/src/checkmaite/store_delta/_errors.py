@@ -27,7 +27,8 @@ _UNREACHED = re.compile(r"error sending request|timed out|dns error|connection (
 _DAMAGED = re.compile(
     r"Kernel error|Json error|Parquet error|Invalid|corrupt|missing|deserializ|Arrow error", re.IGNORECASE
 )
-_STATUS_CODES = {"401": "AccessDenied", "403": "AccessDenied"}
+_SAME_CODES = {"403": "AccessDenied", "AuthenticationRequired": "401"}
+"""Of refusals, the word by which core knows the same."""
 
 
 class _RefusedError(OSError):
@@ -81,9 +82,9 @@ def refusal_in(error: Exception) -> OSError | None:
     """What went wrong below the library, where its text says that."""
     said = str(error)
     if code := _CODE.search(said):
-        return _RefusedError(code[1])
+        return _RefusedError(_SAME_CODES.get(code[1], code[1]))
     if status := _STATUS.search(said):
-        return _RefusedError(_STATUS_CODES.get(status[1], status[1]))
+        return _RefusedError(_SAME_CODES.get(status[1], status[1]))
     if number := _NUMBER.search(said):
         kind = int(number[1] or number[2])
         return None if kind == errno.ENOENT else OSError(kind, "")

@@ -7,8 +7,10 @@ from typing import Any
 
 from checkmaite.jobs import ArgumentError, ConfigurationError, Problem
 from checkmaite.jobs.spi import check_place, is_finite, shown, usable_uri
+from checkmaite.store_delta import _azure, _google
 
 _SCHEMES = ("file", "local", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+_SERVICES = {"s3": "s3", "s3a": "s3", "gs": "google", "gcs": "google", "az": "azure", "abfs": "azure", "abfss": "azure"}
 _S3 = {
     "key": "aws_access_key_id",
     "secret": "aws_secret_access_key",
@@ -22,6 +24,12 @@ _FINDING = frozenset({"profile"})
 _READING_ONLY = frozenset({"default_block_size", "default_cache_type", "default_fill_cache", "use_listings_cache"})
 """Options of fsspec that are about how it reads; the library reads in its own way."""
 
+_KNOWN = {
+    "s3": frozenset(_S3) | _FINDING,
+    "google": _google.SAID | _google.UNHEARD,
+    "azure": _azure.SAID | _azure.UNHEARD | _azure.FINDING,
+}
+_PROBLEMS = {"google": _google.google_problems, "azure": _azure.azure_problems}
 
 DEFAULT_GRACE_S = 24 * 3600.0
 _SHORTEST_GRACE_S = 2 * 3600
@@ -44,9 +52,16 @@ def check_grace(grace_s: object) -> None:
         raise ArgumentError("Nothing was deleted.", [Problem("grace_s", f"{shown(grace_s)} is no such time.", remedy)])
 
 
-def is_s3(uri: str) -> bool:
-    """Whether a URI is one of S3."""
-    return uri.partition("://")[0] in ("s3", "s3a")
+def service_of(uri: str) -> str | None:
+    """The service that a URI is about, ``s3``, ``google`` or ``azure``; None for a folder."""
+    scheme, separator, _ = uri.partition("://")
+    return _SERVICES.get(scheme) if separator else None
+
+
+def library_uri(uri: str) -> str:
+    """A URI as the library knows it: to fsspec Google's has a second name."""
+    scheme, separator, rest = uri.partition("://")
+    return f"gs://{rest}" if separator and scheme == "gcs" else uri
 
 
 def usable_place(instance: object, attribute: Any, value: str) -> None:
@@ -79,16 +94,21 @@ def check_delta_place(uri: object, storage_options: object, delta_options: objec
     elif wrong := [name for name, value in dict(delta_options or {}).items() if not _is_text(name, value)]:
         cause = f"the library takes texts, which {shown(wrong[0])} or its value is not."
         problems.append(Problem("delta_options", cause, 'Pass, for example, {"timeout": "30s"}.'))
-    if isinstance(uri, str) and is_s3(uri):
-        unknown = [name for name in _flat(storage_options) if name not in {*_S3, *_FINDING, *_READING_ONLY}]
+    service = service_of(uri) if isinstance(uri, str) else None
+    if service is not None:
+        given: Any = storage_options
+        options = _flat(given) if service == "s3" else dict[str, Any](given or {})
         problems += [
             Problem(
                 f"storage_options.{name}",
                 "is an option of fsspec alone, so that the deltalake library would do without it.",
                 "Say it in delta_options as the library calls it, and leave it out here.",
             )
-            for name in unknown
+            for name in options
+            if name not in _KNOWN[service] | _READING_ONLY and not (service == "azure" and name.startswith("exclude_"))
         ]
+        if service in _PROBLEMS:
+            problems += _PROBLEMS[service](options)
     if problems:
         raise ConfigurationError("The store cannot be opened.", problems)
 
@@ -96,10 +116,10 @@ def check_delta_place(uri: object, storage_options: object, delta_options: objec
 def delta_options_of(uri: str, storage_options: Any, delta_options: Mapping[str, str] | None) -> dict[str, str]:
     """The options of the library: those of fsspec in its words, then its own.
 
-    Credentials that are not among them each process finds for itself, see `FoundCredentials`.
+    Credentials that are not among them each process finds for itself, see `FoundOptions`.
     """
     found: dict[str, str] = {}
-    if is_s3(uri):
+    if service_of(uri) == "s3":
         for name, value in _flat(storage_options).items():
             if name in _S3 and value is not None:
                 found[_S3[name]] = str(value).lower() if isinstance(value, bool) else str(value)

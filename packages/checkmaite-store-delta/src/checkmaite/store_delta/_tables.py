@@ -28,9 +28,10 @@ import pyarrow.parquet as pq
 from checkmaite.jobs import StoreCorruptError, StoreNotFoundError
 from checkmaite.jobs.spi import ColumnType, ObjectStore
 from checkmaite.store_delta._columns import ATTEMPT, RUN, arrow_schema, columns_of
-from checkmaite.store_delta._credentials import FoundCredentials
+from checkmaite.store_delta._credentials import FoundOptions
 from checkmaite.store_delta._durable import settle_log, sync_files
 from checkmaite.store_delta._errors import FOREIGN, refusal_in, telling
+from checkmaite.store_delta._places import library_uri
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, SchemaMismatchError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
@@ -68,7 +69,7 @@ class Tables:
     def __init__(self, objects: ObjectStore, options: Mapping[str, str], profile: str | None = None) -> None:
         self.objects = objects
         self._given = dict(options)
-        self._found = FoundCredentials(objects, options, profile)
+        self._found = FoundOptions(objects, options, profile)
 
     @property
     def _options(self) -> dict[str, str]:
@@ -109,7 +110,7 @@ class Tables:
 
     def _found_by_library(self, name: str) -> DeltaTable | None:
         try:
-            return DeltaTable(self.uri_of(name), storage_options=self._options)
+            return DeltaTable(library_uri(self.uri_of(name)), storage_options=self._options)
         except TableNotFoundError:
             return None
 
@@ -141,7 +142,7 @@ class Tables:
         with telling(self.objects, name):
             with suppress(CommitFailedError):  # another writer creates it at the same time
                 DeltaTable.create(
-                    self.uri_of(name),
+                    library_uri(self.uri_of(name)),
                     schema=schema,
                     mode="ignore",
                     configuration=_CONFIGURATION,
