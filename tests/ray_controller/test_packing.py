@@ -7,15 +7,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 from checkmaite.jobs import Resources
-from checkmaite.jobs.spi import Cancelled, Finished, Outcome, Printed
+from checkmaite.jobs.spi import Cancelled, EndedShortJob, Finished, LeftPackNews, Outcome, Printed, RunnerNews
 from checkmaite.jobs_ray.controller.machine import ControllerMachine
-from checkmaite.jobs_ray.controller.packing import (
-    EndedShortJob,
-    LeftPackNews,
-    Packing,
-    RunnerNews,
-    is_packed,
-)
+from checkmaite.jobs_ray.controller.packing import Packing, is_packed
 from checkmaite.jobs_ray.wire import EndReport, Launch, Stop
 
 from tests.ray_registry.making import CONTEXT, CRASH, ERROR, POLICY, STARTED, completed, spec

@@ -12,8 +12,7 @@ from random import Random
 from typing import Any
 
 from attrs import define, field
-from checkmaite.jobs.spi import Cancelled, Finished, Outcome, Started
-from checkmaite.jobs_ray.controller.packing import EndedShortJob, LeftPackNews, RunnerNews
+from checkmaite.jobs.spi import Cancelled, EndedShortJob, Finished, LeftPackNews, Outcome, RunnerNews, Started
 from checkmaite.jobs_ray.wire import AttemptId
 
 from tests.ray_registry.making import CRASH, ERROR

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 import pytest
-from checkmaite.jobs.spi import Failed
-from checkmaite.jobs_ray.controller.packing import LeftPackNews, Packing, RunnerNews
+from checkmaite.jobs.spi import Failed, LeftPackNews, RunnerNews
+from checkmaite.jobs_ray.controller.packing import Packing
 from checkmaite.jobs_ray.registry.group_commit import GroupCommit
 from checkmaite.jobs_ray.registry.input_keeper import InputKeeper
 from checkmaite.jobs_ray.registry.model.machine import Assignment

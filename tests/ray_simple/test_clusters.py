@@ -250,7 +250,7 @@ job = submit_capability(SampleCapability(act="wait", folder="FOLDER"), config={"
 while job.progress is None or "the sample complains" not in job.logs():
     threading.Event().wait(0.01)
 idle = threading.Event()  # then no thread of ours calls Ray
-_Shared.running_tasks._queue.put(idle.set)
+_Shared.running_tasks._courier.put(idle.set)
 idle.wait()
 ray.shutdown()
 error = job.exception(timeout=120)

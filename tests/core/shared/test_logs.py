@@ -16,7 +16,7 @@ from typing import Any, ClassVar, cast
 import pytest
 from checkmaite.jobs import configure_job_backend, shutdown_job_backend, submit_capability
 from checkmaite.jobs._shared.logs import LogBudget, LogTail, LostOutput, joined_output
-from checkmaite.jobs._shared.mailbox import NewsMailbox
+from checkmaite.jobs._shared.mailbox import NewsMailbox, PackTold
 from checkmaite.jobs._shared.news import News, Printed, Reporter, Started
 from checkmaite.jobs._submitters.handle import JobControls, JobHandle
 from checkmaite.jobs.testing import SampleRun
@@ -164,6 +164,28 @@ def test_a_mailbox_is_bounded_by_characters_and_loses_output_only() -> None:
         _, letters = await box.collect(0, 0)
         assert sum(len(news) for _, news in letters) == 1
         assert len(letters) == 100
+
+    asyncio.run(use())
+
+
+def test_a_runner_learns_from_the_mailbox_which_of_its_jobs_are_to_stop() -> None:
+    async def use() -> None:
+        box = NewsMailbox()
+        assert await box.tell_of_pack("runner-1", b"one") == ()
+        await box.stop("runner-1", ("job-1", 1))
+        await box.stop("runner-1", ("job-2", 1))
+        assert await box.tell_of_pack("runner-1", b"two") == [("job-1", 1), ("job-2", 1)]
+        assert await box.tell_of_pack("runner-2", b"three") == ()
+        _, letters = await box.collect(0, 0)
+        assert letters == [
+            ("runner-1", [PackTold(b"one")]),
+            ("runner-1", [PackTold(b"two")]),
+            ("runner-2", [PackTold(b"three")]),
+        ]
+        for number in range(2_000):
+            await box.stop(f"another-{number}", ("job-3", 1))
+        assert await box.tell_of_pack("runner-1", b"four") == (), "the last thousand runners are kept"
+        assert await box.tell_of_pack("another-1999", b"five") == [("job-3", 1)]
 
     asyncio.run(use())
 

@@ -180,6 +180,30 @@ run(line)
     }
 
 
+def test_a_runner_that_was_given_its_pack_runs_that_one_alone_and_its_result_says_all(tmp_path: Path) -> None:
+    said = run(
+        """
+from checkmaite.jobs.spi import GivenPack
+
+class Mailbox:
+    tell_of_pack = SimpleNamespace(remote=lambda runner, said: SimpleNamespace(
+        future=lambda: done(line.tell(runner, pickle.loads(said)).result())))
+    post = SimpleNamespace(remote=lambda job_id, news: SimpleNamespace(future=lambda: line.post(job_id, news)))
+
+ACTS |= {"a": partial(prints, "of a"), "b": fails, "c": long, "d": quick}
+line = Line(("a", "b", "c", "d"))
+pack = line.next_pack(None, None).result()
+last = pickle.loads(run_packs("runner-1", GivenPack(pack, Mailbox), WorkerProcess(lambda: None)))
+say(ended=outcomes(last), unbegun=[job for job, _ in last.unbegun], number=last.number, told=len(line.told))
+""",
+        tmp_path,
+    )
+    assert said["ended"] == {"a": [RESULT, "of a\n"], "b": ["Failed", None], "c": [RESULT, None]}
+    assert said["unbegun"] == ["d"]
+    assert said["number"] == 1
+    assert said["told"] == 1, "what it gives back is told while the long job runs"
+
+
 def test_a_process_that_cannot_be_put_right_begins_nothing_more(tmp_path: Path) -> None:
     said = run(
         """

@@ -58,13 +58,25 @@ from checkmaite.jobs._shared.job_info import Used
 from checkmaite.jobs._shared.job_protocols import PlansReuse, ResourceUse, TellsOccupancy
 from checkmaite.jobs._shared.keys import KeyPlace, SecretText
 from checkmaite.jobs._shared.logs import LOG_LIMIT_CHARACTERS, LogBudget, LogTail, LostOutput, joined_output
-from checkmaite.jobs._shared.mailbox import Letter, NewsMailbox
+from checkmaite.jobs._shared.mailbox import Letter, NewsMailbox, PackTold
 from checkmaite.jobs._shared.metrics import Metric, TellsMetrics, exposition
 from checkmaite.jobs._shared.naming import case_twins, object_name
 from checkmaite.jobs._shared.news import Leaving, News, Post, Printed, Progressed, RemotePost, Started
 from checkmaite.jobs._shared.objects import ObjectStore
 from checkmaite.jobs._shared.order import Terms, Wire, WorkOrder, order_wire, terms_of
 from checkmaite.jobs._shared.outcome import Cancelled, Completed, Failed, Outcome, kind_of, status_of
+from checkmaite.jobs._shared.paces import SHORT_RUNS, ShortRuns
+from checkmaite.jobs._shared.packing import (
+    MOST_PACKED_BYTES,
+    NOTHING_BEGUN,
+    EndedShortJob,
+    LeftPackNews,
+    Packing,
+    RunnerNews,
+    RunnerOrder,
+    ShortJob,
+    ShortJobs,
+)
 from checkmaite.jobs._shared.problems import nearest_name, unknown_name
 from checkmaite.jobs._shared.provenance import provenance_columns
 from checkmaite.jobs._shared.records import TableRows, run_entities, run_tables, runs_of, table_rows
@@ -137,11 +149,13 @@ from checkmaite.jobs._submitters.run_key import RunKey
 from checkmaite.jobs._submitters.settings import DEFAULT_PROFILE, Settings, read_settings, value_of
 from checkmaite.jobs._workers.execution import Finished, execute
 from checkmaite.jobs._workers.failing import failure
+from checkmaite.jobs._workers.given_pack import GivenPack
 from checkmaite.jobs._workers.hygiene import WorkerProcess, accelerators_of, hidden_accelerators
 from checkmaite.jobs._workers.maintaining import maintain_store
 from checkmaite.jobs._workers.node_cache import NodeFolder
 from checkmaite.jobs._workers.output import Remains, take_left_output
 from checkmaite.jobs._workers.pack_notes import LeftPack, take_left_pack
+from checkmaite.jobs._workers.pack_reading import read_left_pack, read_pack_news
 from checkmaite.jobs._workers.packs import EndedJob, PackedJob, PackNews, RemoteLine, run_packs
 from checkmaite.jobs._workers.reconcile import stored_runs
 from checkmaite.jobs._workers.storing import outputs_uri_of
@@ -154,8 +168,11 @@ __all__ = [
     "EXPLANATION_BYTES",
     "LABELS",
     "LOG_LIMIT_CHARACTERS",
+    "MOST_PACKED_BYTES",
+    "NOTHING_BEGUN",
     "RUN",
     "SETTLED_NS",
+    "SHORT_RUNS",
     "ArtifactFolder",
     "AsOf",
     "BackendContext",
@@ -169,9 +186,11 @@ __all__ = [
     "Completed",
     "Deadline",
     "EndedJob",
+    "EndedShortJob",
     "Failed",
     "Finished",
     "FrameKind",
+    "GivenPack",
     "HasMaintenance",
     "HasProbe",
     "HookLines",
@@ -190,6 +209,7 @@ __all__ = [
     "KeyPlace",
     "Leaving",
     "LeftPack",
+    "LeftPackNews",
     "Letter",
     "LogBudget",
     "LogTail",
@@ -201,7 +221,9 @@ __all__ = [
     "ObjectStore",
     "Outcome",
     "PackNews",
+    "PackTold",
     "PackedJob",
+    "Packing",
     "PlansReuse",
     "Post",
     "PreparedSubmission",
@@ -216,10 +238,15 @@ __all__ = [
     "Revision",
     "RunKey",
     "RunOptions",
+    "RunnerNews",
+    "RunnerOrder",
     "RunsAgain",
     "SecretText",
     "SeenResults",
     "Settings",
+    "ShortJob",
+    "ShortJobs",
+    "ShortRuns",
     "SqlLimits",
     "SqlTables",
     "Started",
@@ -298,6 +325,8 @@ __all__ = [
     "prints_text",
     "provenance_columns",
     "provenance_given",
+    "read_left_pack",
+    "read_pack_news",
     "read_settings",
     "resealed",
     "run_entities",

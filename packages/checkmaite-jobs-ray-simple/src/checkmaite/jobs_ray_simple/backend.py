@@ -148,6 +148,7 @@ class RaySimpleBackend:
             resources=prepared.resources,
             max_retries=self._options.max_retries if retries is None else retries,
             isolation=isolation or self._options.isolation,
+            packs_by_history=self._options.packs_by_history,
         )
 
     def get_job(self, job_id: str) -> Job:

@@ -66,6 +66,12 @@ class RaySimpleOptions(ConnectionOptions):
         default=DEFAULT_MAINTENANCE_JOBS,
         validator=validators.optional(validators.ge(1)),
     )
+    packs_by_history: bool = option(
+        "whether jobs of a capability whose last 20 runs in this process's Ray took less than 20 ms each are run in "
+        'packs, as those with resources={"short": True} are.',
+        default=True,
+        validator=validators.instance_of(bool),
+    )
     reuse: str = option(
         'when a result that is there is used again, for jobs that do not say so themselves: "auto", where run key and '
         'fingerprints agree; "always", where the run key agrees; "never"; or "require".',

@@ -36,6 +36,10 @@ class Mailbox:
         self._last, letters = cast("tuple[int, list[Letter]]", answer)
         return letters
 
+    def stop(self, runner: str, start: tuple[str, int]) -> Any:
+        """Have a runner of short jobs stop one when it asks; a reference that is ready once it will be told."""
+        return self.actor.stop.remote(runner, start)
+
     def close(self) -> None:
         """End the actor."""
         ray.kill(self.actor)

@@ -6,12 +6,23 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 from checkmaite.jobs import FailureKind, Resources
-from checkmaite.jobs.spi import Failed, JobHandle, Leaving, News, Remains, Started, WorkOrder
+from checkmaite.jobs.spi import (
+    MOST_PACKED_BYTES,
+    Failed,
+    JobHandle,
+    Leaving,
+    News,
+    Remains,
+    ShortJob,
+    Started,
+    WorkOrder,
+)
 from checkmaite.jobs_ray_simple.cluster.deaths import Death
 from checkmaite.jobs_ray_simple.cluster.job_function import packed_order
 from checkmaite.jobs_ray_simple.cluster.pickling import carried, is_large
 from checkmaite.jobs_ray_simple.cluster.ray_errors import explained
 from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork
+from checkmaite.jobs_ray_simple.cluster.worker_processes import needs_own_process
 
 
 @frozen(kw_only=True)
@@ -25,6 +36,7 @@ class TaskRequest:
         resources: What it needs.
         max_retries: How often Ray starts it again when its worker died.
         isolation: "reuse" or "process".
+        packs_by_history: Whether it shares a task when its capability has been short so far.
     """
 
     job: JobHandle
@@ -33,11 +45,28 @@ class TaskRequest:
     resources: Resources
     max_retries: int
     isolation: str
+    packs_by_history: bool = False
 
     @property
     def code(self) -> str:
         """Digest of the code that it runs."""
         return self.order.terms.code.digest if self.order.terms.code else ""
+
+    def shares_task(self, *, was_short: bool) -> bool:
+        """Whether it runs in a pack: one that is short, needs no process of its own, and is small.
+
+        One that may be started once only does not by history alone: when a node is lost, nobody knows which jobs of a
+        pack had begun.
+
+        Args:
+            was_short: Whether its capability has been short so far.
+        """
+        by_history = was_short and self.packs_by_history and self.max_retries != 0
+        return (
+            (self.resources.short or by_history)
+            and not needs_own_process(self.resources, self.isolation)
+            and len(self.payload) <= MOST_PACKED_BYTES
+        )
 
     def left(self) -> TaskRequest:
         """The same once Ray has it: a large payload is not kept a second time."""
@@ -61,14 +90,15 @@ class TaskRequest:
 
 @define
 class RunningTask:
-    """A task under way.
+    """A job under way.
 
     Attributes:
         request: What was handed to Ray.
-        ref: Its reference.
+        ref: The reference of its task; None while it shares one.
         started: What its worker said last when it began.
         last_words: Why that worker said that it ends.
         given_up: Whether the worker was found dead, so that what Ray says of the task tells nothing more.
+        lost_starts: Starts that were lost in a pack, beside those that Ray counts.
     """
 
     request: TaskRequest
@@ -76,6 +106,12 @@ class RunningTask:
     started: Started | None = None
     last_words: str | None = None
     given_up: bool = False
+    lost_starts: int = 0
+
+    @classmethod
+    def of(cls, request: TaskRequest, ref: Any) -> RunningTask:
+        """A job that Ray has, or that waits for a pack, where its arguments are needed still."""
+        return cls(request if ref is None else request.left(), ref)
 
     def hear(self, news: News) -> None:
         """Note what the task's worker says of itself."""
@@ -92,7 +128,18 @@ def explained_loss(failed: Failed, running: RunningTask, death: Death | None, le
         failed = evolve(failed, node=started.node, pid=started.pid)
     words, reserved = running.last_words, wanted.resources.memory
     failed = explained(failed, death, last_words=words, reserved=reserved, left=left)
-    return evolve(failed, exit_cause=f"{failed.exit_cause}; starts: {wanted.max_retries + 1}")
+    return evolve(failed, exit_cause=f"{failed.exit_cause}; starts: {wanted.max_retries + 1 + running.lost_starts}")
+
+
+def start_of(request: TaskRequest) -> tuple[str, int]:
+    """The start of a job that shares a task: its first, since a further one has a task of its own."""
+    return request.job.job_id, 1
+
+
+def described(request: TaskRequest) -> ShortJob[TaskRequest]:
+    """What there is to know of a job that shares a task with others of its code and resources."""
+    kind = request.code, request.resources
+    return ShortJob(start_of(request), kind, request.job.capability_id, len(request.payload), request)
 
 
 def connection_lost(why: str) -> Failed:

@@ -7,15 +7,25 @@ in core, so that the machine that the actor lands on needs nothing else.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 
+from attrs import frozen
 from checkmaite.jobs._shared.news import News, Printed
 
-Letter = tuple[str, Sequence[News]]
-"""A job's id and what the job said."""
+
+@frozen
+class PackTold:
+    """What a runner of short jobs says of its pack, as the pickled `PackNews`."""
+
+    said: bytes
+
+
+Letter = tuple[str, Sequence[News | PackTold]]
+"""A job's id, or a runner's, and what it said."""
 
 _CHARACTERS = 16 * 2**20
+_RUNNERS = 1_000
 
 
 class NewsMailbox:
@@ -33,8 +43,20 @@ class NewsMailbox:
         self._letters: deque[Letter] = deque()
         self._last = 0
         self._arrived = asyncio.Event()
+        self._stops: OrderedDict[str, list[tuple[str, int]]] = OrderedDict()
 
-    async def post(self, job_id: str, news: Sequence[News]) -> None:
+    async def tell_of_pack(self, runner: str, said: bytes) -> Sequence[tuple[str, int]]:
+        """A runner of short jobs says how its pack goes on; which of its jobs are to stop."""
+        await self.post(runner, [PackTold(said)])
+        return self._stops.get(runner, ())
+
+    async def stop(self, runner: str, start: tuple[str, int]) -> None:
+        """A job that a runner has is to stop: the runner is told when it asks. Of many runners the last are kept."""
+        self._stops.setdefault(runner, []).append(start)
+        if len(self._stops) > _RUNNERS:
+            self._stops.popitem(last=False)
+
+    async def post(self, job_id: str, news: Sequence[News | PackTold]) -> None:
         """Put a job's news into the box."""
         self._letters.append((job_id, news))
         self._characters += _printed(news)
@@ -75,6 +97,6 @@ class NewsMailbox:
         self._characters -= _printed(news)
 
 
-def _printed(news: Sequence[News]) -> int:
+def _printed(news: Sequence[News | PackTold]) -> int:
     """How many characters of output there are in a letter."""
     return sum(len(each.text) for each in news if isinstance(each, Printed))

@@ -94,6 +94,30 @@ def make_runner_function(
     return checkmaite_short_jobs
 
 
+def make_pack_function(
+    mailbox: Any, prepare: Callable[[], None] | None, leave: Leave | None
+) -> Callable[[str, bytes, bytes], bytes]:
+    """Likewise the function of a task that runs one pack of short jobs, which comes with it.
+
+    Args:
+        mailbox: Handle of the actor with the methods that core's `GivenPack` calls.
+        prepare: See `make_job_function`.
+        leave: See there.
+    """
+    begin = _make_beginning(prepare)
+
+    def checkmaite_short_jobs(runner: str, written_terms: bytes, pack: bytes) -> bytes:
+        worker: Any = ray  # its parts that carry no types
+        if worker._private.worker.global_worker.core_worker.get_current_task_attempt_number():
+            return b""  # what the first start had is its own
+        node_folder = begin(written_terms)
+        from checkmaite.jobs.spi import GivenPack, NodeFolder, WorkerProcess, run_packs
+
+        return run_packs(runner, GivenPack(pack, mailbox), WorkerProcess(leave, NodeFolder(*node_folder)))
+
+    return checkmaite_short_jobs
+
+
 def _make_beginning(prepare: Callable[[], None] | None) -> Callable[[bytes], tuple[str, str]]:
     """A function that makes a worker ready before its first job, given the terms; what `NodeFolder` is made of."""
     check_versions, node_folder = make_version_check(), None

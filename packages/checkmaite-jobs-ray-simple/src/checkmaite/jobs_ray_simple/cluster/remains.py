@@ -43,9 +43,11 @@ def remains_of(
     return _left("take_left_output", job_id, host, runtime_env, leaves_driver=leaves_driver)
 
 
-def pack_left_by(runner: str, host: str, runtime_env: Mapping[str, Any] | None) -> list[Any]:
-    """Likewise to what a runner that has died on that host has left of its pack (`LeftPack`)."""
-    return _left("take_left_pack", runner, host, runtime_env, leaves_driver=True)
+def pack_left_by(
+    runner: str, host: str | None, runtime_env: Mapping[str, Any] | None = None, *, leaves_driver: bool = False
+) -> list[Any]:
+    """Likewise to what a runner that has died has left of its pack (`LeftPack`)."""
+    return _left("take_left_pack", runner, host, runtime_env, leaves_driver=leaves_driver)
 
 
 def _left(

@@ -15,7 +15,19 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from attrs import evolve
-from checkmaite.jobs.spi import Failed, Leaving, News, Printed, Progressed, Started, failure
+from checkmaite.jobs.spi import (
+    NOTHING_BEGUN,
+    Failed,
+    Leaving,
+    LeftPackNews,
+    News,
+    Printed,
+    Progressed,
+    RunnerNews,
+    Started,
+    failure,
+    read_pack_news,
+)
 from checkmaite.jobs_ray.clock import tell_time
 from checkmaite.jobs_ray.cluster import Arrivals, is_elsewhere, left_output, this_actor
 from checkmaite.jobs_ray.config import RegistrySettings
@@ -24,12 +36,11 @@ from checkmaite.jobs_ray.controller.cluster import (
     EndedTask,
     Tasks,
     left_pack,
-    read_news,
     told_of,
     written_pack,
 )
 from checkmaite.jobs_ray.controller.machine import Cancel, ControllerMachine
-from checkmaite.jobs_ray.controller.packing import LeftPackNews, Packing, RunnerNews, is_packed
+from checkmaite.jobs_ray.controller.packing import Packing, is_packed
 from checkmaite.jobs_ray.loops import answers_first, take_turns
 from checkmaite.jobs_ray.memory import return_memory
 from checkmaite.jobs_ray.notifier import Notifier
@@ -148,7 +159,7 @@ class JobController:
 
     async def next_pack(self, runner: str, said: bytes) -> bytes:
         """A runner says how its pack went, and asks for the next one; see core's `Line`."""
-        news, now = read_news(said), tell_time(self._machine)
+        news, now = read_pack_news(said), tell_time(self._machine)
         self._hear(runner, news)
         pack = self._packing.give(runner, news.started, now)
         self._start_runners()
@@ -156,7 +167,7 @@ class JobController:
 
     async def tell_of_pack(self, runner: str, said: bytes) -> Collection[AttemptId]:
         """A runner says how its pack goes on; which of its jobs are to stop."""
-        self._hear(runner, read_news(said))
+        self._hear(runner, read_pack_news(said))
         self._start_runners()
         return self._packing.stops_of(runner)
 
@@ -224,7 +235,7 @@ class JobController:
                 self._machine.ended(attempt_id, failed, worker_lost=False, now=tell_time(self._machine))
         if news is not None:
             self._hear(runner, news)
-            self._over(runner, LeftPackNews({}, None))
+            self._over(runner, NOTHING_BEGUN)
         elif (pattern := self._packing.pattern_of(runner)) is None:
             self._over(runner, None)
         else:

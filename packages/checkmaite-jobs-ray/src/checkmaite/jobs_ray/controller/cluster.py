@@ -12,8 +12,21 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from attrs import evolve
-from checkmaite.jobs.spi import Completed, Failed, Finished, LeftPack, PackedJob, PackNews, Remains, Started, failure
-from checkmaite.jobs_ray.controller.packing import EndedShortJob, LeftPackNews, RunnerNews, RunnerOrder
+from checkmaite.jobs.spi import (
+    Completed,
+    Failed,
+    Finished,
+    LeftPack,
+    LeftPackNews,
+    PackedJob,
+    Remains,
+    RunnerNews,
+    RunnerOrder,
+    Started,
+    failure,
+    read_left_pack,
+    read_pack_news,
+)
 from checkmaite.jobs_ray.wire import AttemptId, Context, Launch, LostAttempt, attempt_of
 from checkmaite.jobs_ray_simple.cluster import (
     LOST_WORKER,
@@ -132,7 +145,7 @@ class Tasks:
         self._refs[attempt_id], self._contexts[attempt_id] = ref, context
         ref.future().add_done_callback(partial(self._note_ended, attempt_id))
 
-    def start(self, order: RunnerOrder) -> None:
+    def start(self, order: RunnerOrder[Launch]) -> None:
         """Have Ray start a runner. A second start by Ray does nothing, as with a job's task."""
         runner, (spec, context, *_) = order
         ref = self._runs.start(
@@ -259,22 +272,15 @@ def written_pack(launches: Sequence[Launch]) -> bytes:
     )
 
 
-def read_news(said: bytes) -> RunnerNews:
-    """What a runner says; what cannot be read of a job has failed, and keeps no other back."""
-    news: PackNews = pickle.loads(said)  # noqa: S301 - made by core's `run_packs`, of this project's classes alone
-    ended = [EndedShortJob(sender, took_s, _finished(written)) for sender, took_s, written in news.ended]
-    return RunnerNews(news.started, news.number, ended, news.unbegun)
-
-
 async def left_pack(runner: str, started: Started, context: Context) -> LeftPackNews | None:
     """What the dead worker of a runner has noted of its pack; None when it has noted nothing, or nobody answers."""
     left: LeftPack | None
     try:
         async with asyncio.timeout(REMAINS_S):
-            for each in pack_left_by(runner, started.node, context.runtime_env):
+            for each in pack_left_by(runner, started.node, context.runtime_env, leaves_driver=True):
                 left = await each
                 if left is not None:
-                    return LeftPackNews({job: _finished(written) for job, written in left.ended.items()}, left.running)
+                    return read_left_pack(left)
     except Exception:  # noqa: BLE001 - whatever Ray raises about the node, nothing is known of the pack
         _log.info("what runner %s had done could not be looked for", runner, exc_info=True)
     return None
@@ -283,16 +289,8 @@ async def left_pack(runner: str, started: Started, context: Context) -> LeftPack
 def _end_of_runner(runner: str, future: Future[Any]) -> EndedRunner:
     try:
         result = future.result()
-        return EndedRunner(runner, read_news(result) if result else None)
+        return EndedRunner(runner, read_pack_news(result) if result else None)
     except Exception as error:  # noqa: BLE001 - whatever Ray raises of a task, its runner is gone
         _log.info("a runner of short jobs was lost", exc_info=True)
         outcome = None if isinstance(error, LOST_WORKER) else finished_from(error).outcome
         return EndedRunner(runner, None, outcome if isinstance(outcome, Failed) else None)
-
-
-def _finished(written: bytes) -> Finished:
-    try:
-        finished: Finished = pickle.loads(written)  # noqa: S301 - made by core's `execute`
-    except Exception as unreadable:  # noqa: BLE001 - whatever a result raises when it is unpickled
-        return Finished(outcome=failure(unreadable, phase="run"))
-    return finished

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from checkmaite.jobs.spi import Metric
+from checkmaite.jobs.spi import SHORT_RUNS, Metric
 from checkmaite.jobs_ray.clock import tell_time
 from checkmaite.jobs_ray.config import RegistrySettings
 from checkmaite.jobs_ray.loops import take_turns
@@ -28,7 +28,7 @@ from checkmaite.jobs_ray.registry.model.happenings import happenings
 from checkmaite.jobs_ray.registry.model.job_table import JobTable
 from checkmaite.jobs_ray.registry.model.lifecycle import AskStore, Effect, StopJobs
 from checkmaite.jobs_ray.registry.model.machine import RegistryMachine
-from checkmaite.jobs_ray.registry.model.placement import SHORT_RUNS, WINDOW, Limits
+from checkmaite.jobs_ray.registry.model.placement import WINDOW, Limits
 from checkmaite.jobs_ray.registry.model.record import Placed, Waiting
 from checkmaite.jobs_ray.registry.model.tallies import Tallies, hook_metrics
 from checkmaite.jobs_ray.registry.payloads import MEMORY_BYTES, PayloadObjects, Payloads, keep_payloads

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from attrs import evolve, frozen
+from checkmaite.jobs.spi import SHORT_RUNS
 
 _WHOLE = 32
 """A batch of at most this many stays together: each call to a controller costs more than the jobs in it."""
@@ -12,9 +13,6 @@ _WHOLE = 32
 WINDOW = 1_000
 """Jobs of one kind that are handed out before others of it have begun. They last a cluster that begins 2,000 a second
 for ten times as long as others take to come."""
-
-SHORT_RUNS = 20
-"""So many short runs of a capability in a row say that its next one is short."""
 
 
 @frozen
