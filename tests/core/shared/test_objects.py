@@ -51,6 +51,22 @@ def test_folders_and_names_are_durable_when_create_returns(tmp_path: Path, monke
     assert synced == [".", "a", "a/b", "a/b"]
 
 
+def test_a_folder_that_another_process_makes_during_the_probe_is_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two jobs that begin at the same time, on a store that is not there yet."""
+    store = tmp_path / "store"
+    exists = os.path.lexists
+
+    def made_meanwhile(folder: str) -> bool:
+        store.mkdir(exist_ok=True)
+        return exists(folder)
+
+    monkeypatch.setattr(os.path, "lexists", made_meanwhile)
+    ObjectStore(str(store)).probe()
+    assert list(store.iterdir()) == []
+
+
 def test_what_killed_writers_left_is_swept_after_a_day_and_nothing_else(tmp_path: Path) -> None:
     objects = ObjectStore(str(tmp_path))
     old, new = (left_by_killed_writer(objects, f"{age_s}/name", age_s=age_s) for age_s in (25 * HOUR, 23 * HOUR))

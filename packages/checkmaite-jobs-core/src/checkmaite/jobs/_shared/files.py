@@ -77,6 +77,8 @@ def probe_folder(folder: str) -> None:
     """
     while not os.path.isdir(folder):
         if os.path.lexists(folder):
+            if os.path.isdir(folder):  # another process has made it in the meantime
+                break
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
         folder = os.path.dirname(folder)
     probe = f"{folder}/.{secrets.token_hex(8)}.probe"
