@@ -87,8 +87,8 @@ def test_a_job_that_fails_or_takes_long_is_no_concern_of_its_neighbours(
     wait_until(lambda: long.progress is not None, "its progress is not seen")
     assert long.progress is not None
     assert long.progress.message == "long"
-    assert long.cancel()
-    assert long.wait(SOON_S) is JobStatus.CANCELLED
+    assert long.cancel(grace=2 * SOON_S)
+    assert long.wait(SOON_S) is JobStatus.CANCELLED, "it is interrupted, not ended by force"
     assert starts(tmp_path, f"{scope}-long") == 1
 
 

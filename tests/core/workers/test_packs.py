@@ -15,7 +15,7 @@ from checkmaite.jobs._workers import pack_notes
 from checkmaite.jobs.spi import take_left_pack
 
 PRELUDE = """
-import json, os, pickle, signal, sys, threading, time
+import _thread, json, os, pickle, signal, sys, threading, time
 from collections import deque
 from concurrent.futures import Future
 from functools import partial
@@ -154,13 +154,15 @@ run(line)
     assert said["ended"][1] == {"a": [RESULT, None], "b": [RESULT, None]}
 
 
-def test_a_signal_stops_the_job_that_is_meant_and_no_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["SIG_UNBLOCK", "SIG_BLOCK"])
+def test_a_signal_stops_the_job_that_is_meant_and_no_other(tmp_path: Path, how: str) -> None:
     said = run(
+        f"signal.pthread_sigmask(signal.{how}, {{signal.SIGINT}})  # Ray's processes have it blocked"
         """
 def asks(stops):
     line.stops = stops
     line.is_told.clear()
-    signal.raise_signal(signal.SIGINT)
+    _thread.interrupt_main()  # as Ray does it
     assert line.is_told.wait(60)
     while ("b", 1) in stops:
         time.sleep(0.01)

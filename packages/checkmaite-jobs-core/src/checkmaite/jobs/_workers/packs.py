@@ -7,6 +7,7 @@ longer has not begun is given back, for others to run: whatever is taken out of 
 
 from __future__ import annotations
 
+import _thread
 import logging
 import pickle
 import signal
@@ -226,7 +227,7 @@ class _Pack:
                 self._ended.append(EndedJob(job.sender, 0.0, pickle.dumps(Finished(outcome=Cancelled()))))
             if self._present is not None and self._present in stops:
                 self._stopped.add(self._present)
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                _thread.interrupt_main()  # a signal would not come: Ray's processes have this one blocked
 
     def _is_meant(self) -> bool:
         """Called by a signal's handler, on the thread that may have the lock."""
