@@ -52,7 +52,8 @@ class Ray:
     """What a driver sees of it."""
 
     refs: list[Ref] = field(factory=list)
-    cancelled: list[tuple[str, bool]] = field(factory=list)
+    cancelled: list[tuple[str, bool, bool]] = field(factory=list)
+    """Runners, whether by force, and whether with the tasks that they have started."""
     stopped: list[tuple[str, str]] = field(factory=list)
     refuses: bool = False
     timers: list[Callable[[], object]] = field(factory=list)
@@ -91,19 +92,20 @@ class Driver:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ray: Any = Ray()
         self.lost: list[str] = []
+        self.stumbles: set[str] = set()
         self.doubted: list[str] = []
         self.jobs: dict[str, JobHandle] = {}
         monkeypatch.setattr(packs_module, "RemoteWork", lambda _: self.ray)
-        monkeypatch.setattr(packs_module, "cancel", lambda ref, force: self.ray.cancelled.append((ref.runner, force)))
+        monkeypatch.setattr(packs_module, "cancel", self._cancel)
         monkeypatch.setattr(packs_module, "pack_left_by", lambda *_, **__: [])
         self.under_way = UnderWay(
-            completed=lambda _: None, doubt=lambda running, _: self.doubted.append(running.request.job.job_id)
+            completed=self._count, doubt=lambda running, _: self.doubted.append(running.request.job.job_id)
         )
         self.packs = Packs(self.ray, self.ray, self.under_way, lambda job_id, _: self.lost.append(job_id))
 
     def brings(self, *names: str) -> Ref:
         """Jobs that make a pack."""
-        requests = [self._request(name) for name in names]
+        requests = [self.request(name) for name in names]
         self.under_way.add(RunningTask.of(each, None) for each in requests)
         self.packs.add(requests)
         return self.last
@@ -118,7 +120,14 @@ class Driver:
         """How jobs have ended."""
         return {name: job.status for name, job in self.jobs.items() if job.outcome is not None}
 
-    def _request(self, name: str) -> TaskRequest:
+    def _cancel(self, ref: Ref, *, force: bool, with_children: bool = True) -> None:
+        self.ray.cancelled.append((ref.runner, force, with_children))
+
+    def _count(self, request: TaskRequest) -> None:
+        if request.job.job_id in self.stumbles:
+            raise ValueError("whatever it was")
+
+    def request(self, name: str) -> TaskRequest:
         self.jobs[name] = job = JobHandle(
             job_id=name,
             job_name=name,
@@ -142,6 +151,9 @@ class Driver:
 def says(*ended: str, unbegun: Sequence[str] = ()) -> bytes:
     told = [EndedJob((name, 1), 0.001, pickle.dumps(DONE)) for name in ended]
     return pickle.dumps(PackNews(STARTED, 1, told, [(name, 1) for name in unbegun]))
+
+
+BEGINS = pickle.dumps(PackNews(STARTED, 0, (), ()))
 
 
 @pytest.fixture
@@ -169,7 +181,7 @@ def test_a_stopped_job_takes_a_pack_that_has_not_begun_out_of_the_queue(driver: 
     ref = driver.brings("a", "b")
     assert driver.jobs["a"].cancel()
     assert driver.ray.stopped == [(ref.runner, "a")]
-    assert driver.ray.cancelled == [(ref.runner, False)]
+    assert driver.ray.cancelled == [(ref.runner, False, False)]
     ref.answer.set_exception(errors.TaskCancelledError())
     assert driver.ends == {"a": JobStatus.CANCELLED}
     assert driver.last.jobs == ["b"]
@@ -180,7 +192,7 @@ def test_a_process_that_is_ended_by_force_is_looked_into_whatever_ray_calls_it(d
     driver.jobs["b"].cancel(grace=0.0)
     for each in list(driver.ray.timers):
         each()
-    assert driver.ray.cancelled == [(ref.runner, False), (ref.runner, True)]
+    assert driver.ray.cancelled == [(ref.runner, False, False), (ref.runner, True, True)]
     driver.ray.left = LeftPack({("a", 1): pickle.dumps(DONE)}, ("b", 1))
     ref.answer.set_exception(errors.TaskCancelledError())
     assert driver.ends == {"a": JobStatus.COMPLETED}
@@ -196,6 +208,38 @@ def test_a_lost_process_costs_the_job_that_was_running(driver: Driver, error: Ex
     assert driver.ends == {"a": JobStatus.COMPLETED}
     assert (driver.lost, driver.doubted) == (["kills"], [])
     assert driver.last.jobs == ["c"]
+
+
+@pytest.mark.parametrize(
+    "error", [errors.TaskCancelledError(), errors.RayTaskError("short jobs", "MemoryError", MemoryError())]
+)
+def test_a_process_that_has_begun_is_looked_into_whatever_ray_says(driver: Driver, error: Exception) -> None:
+    """Ray calls a task cancelled whose process dies after it was asked which of its jobs are to stop."""
+    ref = driver.brings("a", "kills", "c")
+    driver.packs.hear(ref.runner, BEGINS)
+    driver.jobs["c"].cancel()
+    driver.ray.left = LeftPack({("a", 1): pickle.dumps(DONE)}, ("kills", 1))
+    ref.answer.set_exception(error)
+    assert driver.ends == {"a": JobStatus.COMPLETED, "c": JobStatus.CANCELLED}
+    assert driver.lost == ["kills"]
+    assert len(driver.ray.refs) == 1
+
+
+def test_a_fault_in_bringing_one_job_home_keeps_no_other(driver: Driver) -> None:
+    driver.stumbles.add("a")
+    driver.brings("a", "b", "c").answer.set_result(says("a", "b", unbegun=["c"]))
+    assert driver.ends == dict.fromkeys("ab", JobStatus.COMPLETED)
+    assert driver.last.jobs == ["c"]
+
+
+def test_a_job_that_was_stopped_before_it_came_here_goes_out_with_none(driver: Driver) -> None:
+    driver.brings("first")
+    request = driver.request("b")
+    driver.under_way.add([RunningTask.of(request, None)])
+    request.job.cancel()
+    driver.packs.add([request])
+    assert driver.ends == {"b": JobStatus.CANCELLED}
+    assert len(driver.ray.refs) == 1
 
 
 def test_where_a_lost_process_has_left_nothing_each_job_may_have_begun(driver: Driver) -> None:

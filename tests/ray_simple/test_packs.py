@@ -63,6 +63,51 @@ def tells(folder: str, name: str, then: Callable[[], object] = nothing) -> None:
     then()
 
 
+def killed_after(folder: str) -> None:
+    wait_for_mark(folder, "go")
+    capabilities.killed()
+
+
+def starts_a_task(folder: str) -> None:
+    """Waits for a task of its own, which goes on for as long as it is told to."""
+    import ray
+
+    def child() -> str:
+        (Path(folder) / "child").touch()
+        wait_for_mark(folder, "go")
+        return "went on"
+
+    untyped: Any = ray
+    assert untyped.get(untyped.remote(num_cpus=0)(child).remote()) == "went on"
+
+
+def holds_the_result(folder: str) -> None:
+    """Has its process wait, once the last job of the pack has run, until Ray interrupts it."""
+    import time
+
+    from checkmaite.jobs._workers import packs
+
+    left = packs._LeftHandler.__call__
+    end = packs.PackNotes.end
+
+    def note(handler: Any, number: int, frame: Any) -> None:
+        (Path(folder) / "interrupted").touch()
+        left(handler, number, frame)
+
+    def hold(notes: Any) -> None:
+        packs.PackNotes.end = end  # type: ignore[method-assign]
+        (Path(folder) / "held").touch()
+        try:
+            while not (Path(folder) / "interrupted").exists():
+                time.sleep(0.01)
+        finally:
+            packs._LeftHandler.__call__ = left  # type: ignore[method-assign]
+            end(notes)
+
+    packs._LeftHandler.__call__ = note  # type: ignore[method-assign]
+    packs.PackNotes.end = hold  # type: ignore[method-assign]
+
+
 def says_title(folder: str, name: str) -> None:
     """Says in a file what its process is called."""
     (Path(folder) / name).write_text(title(str(os.getpid())))
@@ -136,6 +181,40 @@ def test_a_job_that_kills_its_worker_costs_its_neighbours_nothing(tmp_path: Path
     assert "starts: 2" in str(error), error
     check_completed(tmp_path, [jobs["first"], jobs["next"], jobs["last"]])
     assert starts(tmp_path, "kills") == 2
+
+
+@pytest.mark.usefixtures("backend")
+def test_a_job_that_kills_its_worker_when_a_neighbour_was_stopped_is_charged_alone(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    jobs = pack(tmp_path, SHORT, first=nothing, kills=partial(killed_after, str(tmp_path)), next=nothing, last=nothing)
+    wait_until(lambda: (tmp_path / "pid-kills").exists(), "it begins")
+    assert jobs["next"].cancel(grace=SOON_S)
+    wait_until(lambda: jobs["next"].status is JobStatus.CANCELLED, "its neighbour is stopped")
+    go.touch()
+    assert isinstance(jobs["kills"].exception(SOON_S), JobFailedError)
+    assert starts(tmp_path, "kills") == 2
+    check_completed(tmp_path, [jobs["first"], jobs["last"]])
+
+
+@pytest.mark.usefixtures("backend")
+def test_what_a_job_has_started_is_not_stopped_with_a_neighbour(tmp_path: Path) -> None:
+    jobs = pack(tmp_path, SHORT, first=nothing, starts=partial(starts_a_task, str(tmp_path)), next=nothing)
+    wait_until(lambda: (tmp_path / "child").exists(), "its task begins")
+    jobs["next"].cancel(grace=SOON_S)
+    assert jobs["next"].wait(SOON_S) is not JobStatus.FAILED
+    (tmp_path / "go").touch()
+    check_completed(tmp_path, [jobs["first"], jobs["starts"]])
+
+
+@pytest.mark.usefixtures("backend")
+def test_an_interruption_after_the_last_job_runs_none_again(tmp_path: Path) -> None:
+    jobs = pack(tmp_path, SHORT, first=nothing, last=partial(holds_the_result, str(tmp_path)))
+    wait_until(lambda: (tmp_path / "held").exists(), "all have run")
+    jobs["last"].cancel(grace=2 * SOON_S)
+    wait_until(lambda: (tmp_path / "interrupted").exists(), "Ray interrupts the task")
+    assert jobs["last"].wait(SOON_S) is JobStatus.CANCELLED
+    check_completed(tmp_path, [jobs["first"]])
+    assert starts(tmp_path, "last") == 1
 
 
 @pytest.mark.usefixtures("backend")

@@ -137,7 +137,6 @@ run(Line(("a", "b", "c"), ("d", "e")))
     )
     first = {"a": [RESULT, "of a\n"], "b": ["Failed", None], "c": [RESULT, None]}
     assert said["ended"] == [{}, first, {"d": [RESULT, None], "e": [RESULT, f"{tmp_path}\n"]}, {}]
-    assert not list(tmp_path.glob("*.pack")), "the notes are gone with the runner"
 
 
 def test_what_a_late_pack_has_not_begun_is_given_back_while_the_long_job_runs_on(tmp_path: Path) -> None:
@@ -187,23 +186,30 @@ def test_a_runner_that_was_given_its_pack_runs_that_one_alone_and_its_result_say
         """
 from checkmaite.jobs.spi import GivenPack
 
+def tells(runner, said):
+    news = pickle.loads(said)
+    answer = line.tell(runner, news)
+    if not news.number:
+        line.is_told.clear()
+    return SimpleNamespace(future=lambda: answer)
+
 class Mailbox:
-    tell_of_pack = SimpleNamespace(remote=lambda runner, said: SimpleNamespace(
-        future=lambda: done(line.tell(runner, pickle.loads(said)).result())))
+    tell_of_pack = SimpleNamespace(remote=tells)
     post = SimpleNamespace(remote=lambda job_id, news: SimpleNamespace(future=lambda: line.post(job_id, news)))
 
 ACTS |= {"a": partial(prints, "of a"), "b": fails, "c": long, "d": quick}
 line = Line(("a", "b", "c", "d"))
 pack = line.next_pack(None, None).result()
 last = pickle.loads(run_packs("runner-1", GivenPack(pack, Mailbox), WorkerProcess(lambda: None)))
-say(ended=outcomes(last), unbegun=[job for job, _ in last.unbegun], number=last.number, told=len(line.told))
+say(ended=outcomes(last), unbegun=[job for job, _ in last.unbegun], number=last.number,
+    told=[each.number for each in line.told])
 """,
         tmp_path,
     )
     assert said["ended"] == {"a": [RESULT, "of a\n"], "b": ["Failed", None], "c": [RESULT, None]}
     assert said["unbegun"] == ["d"]
     assert said["number"] == 1
-    assert said["told"] == 1, "what it gives back is told while the long job runs"
+    assert said["told"] == [0, 1], "it says that it begins, and what it gives back while the long job runs"
 
 
 def test_a_process_that_cannot_be_put_right_begins_nothing_more(tmp_path: Path) -> None:
@@ -239,6 +245,96 @@ run(Line(("a", "b"), ("c",)))
         tmp_path,
     )
     assert said["ended"] == [{}, {"a": [RESULT, None], "b": [RESULT, "[]\n"]}, {"c": [RESULT, None]}, {}]
+
+
+def test_a_signal_after_the_last_job_does_not_take_the_results_along(tmp_path: Path) -> None:
+    said = run(
+        """
+end, is_over, seen = packs.KeptWorld.end, [], []
+
+def interrupted(world):
+    _thread.interrupt_main()
+    end(world)
+
+packs.KeptWorld.end = interrupted
+ACTS |= {"a": quick, "b": quick}
+for name in ACTS:
+    last = run_packs(name, Line((name,)), WorkerProcess(lambda: None), task_is_over=lambda: bool(is_over))
+    _thread.interrupt_main()
+    seen.append(outcomes(pickle.loads(last)))
+is_over.append(True)
+for _ in range(2):
+    try:
+        _thread.interrupt_main()
+        time.sleep(0)
+    except KeyboardInterrupt:
+        seen.append(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+say(seen=seen)
+""",
+        tmp_path,
+    )
+    assert said["seen"] == [{}, {}, True, True], "the handler of before is there again"
+
+
+def test_a_signal_that_comes_when_its_job_is_nearly_over_breaks_off_nothing_else(tmp_path: Path) -> None:
+    said = run(
+        """
+execute = packs.execute
+
+def interrupted(order, *given):
+    finished = execute(order, *given)
+    if "interrupted" in str(order):
+        raise KeyboardInterrupt
+    return finished
+
+packs.execute = interrupted
+ACTS |= {"a": quick, "interrupted": quick, "c": quick}
+run(Line(("a", "interrupted", "c")))
+""",
+        tmp_path,
+    )
+    assert said["ended"][-1] == {"a": [RESULT, None], "interrupted": ["Cancelled", None]}
+    assert (said["unbegun"][-1], said["left"]) == (["c"], ["leaves"])
+
+
+def test_a_child_that_a_job_has_forked_and_that_comes_back_runs_none_of_the_others(tmp_path: Path) -> None:
+    said = run(
+        """
+def forks():
+    if child := os.fork():
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+
+def notes():
+    with open("ran", "a") as file:
+        file.write("x")
+
+ACTS |= {"a": forks, "b": notes}
+run(Line(("a", "b")))
+""",
+        tmp_path,
+    )
+    assert said["ended"][1] == {"a": [RESULT, None], "b": [RESULT, None]}
+    assert (tmp_path / "ran").read_text() == "x"
+
+
+def test_notes_stay_until_the_process_has_another_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be ended while its last result is on its way."""
+    said = run(
+        """
+ACTS |= {"a": quick, "b": quick, "c": quick}
+run_packs("runner-0", Line(("a",)), WorkerProcess(lambda: None))
+say(before=os.path.exists(packs.PackNotes._last._path))
+run_packs("runner-1", Line(("b",), ("c",)), WorkerProcess(lambda: None))
+""",
+        tmp_path,
+    )
+    assert said == {"before": True}
+    (kept,) = tmp_path.glob("*.pack")
+    assert kept.name.startswith("checkmaite-runner-1-")
+    monkeypatch.setattr(pack_notes, "folder_of_remains", lambda: str(tmp_path))
+    found = take_left_pack("runner-1")
+    assert found is not None
+    assert (list(found.ended), found.running) == ([("c", 1)], None)
 
 
 def test_a_death_leaves_what_had_ended_and_which_job_was_running(

@@ -45,7 +45,8 @@ _log = logging.getLogger("checkmaite.jobs")
 _AHEAD = 64
 """Packs of a kind that Ray has at once. With so many workers one process cannot keep up with short jobs anyway."""
 _ASIDE_S = 0.5
-"""What shares a pack with a job that is ended by force has this long to be given back before."""
+"""What shares a pack with a job that is ended by force has this long to be given back before, and a pack that waits to
+leave Ray's queue."""
 _FORCE_AGAIN_S = 1.0
 _NOT_BEGUN = ("launch", "start")
 
@@ -77,9 +78,11 @@ class Packs:
         self._forced: set[str] = set()
 
     def add(self, requests: Sequence[TaskRequest]) -> None:
-        """Jobs wait for a pack."""
+        """Jobs wait for a pack, but for those that were stopped before they came here."""
+        now = time.monotonic()
         for each in requests:
-            self._packing.add(each)
+            if self._jobs.begins(start_of(each), now):
+                self._packing.add(each)
         self._start()
 
     def hear(self, runner: str, said: bytes) -> None:
@@ -99,7 +102,7 @@ class Packs:
         runner = self._packing.stop(start, now)
         if runner is None:
             return
-        if self._packing.shares(runner):
+        if self._packing.shares(runner) or runner not in self._packing.begun():
             force_at = max(force_at, now + _ASIDE_S)
         self._courier.follow(self._mailbox.stop(runner, start), lambda _: self._interrupt(runner))
         self._courier.at(force_at, partial(self._force, runner, start))
@@ -141,6 +144,7 @@ class Packs:
             self._jobs.ended(start, Finished(outcome=failed), time.monotonic())
 
     def _take(self, runner: str, news: RunnerNews) -> None:
+        self._packing.began(runner, news.started)  # the first news is of no pack
         self._packing.take(runner, news, time.monotonic())
 
     def _land(self, runner: str, future: Future[Any]) -> None:
@@ -152,6 +156,8 @@ class Packs:
         if result:
             self._take(runner, read_pack_news(result))
             self._over(runner, NOTHING_BEGUN)
+        elif runner in self._packing.begun():
+            self._look_into(runner)
         elif isinstance(outcome, Cancelled) and runner not in self._forced:  # a process that has begun takes it as news
             self._over(runner, NOTHING_BEGUN)
         elif isinstance(outcome, Failed) and outcome.phase in _NOT_BEGUN:
@@ -183,7 +189,7 @@ class Packs:
     def _interrupt(self, runner: str) -> None:
         """Have a runner ask which of its jobs are to stop, or take it out of Ray's queue."""
         if runner in self._refs:
-            cancel(self._refs[runner], force=False)
+            cancel(self._refs[runner], force=False, with_children=False)  # they may be of another job
 
     def _force(self, runner: str, start: tuple[str, int]) -> None:
         """End a job's process. It is asked again: Ray forgets it while an interruption is on its way."""

@@ -164,8 +164,8 @@ class RunningTasks:
         if running is None:
             return
         if running.ref is None:
-            assert self._packs is not None, "who shares a task is in a pack"
-            self._packs.stop(job_id, force_at)
+            if self._packs is not None:  # else it is still on its way there, and is not taken in
+                self._packs.stop(job_id, force_at)
             return
         if running.ref is not interrupted:  # it has left its pack in the meantime
             cancel(running.ref, force=False)
@@ -240,7 +240,7 @@ class RunningTasks:
             request = evolve(request, max_retries=request.max_retries - 1)
             running.lost_starts += 1
         job.lose_start()
-        running.request, running.started, running.last_words = request, None, None
+        running.request, running.started, running.last_words = request.left(), None, None
         try:
             running.ref = request.leave(self._work)
         except Exception as error:  # noqa: BLE001 - whatever Ray raises for one job must not keep the others

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,8 @@ from checkmaite.jobs.spi import (
     ShortRuns,
 )
 from checkmaite.jobs_ray_simple.task import RunningTask, TaskRequest, connection_lost, described
+
+_log = logging.getLogger("checkmaite.jobs")
 
 
 class UnderWay:
@@ -106,10 +109,15 @@ class UnderWay:
         if running is None:
             return
         job, began, at = running.request.job, finished.started, datetime.now(UTC)
-        self.take_in(job, finished)
         if began is not None and finished.took_s is not None:
             at = min(at, began.at + timedelta(seconds=finished.took_s))
-        self.settle(job, finished.outcome, at)
+        try:
+            try:
+                self.take_in(job, finished)
+            finally:
+                self.settle(job, finished.outcome, at)
+        except Exception:  # noqa: BLE001 - a fault in bringing one job home must not strand the others of its pack
+            _log.exception("the end of job %s was not all dealt with", job.job_id)
 
     def cancelled(self, start: tuple[str, int], now: float) -> None:
         """A job was stopped before it was in a pack."""

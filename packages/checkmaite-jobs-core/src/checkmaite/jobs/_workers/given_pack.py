@@ -30,6 +30,8 @@ class GivenPack:
         if self._pack is None:
             answer.set_exception(EOFError(f"runner {runner} was given one pack"))
         else:
+            # If this process dies, what it has noted is looked for on the node that it says; nobody waits for the word.
+            self._mailbox.tell_of_pack.remote(runner, pickle.dumps(news))
             answer.set_result(self._pack)
         self._pack = None
         return answer

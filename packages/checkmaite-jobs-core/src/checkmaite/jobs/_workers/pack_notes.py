@@ -13,7 +13,7 @@ import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
 from attrs import frozen
 from checkmaite.jobs._workers.output import folder_of_remains
@@ -39,12 +39,20 @@ class PackNotes:
     """The notes of one runner in this process.
 
     Where nothing can be written, on a full disk say, there are none, not even old ones: a death then tells nothing.
+    They stay until the process has another runner, since it may die while the last result is on its way.
 
     Args:
         runner: Its id.
     """
 
+    _last: ClassVar[PackNotes | None] = None
+    """Those of this process's last runner."""
+
     def __init__(self, runner: str) -> None:
+        if PackNotes._last is not None:
+            with suppress(OSError):  # no other runner has that name
+                PackNotes._last.delete()
+        PackNotes._last = self
         self._path = Path(folder_of_remains()) / f"checkmaite-{runner}-{os.getpid()}.pack"
         self._descriptor: int | None = None
         with suppress(OSError):
@@ -75,13 +83,17 @@ class PackNotes:
             if os.write(self._descriptor, written) < len(written):
                 raise OSError(errno.ENOSPC, "the disk is full")
 
-    def delete(self) -> None:
-        """Nobody needs them any more."""
+    def end(self) -> None:
+        """Nothing more is to be noted."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             with suppress(OSError):  # a job may have closed what it did not open
                 os.close(descriptor)
-            self._path.unlink(missing_ok=True)
+
+    def delete(self) -> None:
+        """Nobody needs them any more."""
+        self.end()
+        self._path.unlink(missing_ok=True)
 
     @contextmanager
     def _or_nothing(self) -> Iterator[None]:

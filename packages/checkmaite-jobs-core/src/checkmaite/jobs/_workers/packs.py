@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import _thread
 import logging
+import os
 import pickle
 import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
+from os import _exit
+from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
 from attrs import evolve, frozen
 from checkmaite.jobs._shared.news import News, Started
 from checkmaite.jobs._shared.order import Wire
 from checkmaite.jobs._shared.outcome import Cancelled
-from checkmaite.jobs._shared.signals import set_handler
+from checkmaite.jobs._shared.signals import Handler, set_handler
 from checkmaite.jobs._workers.execution import Finished, execute
 from checkmaite.jobs._workers.failing import failure
 from checkmaite.jobs._workers.hygiene import KeptWorld, WorkerProcess
@@ -113,19 +116,25 @@ class RemoteLine:
         return arrived
 
 
-def run_packs(runner: str, line: Line, process: WorkerProcess) -> bytes:
+def run_packs(
+    runner: str, line: Line, process: WorkerProcess, *, task_is_over: Callable[[], bool] = lambda: True
+) -> bytes:
     """Run packs until there is none, or long enough; what is not told yet, as pickled `PackNews`.
+
+    Once this has looked for its first pack, no signal interrupts the task: else Ray would hear that it was cancelled,
+    and nothing of the jobs that have run.
 
     Args:
         runner: Its id.
         line: To whoever gives the jobs.
         process: This one, which must take further jobs after one.
+        task_is_over: Whether the task that calls this has ended; asked by the handler that this leaves behind.
     """
     news = PackNews(Started(), 0, (), ())
     until = time.monotonic() + _RUNNER_S
     notes, kept = PackNotes(runner), KeptWorld()
     process = evolve(process, kept=kept)
-    desk = _Desk(runner, line)
+    desk = _Desk(runner, line, task_is_over)
     try:
         with desk.open():
             while True:
@@ -142,7 +151,7 @@ def run_packs(runner: str, line: Line, process: WorkerProcess) -> bytes:
                     return pickle.dumps(news)
     finally:
         kept.end()
-        notes.delete()
+        notes.end()
 
 
 class _Pack:
@@ -184,7 +193,7 @@ class _Pack:
             if process.leave is not None:
                 process.leave()
 
-        leaving, ended = evolve(process, leave=leave), None
+        leaving, ended, pid = evolve(process, leave=leave), None, os.getpid()
         try:
             self._notes.begin_pack()
         except OSError:
@@ -199,8 +208,13 @@ class _Pack:
                     leaving,
                     Interrupt(self._is_meant),
                 )
+            except KeyboardInterrupt:  # it has come when the job was nearly over: who knows what it has broken off
+                leave()
+                finished = Finished(outcome=Cancelled())
             except Exception as error:  # noqa: BLE001 - a fault of this library's, which is to fail this job alone
                 finished = Finished(outcome=failure(error, phase="run"))
+            if os.getpid() != pid:  # a child that the job has forked, and that has come back: the others are not its
+                _exit(1)
             ended = EndedJob(job.sender, time.monotonic() - began, pickle.dumps(finished))
         with self._lock:
             return self._news()
@@ -268,25 +282,28 @@ class _Desk:
     Args:
         runner: The runner's id.
         line: To whoever gives the jobs.
+        task_is_over: See `run_packs`.
     """
 
-    def __init__(self, runner: str, line: Line) -> None:
+    def __init__(self, runner: str, line: Line, task_is_over: Callable[[], bool]) -> None:
         self._runner = runner
         self._line = line
+        self._task_is_over = task_is_over
         self._pack: _Pack | None = None
         self._is_closed = threading.Event()
 
     @contextmanager
     def open(self) -> Iterator[None]:
         """Within the block there is a thread that looks, and a signal stops no job that it is not meant for."""
-        thread = threading.Thread(target=self._look, name="checkmaite packs", daemon=True)
-        thread.start()
         before = set_handler(signal.SIGINT, self._on_signal)
+        if isinstance(before, _LeftHandler):
+            before = before.before
         try:
+            threading.Thread(target=self._look, name="checkmaite packs", daemon=True).start()
             yield
         finally:
             self._is_closed.set()
-            set_handler(signal.SIGINT, before if before is not None else signal.default_int_handler)
+            set_handler(signal.SIGINT, _LeftHandler(before, self._task_is_over))
 
     def run(self, pack: _Pack, process: WorkerProcess) -> PackNews:
         """Run a pack."""
@@ -313,3 +330,24 @@ class _Desk:
                 pack.is_asked = True
                 continue
             pack.told(news, stops)
+
+
+@frozen
+class _LeftHandler:
+    """Handles SIGINT between a runner's last job and the end of its task: not at all. Later it steps aside.
+
+    Attributes:
+        before: The handler that was there before.
+        task_is_over: See `run_packs`.
+    """
+
+    before: Handler
+    task_is_over: Callable[[], bool]
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Called by the interpreter."""
+        if self.task_is_over():
+            before = signal.default_int_handler if self.before is None else self.before
+            set_handler(number, before)
+            if callable(before):
+                before(number, frame)

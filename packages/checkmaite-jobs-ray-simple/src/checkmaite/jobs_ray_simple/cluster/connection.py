@@ -169,10 +169,10 @@ def is_connected() -> bool:
     return bool(_identity())
 
 
-def cancel(ref: Any, *, force: bool) -> None:
-    """Ask Ray to end a task, and what it started; one that is over stays as it is."""
+def cancel(ref: Any, *, force: bool, with_children: bool = True) -> None:
+    """Ask Ray to end a task, and the tasks that it started; one that is over stays as it is."""
     try:
-        ray.cancel(ref, force=force, recursive=True)
+        ray.cancel(ref, force=force, recursive=with_children)
     except (rx.RayError, RuntimeError, ConnectionError) as error:
         # Without a connection there is no task to end; its loss is noticed by whoever listens for its end.
         _log.warning("a task could not be cancelled: %s", error)

@@ -80,7 +80,7 @@ def make_runner_function(
         prepare: See `make_job_function`.
         leave: See there.
     """
-    begin = _make_beginning(prepare)
+    begin, current_task = _make_beginning(prepare), _make_current_task()
 
     def checkmaite_short_jobs(runner: str, written_terms: bytes) -> bytes:
         worker: Any = ray  # its parts that carry no types
@@ -89,7 +89,8 @@ def make_runner_function(
         node_folder = begin(written_terms)
         from checkmaite.jobs.spi import NodeFolder, RemoteLine, WorkerProcess, run_packs
 
-        return run_packs(runner, RemoteLine(receiver), WorkerProcess(leave, NodeFolder(*node_folder)))
+        task, process = current_task(), WorkerProcess(leave, NodeFolder(*node_folder))
+        return run_packs(runner, RemoteLine(receiver), process, task_is_over=lambda: current_task() != task)
 
     return checkmaite_short_jobs
 
@@ -104,7 +105,7 @@ def make_pack_function(
         prepare: See `make_job_function`.
         leave: See there.
     """
-    begin = _make_beginning(prepare)
+    begin, current_task = _make_beginning(prepare), _make_current_task()
 
     def checkmaite_short_jobs(runner: str, written_terms: bytes, pack: bytes) -> bytes:
         worker: Any = ray  # its parts that carry no types
@@ -113,9 +114,18 @@ def make_pack_function(
         node_folder = begin(written_terms)
         from checkmaite.jobs.spi import GivenPack, NodeFolder, WorkerProcess, run_packs
 
-        return run_packs(runner, GivenPack(pack, mailbox), WorkerProcess(leave, NodeFolder(*node_folder)))
+        task, process = current_task(), WorkerProcess(leave, NodeFolder(*node_folder))
+        return run_packs(runner, GivenPack(pack, mailbox), process, task_is_over=lambda: current_task() != task)
 
     return checkmaite_short_jobs
+
+
+def _make_current_task() -> Callable[[], str | None]:
+    def current_task() -> str | None:  # it travels by value
+        task: str | None = ray.get_runtime_context().get_task_id()
+        return task
+
+    return current_task
 
 
 def _make_beginning(prepare: Callable[[], None] | None) -> Callable[[bytes], tuple[str, str]]:

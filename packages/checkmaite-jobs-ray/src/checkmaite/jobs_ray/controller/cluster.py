@@ -166,7 +166,8 @@ class Tasks:
         A runner takes it as the word that one of its jobs is to stop, and asks which.
         """
         if task in self._refs:
-            cancel(self._refs[task], force=False)
+            is_runner = isinstance(task, str)  # what one of its jobs has started is not another's to stop
+            cancel(self._refs[task], force=False, with_children=not is_runner)
 
     def force(self, task: AttemptId | str) -> bool:
         """End a task's worker, or a runner's; False when it is over."""
