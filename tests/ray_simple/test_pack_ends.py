@@ -57,6 +57,7 @@ class Ray:
     stopped: list[tuple[str, str]] = field(factory=list)
     refuses: bool = False
     timers: list[Callable[[], object]] = field(factory=list)
+    last_timer_at: float = 0.0
     left: LeftPack | None = None
     is_connected: bool = True
 
@@ -72,6 +73,7 @@ class Ray:
 
     def at(self, at: float, act: Callable[[], object]) -> None:
         self.timers.append(act)
+        self.last_timer_at = at
 
     def first_of(self, refs: Sequence[object], within_s: float, act: Callable[[LeftPack | None], object]) -> None:
         act(self.left)
@@ -187,6 +189,18 @@ def test_a_stopped_job_takes_a_pack_that_has_not_begun_out_of_the_queue(driver: 
     assert driver.last.jobs == ["b"]
 
 
+def test_a_pack_that_waits_has_time_to_leave_the_queue_before_it_is_ended_by_force(driver: Driver) -> None:
+    ref, before = driver.brings("a"), time.monotonic()
+    driver.jobs["a"].cancel(grace=0.0)
+    assert driver.ray.last_timer_at >= before + packs_module._ASIDE_S
+    driver.brings("b")
+    driver.packs.hear(driver.last.runner, BEGINS)
+    driver.jobs["b"].cancel(grace=0.0)
+    assert driver.ray.last_timer_at <= time.monotonic(), "it has its process for itself"
+    ref.answer.set_exception(errors.TaskCancelledError())
+    assert driver.ends == {"a": JobStatus.CANCELLED}
+
+
 def test_a_process_that_is_ended_by_force_is_looked_into_whatever_ray_calls_it(driver: Driver) -> None:
     ref = driver.brings("a", "b", "c")
     driver.jobs["b"].cancel(grace=0.0)
@@ -232,7 +246,9 @@ def test_a_fault_in_bringing_one_job_home_keeps_no_other(driver: Driver) -> None
     assert driver.last.jobs == ["c"]
 
 
-def test_a_job_that_was_stopped_before_it_came_here_goes_out_with_none(driver: Driver) -> None:
+def test_a_job_that_was_stopped_before_it_came_here_goes_out_with_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs_module, "_AHEAD", 1)
+    driver = Driver(monkeypatch)
     driver.brings("first")
     request = driver.request("b")
     driver.under_way.add([RunningTask.of(request, None)])
