@@ -233,6 +233,8 @@ def test_a_process_that_has_begun_is_looked_into_whatever_ray_says(driver: Drive
     driver.packs.hear(ref.runner, BEGINS)
     driver.jobs["c"].cancel()
     driver.ray.left = LeftPack({("a", 1): pickle.dumps(DONE)}, ("kills", 1))
+    assert driver.ray.cancelled == [], "the job that runs may wait for Ray"
+    driver.packs.hear(ref.runner, says(unbegun=["c"]))
     ref.answer.set_exception(error)
     assert driver.ends == {"a": JobStatus.COMPLETED, "c": JobStatus.CANCELLED}
     assert driver.lost == ["kills"]

@@ -48,6 +48,7 @@ _ASIDE_S = 0.5
 """What shares a pack with a job that is ended by force has this long to be given back before, and a pack that waits to
 leave Ray's queue."""
 _FORCE_AGAIN_S = 1.0
+_LOOK_AGAIN_S = 0.2
 _NOT_BEGUN = ("launch", "start")
 
 
@@ -104,7 +105,7 @@ class Packs:
             return
         if self._packing.shares(runner) or runner not in self._packing.begun():
             force_at = max(force_at, now + _ASIDE_S)
-        self._courier.follow(self._mailbox.stop(runner, start), lambda _: self._interrupt(runner))
+        self._courier.follow(self._mailbox.stop(runner, start), lambda _: self._interrupt(runner, start))
         self._courier.at(force_at, partial(self._force, runner, start))
 
     def end_dead(self) -> None:
@@ -186,10 +187,18 @@ class Packs:
         self._packing.sweep()
         self._start()
 
-    def _interrupt(self, runner: str) -> None:
-        """Have a runner ask which of its jobs are to stop, or take it out of Ray's queue."""
-        if runner in self._refs:
-            cancel(self._refs[runner], force=False, with_children=False)  # they may be of another job
+    def _interrupt(self, runner: str, start: tuple[str, int]) -> None:
+        """Have a runner ask which of its jobs are to stop, or take it out of Ray's queue.
+
+        While several are in a pack that runs nothing is done: Ray would interrupt one that waits for Ray, whichever is
+        meant. It asks by itself when it gives back the others.
+        """
+        if runner not in self._refs or self._packing.runner_of(start) != runner:
+            return
+        if self._packing.shares(runner) and runner in self._packing.begun():
+            self._courier.at(time.monotonic() + _LOOK_AGAIN_S, partial(self._interrupt, runner, start))
+            return
+        cancel(self._refs[runner], force=False, with_children=False)  # they may be of another job
 
     def _force(self, runner: str, start: tuple[str, int]) -> None:
         """End a job's process. It is asked again: Ray forgets it while an interruption is on its way."""
