@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import uuid
+import weakref
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -308,6 +310,25 @@ def test_an_exporter_that_is_not_installed_is_told_and_jobs_go_on(
     assert report.told == 0
     assert "the exporter 'zipkin' of OTEL_TRACES_EXPORTER=zipkin is not installed here" in report.last_error
     assert 'pip install "checkmaite-jobs[otel]"' in report.last_error
+
+
+def test_why_there_are_no_spans_keeps_nothing_of_the_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception would: each frame that it has been raised through, and with it the models of each traced job."""
+    monkeypatch.setattr(telemetry, "_made", [])
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "zipkin")
+
+    class Model:
+        pass
+
+    def job() -> weakref.ref[Model]:
+        model = Model()
+        with pytest.raises(ImportError, match="'zipkin'"):
+            telemetry.provider_here()
+        return weakref.ref(model)
+
+    models = [job(), job()]
+    gc.collect()
+    assert [each() for each in models] == [None, None]
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------

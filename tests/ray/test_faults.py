@@ -43,6 +43,8 @@ from tests.ray.conftest import PATIENCE, Control, attached_to, starts, stop_jobs
 LEASE = {"heartbeat_interval_s": 0.5}
 """Controllers keep the default lease: on a busy machine one may be silent for seconds, and would lose its jobs."""
 SHORT_LEASE_S = 3.0
+NODE_S = 300.0
+"""Ray takes its time with a node that dies: with one that was drained up to two minutes on a busy machine."""
 
 
 @pytest.fixture
@@ -441,7 +443,8 @@ def test_a_node_that_runs_jobs_is_lost(
     assert error.exit_cause == "its node died; starts: 1"
     assert error.kind is FailureKind.NODE_LOST
     second = nodes_cluster.add_node(2, {"work": 2})
-    wait_until(lambda: starts(tmp_path, "run-0") + starts(tmp_path, "run-1") == 4, "the jobs were not started again")
+    begun = partial(starts, tmp_path)
+    wait_until(lambda: begun("run-0") + begun("run-1") == 4, "the jobs were not started again", NODE_S)
     (tmp_path / "go").touch()
     assert wait_all([*jobs, queued], SOON_S) == [JobStatus.COMPLETED] * 3
     assert_each_ended_well(backend, [*jobs, queued, once], may_be_lost=True)
@@ -467,7 +470,7 @@ def test_a_node_that_runs_jobs_is_preempted(
     wait_until(lambda: attached.get(noticed()) == [first.node_id], "the controller does not notice")
     first.kill()
     second = nodes_cluster.add_node(2, {"work": 2})
-    wait_until(lambda: starts(tmp_path) == 2, "the job was not started again")
+    wait_until(lambda: starts(tmp_path) == 2, "the job was not started again", NODE_S)
     (tmp_path / "go").touch()
     assert wait_all([job, waits], SOON_S) == [JobStatus.COMPLETED] * 2
     note = "its node was drained and went away. It does not count: that is no fault of the job."

@@ -181,6 +181,60 @@ def test_what_is_kept_is_bounded_and_the_oldest_makes_room(tmp_path: Path) -> No
     run(story)
 
 
+def test_what_waits_to_be_written_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in the registry's memory until then."""
+    monkeypatch.setattr(input_keeper, "IN_MEMORY_BYTES", 3 * LARGE)
+
+    async def story() -> None:
+        kept = Kept(tmp_path)
+        kept.end(*(spec(name, payload=bytes(LARGE)) for name in "abc"))
+        await kept.settled()
+        assert await kept.keeper.read("a") is not None
+        assert await kept.keeper.read("c") is None, "two of them are as much as may wait"
+        kept.end(spec("d", payload=bytes(LARGE)))
+        await kept.settled()
+        assert await kept.keeper.read("d") is not None, "there is room again"
+
+    run(story)
+
+
+def test_many_are_deleted_with_few_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, so that what else is asked of the storage comes between."""
+
+    async def story() -> None:
+        kept = Kept(tmp_path)
+        names = [f"job{number}" for number in range(250)]
+        for first in range(0, 250, 50):
+            kept.end(*map(spec, names[first : first + 50]))
+        await kept.settled()
+        assert len(kept.names(INPUTS)) == 250
+        asked: list[int] = []
+        ask = kept.storage.ask if kept.storage is not None else None
+
+        async def count(step: Any) -> Any:
+            asked.append(len(step.keys))
+            return await ask(step)  # type: ignore[misc]
+
+        monkeypatch.setattr(kept.storage, "ask", count)
+        kept.keeper.note([], [Forgotten(each) for each in names])
+        await kept.settled()
+        assert kept.names(INPUTS) == []
+        assert asked == [200, 50]
+
+    run(story)
+
+
+def test_who_leads_no_more_writes_and_deletes_no_more(tmp_path: Path) -> None:
+    async def story() -> None:
+        kept = Kept(tmp_path)
+        kept.end(spec("a"))
+        kept.keeper.close()
+        await asyncio.gather(*kept.keeper._chores, return_exceptions=True)
+        assert kept.names(INPUTS) == []
+
+    run(story)
+
+
 def test_nothing_is_kept_where_there_is_to_be_nothing(tmp_path: Path) -> None:
     async def story() -> None:
         kept = Kept(tmp_path, max_kept_input_bytes=0)

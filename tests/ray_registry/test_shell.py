@@ -86,8 +86,15 @@ def test_a_failure_is_told_once_the_inputs_of_the_job_are_kept(tmp_path: Path, m
         for _ in range(5):  # what waited for its output has gone on
             await asyncio.sleep(0)
         assert not told.is_set()
+        # Whoever is told of something earlier meanwhile is told of the job as it is, so that answer waits as well.
+        answer = asyncio.ensure_future(shell.kept(["a", "another"]))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not answer.done()
         may_write.set()
         await asyncio.wait_for(told.wait(), 30)
+        await asyncio.wait_for(answer, 30)
+        await asyncio.wait_for(shell.kept(["a"]), 30)
         assert len(objects.names(INPUTS)) == 1
 
     asyncio.run(story())

@@ -82,7 +82,7 @@ def starts_a_task(folder: str) -> None:
 
 
 def holds_the_result(folder: str) -> None:
-    """Has its process wait, once the last job of the pack has run, until Ray interrupts it."""
+    """Has its process wait, once the last job of the pack has run and the others are told, until Ray interrupts it."""
     import time
 
     from checkmaite.jobs._workers import packs
@@ -104,6 +104,8 @@ def holds_the_result(folder: str) -> None:
             packs._LeftHandler.__call__ = left  # type: ignore[method-assign]
             end(notes)
 
+    while not (Path(folder) / "told").exists():
+        time.sleep(0.01)
     packs._LeftHandler.__call__ = note  # type: ignore[method-assign]
     packs.PackNotes.end = hold  # type: ignore[method-assign]
 
@@ -208,7 +210,10 @@ def test_what_a_job_has_started_is_not_stopped_with_a_neighbour(tmp_path: Path) 
 
 @pytest.mark.usefixtures("backend")
 def test_an_interruption_after_the_last_job_runs_none_again(tmp_path: Path) -> None:
+    """As long as several of a pack have not been told of, it is not interrupted at all."""
     jobs = pack(tmp_path, SHORT, first=nothing, last=partial(holds_the_result, str(tmp_path)))
+    assert jobs["first"].wait(SOON_S) is JobStatus.COMPLETED
+    (tmp_path / "told").touch()
     wait_until(lambda: (tmp_path / "held").exists(), "all have run")
     jobs["last"].cancel(grace=2 * SOON_S)
     wait_until(lambda: (tmp_path / "interrupted").exists(), "Ray interrupts the task")

@@ -47,7 +47,7 @@ _AHEAD = 64
 _ASIDE_S = 0.5
 """What shares a pack with a job that is ended by force has this long to be given back before, and a pack that waits to
 leave Ray's queue."""
-_FORCE_AGAIN_S = 1.0
+FORCE_AGAIN_S = 1.0
 _LOOK_AGAIN_S = 0.2
 _NOT_BEGUN = ("launch", "start")
 
@@ -123,6 +123,8 @@ class Packs:
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
+        if not self._courier.is_connected:
+            return  # all jobs are lost with the connection, and Ray would be started anew for them
         for runner, pack in self._packing.packs(time.monotonic()):
             first = pack[0]
             try:
@@ -205,7 +207,7 @@ class Packs:
         if runner in self._refs and self._packing.runner_of(start) == runner:
             self._forced.add(runner)
             cancel(self._refs[runner], force=True)
-            self._courier.at(time.monotonic() + _FORCE_AGAIN_S, partial(self._force, runner, start))
+            self._courier.at(time.monotonic() + FORCE_AGAIN_S, partial(self._force, runner, start))
 
 
 def _written(pack: Sequence[TaskRequest]) -> bytes:

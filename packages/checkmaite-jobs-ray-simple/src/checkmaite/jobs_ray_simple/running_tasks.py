@@ -28,7 +28,7 @@ from checkmaite.jobs_ray_simple.cluster.resources import RemoteWork
 from checkmaite.jobs_ray_simple.courier import Courier
 from checkmaite.jobs_ray_simple.listening import Listening
 from checkmaite.jobs_ray_simple.mailbox import Mailbox
-from checkmaite.jobs_ray_simple.packs import Packs
+from checkmaite.jobs_ray_simple.packs import FORCE_AGAIN_S, Packs
 from checkmaite.jobs_ray_simple.task import RunningTask, TaskRequest, connection_lost, explained_loss
 from checkmaite.jobs_ray_simple.under_way import UnderWay
 
@@ -193,7 +193,8 @@ class RunningTasks:
         self._under_way.settle(job, outcome)
 
     def _count(self, request: TaskRequest) -> None:
-        self._maintenance.completed(request.order.terms, code=request.code)
+        if self.connection.is_alive():  # else Ray would be started anew for it
+            self._maintenance.completed(request.order.terms, code=request.code)
 
     def _recover(self, running: RunningTask, failed: Failed) -> None:
         """End a job whose worker has died, after a look for what it had printed and not told, and for how it ended."""
@@ -279,9 +280,11 @@ class RunningTasks:
             self._recover(running, lost_worker())
 
     def _force(self, job_id: str) -> None:
+        """End a job's process. It is asked again: Ray forgets it while an interruption is on its way."""
         running = self._under_way.get(job_id)
-        if running is not None:
+        if running is not None and running.ref is not None and not running.given_up:
             cancel(running.ref, force=True)
+            self._courier.at(time.monotonic() + FORCE_AGAIN_S, partial(self._force, job_id))
 
     def _hear(self, letters: Sequence[Letter]) -> None:
         for sender, news in letters:

@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Iterable
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from checkmaite.jobs._shared.texts import class_name
 from checkmaite.jobs._shared.trace_context import TraceContext
@@ -26,7 +26,14 @@ _DELAY_MS = 500.0
 """How long a span waits for others, where no variable says so. Workers are ended a moment after their last job."""
 _lock = threading.Lock()
 _made: list[Any] = []
-"""The provider of our own, or why there is none: asking again would cost each job milliseconds."""
+"""The provider of our own, or a `_Refusal`: asking again would cost each job milliseconds."""
+
+
+class _Refusal(NamedTuple):
+    """Why there is none. Not as an exception, which would keep whatever the frames have that it is raised through."""
+
+    kind: type[Exception]
+    text: str
 
 
 def provider_here() -> Any:
@@ -62,9 +69,9 @@ def _own_provider() -> Any:
             try:
                 _made.append(_new_provider())
             except Exception as error:  # noqa: BLE001 - whatever an exporter makes of its variables
-                _made.append(error)
-        if isinstance(_made[0], Exception):
-            raise _made[0]
+                _made.append(_Refusal(ImportError if isinstance(error, ImportError) else RuntimeError, str(error)))
+        if isinstance(_made[0], _Refusal):
+            raise _made[0].kind(_made[0].text)
         return _made[0]
 
 

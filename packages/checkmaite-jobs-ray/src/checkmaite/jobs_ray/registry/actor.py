@@ -204,6 +204,7 @@ class JobRegistry:
         try:
             if answer is not None:
                 await self._durable(shell, patience_s)
+                await shell.kept(each.job_id for each in answer[1])
         except BackendUnavailableError:
             shell.commits.check()
             return received, []  # they are given again

@@ -36,6 +36,7 @@ _ABOUT_BYTES = 2 * 2**10
 _AT_ONCE = 4
 _TRIES = 5
 _AGAIN_S = 2.0
+_DELETED_AT_ONCE = 200
 
 Inputs = tuple[JobSpec, RedactedContext]
 """A submission as it was while its job was live, and its context without secrets."""
@@ -65,9 +66,12 @@ class InputKeeper:
         self._sizes = {each.payload: each.payload_size for each in self._kept.values() if each.payload}
         self._ours = {key for key in self._needing if not table.needs(key)}  # no live job needs them
         self._bytes = sum(each.size for each in self._kept.values()) + sum(self._sizes.values())
+        self._here_bytes = 0
         self._unwritten: deque[str] = deque()
         self._under_way: dict[str, asyncio.Future[None]] = {}  # those that are being written, or wait for it
         self._writers = 0
+        self._unneeded: deque[str] = deque()
+        self._is_deleting = False
         self._chores: set[asyncio.Task[None]] = set()
         for job_id in [each for each in self._kept if each not in table.records or table.goes_on(each)]:
             self._drop(job_id)
@@ -115,6 +119,11 @@ class InputKeeper:
             return None
         return spec, redacted
 
+    def close(self) -> None:
+        """Another registry leads now, and has looked at what is there: change nothing any more."""
+        for each in [*self._chores]:
+            each.cancel()
+
     # -- inside -------------------------------------------------------------------------------------------------------
 
     async def _stored(self, kept: KeptInputs) -> Inputs:
@@ -137,9 +146,12 @@ class InputKeeper:
             size = len(spec.payload) + _ABOUT_BYTES
         if size + payload_size > self._most_bytes:
             return  # nothing else is given up for it
+        if self._storage is not None and self._here_bytes + size > IN_MEMORY_BYTES:
+            return  # jobs end faster than that is written
         job_id = spec.job_id
         self._kept[job_id] = KeptInputs("", size, payload, payload_size)
         self._here[job_id] = spec, redacted
+        self._here_bytes += size
         self._bytes += size
         if payload:
             self._needing[payload] += 1
@@ -182,8 +194,9 @@ class InputKeeper:
 
     def _note_stored(self, job_id: str, stored: KeptInputs) -> None:
         if self._here.pop(job_id, None) is None:  # likewise
-            self._spawn(self._delete([stored.key]))
+            self._delete([stored.key])
             return
+        self._here_bytes -= self._kept[job_id].size
         self._bytes += stored.size - self._kept[job_id].size
         self._kept[job_id] = stored
         self._shrink()
@@ -196,7 +209,8 @@ class InputKeeper:
         kept = self._kept.pop(job_id, None)
         if kept is None:
             return
-        self._here.pop(job_id, None)
+        if self._here.pop(job_id, None) is not None:
+            self._here_bytes -= kept.size
         self._bytes -= kept.size
         unneeded = [kept.key] if kept.key else []
         if kept.payload:
@@ -207,15 +221,26 @@ class InputKeeper:
                 if kept.payload in self._ours:  # else it is released, once the end of its last live job is durable
                     self._ours.discard(kept.payload)
                     unneeded.append(kept.payload)
-        if unneeded:
-            self._spawn(self._delete(unneeded))
+        self._delete(unneeded)
 
-    async def _delete(self, keys: Sequence[str]) -> None:
-        assert self._storage is not None, "only a journal has objects"
+    def _delete(self, keys: Sequence[str]) -> None:
+        self._unneeded.extend(keys)
+        if self._unneeded and not self._is_deleting:
+            assert self._storage is not None, "only a journal has objects"
+            self._is_deleting = True
+            self._spawn(self._delete_all(self._storage))
+
+    async def _delete_all(self, storage: Storage) -> None:
+        """One request after the other, so that what else is asked of the storage comes between."""
         try:
-            await self._storage.ask(Delete(keys))
-        except StoreError as error:  # the next registry deletes what is nobody's
-            _log.info("what a job was given is left behind: %s", error)
+            while self._unneeded:
+                keys = [self._unneeded.popleft() for _ in range(min(_DELETED_AT_ONCE, len(self._unneeded)))]
+                try:
+                    await storage.ask(Delete(keys))
+                except StoreError as error:  # the next registry deletes what is nobody's
+                    _log.info("what a job was given is left behind: %s", error)
+        finally:
+            self._is_deleting = False
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -116,6 +116,7 @@ class Shell:
         self._inputs = InputKeeper(settings, self.machine.table, storage, names)
         self._chores: set[asyncio.Task[None]] = set()
         self._unanswered: dict[str, str] = {}
+        self._late: dict[str, asyncio.Task[None]] = {}  # jobs whose end is told once what is kept of them is
         self._has_released = False
         self.hook_feed = HookFeed(cluster.hooks(name), settings.hooks) if settings.hooks else None
         self._tallies = Tallies()
@@ -207,6 +208,12 @@ class Shell:
         of_hooks = [] if self.hook_feed is None else hook_metrics(await self.hook_feed.latest_reports())
         return [*self._tallies.metrics(self.machine.table, scope), *of_hooks]
 
+    async def kept(self, jobs: Iterable[str]) -> None:
+        """Wait until what is kept beyond the ends of these jobs is kept, or has had its time; they are durable."""
+        late = {self._late[job_id] for job_id in jobs if job_id in self._late}
+        if late:
+            await asyncio.wait(late)
+
     def unanswered(self, job_id: str) -> str:
         """Why it is not known yet whether the store holds a job's run; empty when that is not asked."""
         why = self._unanswered.get(job_id)
@@ -229,7 +236,7 @@ class Shell:
             for job_id, kept in under_way.items():
                 late[job_id].append(kept)
         for job_id, all_kept in late.items():
-            self._spawn(self._tell_when(job_id, all_kept))
+            self._late[job_id] = self._spawn(self._tell_when(job_id, all_kept))
         for effect in effects:
             match effect:
                 case StopJobs():
@@ -245,6 +252,7 @@ class Shell:
     async def _tell_when(self, job_id: str, kept: Iterable[asyncio.Future[None]]) -> None:
         """Tell of a job's end once its output and inputs are kept: whoever has heard of it may end the cluster."""
         await asyncio.wait({*kept}, timeout=_KEPT_S)
+        del self._late[job_id]
         self._tell([job_id])
 
     async def _write(self) -> None:
@@ -252,6 +260,7 @@ class Shell:
             await self.commits.run()
         finally:
             self.pool.close()
+            self._inputs.close()
             for loop in self._loops:  # another registry leads now: this one changes nothing any more
                 loop.cancel()
 
@@ -306,10 +315,11 @@ class Shell:
         self.machine.settle(asked, stored, tell_time(self.machine))
         self.after()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
+        return task
 
 
 def _limits(settings: RegistrySettings, window: int) -> Limits:
