@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from checkmaite.jobs import Job, JobBackend, JobFailedError, JobStatus, report_progress, submit_capabilities, wait_all
 
+from tests.late_news import LATE_S, tells_in_time_after, tells_late
 from tests.ray import capabilities
 from tests.ray.clusters import SOON_S, Cluster, wait_until
 from tests.ray.conftest import starts
@@ -67,9 +68,9 @@ def test_a_job_that_fails_or_takes_long_is_no_concern_of_its_neighbours(
         tmp_path,
         scope,
         SHORT,
-        first=capabilities.nothing,
+        first=tells_late,
         fails=capabilities.raises,
-        long=waits,
+        long=partial(tells_in_time_after, waits),
         next=capabilities.nothing,
         last=capabilities.nothing,
     )
@@ -79,7 +80,7 @@ def test_a_job_that_fails_or_takes_long_is_no_concern_of_its_neighbours(
     ended, begun = jobs["first"].info.finished_at, jobs["fails"].info.started_at
     assert ended is not None
     assert begun is not None
-    assert ended <= begun + timedelta(milliseconds=100), "it ended when its worker was done, not when that was heard"
+    assert ended <= begun + timedelta(seconds=LATE_S / 2), "it ended when its worker was done, not when that was heard"
     (process,) = wait_until(lambda: any(told := processes(tmp_path, ["long"])) and told, "the long job does not begin")
     assert cluster.title(int(process)).startswith("ray::short jobs"), "it has a task of its own"
     long = jobs["long"]

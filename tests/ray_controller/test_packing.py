@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from attrs import evolve
 from checkmaite.jobs import Resources
 from checkmaite.jobs.spi import Cancelled, EndedShortJob, Finished, LeftPackNews, Outcome, Printed, RunnerNews
+from checkmaite.jobs_ray.controller.actor import JobController
 from checkmaite.jobs_ray.controller.machine import ControllerMachine
 from checkmaite.jobs_ray.controller.packing import Packing, is_packed
 from checkmaite.jobs_ray.wire import EndReport, Launch, Stop
@@ -57,6 +59,19 @@ COMPLETED, FAILED, CANCELLED = ((type(each), False, True) for each in (DONE, ERR
 @pytest.fixture
 def controller() -> Controller:
     return Controller()
+
+
+def test_a_job_that_is_stopped_before_it_comes_to_a_queue_waits_in_none(controller: Controller) -> None:
+    """It would wait there for a runner, though it needs none."""
+    launches = [Launch(spec(name, resources=SHORT), CONTEXT, 1, 1.0, None, 0) for name in "ab"]
+    taken = controller.machine.launch(1, launches)
+    controller.machine.stop(1, [Stop("a", 1, 4.0, Cancelled())], 1.0)
+    actor: Any = SimpleNamespace(_machine=controller.machine, _packing=controller.packing, _notify=lambda: None)
+    for each in taken:
+        JobController._launch(actor, each)
+    assert controller.ended() == {"a": CANCELLED}
+    (runner,) = controller.begins()
+    assert controller.gives(runner) == ["b"]
 
 
 def test_jobs_that_are_short_share_a_runner_and_no_others() -> None:

@@ -30,6 +30,8 @@ def watch(console: Console, cells: Cells) -> None:
             if is_over:
                 break
             time.sleep(_LOOK_S)
+    if not console.is_terminal:
+        console.line()  # rich ends the last line on a terminal alone
     for job in jobs:
         job.result()
 

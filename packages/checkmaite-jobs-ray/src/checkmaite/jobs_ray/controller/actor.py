@@ -198,11 +198,12 @@ class JobController:
 
     def _launch(self, launch: Launch) -> None:
         attempt_id = attempt_of(launch)
-        if is_packed(launch):
-            self._packing.add(launch)
-            return
         try:
-            if self._machine.begins(attempt_id, tell_time(self._machine)):
+            if not self._machine.begins(attempt_id, tell_time(self._machine)):
+                self._notify()
+            elif is_packed(launch):
+                self._packing.add(launch)
+            else:
                 self._tasks.launch(launch)
         except Exception as error:  # noqa: BLE001 - whatever Ray raises for one job must not keep the others
             self._refuse(attempt_id, error)
